@@ -1,0 +1,403 @@
+"""From due rows to recorded outcomes, per second, into an SMTP server on this machine.
+
+The real path: plan → claim → render → SMTP → record, each message personal (Liquid in subject and body, two snippets,
+a custom field, unsubscribe link, text and HTML, about 8 KB), PostgreSQL with fsync. By n processes that call
+run.send_batch in a loop, and once by two `dripstone worker` processes as they run in production. The parts, and what
+others reach on the same sink, are measured in the same run. Every message is counted at the sink.
+
+    python -m benchmarks.send [--small] [--messages N] [--workers 1,2,4] [--json FILE]
+"""
+
+import asyncio
+import collections
+import multiprocessing
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import django
+import psutil
+
+from benchmarks import common, sink
+from benchmarks.sink import Sink
+
+if TYPE_CHECKING:
+    from multiprocessing.synchronize import Barrier
+
+    from dripstone.accounts.models import Account
+    from dripstone.senders.base import Outgoing
+
+STAGES = ("claim", "render", "hand over", "record")
+DONE = "SELECT count(*) FROM engine_delivery WHERE status = 'sent'"
+PATIENCE_SECONDS = 600
+SAMPLE = 500
+
+
+def main() -> None:
+    parser = common.arguments("Messages per second, from due rows to recorded outcomes.")
+    parser.add_argument("--messages", type=int, help="per run (default 20,000)")
+    parser.add_argument("--workers", default="1,2,4", help="process counts to try (default 1,2,4)")
+    options = parser.parse_args()
+    n_messages = options.messages or (600 if options.small else 20_000)
+    counts = [2] if options.small else [int(text) for text in options.workers.split(",")]
+    report = common.Report("send")
+    with sink.running() as target, common.database(DRIPSTONE_MAIL_URL=f"smtp://127.0.0.1:{target.port}"):
+        account = common.make_account()
+        messages = sample(account)
+        sources = smtp_source(target, messages, n_messages)
+        parts = others(target, messages, n_messages)
+        runs = [loop(account, target, n_messages, n_workers) for n_workers in counts]
+        runs.append(production(account, target, n_messages))
+        sources += smtp_source(target, messages, n_messages)  # before and after: the machine may not be quiet
+    report.table("On the same sink", [*sources, *parts])
+    against = max(sources, key=rate, default=parts[0])
+    if not sources:
+        common.out.print("smtp-source is not installed (Debian: postfix): shares are of our SMTP sender alone.")
+    report.table(f"{n_messages:,} due rows to recorded outcomes", [figures(run, against) for run in runs])
+    report.table("Where a worker's time goes, % of its wall clock", [shares(run) for run in runs if run.workers])
+    report.table("CPU per message, µs", [cpu(run) for run in runs])
+    report.save(options.json)
+
+
+# --- The path ---------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Worker:
+    """What one process reports of its part. Seconds, MB."""
+
+    n_sent: int
+    wall: float
+    stages: dict[str, float]
+    cpu_main: float  # the thread that claims, renders and records
+    cpu_others: float  # the thread that speaks SMTP
+    first_mb: float  # resident after the first batch
+    peak_mb: float
+
+
+@dataclass
+class Run:
+    name: str
+    n_messages: int
+    plan_seconds: float | None  # None: planned while others were sending
+    seconds: float  # from due to the last outcome
+    message_bytes: float
+    cpu_workers: float
+    cpu_server: float
+    cpu_sink: float
+    peak_mb: float
+    workers: list[Worker] = field(default_factory=list)
+
+
+def loop(account: "Account", target: Sink, n_messages: int, n_workers: int) -> Run:
+    """Plan everything, then let the workers send until nothing is left. Their start is not counted."""
+    from dripstone.engine import plan
+
+    spawn = multiprocessing.get_context("spawn")
+    start, results = spawn.Barrier(n_workers + 1), spawn.Queue()
+    processes = [spawn.Process(target=send_everything, args=(start, results)) for _ in range(n_workers)]
+    common.empty()
+    make_due(account, n_messages)
+    common.settle()
+    with counting(target, n_messages) as count, stopping(processes):
+        for process in processes:
+            process.start()
+        start.wait(PATIENCE_SECONDS)  # they have imported and connected
+        sink_cpu, server_cpu, began = cpu_of(target), common.server_cpu_seconds(), time.perf_counter()
+        plan.everything_due(datetime.now(UTC))
+        planned = time.perf_counter()
+        start.wait(PATIENCE_SECONDS)
+        workers: list[Worker] = [results.get(timeout=PATIENCE_SECONDS) for _ in processes]
+        ended = time.perf_counter()
+        cpu_server, cpu_sink = common.server_cpu_seconds() - server_cpu, cpu_of(target) - sink_cpu
+        start.wait(PATIENCE_SECONDS)  # they may go; their connections' CPU has been counted
+    return Run(
+        name=f"{n_workers} process{'es' if n_workers > 1 else ''}",
+        n_messages=n_messages,
+        plan_seconds=planned - began,
+        seconds=ended - began,
+        message_bytes=count["bytes"] / n_messages,
+        cpu_workers=sum(worker.cpu_main + worker.cpu_others for worker in workers),
+        cpu_server=cpu_server,
+        cpu_sink=cpu_sink,
+        peak_mb=max(worker.peak_mb for worker in workers),
+        workers=workers,
+    )
+
+
+def send_everything(start: "Barrier", results: Any) -> None:
+    """A worker process: batch after batch, as tasks.send does, until a claim finds nothing."""
+    django.setup()
+    from django.db import connection
+
+    from dripstone.engine import process, run
+
+    spent = time_stages()
+    connection.ensure_connection()
+    crew = process.current()
+    start.wait(PATIENCE_SECONDS)
+    start.wait(PATIENCE_SECONDS)
+    n_sent, first_mb = 0, 0.0
+    began, cpu_main, cpu_all = time.perf_counter(), time.thread_time(), time.process_time()
+    while tally := run.send_batch(crew.worker, crew.sender):
+        n_sent += sum(tally.values())
+        first_mb = first_mb or psutil.Process().memory_info().rss / 2**20
+    wall, cpu_main = time.perf_counter() - began, time.thread_time() - cpu_main
+    cpu_all = time.process_time() - cpu_all
+    results.put(Worker(n_sent, wall, dict(spent), cpu_main, cpu_all - cpu_main, first_mb, common.peak_memory_mb()))
+    start.wait(PATIENCE_SECONDS)
+    process.close()
+
+
+def production(account: "Account", target: Sink, n_messages: int, n_workers: int = 2) -> Run:
+    """Two `dripstone worker` processes, woken as by an API call that added everybody: ticks and send jobs."""
+    from django.db import transaction
+
+    from dripstone.engine import wake
+
+    common.empty()
+    n_before = target.count().messages
+    processes = [subprocess.Popen([sys.executable, "-m", "dripstone", "worker"]) for _ in range(n_workers)]
+    with counting(target, n_messages) as count, stopping(processes):
+        until(lambda: n_listening() >= n_workers)
+        with transaction.atomic():
+            make_due(account, n_messages)
+            wake.engine()
+        cpu_before = sum(common.process_cpu_seconds(process.pid) for process in processes)
+        sink_cpu, server_cpu, began = cpu_of(target), common.server_cpu_seconds(), time.perf_counter()
+        until(lambda: target.count().messages - n_before >= n_messages)
+        until(lambda: common.execute(DONE)[0][0] >= n_messages)
+        ended = time.perf_counter()
+        return Run(
+            name=f"{n_workers} × dripstone worker",
+            n_messages=n_messages,
+            plan_seconds=None,
+            seconds=ended - began,
+            message_bytes=count_bytes(target, count) / n_messages,
+            cpu_workers=sum(common.process_cpu_seconds(process.pid) for process in processes) - cpu_before,
+            cpu_server=common.server_cpu_seconds() - server_cpu,
+            cpu_sink=cpu_of(target) - sink_cpu,
+            peak_mb=max(psutil.Process(process.pid).memory_info().rss / 2**20 for process in processes),
+        )
+
+
+def make_due(account: "Account", n_messages: int) -> None:
+    """One sequence in which everybody is due for the first of three emails, one after the other."""
+    from dripstone.sequences.models import Sequence
+
+    Sequence.objects.update(active=False)
+    sequence = common.make_sequence(account, "Course")
+    lowest = common.add_people(account, n_messages)
+    due = f"now() - interval '1 minute' + n * interval '{30 / n_messages:.9f} seconds'"
+    common.enroll_everybody(account, lowest, str(sequence.pk), due)
+
+
+@contextmanager
+def counting(target: Sink, n_messages: int) -> Iterator[dict[str, int]]:
+    """Every row is sent and every message has reached the sink, once, or there are no figures."""
+    before = target.count()
+    count = {"bytes_before": before.body_bytes, "bytes": 0}
+    yield count
+    n_taken, n_sent = target.count().messages - before.messages, common.execute(DONE)[0][0]
+    assert n_taken == n_sent == n_messages, f"{n_messages} due, {n_sent} recorded as sent, {n_taken} at the sink"
+    count["bytes"] = count_bytes(target, count)
+
+
+def count_bytes(target: Sink, count: dict[str, int]) -> int:
+    return target.count().body_bytes - count["bytes_before"]
+
+
+@contextmanager
+def stopping(processes: Sequence[Any]) -> Iterator[None]:
+    """None of them outlives the block."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.terminate()
+        for process in processes:
+            if process.pid is not None:
+                process.wait(30) if isinstance(process, subprocess.Popen) else process.join(30)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < give_up_at, "nothing happens any more"
+        time.sleep(0.05)
+
+
+def n_listening() -> int:
+    n_workers: int = common.execute(
+        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'"
+    )[0][0]
+    return n_workers
+
+
+def cpu_of(target: Sink) -> float:
+    return common.process_cpu_seconds(target.pid)
+
+
+# --- Stages -----------------------------------------------------------------------------------------------------
+
+
+def time_stages() -> dict[str, float]:
+    """From now on, the seconds that this process's main thread spends in each stage (waiting included).
+
+    While it renders or records, the SMTP thread goes on sending; "hand over" is what is left to wait for.
+    """
+    from dripstone.engine import plan, record, render, send
+
+    spent: dict[str, float] = collections.defaultdict(float)
+    _time(plan, "claim", "claim", spent)
+    _time(render, "messages", "render", spent)
+    _time(record, "outcomes", "record", spent)
+    hand_over: Callable[..., Iterator[Any]] = send.hand_over
+
+    def timed(*arguments: Any) -> Iterator[Any]:
+        outcomes = hand_over(*arguments)
+        while True:
+            began = time.perf_counter()
+            outcome = next(outcomes, None)
+            spent["hand over"] += time.perf_counter() - began
+            if outcome is None:
+                return
+            yield outcome
+
+    setattr(send, "hand_over", timed)  # noqa: B010  (mypy)
+    return spent
+
+
+def _time(module: Any, name: str, stage: str, spent: dict[str, float]) -> None:
+    function = getattr(module, name)
+
+    def timed(*arguments: Any, **named: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return function(*arguments, **named)
+        finally:
+            spent[stage] += time.perf_counter() - began
+
+    setattr(module, name, timed)
+
+
+# --- What others reach ------------------------------------------------------------------------------------------
+
+
+def sample(account: "Account") -> "list[Outgoing]":
+    """The messages of one batch, as the engine makes them."""
+    from dripstone.engine import plan, render
+
+    make_due(account, SAMPLE)
+    plan.everything_due(datetime.now(UTC))
+    now = datetime.now(UTC)
+    return render.messages(plan.claim("sample", now), now).messages
+
+
+def others(target: Sink, messages: "list[Outgoing]", n_messages: int) -> list[common.Figures]:
+    """Our sender without the rest of the path, and another library's, with the same messages."""
+    repeated = [messages] * max(1, n_messages // len(messages))
+    fewer = repeated[: len(repeated) // 4 + 1]
+    return [
+        taken(target, "our SMTP sender alone, one process", lambda: bare_sender(target, repeated)),
+        taken(target, "aiosmtplib, one connection", lambda: asyncio.run(one_by_one(target, fewer))),
+    ]
+
+
+def smtp_source(target: Sink, messages: "list[Outgoing]", n_messages: int) -> list[common.Figures]:
+    """Postfix's load generator with messages of our size; nothing when it is not installed."""
+    program = shutil.which("smtp-source")
+    if program is None:
+        return []
+    size = sum(len(message.data) for message in messages) // len(messages)
+    command = [program, "-s", "20", "-l", str(size), "-m", str(n_messages), f"127.0.0.1:{target.port}"]
+    return [taken(target, "smtp-source", lambda: subprocess.run(command, check=True))]
+
+
+def taken(target: Sink, what: str, run: Callable[[], object]) -> common.Figures:
+    before, sink_cpu, began = target.count(), cpu_of(target), time.perf_counter()
+    run()
+    seconds, after = time.perf_counter() - began, target.count()
+    n_messages = after.messages - before.messages
+    return {
+        "what": what,
+        "messages/s": n_messages / seconds,
+        "messages": n_messages,
+        "bytes each": round((after.body_bytes - before.body_bytes) / n_messages),
+        "sink's CPU %": 100 * (cpu_of(target) - sink_cpu) / seconds,
+    }
+
+
+def bare_sender(target: Sink, batches: "list[list[Outgoing]]") -> None:
+    """Batch after batch with a fresh attempt number each, without a flight log."""
+    from dripstone.senders.urls import sender_for
+
+    sender = sender_for(f"smtp://127.0.0.1:{target.port}")
+    for batch in batches:
+        kinds = collections.Counter(answer.kind for answer in sender.hand_over(batch))
+        assert kinds == {"sent": len(batch)}, kinds
+    sender.close()
+
+
+async def one_by_one(target: Sink, batches: "list[list[Outgoing]]") -> None:
+    import aiosmtplib
+
+    async with aiosmtplib.SMTP(hostname="127.0.0.1", port=target.port, start_tls=False) as client:
+        for batch in batches:
+            for message in batch:
+                await client.sendmail(message.mail_from, [message.rcpt_to], message.data)
+
+
+# --- The tables -------------------------------------------------------------------------------------------------
+
+
+def rate(row: common.Figures) -> float:
+    return float(row["messages/s"] or 0)
+
+
+def figures(run: Run, against: common.Figures) -> common.Figures:
+    return {
+        "run": run.name,
+        "messages/s": run.n_messages / run.seconds,
+        f"of {against['what']}": run.n_messages / run.seconds / rate(against),
+        "planning s": run.plan_seconds,
+        "all s": run.seconds,
+        "bytes each": round(run.message_bytes),
+        "peak MB": run.peak_mb,
+        "MB after 1st batch": max(worker.first_mb for worker in run.workers) if run.workers else None,
+    }
+
+
+def shares(run: Run) -> common.Figures:
+    wall = sum(worker.wall for worker in run.workers)
+    spent = {stage: sum(worker.stages.get(stage, 0.0) for worker in run.workers) / wall * 100 for stage in STAGES}
+    return {"run": run.name, **spent, "between": 100 - sum(spent.values())}
+
+
+def cpu(run: Run) -> common.Figures:
+    per = 1e6 / run.n_messages
+    main = sum(worker.cpu_main for worker in run.workers) * per if run.workers else None
+    others_ = sum(worker.cpu_others for worker in run.workers) * per if run.workers else None
+    every = run.cpu_workers + run.cpu_server + run.cpu_sink
+    return {
+        "run": run.name,
+        "workers": run.cpu_workers * per,
+        "of it main thread": main,
+        "SMTP thread": others_,
+        "PostgreSQL": run.cpu_server * per,
+        "sink": run.cpu_sink * per,
+        "cores busy": every / run.seconds,
+        "cores": os.cpu_count(),
+    }
+
+
+if __name__ == "__main__":
+    main()

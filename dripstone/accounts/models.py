@@ -1,0 +1,105 @@
+"""Account: a sender's whole space. Every other row belongs to one, directly or through its parent."""
+
+from typing import ClassVar
+
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.db import models
+from django.db.models.functions import Lower
+
+
+class Account(models.Model):
+    name = models.TextField()
+    primary_email_address = models.TextField()
+    plan_type = models.TextField(default="creator")
+    time_zone = models.TextField(default="UTC")  # IANA name; default of new sequences
+    send_hour = models.PositiveSmallIntegerField(default=11)  # wall clock in time_zone; default of new sequences
+    postal_address = models.TextField(default="", blank=True)  # printed in every email, as the law asks
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(name="account_send_hour", condition=models.Q(send_hour__lte=23)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class UserManager(BaseUserManager["User"]):
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").lower())
+
+
+class User(AbstractBaseUser):
+    """A person who signs in to the web UI. `password` and `last_login` come from AbstractBaseUser."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="users")
+    email = models.TextField(unique=True)  # lower case
+    created_at = models.DateTimeField()
+
+    USERNAME_FIELD = "email"
+    objects: ClassVar[UserManager] = UserManager()
+
+    def __str__(self) -> str:
+        return self.email
+
+
+class SendingAddress(models.Model):
+    """A From address of the account. A sequence sends from one of these and from no other."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="sending_addresses")
+    email_address = models.TextField()
+    from_name = models.TextField(default="", blank=True)
+    is_default = models.BooleanField(default=False)
+    is_verified = models.BooleanField(default=True)
+    is_dmarc_configured = models.BooleanField(default=False)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("account", Lower("email_address"), name="sending_address_of_account"),
+            models.UniqueConstraint("account", condition=models.Q(is_default=True), name="sending_address_one_default"),
+        ]
+
+    def __str__(self) -> str:
+        return self.email_address
+
+
+class ApiKey(models.Model):
+    """A key for `X-Kit-Api-Key`. Only its SHA-256 is kept: keys are 160 random bits, so a slow hash adds nothing."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="api_keys")
+    name = models.TextField()
+    key_hash = models.CharField(max_length=64, unique=True)
+    hint = models.CharField(max_length=8)  # the key's last four characters, to tell keys apart
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} (…{self.hint})"
+
+
+class SignInFailure(models.Model):
+    """A wrong password. Kept for accounts/sign_in.WINDOW only; hashes, so that a dump holds no mistyped secrets."""
+
+    address_hash = models.CharField(max_length=64)  # SHA-256 of what was typed as the email, lower case
+    network = models.TextField()  # IP address the attempt came from
+    failed_at = models.DateTimeField(db_index=True)
+
+    def __str__(self) -> str:
+        return f"sign-in failure {self.pk}"
+
+
+class VirtualClock(models.Model):
+    """The one instant everybody reads when DRIPSTONE_VIRTUAL_CLOCK=1 (clock.py). At most one row, id 1."""
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    now = models.DateTimeField()
+
+    class Meta:
+        db_table = "virtual_clock"
+        constraints: ClassVar = [models.CheckConstraint(name="virtual_clock_one_row", condition=models.Q(id=1))]
+
+    def __str__(self) -> str:
+        return self.now.isoformat()

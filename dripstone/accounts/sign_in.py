@@ -1,0 +1,59 @@
+"""Check a password, slowly for whoever keeps guessing.
+
+Failures are rows, so the limits hold over several web processes. Three limits at once: for one address from one
+network (somebody who forgot), for one network (one guesser, many addresses), and for one address from anywhere (many
+guessers). The last is higher: else anybody could lock the owner out.
+"""
+
+import hashlib
+from datetime import datetime, timedelta
+
+from django.contrib.auth import authenticate
+from django.db.models import Count, Q
+from django.http import HttpRequest
+
+from dripstone.accounts.models import SignInFailure, User
+
+WINDOW = timedelta(minutes=15)
+PAIR_LIMIT = 10
+NETWORK_LIMIT = 50
+ADDRESS_LIMIT = 100
+
+
+class TooManyFailures(Exception):
+    """Too many wrong passwords: whether this one is right is not looked at."""
+
+
+def check(request: HttpRequest, email: str, password: str, network: str, now: datetime) -> User | None:
+    """The user these open, or None. Unknown addresses cost as much time as known ones.
+
+    now  of the machine's clock: the limit is about guessers, not about rehearsed time
+    Raises TooManyFailures.
+    """
+    address_hash = hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()
+    # Written before the password is looked at, so that attempts side by side count each other.
+    attempt = SignInFailure.objects.create(address_hash=address_hash, network=network, failed_at=now)
+    if _is_over(address_hash, network, now):
+        attempt.delete()  # refused attempts do not prolong the wait
+        raise TooManyFailures
+    user = authenticate(request, username=email, password=password)
+    if not isinstance(user, User):
+        return None
+    _forget(address_hash, network, now)
+    return user
+
+
+def _is_over(address_hash: str, network: str, now: datetime) -> bool:
+    same_address, same_network = Q(address_hash=address_hash), Q(network=network)
+    counts = SignInFailure.objects.filter(same_address | same_network, failed_at__gt=now - WINDOW).aggregate(
+        pair=Count("id", filter=same_address & same_network),
+        network=Count("id", filter=same_network),
+        address=Count("id", filter=same_address),
+    )
+    return bool(counts["pair"] > PAIR_LIMIT or counts["network"] > NETWORK_LIMIT or counts["address"] > ADDRESS_LIMIT)
+
+
+def _forget(address_hash: str, network: str, now: datetime) -> None:
+    """They knew it after all. What is past counting goes too."""
+    mine = Q(address_hash=address_hash, network=network)
+    SignInFailure.objects.filter(mine | Q(failed_at__lte=now - WINDOW)).delete()

@@ -1,0 +1,73 @@
+"""Open an account, make and check API keys."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from zoneinfo import available_timezones
+
+from django.db import transaction
+from email_validator import EmailNotValidError, validate_email
+
+from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
+from dripstone.errors import Invalid
+
+KEY_PREFIX = "kit_"
+
+
+@transaction.atomic
+def create_account(
+    name: str, email: str, time_zone: str, *, now: datetime, password: str | None = None
+) -> tuple[Account, User, str, str]:
+    """A new account with its first user, default sending address and API key.
+
+    time_zone  IANA name
+    password   made up when absent
+    Returns (account, user, password, API key in plain text). Both secrets are shown here and never again.
+    Raises Invalid with every problem found.
+    """
+    problems = [] if name.strip() else ["name can't be blank"]
+    problems += [] if time_zone in available_timezones() else [f"time_zone {time_zone} is not an IANA time zone"]
+    problems += [] if is_address(email) else ["Email address is invalid"]
+    problems += ["Email address has already been taken"] if User.objects.filter(email=email.lower()).exists() else []
+    if problems:
+        raise Invalid(problems)
+    account = Account.objects.create(
+        name=name.strip(), primary_email_address=email, time_zone=time_zone, created_at=now
+    )
+    SendingAddress.objects.create(
+        account=account, email_address=email, from_name=name.strip(), is_default=True, created_at=now
+    )
+    password = password or secrets.token_urlsafe(12)
+    user = User(account=account, email=email.lower(), created_at=now)
+    user.set_password(password)
+    user.save()
+    _, plaintext = create_key(account, "default", now)
+    return account, user, password, plaintext
+
+
+def create_key(account: Account, name: str, now: datetime) -> tuple[ApiKey, str]:
+    """A new API key; the second value is the key itself, which is not kept."""
+    plaintext = KEY_PREFIX + secrets.token_hex(20)
+    key = ApiKey.objects.create(
+        account=account, name=name, key_hash=hash_key(plaintext), hint=plaintext[-4:], created_at=now
+    )
+    return key, plaintext
+
+
+def account_for_key(plaintext: str) -> Account | None:
+    """The account a live key opens, or None."""
+    key = ApiKey.objects.select_related("account").filter(key_hash=hash_key(plaintext), revoked_at=None).first()
+    return key.account if key else None
+
+
+def hash_key(plaintext: str) -> str:
+    return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def is_address(address: str) -> bool:
+    """Syntax only: what cannot be delivered shows itself when we send."""
+    try:
+        validate_email(address, check_deliverability=False)
+    except EmailNotValidError:
+        return False
+    return True

@@ -1,0 +1,46 @@
+"""Who is calling: the header `X-Kit-Api-Key`. Views find the caller in `request.auth`."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.db.models import Q
+from django.http import HttpRequest
+from ninja.security import APIKeyHeader
+
+from dripstone import clock
+from dripstone.accounts.models import Account, ApiKey
+from dripstone.accounts.verbs import hash_key
+from dripstone.api import limits
+
+NOTED_EVERY = timedelta(minutes=1)  # last_used_at is for people; a write per request would cost more than it tells
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    account: Account
+
+
+class KitRequest(HttpRequest):
+    """A request past authentication."""
+
+    auth: Caller
+
+
+class ApiKeyAuth(APIKeyHeader):
+    param_name = "X-Kit-Api-Key"
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
+        """None (a 401) when the key is missing, unknown or revoked. Raises limits.TooMany."""
+        found = ApiKey.objects.select_related("account").filter(key_hash=hash_key(key or ""), revoked_at=None).first()
+        if found is None:
+            return None
+        limits.count(found.pk)
+        _note_use(found)
+        return Caller(found.account)
+
+
+def _note_use(key: ApiKey) -> None:
+    now = clock.now()
+    if key.last_used_at is None or now - key.last_used_at >= NOTED_EVERY:
+        stale = Q(last_used_at=None) | Q(last_used_at__lt=now)
+        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)

@@ -1,0 +1,265 @@
+"""How request bodies and query strings are read and checked, and the sentences people get about them.
+
+A body is a pydantic model that says what each member may be; all its problems are told at once, Rails style:
+"send_hour must be an integer between 0 and 23". Unknown members are ignored, wrong types are not: "9" is no integer,
+neither is true, and 1 is no boolean. PUT is partial: `body.given()` has what was sent and nothing else.
+
+    class SequenceBody(Body):
+        name: Name = MISSING                                 # may be left out, may not be blank
+        send_hour: Annotated[int, Field(ge=0, le=23), must("must be an integer between 0 and 23")] = MISSING
+        delay_unit: Literal["days", "hours"]                 # required; "delay_unit must be one of: days, hours"
+        email_template_id: Id | None = None                  # nullable
+
+In a validator, `raise ValueError("is too long")` becomes "name is too long"; `raise Sentence("…")` is said as it is.
+Objects inside a body are `Part`s, not Bodies: their problems are told by the body they are in.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar, Self
+
+from django.http import HttpRequest
+from ninja.parser import Parser
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
+
+from dripstone.errors import BadRequest, Invalid
+
+MISSING: Any = None  # default of a member that may be left out; `given()` never contains it
+MAX_NAME = 255  # characters; names are in unique indexes, where PostgreSQL takes up to 2.7 kB
+
+
+def or_empty(value: Any) -> Any:
+    """PHP, and with it Kit's own SDK, writes an empty object as `[]`."""
+    return {} if value == [] else value
+
+
+class Sentence(ValueError):
+    """A problem told in its own words, without the member's name before it."""
+
+
+# --- Models -----------------------------------------------------------------------------------------------------
+
+
+class Checked(BaseModel):
+    """Raises Invalid with a sentence for every problem."""
+
+    # Members whose name Kit writes otherwise in sentences: {"name": "Name"} for "Name can't be blank".
+    LABELS: ClassVar[Mapping[str, str]] = {}
+    # What to say when a member is missing, null or blank, where it is not "… can't be blank".
+    BLANK: ClassVar[Mapping[str, str]] = {}
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _tell(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(or_empty(value))
+        except ValidationError as error:
+            problems = (cls._sentence(problem) for problem in error.errors(include_url=False))
+            # Invalid is no ValueError, so it passes through pydantic and Ninja untouched.
+            raise Invalid(list(dict.fromkeys(problems))) from None
+
+    @classmethod
+    def _sentence(cls, problem: ErrorDetails) -> str:
+        reason = problem.get("ctx", {}).get("error")
+        if isinstance(reason, Sentence):
+            return str(reason)
+        if not problem["loc"]:
+            return "The request body must be a JSON object"
+        said = _complaint(problem)
+        if said == "can't be blank" and problem["loc"][0] in cls.BLANK:
+            return cls.BLANK[str(problem["loc"][0])]
+        return f"{cls._name(problem['loc'])} {said}"
+
+    @classmethod
+    def _name(cls, where: tuple[int | str, ...]) -> str:
+        """`send_days[1]`, `exclude_subscriber_sources[0].type`."""
+        name = cls.LABELS.get(str(where[0]), str(where[0]))
+        return name + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where[1:])
+
+    def given(self) -> dict[str, Any]:
+        """What the request contained, checked and converted."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class Body(Checked):
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Part(BaseModel):
+    """An object inside a body."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+
+class Filters(Checked):
+    """A query string. `?status=` counts as left out."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _drop_empty(cls, value: Any) -> Any:
+        for name, text in value.items() if isinstance(value, dict) else ():
+            if isinstance(text, str) and "\0" in text:
+                raise Sentence(f"{name} must not contain NUL characters")
+        return {name: text for name, text in value.items() if text != ""} if isinstance(value, dict) else value
+
+
+_COMPLAINTS = {
+    "missing": "can't be blank",
+    "string_type": "must be a string",
+    "bool_type": "must be true or false",
+    "int_type": "must be an integer",
+    "list_type": "must be an array",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+}
+
+
+def _complaint(problem: ErrorDetails) -> str:
+    if problem["type"] == "value_error":
+        return str(problem["ctx"]["error"])
+    if problem["input"] is None:
+        return "can't be blank"
+    if problem["type"] == "literal_error":
+        return "must be one of: " + re.sub(r"'([^']*)'", r"\1", problem["ctx"]["expected"]).replace(" or ", ", ")
+    return _COMPLAINTS.get(problem["type"], "is invalid")
+
+
+# --- Types ------------------------------------------------------------------------------------------------------
+
+
+def must(sentence: str) -> WrapValidator:
+    """Whatever is wrong with the value, this is what is said about it. A null stays "can't be blank"."""
+
+    def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+        try:
+            return handler(value)
+        except ValidationError:
+            raise ValueError("can't be blank" if value is None else sentence) from None
+
+    return WrapValidator(check)
+
+
+def _name(text: str) -> str:
+    text = text.strip()
+    if not text:
+        raise ValueError("can't be blank")
+    if len(text) > MAX_NAME:
+        raise ValueError(f"is too long (maximum is {MAX_NAME} characters)")
+    return text
+
+
+def _present(text: str) -> str:
+    if not text.strip():
+        raise ValueError("can't be blank")
+    return text
+
+
+type_of_id = must("must be an id")
+Name = Annotated[str, AfterValidator(_name)]  # stripped, 1 to 255 characters
+Present = Annotated[str, AfterValidator(_present)]  # of any length, as it came
+Id = Annotated[int, Field(ge=1, le=2**63 - 1), type_of_id]
+
+
+# In a query string everything is text.
+
+
+def _flag(value: Any) -> bool:
+    if value not in ("true", "false", "1", "0", True, False):
+        raise ValueError("must be true or false")
+    return value in ("true", "1", True)
+
+
+def read_instant(value: Any) -> datetime:
+    """`2026-11-23` (midnight UTC) or a full ISO 8601 timestamp; one without an offset is UTC."""
+    complaint = "must be a date (yyyy-mm-dd) or an ISO 8601 timestamp"
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
+        raise ValueError(complaint)
+    try:
+        # A "+" that was not percent-encoded arrives as a space.
+        instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", value) if "T" in value else value)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        raise ValueError(complaint) from None
+
+
+def one_of_many(*allowed: str) -> Callable[[Any], Any]:
+    """Checks a comma-separated list: `include=tags,location`. The value becomes a frozenset."""
+
+    def check(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        names = frozenset(name.strip() for name in value.split(",") if name.strip())
+        if names - set(allowed):
+            raise ValueError(f"must be one or more of: {', '.join(allowed)}")
+        return names
+
+    return check
+
+
+def _id(value: Any) -> Any:
+    if isinstance(value, str) and not (value.isascii() and value.isdigit() and len(value) < 20):
+        raise ValueError("must be an id")
+    return int(value) if isinstance(value, str) else value
+
+
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Instant = Annotated[datetime, BeforeValidator(read_instant)]
+QueryId = Annotated[int, Field(ge=0, le=2**63 - 1), type_of_id, BeforeValidator(_id)]
+
+
+# --- Bytes to values --------------------------------------------------------------------------------------------
+
+
+class JsonParser(Parser):
+    """Reads what is JSON and nothing else. Raises BadRequest, or Invalid for text the database cannot hold."""
+
+    def parse_body(self, request: HttpRequest) -> Any:
+        kind = request.content_type or "application/json"
+        if not kind.lower().endswith("json"):
+            raise BadRequest("Content-Type must be application/json")
+        try:
+            document = json.loads(request.body.decode("utf-8-sig"), parse_constant=_no_constant)
+        except UnicodeDecodeError:
+            raise BadRequest("The request body is not valid UTF-8") from None
+        except (ValueError, RecursionError):
+            raise BadRequest("The request body is not valid JSON") from None
+        _check_text(document, "")
+        return document
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _check_text(value: Any, where: str) -> None:
+    match value:
+        case str() if "\0" in value:
+            raise Invalid(f"{where or 'The request body'} must not contain NUL characters")
+        case str() if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise Invalid(f"{where or 'The request body'} must be valid Unicode text")
+        case list():
+            for item in value:
+                _check_text(item, where)
+        case dict():
+            for key, item in value.items():
+                _check_text(key, where)
+                _check_text(item, f"{where}.{key}" if where else key)

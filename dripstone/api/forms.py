@@ -1,0 +1,111 @@
+"""Forms and landing pages: https://developers.kit.com/api-reference/forms"""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from ninja import Query, Router
+from pydantic import BeforeValidator
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Body, Instant, Present, one_of_many
+from dripstone.api.paging import Pagination, Paging, page
+from dripstone.api.people import (
+    PeopleFilters,
+    SubscriberAnswer,
+    SubscribersAnswer,
+    between,
+    keys_for,
+    narrow,
+    person_of,
+)
+from dripstone.api.replies import reply
+from dripstone.shapes import subscribers as shapes
+from dripstone.subscribers import forms
+from dripstone.subscribers.models import Form, FormSubscription, Subscriber
+
+router = Router(tags=["Forms"])
+
+
+class ReferrerBody(Body):
+    referrer: str | None = None
+
+
+NO_REFERRER = ReferrerBody()  # the body may be left out
+
+
+class FormAddressBody(ReferrerBody):
+    BLANK: ClassVar = {"email_address": "Either subscriber id or email address is required to add subscriber to form"}
+    email_address: Present
+
+
+class FormFilters(Paging):
+    status: Literal["active", "archived", "trashed", "all"] = "active"
+    type: Literal["embed", "hosted"] | None = None
+    include: Annotated[frozenset[str], BeforeValidator(one_of_many("subscriber_count"))] = frozenset()
+
+
+class AddedFilters(PeopleFilters):
+    added_after: Instant | None = None
+    added_before: Instant | None = None
+
+
+class FormsAnswer(TypedDict):
+    forms: list[shapes.FormShape]
+    pagination: Pagination
+
+
+@router.get("/forms", response=FormsAnswer, summary="List forms")
+def list_forms(request: KitRequest, filters: Query[FormFilters]) -> HttpResponse:
+    rows: Any = request.auth.account.forms.all()
+    if filters.status != "all":
+        rows = rows.filter(status=filters.status)
+    if filters.type:
+        rows = rows.filter(type=filters.type)
+    if "subscriber_count" in filters.include:
+        active = Q(subscriptions__subscriber__state="active")
+        rows = rows.annotate(subscriber_count=Count("subscriptions", filter=active))
+    found = page(rows, filters, "-id")
+    shaped = [shapes.form(form, getattr(form, "subscriber_count", None)) for form in found.rows]
+    return reply(200, forms=shaped, pagination=found.pagination)
+
+
+@router.get("/forms/{int:form_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a form")
+def list_form_subscribers(request: KitRequest, form_id: int, filters: Query[AddedFilters]) -> HttpResponse:
+    rows = FormSubscription.objects.filter(form=_form(request, form_id)).select_related("subscriber")
+    rows = between(rows, "added_at", filters.added_after, filters.added_before)
+    found = page(narrow(rows, filters, "subscriber__"), filters, "-subscriber_id")
+    keys = keys_for(request, slim=filters.slim)
+    shaped = [shapes.form_subscriber(row, keys) for row in found.rows]
+    return reply(200, subscribers=shaped, pagination=found.pagination)
+
+
+@router.post(
+    "/forms/{int:form_id}/subscribers/{int:id}",
+    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    summary="Add subscriber to form",
+)
+def add_to_form(request: KitRequest, form_id: int, id: int, body: ReferrerBody = NO_REFERRER) -> HttpResponse:
+    return _add(request, _form(request, form_id), person_of(request, id), body)
+
+
+@router.post(
+    "/forms/{int:form_id}/subscribers",
+    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    summary="Add subscriber to form by email address",
+)
+def add_address_to_form(request: KitRequest, form_id: int, body: FormAddressBody) -> HttpResponse:
+    person = lookup.subscriber_by_address(request.auth.account.pk, body.email_address)
+    return _add(request, _form(request, form_id), person, body)
+
+
+def _form(request: KitRequest, form_id: int) -> Form:
+    return lookup.row(request.auth.account.forms.all(), form_id)
+
+
+def _add(request: KitRequest, form: Form, person: Subscriber, body: ReferrerBody) -> HttpResponse:
+    subscription, is_new = forms.add(form, person, body.referrer, clock.now())
+    return reply(201 if is_new else 200, subscriber=shapes.form_subscriber(subscription, keys_for(request)))

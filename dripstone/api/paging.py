@@ -1,0 +1,133 @@
+"""Cursor paging as Kit's: `after`, `before`, `per_page`, `include_total_count`.
+
+A cursor is base64 of a JSON array with the sort key of a row: `[42]`, or `[0, 6]` for (position, id). Pages are found
+by comparing keys, never by OFFSET, so that a page costs the same anywhere in a list and rows that come or go between
+two calls neither repeat nor hide others.
+"""
+
+import base64
+import binascii
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, NotRequired, TypeVar
+
+from django.db.models import DateTimeField, Model, Q, QuerySet
+from pydantic import BeforeValidator
+from typing_extensions import TypedDict
+
+from dripstone.api.body import Filters, Flag
+from dripstone.errors import Invalid
+
+MAX_PER_PAGE = 1000
+MAX_BIGINT = 2**63 - 1
+
+M = TypeVar("M", bound=Model)
+
+
+def _per_page(value: Any) -> Any:
+    """More than Kit's maximum gives the maximum."""
+    text = str(value)
+    if not (text.isascii() and text.isdigit()) or not text.strip("0"):
+        raise ValueError(f"must be an integer between 1 and {MAX_PER_PAGE}")
+    return min(int(text), MAX_PER_PAGE) if len(text) < 10 else MAX_PER_PAGE
+
+
+class Paging(Filters):
+    """The parameters of every list; lists with filters inherit from it."""
+
+    after: str | None = None
+    before: str | None = None
+    per_page: Annotated[int, BeforeValidator(_per_page)] = 500
+    include_total_count: Flag = False
+
+
+class Pagination(TypedDict):
+    has_previous_page: bool
+    has_next_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+    per_page: int
+    total_count: NotRequired[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[M]):
+    rows: list[M]
+    pagination: Pagination
+
+
+def page(found: QuerySet[M], paging: Paging, *order: str) -> Page[M]:
+    """One page of a list.
+
+    found   without order and without slice
+    order   the sort key as in order_by, the last one unique: ("-id",), ("position", "id"). Fields or annotations,
+            never null.
+    Raises Invalid for a cursor that is none of this list.
+    """
+    if paging.after and paging.before:
+        raise Invalid("Only one of after and before may be given")
+    backwards = paging.before is not None
+    edge = _read_cursor(found, order, "before" if backwards else "after", paging.before or paging.after)
+    walk = [_flip(key) for key in order] if backwards else list(order)
+    ahead = found.filter(_beyond(walk, edge)) if edge else found
+    rows = list(ahead.order_by(*walk)[: paging.per_page + 1])
+    has_more = len(rows) > paging.per_page
+    rows = rows[: paging.per_page]
+    has_behind = bool(edge) and found.exclude(_beyond(walk, edge)).exists()
+    if backwards:
+        rows.reverse()
+    pagination = Pagination(
+        has_previous_page=has_more if backwards else has_behind,
+        has_next_page=has_behind if backwards else has_more,
+        start_cursor=_cursor(rows[0], order) if rows else None,
+        end_cursor=_cursor(rows[-1], order) if rows else None,
+        per_page=paging.per_page,
+    )
+    if paging.include_total_count:
+        pagination["total_count"] = found.count()
+    return Page(rows, pagination)
+
+
+def _flip(key: str) -> str:
+    return key.removeprefix("-") if key.startswith("-") else f"-{key}"
+
+
+def _beyond(walk: Sequence[str], edge: Sequence[Any]) -> Q:
+    """Rows after `edge` in the direction of the walk: k1 beyond, or k1 equal and k2 beyond, and so on."""
+    key, *rest = walk
+    name = key.removeprefix("-")
+    strictly = Q(**{f"{name}__{'lt' if key.startswith('-') else 'gt'}": edge[0]})
+    return strictly | (Q(**{name: edge[0]}) & _beyond(rest, edge[1:])) if rest else strictly
+
+
+def _cursor(row: Model, order: Sequence[str]) -> str:
+    values = [getattr(row, key.removeprefix("-")) for key in order]
+    plain = [value.isoformat() if isinstance(value, datetime) else value for value in values]
+    return base64.b64encode(json.dumps(plain, separators=(",", ":")).encode()).decode()
+
+
+def _read_cursor(found: QuerySet[M], order: Sequence[str], parameter: str, cursor: str | None) -> list[Any]:
+    """The values of a cursor, [] without one."""
+    if cursor is None:
+        return []
+    try:
+        values = json.loads(base64.b64decode(cursor.replace(" ", "+"), validate=True))
+        if not isinstance(values, list) or len(values) != len(order):
+            raise ValueError("not a cursor of this list")
+        return [_key_value(found, key.removeprefix("-"), value) for key, value in zip(order, values, strict=True)]
+    except (ValueError, TypeError, OverflowError, binascii.Error, RecursionError):
+        raise Invalid(f"{parameter} is not a cursor of this list") from None
+
+
+def _key_value(found: QuerySet[M], name: str, value: Any) -> Any:
+    is_annotation = name in found.query.annotations
+    if not is_annotation and isinstance(found.model._meta.get_field(name), DateTimeField):
+        instant = datetime.fromisoformat(value)
+        if instant.tzinfo is None:
+            raise ValueError("a cursor's instants are aware")
+        return instant.astimezone(UTC)
+    if type(value) is not int or abs(value) > MAX_BIGINT:
+        raise ValueError("a cursor's numbers are integers")
+    return value

@@ -1,0 +1,65 @@
+"""What the lists of subscribers have in common: of the account, a tag, a form or a sequence."""
+
+from typing import Literal, NotRequired, TypeVar
+
+from django.db.models import Model, QuerySet
+from typing_extensions import TypedDict
+
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Flag, Instant
+from dripstone.api.paging import Pagination, Paging
+from dripstone.shapes import subscribers as shapes
+from dripstone.subscribers import fields
+from dripstone.subscribers.models import Subscriber
+
+M = TypeVar("M", bound=Model)
+
+
+class PeopleFilters(Paging):
+    """Only active people unless `status` says otherwise. After and before are exclusive."""
+
+    status: Literal["active", "inactive", "bounced", "complained", "cancelled", "all"] = "active"
+    created_after: Instant | None = None
+    created_before: Instant | None = None
+    slim: Flag = False
+
+
+class SubscriberAnswer(TypedDict):
+    subscriber: shapes.SubscriberShape
+
+
+class WrittenAnswer(TypedDict):
+    subscriber: shapes.SubscriberShape
+    warnings: NotRequired[list[str]]
+
+
+class SubscribersAnswer(TypedDict):
+    subscribers: list[shapes.SubscriberShape]
+    pagination: Pagination
+
+
+def narrow(rows: QuerySet[M], filters: PeopleFilters, person: str = "") -> QuerySet[M]:
+    """`person` leads from a row to its subscriber: "subscriber__" for taggings, form subscriptions, enrollments."""
+    if filters.status != "all":
+        rows = rows.filter(**{f"{person}state": filters.status})
+    return between(rows, f"{person}created_at", filters.created_after, filters.created_before)
+
+
+def between(rows: QuerySet[M], column: str, after: Instant | None, before: Instant | None) -> QuerySet[M]:
+    """Both ends are exclusive; None leaves one open."""
+    if after:
+        rows = rows.filter(**{f"{column}__gt": after})
+    if before:
+        rows = rows.filter(**{f"{column}__lt": before})
+    return rows
+
+
+def person_of(request: KitRequest, subscriber_id: int) -> Subscriber:
+    """Raises NotFound."""
+    return lookup.row(request.auth.account.subscribers.all(), subscriber_id)
+
+
+def keys_for(request: KitRequest, *, slim: bool = False) -> shapes.FieldKeys | None:
+    """The custom fields to show; None shows none."""
+    return None if slim else fields.keys_of(request.auth.account.pk)

@@ -1,0 +1,123 @@
+"""Emails of a sequence: https://developers.kit.com/api-reference/sequence-emails
+
+The members of a body are checked by sequences/email_checks.py, all together; what stands here is for the docs.
+"""
+
+from typing import Annotated, Any, NotRequired
+
+from django.http import HttpResponse
+from ninja import Query, Router
+from pydantic import WithJsonSchema
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import MISSING, Body, Filters, Flag
+from dripstone.api.paging import Pagination, Paging, page
+from dripstone.api.replies import no_content, reply
+from dripstone.api.sequences import Text, TextOrNull, Whole, WholeOrNull, WithStats, sequence_of
+from dripstone.engine import edits
+from dripstone.sequences import edit
+from dripstone.sequences.edit import Edit
+from dripstone.sequences.email_checks import UNITS
+from dripstone.sequences.models import WEEKDAYS
+from dripstone.shapes import sequence_stats
+from dripstone.shapes import sequences as shapes
+
+router = Router(tags=["Sequence emails"])
+
+Unit = Annotated[Any, WithJsonSchema({"type": "string", "enum": list(UNITS)})]
+YesNoOrNull = Annotated[Any, WithJsonSchema({"type": ["boolean", "null"]})]
+_DAY = {"type": "string", "enum": list(WEEKDAYS)}
+DaysOrNull = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": _DAY, "minItems": 1})]
+
+
+class EmailBody(Body):
+    """A new email needs subject, delay_value and delay_unit; an update changes what it contains.
+
+    Null keeps `content`, `published` and `position` as they are (as Kit does), and clears the rest.
+    """
+
+    subject: Text = MISSING
+    preview_text: TextOrNull = MISSING
+    content: TextOrNull = MISSING
+    delay_value: Whole = MISSING
+    delay_unit: Unit = MISSING
+    email_template_id: WholeOrNull = MISSING
+    published: YesNoOrNull = MISSING
+    send_days: DaysOrNull = MISSING
+    position: WholeOrNull = MISSING
+
+
+class EmailsFilters(Paging):
+    include: WithStats = frozenset()
+    include_content: Flag = False
+
+
+class EmailFilters(Filters):
+    include: WithStats = frozenset()
+
+
+class EmailAnswer(TypedDict):
+    email: shapes.SequenceEmailShape
+
+
+class WrittenEmailAnswer(TypedDict):
+    email: shapes.SequenceEmailShape
+    warnings: NotRequired[list[str]]
+
+
+class EmailsAnswer(TypedDict):
+    emails: list[shapes.SequenceEmailShape]
+    pagination: Pagination
+
+
+@router.get("/sequences/{int:sequence_id}/emails", response=EmailsAnswer, summary="List sequence emails")
+def list_emails(request: KitRequest, sequence_id: int, filters: Query[EmailsFilters]) -> HttpResponse:
+    """By position."""
+    sequence = sequence_of(request, sequence_id)
+    rows = sequence.emails.filter(deleted_at=None)
+    found = page(rows if filters.include_content else rows.defer("content"), filters, "position", "id")
+    ids = [row.pk for row in found.rows]
+    stats = sequence_stats.of_emails(sequence.account_id, ids) if "stats" in filters.include else {}
+    shaped = [
+        shapes.sequence_email(row, sequence, with_content=filters.include_content, stats=stats.get(row.pk))
+        for row in found.rows
+    ]
+    return reply(200, emails=shaped, pagination=found.pagination)
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/emails", response={201: WrittenEmailAnswer}, summary="Create a sequence email"
+)
+def create_email(request: KitRequest, sequence_id: int, body: EmailBody = EmailBody()) -> HttpResponse:  # noqa: B008
+    """A draft unless `published`; after the last email unless `position` says otherwise."""
+    return _written(201, edits.create_email(request.auth.account, sequence_id, body.given(), clock.now()))
+
+
+@router.get("/sequences/{int:sequence_id}/emails/{int:id}", response=EmailAnswer, summary="Get a sequence email")
+def get_email(request: KitRequest, sequence_id: int, id: int, filters: Query[EmailFilters]) -> HttpResponse:
+    sequence = sequence_of(request, sequence_id)
+    row = edit.email_of(sequence, id)
+    stats = sequence_stats.of_emails(sequence.account_id, [row.pk])[row.pk] if "stats" in filters.include else None
+    return reply(200, email=shapes.sequence_email(row, sequence, stats=stats))
+
+
+@router.put(
+    "/sequences/{int:sequence_id}/emails/{int:id}", response=WrittenEmailAnswer, summary="Update a sequence email"
+)
+def update_email(request: KitRequest, sequence_id: int, id: int, body: EmailBody) -> HttpResponse:
+    return _written(200, edits.update_email(request.auth.account, sequence_id, id, body.given(), clock.now()))
+
+
+@router.delete("/sequences/{int:sequence_id}/emails/{int:id}", response={204: None}, summary="Delete a sequence email")
+def delete_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """For good. People waiting for it skip it at the moment it would have gone."""
+    edits.delete_email(request.auth.account, sequence_id, id, clock.now())
+    return no_content()
+
+
+def _written(status: int, done: Edit) -> HttpResponse:
+    assert done.email is not None
+    warnings = {"warnings": done.warnings} if done.warnings else {}
+    return reply(status, email=shapes.sequence_email(done.email, done.sequence), **warnings)

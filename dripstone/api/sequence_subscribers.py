@@ -1,0 +1,111 @@
+"""People in a sequence: https://developers.kit.com/api-reference/sequences (subscribers)"""
+
+from typing import ClassVar
+
+from django.db.models import Q
+from django.http import HttpResponse
+from ninja import Query, Router
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Body, Instant, Present
+from dripstone.api.paging import page
+from dripstone.api.people import (
+    PeopleFilters,
+    SubscriberAnswer,
+    SubscribersAnswer,
+    between,
+    keys_for,
+    narrow,
+    person_of,
+)
+from dripstone.api.replies import no_content, reply
+from dripstone.api.sequences import sequence_of
+from dripstone.engine import enroll, transitions
+from dripstone.engine.models import Enrollment
+from dripstone.errors import Invalid, NotFound
+from dripstone.sequences.models import Sequence
+from dripstone.shapes import subscribers as shapes
+from dripstone.subscribers.models import State, Subscriber
+
+router = Router(tags=["Sequences"])
+
+NOBODY_NAMED = "Either subscriber id or email address is required to add subscriber to sequence"
+# Whoever was cancelled, bounced or complained was taken out by that; Kit still lists them under their state.
+IN_SEQUENCE = ~Q(status=Enrollment.Status.REMOVED) | (
+    Q(removed_reason__startswith="subscriber is ")
+    & Q(subscriber__state__in=[State.CANCELLED, State.BOUNCED, State.COMPLAINED])
+)
+
+
+class AddressBody(Body):
+    BLANK: ClassVar = {"email_address": NOBODY_NAMED}
+    email_address: Present
+
+
+class InSequenceFilters(PeopleFilters):
+    added_after: Instant | None = None
+    added_before: Instant | None = None
+
+
+@router.get(
+    "/sequences/{int:sequence_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a sequence"
+)
+def list_in_sequence(request: KitRequest, sequence_id: int, filters: Query[InSequenceFilters]) -> HttpResponse:
+    """`added_at` is the entry, or the latest restart."""
+    rows = Enrollment.objects.filter(IN_SEQUENCE, sequence=sequence_of(request, sequence_id))
+    rows = between(rows, "entered_at", filters.added_after, filters.added_before)
+    rows = narrow(rows.select_related("subscriber"), filters, "subscriber__")
+    found = page(rows, filters, "-subscriber_id")
+    keys = keys_for(request, slim=filters.slim)
+    shaped = [shapes.subscriber(row.subscriber, keys, added_at=row.entered_at) for row in found.rows]
+    return reply(200, subscribers=shaped, pagination=found.pagination)
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/subscribers",
+    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    summary="Add subscriber to sequence by email address",
+)
+def add_address(request: KitRequest, sequence_id: int, body: AddressBody) -> HttpResponse:
+    sequence = sequence_of(request, sequence_id)
+    return _add(request, sequence, lookup.subscriber_by_address(request.auth.account.pk, body.email_address))
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/subscribers/{int:id}",
+    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    summary="Add subscriber to sequence",
+)
+def add_subscriber(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    return _add(request, sequence_of(request, sequence_id), person_of(request, id))
+
+
+@router.delete(
+    "/sequences/{int:sequence_id}/subscribers/{int:id}",
+    response={204: None},
+    summary="Remove subscriber from sequence (not in Kit)",
+)
+def remove_subscriber(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """What is planned for them is not sent. 404 when they are not in it."""
+    place = _place(sequence_of(request, sequence_id), person_of(request, id))
+    transitions.remove([place.pk], "removed by the owner", clock.now())
+    return no_content()
+
+
+def _place(sequence: Sequence, person: Subscriber) -> Enrollment:
+    places = Enrollment.objects.filter(sequence=sequence, subscriber=person)
+    place = places.exclude(status=Enrollment.Status.REMOVED).first()
+    if place is None:
+        raise NotFound
+    return place
+
+
+def _add(request: KitRequest, sequence: Sequence, person: Subscriber) -> HttpResponse:
+    """201 when this put them in, 200 when they were there already (R12)."""
+    if not sequence.active:
+        raise Invalid("Sequence is inactive")
+    entry = enroll.add(sequence, [person.pk], "api", clock.now())[person.pk]
+    shape = shapes.subscriber(person, keys_for(request), added_at=entry.enrollment.entered_at)
+    return reply(201 if entry.added else 200, subscriber=shape)

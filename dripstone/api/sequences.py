@@ -1,0 +1,127 @@
+"""Sequences: https://developers.kit.com/api-reference/sequences
+
+The members of a body are checked by sequences/sequence_checks.py, all together; what stands here is for the docs.
+"""
+
+from collections.abc import Iterable
+from typing import Annotated, Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from ninja import Query, Router
+from pydantic import BeforeValidator, WithJsonSchema
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import MISSING, Body, Filters, one_of_many
+from dripstone.api.paging import Pagination, Paging, page
+from dripstone.api.replies import no_content, reply
+from dripstone.engine import edits
+from dripstone.sequences.models import WEEKDAYS, Sequence
+from dripstone.sequences.sequence_checks import SOURCES
+from dripstone.shapes import sequence_stats
+from dripstone.shapes import sequences as shapes
+
+router = Router(tags=["Sequences"])
+
+Text = Annotated[Any, WithJsonSchema({"type": "string"})]
+TextOrNull = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
+Whole = Annotated[Any, WithJsonSchema({"type": "integer"})]
+WholeOrNull = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
+YesNo = Annotated[Any, WithJsonSchema({"type": "boolean"})]
+Hour = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 23})]
+Days = Annotated[
+    Any, WithJsonSchema({"type": "array", "items": {"type": "string", "enum": list(WEEKDAYS)}, "minItems": 1})
+]
+_SOURCE = {
+    "type": "object",
+    "required": ["type", "ids"],
+    "properties": {
+        "type": {"type": "string", "enum": list(SOURCES)},
+        "ids": {"type": "array", "items": {"type": "integer"}},
+    },
+}
+Sources = Annotated[Any, WithJsonSchema({"type": "array", "items": _SOURCE})]
+
+WithStats = Annotated[frozenset[str], BeforeValidator(one_of_many("stats"))]
+
+
+class SequenceBody(Body):
+    """`name` is all a new sequence needs; an update changes what it contains."""
+
+    name: Text = MISSING
+    email_address: TextOrNull = MISSING
+    email_template_id: WholeOrNull = MISSING
+    send_days: Days = MISSING
+    send_hour: Hour = MISSING
+    time_zone: Text = MISSING
+    active: YesNo = MISSING
+    repeat: YesNo = MISSING
+    hold: YesNo = MISSING
+    exclude_subscriber_sources: Sources = MISSING
+
+
+class SequencesFilters(Paging):
+    include: WithStats = frozenset()
+
+
+class SequenceFilters(Filters):
+    include: WithStats = frozenset()
+
+
+class SequenceAnswer(TypedDict):
+    sequence: shapes.SequenceShape
+
+
+class SequencesAnswer(TypedDict):
+    sequences: list[shapes.SequenceShape]
+    pagination: Pagination
+
+
+@router.get("/sequences", response=SequencesAnswer, summary="List sequences")
+def list_sequences(request: KitRequest, filters: Query[SequencesFilters]) -> HttpResponse:
+    found = page(_live(request), filters, "-id")
+    return reply(200, sequences=_shaped(found.rows, filters.include), pagination=found.pagination)
+
+
+@router.post("/sequences", response={201: SequenceAnswer}, summary="Create a sequence")
+def create_sequence(request: KitRequest, body: SequenceBody = SequenceBody()) -> HttpResponse:  # noqa: B008
+    done = edits.create_sequence(request.auth.account, body.given(), clock.now())
+    return reply(201, sequence=_shaped([done.sequence])[0])
+
+
+@router.get("/sequences/{int:id}", response=SequenceAnswer, summary="Get a sequence")
+def get_sequence(request: KitRequest, id: int, filters: Query[SequenceFilters]) -> HttpResponse:
+    return reply(200, sequence=_shaped([sequence_of(request, id)], filters.include)[0])
+
+
+@router.put("/sequences/{int:id}", response=SequenceAnswer, summary="Update a sequence")
+def update_sequence(request: KitRequest, id: int, body: SequenceBody) -> HttpResponse:
+    """`active: false` pauses in place, true resumes; a new schedule holds for dates given from now on."""
+    done = edits.update_sequence(request.auth.account, id, body.given(), clock.now())
+    return reply(200, sequence=_shaped([done.sequence])[0])
+
+
+@router.delete("/sequences/{int:id}", response={204: None}, summary="Delete a sequence")
+def delete_sequence(request: KitRequest, id: int) -> HttpResponse:
+    """Nothing of it is sent any more; its history stays."""
+    edits.delete_sequence(request.auth.account, id, clock.now())
+    return no_content()
+
+
+def sequence_of(request: KitRequest, sequence_id: int) -> Sequence:
+    """Raises NotFound, for deleted ones too."""
+    return lookup.row(_live(request), sequence_id)
+
+
+def _live(request: KitRequest) -> QuerySet[Sequence]:
+    return request.auth.account.sequences.filter(deleted_at=None).select_related("sending_address")
+
+
+def _shaped(rows: list[Sequence], include: Iterable[str] = ()) -> list[shapes.SequenceShape]:
+    ids = [row.pk for row in rows]
+    counts = sequence_stats.counts(ids)
+    stats = sequence_stats.of_sequences(rows[0].account_id, ids) if rows and "stats" in include else {}
+    return [shapes.sequence(row, counts[row.pk], stats.get(row.pk)) for row in rows]

@@ -1,0 +1,248 @@
+"""Subscribers: https://developers.kit.com/api-reference/subscribers"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar, Literal
+
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from ninja import Query, Router
+from pydantic import AfterValidator, BeforeValidator
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import MAX_NAME, MISSING, Body, Instant, Sentence, one_of_many, or_empty
+from dripstone.api.paging import Pagination, Paging, page
+from dripstone.api.people import (
+    PeopleFilters,
+    SubscriberAnswer,
+    SubscribersAnswer,
+    WrittenAnswer,
+    between,
+    keys_for,
+    narrow,
+    person_of,
+)
+from dripstone.api.replies import no_content, reply
+from dripstone.engine import transitions
+from dripstone.errors import Invalid
+from dripstone.shapes import subscribers as shapes
+from dripstone.shapes.instants import instant
+from dripstone.subscribers import subscribe
+from dripstone.subscribers.models import FormSubscription, Subscriber, Tagging
+
+router = Router(tags=["Subscribers"])
+
+LATER = 10  # custom fields; above that Kit answers 202 and writes afterwards
+ENGAGEMENT_DAYS = 90
+
+
+# --- Bodies -----------------------------------------------------------------------------------------------------
+
+
+def _address(text: str) -> str:
+    if not subscribe.is_address(subscribe.plain_address(text)):
+        raise Sentence("Email address is invalid")
+    return text
+
+
+def _first_name(text: str | None) -> str | None:
+    if text and len(text) > MAX_NAME:
+        raise ValueError(f"is too long (maximum is {MAX_NAME} characters)")
+    return text
+
+
+def _fields(values: dict[str, str | None] | None) -> dict[str, str | None]:
+    if values and len(values) > subscribe.MAX_FIELDS:
+        raise ValueError(f"can't have more than {subscribe.MAX_FIELDS} entries")
+    return values or {}
+
+
+Address = Annotated[str, AfterValidator(_address)]
+FirstName = Annotated[str | None, AfterValidator(_first_name)]
+Fields = Annotated[dict[str, str | None] | None, BeforeValidator(or_empty), AfterValidator(_fields)]
+
+
+class SubscriberBody(Body):
+    LABELS: ClassVar = {"email_address": "Email address", "first_name": "First name"}
+    BLANK: ClassVar = {"email_address": "Email address is invalid"}
+    email_address: Address
+    first_name: FirstName = None
+    state: Literal["active", "cancelled", "bounced", "complained", "inactive"] | None = None
+    fields: Fields = None
+
+
+class SubscriberChanges(Body):
+    LABELS: ClassVar = SubscriberBody.LABELS
+    BLANK: ClassVar = SubscriberBody.BLANK
+    email_address: Address = MISSING
+    first_name: FirstName = None
+    fields: Fields = None
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------
+
+
+class SubscriberFilters(PeopleFilters):
+    email_address: str | None = None
+    updated_after: Instant | None = None
+    updated_before: Instant | None = None
+    sort_field: Literal[
+        "id",
+        "created_at",
+        "updated_at",
+        "cancelled_at",
+        "canceled_at",
+        "engagement__sent",
+        "engagement__opens",
+        "engagement__clicks",
+        "engagement__open_rate",
+        "engagement__click_rate",
+    ] = "id"
+    sort_order: Literal["asc", "desc"] = "desc"
+    include: Annotated[
+        frozenset[str], BeforeValidator(one_of_many("attribution", "tags", "location", "canceled_at"))
+    ] = frozenset()
+
+
+@router.get("/subscribers", response=SubscribersAnswer, summary="List subscribers")
+def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> HttpResponse:
+    _check_combination(filters)
+    rows = narrow(request.auth.account.subscribers.all(), filters)
+    rows = between(rows, "updated_at", filters.updated_after, filters.updated_before)
+    if filters.email_address:
+        addresses = [subscribe.plain_address(text) for text in filters.email_address.split(",")]
+        rows = rows.filter(email_address__in=addresses)
+    if filters.sort_field == "engagement__sent":
+        rows = _with_sent(rows, clock.now())
+    found = page(rows, filters, *_order(filters))
+    keys = keys_for(request, slim=filters.slim)
+    shaped = [shapes.subscriber(person, keys) for person in found.rows]
+    _add_extras(shaped, found.rows, filters.include)
+    return reply(200, subscribers=shaped, pagination=found.pagination)
+
+
+def _check_combination(filters: SubscriberFilters) -> None:
+    """Raises Invalid."""
+    problems = []
+    if filters.status != "cancelled":
+        if filters.sort_field in ("cancelled_at", "canceled_at"):
+            problems.append(f"The status param must be `cancelled` if sort_field is `{filters.sort_field}`")
+        if "canceled_at" in filters.include:
+            problems.append("The status param must be `cancelled` if include is `canceled_at`")
+    if filters.email_address and filters.sort_field.startswith("engagement__"):
+        problems.append("The email_address param cannot be used if sort_field is an engagement field")
+    if problems:
+        raise Invalid(problems)
+
+
+# Opens and clicks are not recorded: everybody has none, so the order by them is the order by id.
+_COLUMNS = {"cancelled_at": "canceled_at", "engagement__sent": "engagement_sent"}
+
+
+def _order(filters: SubscriberFilters) -> list[str]:
+    sign = "-" if filters.sort_order == "desc" else ""
+    column = _COLUMNS.get(filters.sort_field, filters.sort_field)
+    return [f"{sign}id"] if column == "id" or "__" in column else [f"{sign}{column}", f"{sign}id"]
+
+
+def _with_sent(rows: Any, now: datetime) -> Any:
+    """How many emails were sent to each within 90 days."""
+    recent = Q(enrollments__deliveries__sent_at__gte=now - timedelta(days=ENGAGEMENT_DAYS))
+    return rows.annotate(engagement_sent=Count("enrollments__deliveries", filter=recent))
+
+
+def _add_extras(shaped: list[shapes.SubscriberShape], people: Sequence[Subscriber], include: frozenset[str]) -> None:
+    ids = [person.pk for person in people]
+    tags = _tags(ids) if "tags" in include else {}
+    firsts = _first_forms(ids) if "attribution" in include else {}
+    for shape, person in zip(shaped, people, strict=True):
+        if "attribution" in include:
+            shape["attribution"] = shapes.attribution(firsts.get(person.pk))
+        if "tags" in include:
+            shape["tags"] = tags.get(person.pk, [])
+        if "location" in include:
+            shape["location"] = shapes.location()
+        if "canceled_at" in include:
+            shape["canceled_at"] = instant(person.canceled_at) if person.canceled_at else None
+
+
+def _tags(ids: list[int]) -> dict[int, list[dict[str, Any]]]:
+    by_person: dict[int, list[dict[str, Any]]] = {}
+    for row in Tagging.objects.filter(subscriber_id__in=ids).select_related("tag").order_by("tag_id"):
+        by_person.setdefault(row.subscriber_id, []).append({"id": row.tag_id, "name": row.tag.name})
+    return by_person
+
+
+def _first_forms(ids: list[int]) -> dict[int, FormSubscription]:
+    rows = FormSubscription.objects.filter(subscriber_id__in=ids).select_related("form")
+    return {row.subscriber_id: row for row in rows.order_by("subscriber_id", "id").distinct("subscriber_id")}
+
+
+@router.get("/subscribers/{int:id}", response=SubscriberAnswer, summary="Get a subscriber")
+def get_subscriber(request: KitRequest, id: int) -> HttpResponse:
+    person = person_of(request, id)
+    shape = shapes.subscriber(person, keys_for(request))
+    shape["canceled_at"] = instant(person.canceled_at) if person.canceled_at else None
+    shape["location"] = shapes.location()
+    return reply(200, subscriber=shape)
+
+
+class SubscriberTagsAnswer(TypedDict):
+    tags: list[shapes.SubscriberTagShape]
+    pagination: Pagination
+
+
+@router.get(
+    "/subscribers/{int:subscriber_id}/tags", response=SubscriberTagsAnswer, summary="List tags for a subscriber"
+)
+def list_tags_of_subscriber(request: KitRequest, subscriber_id: int, paging: Query[Paging]) -> HttpResponse:
+    rows = Tagging.objects.filter(subscriber=person_of(request, subscriber_id)).select_related("tag")
+    found = page(rows, paging, "-id")
+    shaped = [shapes.subscriber_tag(tagging) for tagging in found.rows]
+    return reply(200, tags=shaped, pagination=found.pagination)
+
+
+# --- Writing ----------------------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/subscribers",
+    response={200: WrittenAnswer, 201: WrittenAnswer, 202: WrittenAnswer},
+    summary="Create a subscriber",
+)
+def create_subscriber(request: KitRequest, body: SubscriberBody) -> HttpResponse:
+    """An upsert by address: someone who is there already keeps their state."""
+    written = subscribe.upsert(
+        request.auth.account.pk,
+        body.email_address,
+        clock.now(),
+        first_name=body.first_name,
+        state=body.state or "active",
+        fields=body.fields,
+    )
+    return _written(request, written, 201 if written.is_new else 200)
+
+
+@router.put("/subscribers/{int:id}", response={200: WrittenAnswer, 202: WrittenAnswer}, summary="Update a subscriber")
+def update_subscriber(request: KitRequest, id: int, body: SubscriberChanges) -> HttpResponse:
+    person = person_of(request, id)
+    return _written(request, subscribe.update(person.pk, body.given(), clock.now()), 200)
+
+
+def _written(request: KitRequest, written: subscribe.Written, status: int) -> HttpResponse:
+    """Above ten custom fields Kit writes later and shows null until then. Ours are written; the answer is Kit's."""
+    members: dict[str, Any] = {"subscriber": shapes.subscriber(written.subscriber, keys_for(request))}
+    if len(written.keys) > LATER:
+        status = 202
+        members["subscriber"]["fields"] |= dict.fromkeys(written.keys)
+    if written.unknown:
+        members["warnings"] = [f"Unknown custom field ignored: {key}" for key in written.unknown]
+    return reply(status, **members)
+
+
+@router.post("/subscribers/{int:id}/unsubscribe", response={204: None}, summary="Unsubscribe subscriber")
+def unsubscribe(request: KitRequest, id: int) -> HttpResponse:
+    transitions.cancel(person_of(request, id).pk, clock.now())
+    return no_content()

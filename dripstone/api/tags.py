@@ -1,0 +1,150 @@
+"""Tags: https://developers.kit.com/api-reference/tags"""
+
+from typing import Annotated, Any, ClassVar
+
+from django.db.models import Count, Q
+from django.http import HttpResponse, QueryDict
+from ninja import Query, Router
+from pydantic import BeforeValidator
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Body, Instant, JsonParser, Name, Present, one_of_many
+from dripstone.api.paging import Pagination, Paging, page
+from dripstone.api.people import (
+    PeopleFilters,
+    SubscriberAnswer,
+    SubscribersAnswer,
+    between,
+    keys_for,
+    narrow,
+    person_of,
+)
+from dripstone.api.replies import no_content, reply
+from dripstone.shapes import subscribers as shapes
+from dripstone.subscribers import tags
+from dripstone.subscribers.models import Subscriber, Tag, Tagging
+
+router = Router(tags=["Tags"])
+
+
+class TagBody(Body):
+    LABELS: ClassVar = {"name": "Name"}
+    name: Name
+
+
+class TaggedBody(Body):
+    BLANK: ClassVar = {"email_address": "Either subscriber id or email address is required to tag subscriber"}
+    email_address: Present
+
+
+class UntaggedBody(Body):
+    BLANK: ClassVar = {
+        "email_address": "Either subscriber id or email address is required to remove tag from subscriber"
+    }
+    email_address: Present
+
+
+class TagFilters(Paging):
+    include: Annotated[frozenset[str], BeforeValidator(one_of_many("subscriber_count"))] = frozenset()
+
+
+class TaggedFilters(PeopleFilters):
+    tagged_after: Instant | None = None
+    tagged_before: Instant | None = None
+
+
+class TagAnswer(TypedDict):
+    tag: shapes.TagShape
+
+
+class TagsAnswer(TypedDict):
+    tags: list[shapes.TagShape]
+    pagination: Pagination
+
+
+@router.get("/tags", response=TagsAnswer, summary="List tags")
+def list_tags(request: KitRequest, filters: Query[TagFilters]) -> HttpResponse:
+    rows: Any = request.auth.account.tags.all()
+    if "subscriber_count" in filters.include:
+        rows = rows.annotate(subscriber_count=Count("taggings", filter=Q(taggings__subscriber__state="active")))
+    found = page(rows, filters, "-id")
+    shaped = [shapes.tag(tag, getattr(tag, "subscriber_count", None)) for tag in found.rows]
+    return reply(200, tags=shaped, pagination=found.pagination)
+
+
+@router.post("/tags", response={200: TagAnswer, 201: TagAnswer}, summary="Create a tag")
+def create_tag(request: KitRequest, body: TagBody) -> HttpResponse:
+    """200 with the existing tag when the name, in any case, is taken."""
+    tag, is_new = tags.create(request.auth.account.pk, body.name, clock.now())
+    return reply(201 if is_new else 200, tag=shapes.tag(tag))
+
+
+@router.put("/tags/{int:id}", response=TagAnswer, summary="Update tag name")
+def update_tag(request: KitRequest, id: int, body: TagBody) -> HttpResponse:
+    return reply(200, tag=shapes.tag(tags.rename(_tag(request, id), body.name)))
+
+
+@router.get("/tags/{int:tag_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a tag")
+def list_tagged(request: KitRequest, tag_id: int, filters: Query[TaggedFilters]) -> HttpResponse:
+    rows = Tagging.objects.filter(tag=_tag(request, tag_id)).select_related("subscriber")
+    rows = between(rows, "tagged_at", filters.tagged_after, filters.tagged_before)
+    found = page(narrow(rows, filters, "subscriber__"), filters, "-subscriber_id")
+    keys = keys_for(request, slim=filters.slim)
+    shaped = [shapes.subscriber(row.subscriber, keys, tagged_at=row.tagged_at) for row in found.rows]
+    return reply(200, subscribers=shaped, pagination=found.pagination)
+
+
+@router.post(
+    "/tags/{int:tag_id}/subscribers/{int:id}",
+    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    summary="Tag a subscriber",
+)
+def tag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
+    return _add(request, _tag(request, tag_id), person_of(request, id))
+
+
+@router.post(
+    "/tags/{int:tag_id}/subscribers",
+    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    summary="Tag a subscriber by email address",
+)
+def tag_address(request: KitRequest, tag_id: int, body: TaggedBody) -> HttpResponse:
+    person = lookup.subscriber_by_address(request.auth.account.pk, body.email_address)
+    return _add(request, _tag(request, tag_id), person)
+
+
+@router.delete("/tags/{int:tag_id}/subscribers/{int:id}", response={204: None}, summary="Remove tag from subscriber")
+def untag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
+    tags.remove(_tag(request, tag_id), person_of(request, id), clock.now())
+    return no_content()
+
+
+@router.delete(
+    "/tags/{int:tag_id}/subscribers", response={204: None}, summary="Remove tag from subscriber by email address"
+)
+def untag_address(request: KitRequest, tag_id: int, email_address: str | None = None) -> HttpResponse:
+    """The address is a query parameter; Kit's clients of 2025 send it in the body, which is read too."""
+    given = {"email_address": email_address} if email_address else _body(request)
+    address = UntaggedBody.model_validate(given).email_address
+    tag = _tag(request, tag_id)
+    tags.remove(tag, lookup.subscriber_by_address(request.auth.account.pk, address), clock.now())
+    return no_content()
+
+
+def _body(request: KitRequest) -> Any:
+    if request.content_type == "application/x-www-form-urlencoded":
+        return QueryDict(request.body).dict()
+    return JsonParser().parse_body(request) if request.body else {}
+
+
+def _tag(request: KitRequest, tag_id: int) -> Tag:
+    return lookup.row(request.auth.account.tags.all(), tag_id)
+
+
+def _add(request: KitRequest, tag: Tag, person: Subscriber) -> HttpResponse:
+    tagging, is_new = tags.add(tag, person, clock.now())
+    shape = shapes.subscriber(person, keys_for(request), tagged_at=tagging.tagged_at)
+    return reply(201 if is_new else 200, subscriber=shape)

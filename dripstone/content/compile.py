@@ -1,0 +1,290 @@
+"""An email, compiled once per version; then a message per person in a fraction of a millisecond.
+
+What does not depend on the person happens in `compile_email`: body into template, CSS inlined, text part derived,
+Liquid parsed, From header encoded. `CompiledEmail.render` fills in the person and never raises: see tolerant.py.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+from liquid import Markup
+from liquid.exceptions import LiquidError
+from liquid.template import BoundTemplate
+
+from dripstone.content import html, layout, mime, text, tolerant
+from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
+from dripstone.content.tolerant import State
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetSource:
+    """kind      "inline": source is plain text with Liquid; "block": HTML with Liquid"""
+
+    kind: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class EmailSource:
+    """Everything that a version of an email is made of.
+
+    content         HTML with Liquid, a fragment or a whole document; None and "" give an empty but valid mail
+    template_html   HTML with Liquid and {{ message_content }}; None is the built-in layout
+    snippets        all of the account's by key, archived ones too
+    postal_address  plain text, lines
+    """
+
+    subject: str
+    from_name: str
+    from_address: str
+    preview_text: str | None = None
+    content: str | None = None
+    template_html: str | None = None
+    snippets: Mapping[str, SnippetSource] = field(default_factory=dict)
+    reply_to: str | None = None
+    postal_address: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """fields   custom field values by key; a key that is missing here is unknown, None is merely empty"""
+
+    subscriber_id: int
+    email_address: str
+    first_name: str | None = None
+    fields: Mapping[str, str | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What belongs to one delivery; the same over all of its attempts, which makes attempts byte for byte the same.
+
+    message_id   without angle brackets
+    date         aware; also what Liquid's `now` means, so give it in the zone people should see
+    list_id      domain-like, `sequence-7.example.com`; None leaves the header out
+    """
+
+    message_id: str
+    date: datetime
+    unsubscribe_url: str
+    list_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """data   the whole RFC 5322 message, CRLF, not dot-stuffed"""
+
+    data: bytes
+    subject: str
+    text: str
+    html: str
+    warnings: tuple[str, ...]
+
+
+_PREVIEW_ENVELOPE = Envelope("preview@localhost", datetime(2000, 1, 1, tzinfo=UTC), "https://localhost/u/preview")
+
+
+@dataclass(slots=True)
+class CompiledEmail:
+    source: EmailSource
+    boundary: str
+    from_headers: list[str]
+    subject: BoundTemplate
+    preview: BoundTemplate
+    html: BoundTemplate
+    text: BoundTemplate | None  # None: made of each message's own HTML
+    problems: tuple[str, ...]
+    address: str  # postal address, lines
+    html_address: Markup
+    snippet_templates: dict[tuple[str, bool], BoundTemplate | None] = field(default_factory=dict)
+
+    def message(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> bytes:
+        """The RFC 5322 message for one delivery. Never raises for any person, whatever the Liquid does."""
+        return self.render(person, envelope, eight_bit=eight_bit).data
+
+    def warnings(self, person: Person) -> tuple[str, ...]:
+        """What would come out empty for this person."""
+        return self.render(person, _PREVIEW_ENVELOPE).warnings
+
+    def render(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> Rendered:
+        state = State(envelope.date)
+        for problem in self.problems:
+            state.warn(problem)
+        plain_values = self._values(person, envelope, state, is_html=False)
+        subject = mime.one_line(tolerant.render(self.subject, plain_values, state))
+        preview = mime.one_line(tolerant.render(self.preview, plain_values, state))
+        page = self._html(self._values(person, envelope, state, is_html=True) | {"preview_text": preview}, state)
+        plain = self._text(plain_values, page, state)
+        data = self._assemble(person, envelope, subject, plain, page, state, eight_bit)
+        return Rendered(data, subject, plain, page, tuple(state.warnings))
+
+    def _html(self, values: dict[str, object], state: State) -> str:
+        state.shown.clear()
+        page = tolerant.render(self.html, values, state)
+        footer = layout.html_footer(*self._missing(str(values["unsubscribe_url"]), page, state))
+        return clean(html.before_body_end(page, footer) if footer else page)
+
+    def _text(self, values: dict[str, object], page: str, state: State) -> str:
+        if self.text is None:
+            return text.html_to_text(page) + "\n"
+        state.shown.clear()
+        plain = text.tidy(tolerant.render(self.text, values, state))
+        return clean(plain + layout.text_footer(*self._missing(str(values["unsubscribe_url"]), plain, state))) + "\n"
+
+    def _missing(self, unsubscribe_url: str, rendered: str, state: State) -> tuple[str | None, str | None]:
+        """The URL and the address, each None when this part shows it already (an address may also be typed in)."""
+        has_link = bool(state.shown & tolerant.UNSUBSCRIBE_NAMES)
+        has_address = "address" in state.shown or self.address.split("\n")[0] in rendered
+        return None if has_link else unsubscribe_url, None if has_address else self.address
+
+    def _assemble(
+        self, person: Person, envelope: Envelope, subject: str, plain: str, page: str, state: State, eight_bit: bool
+    ) -> bytes:
+        recipient = mime.mail_address(person.email_address)
+        if recipient is None:
+            state.warn("The address has no form that mail servers without SMTPUTF8 take")
+        headers = [
+            *self.from_headers,
+            f"To: {recipient or 'undisclosed-recipients:;'}",
+            mime.unstructured("Subject", subject),
+            f"Date: {format_datetime(envelope.date)}",
+            f"Message-ID: <{envelope.message_id}>",
+            f"List-Unsubscribe: <{envelope.unsubscribe_url}>",
+            "List-Unsubscribe-Post: List-Unsubscribe=One-Click",
+        ]
+        if envelope.list_id:
+            headers.append(f"List-Id: <{envelope.list_id}>")
+        parts = [
+            mime.part("text/plain", plain, self.boundary, eight_bit=eight_bit),
+            mime.part("text/html", page, self.boundary, eight_bit=eight_bit),
+        ]
+        return mime.alternative(headers, parts, self.boundary)
+
+    def _values(self, person: Person, envelope: Envelope, state: State, *, is_html: bool) -> dict[str, object]:
+        """What Liquid sees: Kit's variables."""
+        fields = {key: clean(value) if value else value for key, value in person.fields.items()}
+        url = clean(envelope.unsubscribe_url)
+        values: dict[str, object] = {
+            "subscriber": fields
+            | {
+                "first_name": clean(person.first_name or "") or None,
+                "email_address": clean(person.email_address),
+                "id": person.subscriber_id,
+            },
+            "unsubscribe_url": url,
+            "unsubscribe_link": f"Unsubscribe: {url}",
+            "subscriber_preferences_url": url,
+            "subscriber_preferences_link": f"Update your preferences: {url}",
+            "address": self.address,
+            "now": envelope.date,
+            "today": envelope.date.date(),
+        }
+        if is_html:
+            values["unsubscribe_link"] = layout.html_link(url, html.LINK_TEXTS["unsubscribe"])
+            values["subscriber_preferences_link"] = layout.html_link(url, html.LINK_TEXTS["subscriber_preferences"])
+            values["address"] = self.html_address
+        for name in tolerant.FOOTER_NAMES:
+            values[f"hidden_{name}"] = values[name]
+        values["snippet"] = Snippets(self, values, state, is_html=is_html)
+        return values
+
+    def snippet_template(self, key: str, *, is_html: bool) -> BoundTemplate | None:
+        """A snippet, parsed for the part it stands in; None when it does not exist or is broken. Parsed once."""
+        if (key, is_html) not in self.snippet_templates:
+            self.snippet_templates[key, is_html] = self._parse_snippet(key, is_html=is_html)
+        return self.snippet_templates[key, is_html]
+
+    def _parse_snippet(self, key: str, *, is_html: bool) -> BoundTemplate | None:
+        snippet = self.source.snippets.get(key)
+        if snippet is None:
+            return None
+        source = clean(snippet.source)
+        is_block = snippet.kind == "block"
+        if is_block and not is_html:
+            source = text.text_template(source) or text.html_to_text(source)
+        elif is_block:
+            source = html.hide_comments(source)
+        try:
+            return parse((HTML if is_block else PLAIN) if is_html else TEXT, source)
+        except LiquidError:
+            return None
+
+
+class Snippets(Mapping[str, object]):
+    """`snippet` in Liquid: each snippet rendered when it is asked for, at most once per message and part."""
+
+    def __init__(self, email: CompiledEmail, values: dict[str, object], state: State, *, is_html: bool) -> None:
+        self.email, self.values_, self.state, self.is_html = email, values, state, is_html
+
+    def __getitem__(self, key: str) -> object:
+        if (key, self.is_html) not in self.state.done:
+            self.state.done[key, self.is_html] = self._rendered(key)
+        return self.state.done[key, self.is_html]
+
+    def _rendered(self, key: str) -> str:
+        state = self.state
+        template = self.email.snippet_template(key, is_html=self.is_html) if isinstance(key, str) else None
+        if template is None or key in state.active or len(state.active) >= tolerant.MAX_SNIPPET_DEPTH:
+            reason = "is nested too deeply" if template else "does not exist or is not valid"
+            state.warn(f"snippet.{key} {reason}")
+            return ""
+        state.active.append(key)
+        rendered = tolerant.render(template, self.values_, state)
+        state.active.pop()
+        return Markup(rendered) if self.is_html else rendered
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+    def __str__(self) -> str:
+        return ""
+
+
+def compile_email(source: EmailSource) -> CompiledEmail:
+    """Everything about a version of an email that is the same for everybody. Takes some milliseconds.
+
+    Broken Liquid was refused when it was saved; should some be here nevertheless, that part is sent with the
+    Liquid as empty as can be and `render` warns. Raises ValueError when `from_address` cannot be written in a header.
+    """
+    problems: list[str] = []
+    body = clean(source.content or "")
+    template = None if source.template_html is None else clean(source.template_html)
+    merged = html.merge(template, body, layout.DEFAULT_TEMPLATE)
+    page = html.finish(merged, preheader=bool(source.preview_text))
+    plain = text.text_template(merged)
+    address = "\n".join(line.strip() for line in clean(source.postal_address or "").strip().split("\n"))
+    return CompiledEmail(
+        source=source,
+        boundary="=_dripstone_" + hashlib.sha256(repr(source).encode("utf-8", "replace")).hexdigest()[:24],
+        from_headers=_from_headers(source),
+        subject=_parsed("subject", source.subject, problems, is_html=False),
+        preview=_parsed("preview text", source.preview_text or "", problems, is_html=False),
+        html=_parsed("content", page, problems, is_html=True),
+        text=None if plain is None else parse(TEXT, plain),
+        problems=tuple(problems),
+        address=address,
+        html_address=layout.html_address(address),
+    )
+
+
+def _parsed(part: str, source: str, problems: list[str], *, is_html: bool) -> BoundTemplate:
+    environment = HTML if is_html else TEXT
+    try:
+        return parse(environment, source)
+    except LiquidError as error:
+        problems.append(f"Invalid Liquid in {part}: {error.message}")
+        return parse(environment, html.without_liquid(source))
+
+
+def _from_headers(source: EmailSource) -> list[str]:
+    headers = [mime.mailbox("From", source.from_name, source.from_address)]
+    return [*headers, mime.mailbox("Reply-To", "", source.reply_to)] if source.reply_to else headers
+
+
+__all__ = ["CompiledEmail", "EmailSource", "Envelope", "Person", "Rendered", "SnippetSource", "compile_email"]

@@ -1,0 +1,120 @@
+"""Messages on the wire, by hand: the standard library's EmailMessage takes 2.4 ms for what takes microseconds here.
+
+Everything here returns bytes or ASCII text that is safe to put between CRLFs: no line over 998 octets, nothing from
+people's data that could start a header or end a part. (RFC 5322, 2045 to 2047, 2183.)
+"""
+
+import re
+from base64 import b64encode
+from binascii import b2a_qp
+
+import idna
+
+MAX_LINE = 998  # octets without CRLF, RFC 5322 2.1.1
+FOLD_AT = 76
+
+_ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]*")
+_LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_QUOTED_LOCAL_PART = re.compile(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\[\x20-\x7e])*"')
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NOT_FOR_HEADERS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
+
+def one_line(text: str) -> str:
+    """A header's value: white space and control characters, runs of them, become one space each."""
+    return _NOT_FOR_HEADERS.sub(" ", text).strip(" ")
+
+
+def unstructured(name: str, text: str) -> str:
+    """A header of free text, folded: `Subject: …`. Any text is safe."""
+    text = one_line(text)
+    if text.isascii() and "=?" not in text and all(len(word) < FOLD_AT - len(name) - 2 for word in text.split(" ")):
+        return _folded(f"{name}: {text}")
+    return f"{name}: {_encoded_words(text, len(name) + 2)}"
+
+
+def _folded(line: str) -> str:
+    """Break before a space wherever a line would grow past 76; the caller saw to it that no word is that long."""
+    lines: list[str] = []
+    current = ""
+    for word in line.split(" "):
+        if (lines or " " in current) and len(current) + 1 + len(word) > FOLD_AT:
+            lines.append(current)
+            current = ""
+        current = f"{current} {word}" if current or lines else word
+    return "\r\n".join([*lines, current])
+
+
+def _encoded_words(text: str, used: int) -> str:
+    """RFC 2047 base64 words of at most 75 octets, lines of at most 76, no character split over two words."""
+    words, chunk = [], b""
+    room = (FOLD_AT - used - len("=?utf-8?b??=")) // 4 * 3
+    for character in text:
+        encoded = character.encode("utf-8", "replace")
+        if chunk and len(chunk) + len(encoded) > room:
+            words.append(chunk)
+            chunk, room = b"", 45
+        chunk += encoded
+    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode('ascii')}?=" for word in [*words, chunk])
+
+
+def mail_address(address: str) -> str | None:
+    """An address as SMTP takes it without SMTPUTF8: the domain in IDNA. None when there is no such form."""
+    local, _, domain = address.rpartition("@")
+    if not (_LOCAL_PART.fullmatch(local) or _QUOTED_LOCAL_PART.fullmatch(local)) or len(address) > 320:
+        return None
+    try:
+        domain = domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        return None
+    return f"{local}@{domain}" if _DOMAIN.fullmatch(domain) and len(domain) <= 253 else None
+
+
+def mailbox(header: str, name: str, address: str) -> str:
+    """`From: "Ann, of Here" <ann@example.com>`. Raises ValueError when the address has no form for mail."""
+    plain = mail_address(address)
+    if plain is None:
+        raise ValueError(f"{address!r} cannot be written in a mail header")
+    name = one_line(name)
+    if not name:
+        return f"{header}: {plain}"
+    if not name.isascii() or "=?" in name or len(name) > 60:
+        phrase = _encoded_words(name, len(header) + 2)
+    elif _ATOM.fullmatch(name) and "." not in name:
+        phrase = name
+    else:
+        phrase = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    gap = "\r\n " if len(phrase) + len(plain) + len(header) > FOLD_AT - 6 else " "
+    return f"{header}: {phrase}{gap}<{plain}>"
+
+
+def part(content_type: str, text: str, boundary: str, *, eight_bit: bool) -> bytes:
+    """One body part with its headers, for `multipart/alternative`.
+
+    text       \\n line ends, no control characters (liquid.clean)
+    eight_bit  the receiving server announced 8BITMIME: what is not ASCII may travel as it is
+    The transfer encoding is the lightest that is right: 7bit, 8bit, else quoted-printable.
+    """
+    body = text.encode("utf-8", "replace")
+    ascii_only = body.isascii()
+    if not (ascii_only or eight_bit) or not _fits(body) or boundary.encode("ascii") in body:
+        encoding, body = b"quoted-printable", b2a_qp(body, istext=True)
+    else:
+        encoding = b"7bit" if ascii_only else b"8bit"
+    return (
+        b"Content-Type: " + content_type.encode("ascii") + b'; charset="utf-8"\r\n'
+        b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body.replace(b"\n", b"\r\n")
+    )
+
+
+def _fits(body: bytes) -> bool:
+    return len(body) <= MAX_LINE or max(map(len, body.split(b"\n"))) <= MAX_LINE
+
+
+def alternative(headers: list[str], parts: list[bytes], boundary: str) -> bytes:
+    """The whole message: headers, then the parts, plainest first."""
+    limit = b"\r\n--" + boundary.encode("ascii")
+    head = "\r\n".join([*headers, "MIME-Version: 1.0", f'Content-Type: multipart/alternative; boundary="{boundary}"'])
+    opened = b"".join(limit + b"\r\n" + one for one in parts)
+    return head.encode("ascii") + b"\r\n" + opened + limit + b"--\r\n"

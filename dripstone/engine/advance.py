@@ -1,0 +1,139 @@
+"""Where somebody stands: their next email and when it is due (R1 to R3, R6). Everybody who moves people calls this.
+
+Takes       enrollments locked by the caller, inside its transaction
+Leaves      each with next_email and due_at, or completed, or waiting without a date
+A crash here means the caller's transaction never happened.
+"""
+
+from collections.abc import Sequence as Series
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from dripstone.engine import queries, schedule
+from dripstone.engine.schedule import Delay, Schedule
+from dripstone.events import types
+from dripstone.events.record import event, record
+
+
+class Standing(NamedTuple):
+    """A row of queries.NEXT_EMAILS: where a person is (`current_*`) and what R1 says comes next (`next_*`)."""
+
+    enrollment_id: int
+    account_id: int
+    subscriber_id: int
+    sequence_id: int
+    current_id: int | None
+    due_at: datetime | None
+    current_position: int | None
+    current_published: bool | None
+    current_deleted: bool | None
+    current_value: int | None
+    current_unit: schedule.Unit | None
+    current_days: list[int] | None
+    next_id: int | None
+    next_position: int | None
+    next_value: int | None
+    next_unit: schedule.Unit | None
+    next_days: list[int] | None
+    anchor: datetime
+    last_ended_at: datetime | None
+    hold: bool
+    send_days: list[int]
+    send_hour: int
+    time_zone: str
+    resumed_at: datetime | None
+
+    def next_due(self) -> datetime:
+        assert self.next_value is not None and self.next_unit is not None
+        return schedule.next_due(self.anchor, Delay(self.next_value, self.next_unit), self.schedule(self.next_days))
+
+    def current_delay(self) -> Delay:
+        assert self.current_value is not None and self.current_unit is not None
+        return Delay(self.current_value, self.current_unit)
+
+    def schedule(self, own_days: list[int] | None) -> Schedule:
+        return _schedule(
+            tuple(self.send_days), self.send_hour, self.time_zone, None if own_days is None else tuple(own_days)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a person is to stand from now on. At most one of `due_at` and `completed_at` is set."""
+
+    enrollment_id: int
+    next_email_id: int | None
+    due_at: datetime | None
+    completed_at: datetime | None = None
+
+
+def advance(enrollment_ids: Series[int], now: datetime) -> list[Place]:
+    """Give each active enrollment its next email and date; complete those for whom nothing is left."""
+    standings = standings_of(enrollment_ids)
+    places = [place_after_end(standing, now) for standing in standings]
+    write(standings, places, now)
+    return places
+
+
+def place_after_end(standing: Standing, now: datetime) -> Place:
+    """The place of somebody who has just entered, or whose last email has just ended."""
+    if standing.next_id is None:
+        return end_of_sequence(standing, now)
+    due = standing.next_due()
+    if due <= now and standing.last_ended_at is not None and standing.last_ended_at > standing.anchor:
+        # An email inserted behind this person's place went first, and this one's own date passed long ago. Two at
+        # once would be a burst (R4), so its delay starts with the one that has just gone.
+        late = standing._replace(anchor=standing.last_ended_at)
+        due = late.next_due()
+    return Place(standing.enrollment_id, standing.next_id, max(due, now))
+
+
+def end_of_sequence(standing: Standing, now: datetime) -> Place:
+    """R6: nothing comes next. Whoever got nothing yet waits for the first publication; `hold` keeps the others."""
+    waits = standing.hold or standing.last_ended_at is None
+    return Place(standing.enrollment_id, None, None, completed_at=None if waits else now)
+
+
+def standings_of(enrollment_ids: Series[int]) -> list[Standing]:
+    if not enrollment_ids:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(queries.NEXT_EMAILS, {"enrollments": list(enrollment_ids)})
+        return [Standing(*row) for row in cursor.fetchall()]
+
+
+def write(standings: Series[Standing], places: Series[Place], now: datetime) -> None:
+    """Save places and tell who completed."""
+    if not places:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            queries.SET_PLACES,
+            {
+                "enrollments": [place.enrollment_id for place in places],
+                "emails": [place.next_email_id for place in places],
+                "dues": [place.due_at for place in places],
+                "completed": [place.completed_at for place in places],
+            },
+        )
+    completed = {place.enrollment_id for place in places if place.completed_at is not None}
+    record(_completion(standing, now) for standing in standings if standing.enrollment_id in completed)
+
+
+def _completion(standing: Standing, now: datetime) -> Any:
+    return event(
+        types.SEQUENCE_COMPLETED,
+        standing.account_id,
+        now,
+        subscriber_id=standing.subscriber_id,
+        subject_id=standing.sequence_id,
+    )
+
+
+@lru_cache(maxsize=1024)
+def _schedule(send_days: tuple[int, ...], hour: int, zone: str, own_days: tuple[int, ...] | None) -> Schedule:
+    return Schedule(frozenset(send_days), hour, zone).for_email(own_days)

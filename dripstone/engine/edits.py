@@ -1,0 +1,36 @@
+"""The door for edits of sequences and their emails: what is planned stops in the same transaction, people follow.
+
+Takes       what somebody wants to write (sequences/edit.py says what each verb does and raises)
+Leaves      it written; when it can move people, planned mail parked and a re-evaluation on its way
+A crash here means nothing was edited: it is all one transaction.
+"""
+
+from collections.abc import Callable
+from typing import ParamSpec
+
+from django.db import transaction
+
+from dripstone.engine import reevaluate
+from dripstone.sequences import edit
+from dripstone.sequences.edit import Edit
+
+P = ParamSpec("P")
+
+
+def _followed(verb: Callable[P, Edit]) -> Callable[P, Edit]:
+    def followed_verb(*args: P.args, **kwargs: P.kwargs) -> Edit:
+        with transaction.atomic():
+            done = verb(*args, **kwargs)
+            if done.moves_people:
+                reevaluate.after_edit(done.sequence, moved_draft=done.email if done.moved_draft else None)
+            return done
+
+    return followed_verb
+
+
+create_sequence = edit.create_sequence  # nobody is in it yet
+update_sequence = _followed(edit.update_sequence)
+delete_sequence = _followed(edit.delete_sequence)
+create_email = _followed(edit.create_email)
+update_email = _followed(edit.update_email)
+delete_email = _followed(edit.delete_email)

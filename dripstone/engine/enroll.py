@@ -1,0 +1,112 @@
+"""1  entry → enrollment: the one door for API, forms, rules, automations, bulk actions and imports (R12, R13, R15).
+
+Takes       a sequence, subscribers of its account, the door they came through
+Leaves      one enrollment per person with its next email and date, an event per entry, the engine woken if due now
+A crash here means nobody entered: it is all one transaction.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from django.db import connection, transaction
+
+from dripstone.engine import advance, queries, transitions, wake
+from dripstone.engine.models import Enrollment
+from dripstone.errors import NotFound
+from dripstone.events import types
+from dripstone.events.record import event, record
+from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import State, Subscriber
+
+Source = Literal["api", "form", "rule", "automation", "bulk", "import"]
+RESTARTING: frozenset[Source] = frozenset({"rule", "automation", "bulk", "import"})  # restart people on their way (R12)
+
+Change = Literal["enter", "restart", "continue", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    enrollment: Enrollment
+    added: bool  # False: they were there already (Kit's 200 instead of 201)
+
+
+@transaction.atomic
+def add(sequence: Sequence, subscriber_ids: Iterable[int], source: Source, now: datetime) -> dict[int, Entry]:
+    """Put people into a sequence, each by R12. Ids that are not subscribers of the account are passed over.
+
+    Returns an Entry per subscriber id. Adding the same people again changes nothing unless R12 says so.
+    Raises NotFound when the sequence has been deleted meanwhile.
+    """
+    _hold(sequence)
+    people = _lock_people(sequence.account_id, subscriber_ids)
+    present = _lock_enrollments(sequence, people)
+    entered = _insert(sequence, [person for pk, person in people.items() if pk not in present], source, now)
+    by_change: dict[Change, list[Enrollment]] = defaultdict(list)
+    for subscriber_id, row in present.items():
+        if people[subscriber_id].state in (State.ACTIVE, State.INACTIVE):
+            by_change[change_for(row.status, sequence.repeat, source)].append(row)
+    transitions.reenter(by_change["restart"], people, source, now, restart=True)
+    transitions.reenter(by_change["continue"], people, source, now, restart=False)
+
+    moved = [*entered, *by_change["restart"], *by_change["continue"]]
+    active = [row.pk for row in moved if row.status == Enrollment.Status.ACTIVE]
+    places = advance.advance(active, now)
+    _tell(moved, now)
+    wake.engine_if_due(places, now)
+    added = {row.pk for row in [*entered, *by_change["continue"]]}
+    return {row.subscriber_id: Entry(row, row.pk in added) for row in [*entered, *present.values()]}
+
+
+def change_for(status: str, repeat: bool, source: Source) -> Change:
+    """R12 for somebody who has been in the sequence before."""
+    match status, repeat:
+        case "removed", False:
+            return "continue"
+        case (("removed" | "completed"), True):
+            return "restart"
+        case (("active" | "unconfirmed"), True) if source in RESTARTING:
+            return "restart"
+    return "nothing"
+
+
+def _hold(sequence: Sequence) -> None:
+    """Against a deletion at the same moment, which would leave people in a sequence that is gone."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence.pk})
+        if cursor.fetchone() is None:
+            raise NotFound
+
+
+def _lock_people(account_id: int, subscriber_ids: Iterable[int]) -> dict[int, Subscriber]:
+    """Until we are done nobody's state changes and nobody else enrolls the same people."""
+    rows = Subscriber.objects.select_for_update(no_key=True).filter(account_id=account_id, pk__in=set(subscriber_ids))
+    return {row.pk: row for row in rows.order_by("pk")}
+
+
+def _lock_enrollments(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, Enrollment]:
+    rows = Enrollment.objects.select_for_update(no_key=True).filter(sequence=sequence)
+    return {row.subscriber_id: row for row in rows.filter(subscriber_id__in=list(subscriber_ids)).order_by("pk")}
+
+
+def _insert(sequence: Sequence, people: list[Subscriber], source: Source, now: datetime) -> list[Enrollment]:
+    rows = [transitions.new_enrollment(sequence, person, source, now) for person in people]
+    return Enrollment.objects.bulk_create(rows, batch_size=1000)
+
+
+def _tell(rows: Iterable[Enrollment], now: datetime) -> None:
+    record(
+        event(
+            types.ADDED_TO_SEQUENCE,
+            row.account_id,
+            now,
+            subscriber_id=row.subscriber_id,
+            subject_id=row.sequence_id,
+            run=row.run,
+            source=row.source,
+        )
+        for row in rows
+        if row.status != Enrollment.Status.REMOVED
+    )

@@ -1,0 +1,137 @@
+"""Enrollment: one subscriber's place in one sequence. Delivery: one of its emails to them, in one run.
+
+Enrollment   unconfirmed ──confirm──▶ active ──nothing next──▶ completed
+                  └───────┬──────────────┴──────────┬─────────────┘
+                          remove, cancel, …         restart (repeat, run + 1)
+                          ▼                         ▼
+                       removed ──re-added──▶ active (or unconfirmed)
+
+An active enrollment is in exactly one of three places:
+  waiting with a date     next_email, due_at              the tick finds it by its partial index
+  in flight               next_email, in_flight           a delivery of this run is planned or sending
+  waiting without a date  neither due_at nor in_flight    at the end with hold; nothing published; email unpublished
+
+Delivery     planned ──claim──▶ sending ──answer──▶ sent | failed | unknown
+                ▲ │                │
+                │ └─▶ skipped      └── temporary refusal, or given back by the rescue: back to planned
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from dripstone.accounts.models import Account
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.subscribers.models import Subscriber
+
+
+class Enrollment(models.Model):
+    class Status(models.TextChoices):
+        UNCONFIRMED = "unconfirmed"
+        ACTIVE = "active"
+        COMPLETED = "completed"
+        REMOVED = "removed"
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="enrollments", db_index=False)  # see Meta
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="enrollments")
+    status = models.TextField(choices=Status.choices)
+    run = models.PositiveIntegerField(default=1)  # + 1 with every restart
+    source = models.TextField()  # the door they came through: engine/enroll.py
+    entered_at = models.DateTimeField()  # Kit's added_at: entry, restart or re-adding
+    anchored_at = models.DateTimeField()  # what the first delay counts from: entered_at, or confirmation (R2)
+    next_email = models.ForeignKey(SequenceEmail, models.PROTECT, null=True, related_name="+", db_index=False)
+    due_at = models.DateTimeField(null=True)
+    in_flight = models.BooleanField(default=False)
+    completed_at = models.DateTimeField(null=True)
+    removed_at = models.DateTimeField(null=True)
+    removed_reason = models.TextField(default="", blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("sequence", "subscriber", name="enrollment_once"),  # finds a sequence's people too
+            models.CheckConstraint(
+                name="enrollment_due_or_in_flight_is_active",
+                condition=Q(due_at=None, in_flight=False) | Q(status="active", next_email__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="enrollment_not_due_while_in_flight", condition=Q(due_at=None) | Q(in_flight=False)
+            ),
+            models.CheckConstraint(
+                name="enrollment_completed_at",
+                condition=Q(status="completed", completed_at__isnull=False)
+                | (~Q(status="completed") & Q(completed_at=None)),
+            ),
+            models.CheckConstraint(
+                name="enrollment_removed_at",
+                condition=Q(status="removed", removed_at__isnull=False) | (~Q(status="removed") & Q(removed_at=None)),
+            ),
+        ]
+        indexes: ClassVar = [
+            # The tick: what is due in one sequence, oldest first. Everybody who waits without a date is not in it.
+            models.Index("sequence", "due_at", condition=Q(due_at__isnull=False), name="enrollment_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"enrollment {self.pk}"
+
+
+class Delivery(models.Model):
+    class Status(models.TextChoices):
+        PLANNED = "planned"
+        SENDING = "sending"
+        SENT = "sent"
+        SKIPPED = "skipped"
+        FAILED = "failed"
+        UNKNOWN = "unknown"  # the body left, no final reply came
+
+    # account, sequence and subscriber repeat what the enrollment says, so that lists need no join. No foreign key
+    # checks on them: the enrollment's own keys vouch for the values, and each check costs on the hot insert.
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="deliveries", db_index=False)
+    run = models.PositiveIntegerField()
+    email = models.ForeignKey(SequenceEmail, models.PROTECT, related_name="deliveries", db_index=False)
+    status = models.TextField(choices=Status.choices)
+    reason = models.TextField(default="", blank=True)  # why it ended so, or why it must be tried again
+    attempt = models.PositiveIntegerField(default=0)  # tries so far; also the fence against late writers
+    planned_at = models.DateTimeField()
+    ready_at = models.DateTimeField(null=True)  # planned: earliest instant of the next attempt
+    lease_until = models.DateTimeField(null=True)  # sending: after this the rescue decides
+    worker = models.TextField(default="", blank=True)  # sending: who holds it; names its flight log
+    sent_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)  # the anchor of the next email, however this one ended
+    provider_id = models.TextField(default="", blank=True)
+
+    class Meta:
+        verbose_name_plural = "deliveries"
+        constraints: ClassVar = [
+            models.UniqueConstraint("enrollment", "run", "email", name="delivery_once"),
+            models.CheckConstraint(
+                name="delivery_stamps_fit_status",
+                condition=Q(status="planned", ready_at__isnull=False, lease_until=None, sent_at=None, ended_at=None)
+                | Q(status="sending", ready_at=None, lease_until__isnull=False, sent_at=None, ended_at=None)
+                | Q(status="sent", ready_at=None, lease_until=None, sent_at__isnull=False, ended_at=F("sent_at"))
+                | Q(
+                    status__in=["skipped", "failed", "unknown"],
+                    ready_at=None,
+                    lease_until=None,
+                    sent_at=None,
+                    ended_at__isnull=False,
+                ),
+            ),
+        ]
+        # Every index here is written three times in a delivery's life (planned, sending, ended): add one only with a
+        # figure from benchmarks/send.py beside it.
+        indexes: ClassVar = [
+            models.Index("ready_at", condition=Q(status="planned"), name="delivery_ready"),
+            models.Index("lease_until", condition=Q(status="sending"), name="delivery_leased"),
+            models.Index("account", "id", name="delivery_by_account"),
+            models.Index("sequence", "id", name="delivery_by_sequence"),
+            models.Index("subscriber", "id", name="delivery_by_subscriber"),
+        ]
+
+    def __str__(self) -> str:
+        return f"delivery {self.pk}"

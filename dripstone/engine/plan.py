@@ -1,0 +1,163 @@
+"""2  due → planned: what is due becomes one delivery per place; then rows are claimed for this process.
+
+Takes       the due places of one sequence, at most `limit`
+Leaves      a delivery per place (planned, or skipped with a reason), the place in flight or at its next email
+A crash here means the batch was not planned: it is one transaction, and the next tick finds the same places.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from dripstone.engine import advance, audience, queries, schedule, wake
+from dripstone.engine.schedule import Delay, Schedule
+from dripstone.sequences.models import Sequence, SequenceEmail
+
+BATCH = 2000  # places per transaction: long enough to be cheap, short enough not to hold locks for a second
+LEASE = timedelta(minutes=15)  # longer than the 10 minutes RFC 5321 gives a server after the final dot
+
+
+class Due(NamedTuple):
+    enrollment_id: int
+    subscriber_id: int
+    run: int
+    email_id: int
+    due_at: datetime
+
+
+class Claimed(NamedTuple):
+    delivery_id: int
+    attempt: int
+    account_id: int
+    sequence_id: int
+    subscriber_id: int
+    email_id: int
+
+
+@dataclass(slots=True)
+class Sorted:
+    """What is to happen to the due places of a batch."""
+
+    planned: list[Due]
+    skipped: list[tuple[Due, str]]  # with the reason
+    moved: list[tuple[Due, datetime]]  # too late: to a new slot (R4)
+
+
+def everything_due(now: datetime) -> int:
+    """Plan all that is due in all active sequences. Returns the number of places dealt with."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.SEQUENCES_WITH_DUE, {"now": now})
+        sequence_ids = [row[0] for row in cursor.fetchall()]
+    return sum(_sequence(sequence_id, now) for sequence_id in sequence_ids)
+
+
+def _sequence(sequence_id: int, now: datetime) -> int:
+    total = 0
+    while n_places := batch(sequence_id, now):
+        total += n_places
+        if n_places < BATCH:
+            break
+    return total
+
+
+@transaction.atomic
+def batch(sequence_id: int, now: datetime, limit: int = BATCH) -> int:
+    """Plan up to `limit` due places of one sequence. Returns how many there were; safe beside any other planner."""
+    sequence = lock_if_sending(sequence_id)
+    due = _take_due(sequence_id, now, limit) if sequence else []
+    if sequence is None or not due:
+        return 0
+    sorted_due = _sort(sequence, due, now)
+    planned = _insert_deliveries(sequence, sorted_due, now)
+    _move(sorted_due.moved)
+    with connection.cursor() as cursor:
+        cursor.execute(queries.SET_IN_FLIGHT, {"enrollments": planned})
+    # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
+    elsewhere = {*planned, *(place.enrollment_id for place, _ in sorted_due.moved)}
+    advance.advance([place.enrollment_id for place in due if place.enrollment_id not in elsewhere], now)
+    wake.senders(len(planned))
+    return len(due)
+
+
+def lock_if_sending(sequence_id: int) -> Sequence | None:
+    """The sequence, kept from being edited until the transaction ends; None while it must not send (R13, R7)."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence_id})
+        if cursor.fetchone() != (True,):
+            return None
+    return Sequence.objects.get(pk=sequence_id)
+
+
+def _take_due(sequence_id: int, now: datetime, limit: int) -> list[Due]:
+    with connection.cursor() as cursor:
+        cursor.execute(queries.TAKE_DUE, {"sequence": sequence_id, "now": now, "limit": limit})
+        return [Due(*row) for row in cursor.fetchall()]
+
+
+def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
+    emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
+    reasons = audience.excluded(sequence, [place.subscriber_id for place in due])
+    own_schedule = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone)
+    result = Sorted([], [], [])
+    for place in due:
+        email = emails[place.email_id]
+        delay = Delay(email.delay_value, _unit(email))
+        slot = schedule.due_when_late(place.due_at, now, delay, own_schedule.for_email(email.send_days))
+        if slot > now:
+            result.moved.append((place, slot))
+        elif email.deleted_at is not None:
+            result.skipped.append((place, "email deleted"))
+        elif place.subscriber_id in reasons:
+            result.skipped.append((place, reasons[place.subscriber_id]))
+        else:
+            result.planned.append(place)
+    return result
+
+
+def _unit(email: SequenceEmail) -> schedule.Unit:
+    return "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days"
+
+
+def _insert_deliveries(sequence: Sequence, sorted_due: Sorted, now: datetime) -> list[int]:
+    """Returns the enrollments that are in flight now."""
+    rows = [(place, "") for place in sorted_due.planned] + sorted_due.skipped
+    with connection.cursor() as cursor:
+        cursor.execute(
+            queries.INSERT_DELIVERIES,
+            {
+                "account": sequence.account_id,
+                "sequence": sequence.pk,
+                "now": now,
+                "enrollments": [place.enrollment_id for place, _ in rows],
+                "subscribers": [place.subscriber_id for place, _ in rows],
+                "runs": [place.run for place, _ in rows],
+                "emails": [place.email_id for place, _ in rows],
+                "reasons": [reason for _, reason in rows],
+            },
+        )
+        inserted = {row[0] for row in cursor.fetchall()}
+    return [place.enrollment_id for place in sorted_due.planned if place.enrollment_id in inserted]
+
+
+def _move(moved: Iterable[tuple[Due, datetime]]) -> None:
+    pairs = list(moved)
+    if not pairs:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            queries.SET_DUE,
+            {"enrollments": [place.enrollment_id for place, _ in pairs], "dues": [slot for _, slot in pairs]},
+        )
+
+
+def claim(worker: str, now: datetime, limit: int = wake.BATCH) -> list[Claimed]:
+    """Take up to `limit` planned deliveries for this worker: marked `sending`, with a lease, before anything is sent.
+
+    Call it outside a transaction: the claim must be committed before the socket is touched.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(queries.CLAIM, {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit})
+        return [Claimed(*row) for row in cursor.fetchall()]

@@ -1,0 +1,166 @@
+"""The engine's hot SQL, one constant per query. PostgreSQL is the only dialect; sets travel as arrays (unnest).
+
+Lock order everywhere: sequence, subscribers, enrollments, deliveries, and inside each kind by id. Whoever keeps it
+cannot deadlock. SKIP LOCKED is only used where another process doing the same work is welcome to the row.
+"""
+
+# Sequences that may plan and have somebody due. One probe of the index enrollment_due per active sequence.
+SEQUENCES_WITH_DUE = """
+SELECT s.id FROM sequences_sequence s
+WHERE s.active AND s.deleted_at IS NULL AND s.edits = s.edits_done
+  AND EXISTS (SELECT 1 FROM engine_enrollment e WHERE e.sequence_id = s.id AND e.due_at <= %(now)s)
+ORDER BY s.id
+"""
+
+# When something is due next: a place of an active sequence, a retry, the end of a lease. For the virtual clock.
+NEXT_INSTANT = """
+SELECT LEAST(
+    (SELECT min(first.due_at) FROM sequences_sequence s
+     CROSS JOIN LATERAL (SELECT e.due_at FROM engine_enrollment e
+                         WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1) first
+     WHERE s.active AND s.deleted_at IS NULL),
+    (SELECT ready_at FROM engine_delivery WHERE status = 'planned' AND ready_at < '9999-01-01'
+     ORDER BY ready_at LIMIT 1),
+    (SELECT lease_until FROM engine_delivery WHERE status = 'sending' ORDER BY lease_until LIMIT 1))
+"""
+
+# How much is ready to be sent (up to a limit), and how many jobs already wait to send it.
+READY_AND_SEND_JOBS = """
+SELECT (SELECT count(*) FROM (SELECT 1 FROM engine_delivery
+                              WHERE status = 'planned' AND ready_at <= %(now)s LIMIT %(limit)s) ready),
+       (SELECT count(*) FROM procrastinate_jobs
+        WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.send')
+"""
+
+# Keeps edits of a sequence out until the transaction ends; any number of processes may hold it so.
+HOLD_SEQUENCE = """
+SELECT active AND edits = edits_done FROM sequences_sequence WHERE id = %(sequence)s AND deleted_at IS NULL FOR SHARE
+"""
+
+# Takes up to `limit` due places of one sequence, oldest first. Index enrollment_due; cost follows what is due.
+TAKE_DUE = """
+SELECT e.id, e.subscriber_id, e.run, e.next_email_id, e.due_at FROM engine_enrollment e
+WHERE e.sequence_id = %(sequence)s AND e.due_at <= %(now)s
+ORDER BY e.due_at LIMIT %(limit)s
+FOR NO KEY UPDATE SKIP LOCKED
+"""
+
+# Writes one delivery per place, planned or (with a reason) skipped. The unique key delivery_once makes planning
+# idempotent; the ids that come back are the places that got a row now.
+INSERT_DELIVERIES = """
+INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
+                             attempt, planned_at, ready_at, ended_at, worker, provider_id)
+SELECT %(account)s, %(sequence)s, p.subscriber_id, p.enrollment_id, p.run, p.email_id,
+       CASE WHEN p.reason = '' THEN 'planned' ELSE 'skipped' END, p.reason, 0, %(now)s,
+       CASE WHEN p.reason = '' THEN %(now)s END, CASE WHEN p.reason <> '' THEN %(now)s END, '', ''
+FROM unnest(%(enrollments)s::bigint[], %(subscribers)s::bigint[], %(runs)s::int[], %(emails)s::bigint[],
+            %(reasons)s::text[]) AS p (enrollment_id, subscriber_id, run, email_id, reason)
+ON CONFLICT (enrollment_id, run, email_id) DO NOTHING
+RETURNING enrollment_id
+"""
+
+SET_IN_FLIGHT = """
+UPDATE engine_enrollment SET due_at = NULL, in_flight = true WHERE id = ANY(%(enrollments)s)
+"""
+
+SET_DUE = """
+UPDATE engine_enrollment e SET due_at = u.due_at
+FROM unnest(%(enrollments)s::bigint[], %(dues)s::timestamptz[]) AS u (id, due_at) WHERE e.id = u.id
+"""
+
+# R1 and R2 for a set of places: the next email (lowest position, published, no delivery in this run) and the anchor
+# (end of the closest lower-position delivery of this run, never before entry). `last` is when the latest delivery of
+# the run ended. Index delivery_once serves all three probes.
+NEXT_EMAILS = """
+SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, e.due_at,
+       c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,
+       n.id, n.position, n.delay_value, n.delay_unit, n.send_days,
+       GREATEST(e.anchored_at, (
+           SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
+           WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
+             AND m.position < n.position
+           ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)),
+       last.ended_at, s.hold, s.send_days, s.send_hour, s.time_zone, s.resumed_at
+FROM engine_enrollment e
+JOIN sequences_sequence s ON s.id = e.sequence_id
+LEFT JOIN sequences_sequenceemail c ON c.id = e.next_email_id
+LEFT JOIN LATERAL (
+    SELECT m.id, m.position, m.delay_value, m.delay_unit, m.send_days FROM sequences_sequenceemail m
+    WHERE m.sequence_id = e.sequence_id AND m.published AND m.deleted_at IS NULL
+      AND NOT EXISTS (SELECT 1 FROM engine_delivery d
+                      WHERE d.enrollment_id = e.id AND d.run = e.run AND d.email_id = m.id)
+    ORDER BY m.position LIMIT 1) n ON true
+LEFT JOIN LATERAL (
+    SELECT max(d.ended_at) AS ended_at FROM engine_delivery d WHERE d.enrollment_id = e.id AND d.run = e.run
+) last ON true
+WHERE e.id = ANY(%(enrollments)s)
+"""
+
+# The anchor of the email somebody waits for already, where that differs from the next one: a deleted email (R9).
+CURRENT_ANCHOR = """
+SELECT GREATEST(e.anchored_at, max(d.ended_at)) FROM engine_enrollment e
+JOIN sequences_sequenceemail c ON c.id = e.next_email_id
+LEFT JOIN (engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id)
+       ON d.enrollment_id = e.id AND d.run = e.run AND m.position < c.position
+WHERE e.id = %(enrollment)s GROUP BY e.anchored_at
+"""
+
+SET_PLACES = """
+UPDATE engine_enrollment e
+SET next_email_id = u.next_email_id, due_at = u.due_at, in_flight = false,
+    status = CASE WHEN u.completed_at IS NULL THEN 'active' ELSE 'completed' END, completed_at = u.completed_at
+FROM unnest(%(enrollments)s::bigint[], %(emails)s::bigint[], %(dues)s::timestamptz[], %(completed)s::timestamptz[])
+     AS u (id, next_email_id, due_at, completed_at)
+WHERE e.id = u.id AND e.status = 'active'
+"""
+
+# The people of a sequence, a batch at a time, from a given subscriber on. Index enrollment_once.
+PEOPLE_OF_SEQUENCE = """
+SELECT id, subscriber_id FROM engine_enrollment
+WHERE sequence_id = %(sequence)s AND subscriber_id > %(after)s ORDER BY subscriber_id LIMIT %(limit)s
+"""
+
+# Those of them an edit may move. The row locks keep the tick out.
+LOCK_PLACES = """
+SELECT id FROM engine_enrollment WHERE id = ANY(%(enrollments)s) AND status = 'active' AND NOT in_flight
+ORDER BY id FOR NO KEY UPDATE
+"""
+
+# planned → sending for this worker: oldest ready first. The attempt number fences off whoever held the row before.
+# Index delivery_ready.
+CLAIM = """
+UPDATE engine_delivery d
+SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, lease_until = %(lease_until)s, worker = %(worker)s
+FROM (SELECT id FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(now)s
+      ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) ready
+WHERE d.id = ready.id
+RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email_id
+"""
+
+# sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt.
+# A writer whose lease was lost finds another attempt or status and moves nothing.
+END_ATTEMPTS = """
+UPDATE engine_delivery d
+SET status = u.status, reason = u.reason, ready_at = u.ready_at, lease_until = NULL, worker = '',
+    provider_id = u.provider_id,
+    sent_at = CASE WHEN u.status = 'sent' THEN %(now)s END,
+    ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END
+FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(statuses)s::text[], %(reasons)s::text[],
+            %(ready)s::timestamptz[], %(provider_ids)s::text[])
+     AS u (id, attempt, status, reason, ready_at, provider_id)
+WHERE d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
+RETURNING d.id, d.enrollment_id, d.run, d.account_id, d.subscriber_id, d.status
+"""
+
+# planned → skipped for every delivery of some people's current places (removal, cancellation, restart).
+SKIP_PLANNED = """
+UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = NULL, ended_at = %(now)s
+WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned'
+"""
+
+# Sending rows whose lease has run out, for the rescue. Index delivery_leased.
+EXPIRED = """
+SELECT id, attempt, worker FROM engine_delivery
+WHERE status = 'sending' AND (lease_until <= %(now)s OR worker = ANY(%(dead_workers)s))
+ORDER BY id LIMIT %(limit)s
+"""

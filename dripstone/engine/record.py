@@ -1,0 +1,94 @@
+"""5  sent → recorded: the outcome of each attempt, and the next email of everybody whose email has ended.
+
+Takes       outcomes of attempts this process claimed
+Leaves      deliveries ended (or planned again), each enrollment at its next email, events, bounced addresses marked
+A crash here means the chunk is still `sending`: one transaction per chunk. rescue.py settles it by the flight log.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Sequence as Series
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import connection, transaction
+
+from dripstone.engine import advance, queries, send, transitions
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.send import Outcome
+from dripstone.subscribers.models import Subscriber
+
+Tally = Counter[tuple[int, str]]
+"""(account id, status) → number of deliveries."""
+
+
+class Ended(NamedTuple):
+    """A row of queries.END_ATTEMPTS: an attempt that was still ours."""
+
+    delivery_id: int
+    enrollment_id: int
+    run: int
+    account_id: int
+    subscriber_id: int
+    status: str
+
+
+@transaction.atomic
+def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
+    """Write what happened. Attempts that lost their lease to somebody else are passed over (fencing)."""
+    chunk = _stop_the_old(chunk, now)
+    _lock(chunk)
+    ended = _end(chunk, now)
+    final = [row for row in ended if row.status != Delivery.Status.PLANNED]
+    advance.advance(_in_this_run(final), now)
+    bounced = {outcome.delivery_id for outcome in chunk if outcome.hard_bounce}
+    for row in final:
+        if row.delivery_id in bounced:
+            transitions.bounce(row.subscriber_id, now, delivery_id=row.delivery_id)
+    return Counter((row.account_id, row.status) for row in ended)
+
+
+def _stop_the_old(chunk: Series[Outcome], now: datetime) -> list[Outcome]:
+    """Temporary refusals end after three days of them."""
+    retried = [outcome.delivery_id for outcome in chunk if outcome.retry_in is not None]
+    planned = dict(Delivery.objects.filter(pk__in=retried).values_list("pk", "planned_at")) if retried else {}
+    return [
+        outcome._replace(status="failed", retry_in=None, reason=f"gave up after 3 days: {outcome.reason}")
+        if outcome.delivery_id in planned and send.is_too_old(planned[outcome.delivery_id], now)
+        else outcome
+        for outcome in chunk
+    ]
+
+
+def _lock(chunk: Series[Outcome]) -> None:
+    """Subscribers, then enrollments, each by id: the order everybody keeps (queries.py)."""
+    ids = [outcome.delivery_id for outcome in chunk]
+    if any(outcome.hard_bounce for outcome in chunk):
+        people = Delivery.objects.filter(pk__in=ids).values("subscriber_id")
+        list(Subscriber.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
+    places = Delivery.objects.filter(pk__in=ids).values("enrollment_id")
+    list(Enrollment.objects.select_for_update(no_key=True).filter(pk__in=places).order_by("pk").values_list("pk"))
+
+
+def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            queries.END_ATTEMPTS,
+            {
+                "ids": [outcome.delivery_id for outcome in chunk],
+                "attempts": [outcome.attempt for outcome in chunk],
+                "statuses": [outcome.status for outcome in chunk],
+                "reasons": [outcome.reason for outcome in chunk],
+                "ready": [None if outcome.retry_in is None else now + outcome.retry_in for outcome in chunk],
+                "provider_ids": [outcome.provider_id for outcome in chunk],
+                "now": now,
+            },
+        )
+        return [Ended(*row) for row in cursor.fetchall()]
+
+
+def _in_this_run(ended: Iterable[Ended]) -> list[int]:
+    """Enrollments that were waiting for just this delivery: not those restarted or taken out meanwhile."""
+    runs = {row.enrollment_id: row.run for row in ended}
+    waiting = Enrollment.objects.filter(pk__in=runs, status=Enrollment.Status.ACTIVE, in_flight=True)
+    return [pk for pk, run in waiting.values_list("pk", "run") if runs[pk] == run]

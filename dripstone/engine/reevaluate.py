@@ -1,0 +1,188 @@
+"""Bring everybody in a sequence in line after an edit (R4, R6 to R11, R16).
+
+Takes       a sequence whose `edits` is ahead of `edits_done`
+Leaves      every active place where the rules now say it stands, and `edits_done` caught up
+A crash here means some places were brought in line and others not yet: nothing of the sequence is planned until
+another worker has gone through it again, and going through it twice changes nothing.
+"""
+
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from dripstone.engine import advance, queries, schedule, transitions, wake
+from dripstone.engine.advance import Place, Standing
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.sequences.models import Sequence, SequenceEmail
+
+BATCH = 2000
+PARKED = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of what must not be claimed for now
+
+
+def after_edit(sequence: Sequence, *, moved_draft: SequenceEmail | None = None) -> None:
+    """Call it in the transaction of every edit that raised `edits`. What is planned stops at once; the people
+    follow in a job. `moved_draft`: an unpublished email that got another position, which ends the wait for it (R8).
+    """
+    park(sequence)
+    if moved_draft is not None:
+        Enrollment.objects.filter(sequence=sequence, next_email=moved_draft, in_flight=False).update(
+            next_email=None, due_at=None
+        )
+    wake.reevaluation(sequence.pk)
+
+
+def pending() -> list[int]:
+    """Sequences with an edit nobody has finished following up: a lost job, or a worker killed on the way."""
+    stale = Sequence.objects.extra(where=["edits <> edits_done"])
+    return list(stale.order_by("pk").values_list("pk", flat=True))
+
+
+def sequence(sequence_id: int, now: datetime) -> int:
+    """Returns how many places moved. A second edit meanwhile is followed too: the last one decides."""
+    moved = 0
+    while (edits := _edits_to_follow(sequence_id)) is not None:
+        unpark(sequence_id, now)
+        moved += _everybody(sequence_id, now)
+        Sequence.objects.filter(pk=sequence_id, edits=edits).update(edits_done=edits)
+    wake.engine()
+    return moved
+
+
+def park(sequence: Sequence) -> None:
+    """Planned deliveries that may not go any more: the sequence is paused or gone, the email a draft again or gone."""
+    planned = Delivery.objects.filter(sequence_id=sequence.pk, status=Delivery.Status.PLANNED)
+    if not sequence.active or sequence.deleted_at is not None:
+        planned.update(ready_at=PARKED)
+    else:
+        planned.filter(Q(email__published=False) | Q(email__deleted_at__isnull=False)).update(ready_at=PARKED)
+
+
+@transaction.atomic
+def unpark(sequence_id: int, now: datetime) -> None:
+    """Let go what may go again: hours at once, days at their next slot (R4). Skip what was deleted (R9)."""
+    owner = Sequence.objects.get(pk=sequence_id)
+    if owner.deleted_at is not None:
+        _empty(owner, now)
+        return
+    for email in owner.emails.all():
+        planned = Delivery.objects.filter(email=email, status=Delivery.Status.PLANNED)
+        if email.deleted_at is not None:
+            _skip_deleted(email, now)
+        elif owner.active and email.published:
+            planned.filter(ready_at=PARKED).update(ready_at=_ready_again(owner, email, now))
+
+
+def _ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetime:
+    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == "hours" else "days")
+    if not schedule.follows_schedule(delay):
+        return now
+    own = schedule.Schedule(frozenset(owner.send_days), owner.send_hour, owner.time_zone).for_email(email.send_days)
+    return schedule.next_slot(now, own)
+
+
+def _skip_deleted(email: SequenceEmail, now: datetime) -> None:
+    waiting = Delivery.objects.filter(email=email, status=Delivery.Status.PLANNED).values("enrollment_id")
+    flying = list(Enrollment.objects.select_for_update(no_key=True).filter(pk__in=waiting).order_by("pk"))
+    transitions.skip_planned([row.pk for row in flying], "email deleted", now)
+    advance.advance([row.pk for row in flying], now)
+
+
+def _empty(owner: Sequence, now: datetime) -> None:
+    """A deleted sequence keeps its history and nobody."""
+    inside = Enrollment.objects.filter(sequence=owner, status__in=["unconfirmed", "active"]).order_by("pk")
+    while ids := list(inside.values_list("pk", flat=True)[:BATCH]):
+        transitions.remove(ids, "sequence deleted", now)
+
+
+def _edits_to_follow(sequence_id: int) -> int | None:
+    row = Sequence.objects.filter(pk=sequence_id).values_list("edits", "edits_done").first()
+    return row[0] if row and row[0] != row[1] else None
+
+
+def _everybody(sequence_id: int, now: datetime) -> int:
+    moved, after = 0, 0
+    while people := _people(sequence_id, after):
+        with transaction.atomic():
+            moved += _batch(_lock([enrollment_id for enrollment_id, _ in people]), now)
+        after = people[-1][1]
+    return moved
+
+
+def _people(sequence_id: int, after: int) -> list[tuple[int, int]]:
+    with connection.cursor() as cursor:
+        cursor.execute(queries.PEOPLE_OF_SEQUENCE, {"sequence": sequence_id, "after": after, "limit": BATCH})
+        return list(cursor.fetchall())
+
+
+def _lock(enrollment_ids: list[int]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(queries.LOCK_PLACES, {"enrollments": enrollment_ids})
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _batch(ids: list[int], now: datetime) -> int:
+    standings = {standing.enrollment_id: standing for standing in advance.standings_of(ids)}
+    places = [(standing, place_after_edit(standing, now)) for standing in standings.values()]
+    changed = [(standing, place) for standing, place in places if not _stands(standing, place)]
+    advance.write([standing for standing, _ in changed], [place for _, place in changed], now)
+    return len(changed)
+
+
+def _stands(standing: Standing, place: Place) -> bool:
+    here = (standing.current_id, standing.due_at, None)
+    return here == (place.next_email_id, place.due_at, place.completed_at)
+
+
+def place_after_edit(standing: Standing, now: datetime) -> Place:
+    """Where one person stands after an edit. Dates already given stay (R11) unless their email changes."""
+    if standing.current_id is None:
+        return _next_or_end(standing, now)
+    if _is_passed_by(standing):
+        return _right_away_or_later(standing, now)
+    if standing.current_deleted:
+        return Place(standing.enrollment_id, standing.current_id, _date_of_deleted(standing, now))
+    if not standing.current_published:
+        return Place(standing.enrollment_id, standing.current_id, None)  # R8: they keep waiting for it
+    if standing.due_at is None:
+        return _right_away_or_later(standing, now)  # published again
+    return Place(standing.enrollment_id, standing.current_id, _date_after_pause(standing, now))
+
+
+def _is_passed_by(standing: Standing) -> bool:
+    """R7: an email they have not had now stands before the one they wait for."""
+    if standing.next_id is None or standing.next_id == standing.current_id:
+        return False
+    assert standing.next_position is not None and standing.current_position is not None
+    return standing.next_position < standing.current_position
+
+
+def _next_or_end(standing: Standing, now: datetime) -> Place:
+    if standing.next_id is None:
+        return advance.end_of_sequence(standing, now)
+    return _right_away_or_later(standing, now)
+
+
+def _right_away_or_later(standing: Standing, now: datetime) -> Place:
+    """R4: a date that publishing, inserting or moving puts into the past means right away."""
+    return Place(standing.enrollment_id, standing.next_id, max(standing.next_due(), now))
+
+
+def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
+    """R9: they skip it at the moment it would have gone; whoever waited without a date gets that moment now."""
+    if standing.due_at is not None:
+        return _date_after_pause(standing, now)
+    with connection.cursor() as cursor:
+        cursor.execute(queries.CURRENT_ANCHOR, {"enrollment": standing.enrollment_id})
+        anchor: datetime = cursor.fetchone()[0]
+    own_schedule = standing.schedule(standing.current_days)
+    return max(schedule.next_due(anchor, standing.current_delay(), own_schedule), now)
+
+
+def _date_after_pause(standing: Standing, now: datetime) -> datetime:
+    """R4: what fell due while the sequence was paused: hours right away, days at the next slot."""
+    assert standing.due_at is not None
+    resumed_at = standing.resumed_at
+    if resumed_at is None or standing.due_at >= resumed_at or not schedule.follows_schedule(standing.current_delay()):
+        return standing.due_at
+    return schedule.next_slot(resumed_at, standing.schedule(standing.current_days))

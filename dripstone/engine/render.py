@@ -1,0 +1,181 @@
+"""3  planned → rendered: deliveries become messages. Snippets, templates and custom fields are read now, at send time.
+
+Takes       claimed deliveries
+Leaves      a message for each, and the deliveries that must not go after all, with the reason; nothing is written
+A crash here means rows in `sending` that never left: rescue.py gives them back.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Sequence as Series
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Literal
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+
+from dripstone import signing
+from dripstone.accounts.models import Account
+from dripstone.content.compile import CompiledEmail, EmailSource, Envelope, Person, SnippetSource, compile_email
+from dripstone.content.mime import mail_address
+from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.engine.plan import Claimed
+from dripstone.senders.base import Outgoing
+from dripstone.sequences.models import SequenceEmail
+from dripstone.subscribers.models import CustomField, State, Subscriber
+
+COMPILED_VERSIONS = 256  # kept per process; one holds its templates' source, some tens of KB
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    messages: list[Outgoing]
+    withheld: list[tuple[Claimed, Literal["skipped", "failed"], str]]  # with the reason
+    warnings: dict[int, tuple[str, ...]]  # by delivery id: what came out empty
+
+
+def messages(batch: Series[Claimed], now: datetime, not_after: float = math.inf) -> Rendered:
+    """One message per claimed delivery; people who may not be mailed any more are withheld.
+
+    not_after  of time.monotonic(): the end of the lease. A body that has not started by then never does.
+    """
+    people = Subscriber.objects.in_bulk({row.subscriber_id for row in batch})
+    compiled = _compiled({row.email_id for row in batch})
+    field_keys = _field_keys({row.account_id for row in batch})
+    result = Rendered([], [], {})
+    for row in batch:
+        person, (email, time_zone) = people[row.subscriber_id], compiled[row.email_id]
+        address = mail_address(person.email_address)
+        if person.state != State.ACTIVE:
+            result.withheld.append((row, "skipped", f"subscriber is {person.state}"))
+            continue
+        if address is None:
+            result.withheld.append((row, "failed", "the address has no form that mail servers take"))
+            continue
+        rendered = email.render(_person(person, field_keys[row.account_id]), _envelope(row, now.astimezone(time_zone)))
+        if rendered.warnings:
+            result.warnings[row.delivery_id] = rendered.warnings
+        result.messages.append(
+            Outgoing(
+                row.delivery_id,
+                row.account_id,
+                row.attempt,
+                mail_from=email.source.from_address,
+                rcpt_to=address,
+                data=rendered.data,
+                not_after=not_after,
+            )
+        )
+    return result
+
+
+def message_id(delivery_id: int) -> str:
+    """The same over all attempts, and no two deliveries share it. Without angle brackets."""
+    return f"{signing.make('message', delivery_id)}@{_domain()}"
+
+
+def unsubscribe_url(delivery_id: int) -> str:
+    return f"{settings.DRIPSTONE_URL}/u/{signing.make('unsubscribe', delivery_id)}"
+
+
+def _domain() -> str:
+    """This installation's own name: Message-IDs must not depend on what a creator may edit between two attempts."""
+    host = urlsplit(settings.DRIPSTONE_URL).hostname or ""
+    return host if host and not host.replace(".", "").isdigit() and ":" not in host else "dripstone.localhost"
+
+
+def _envelope(row: Claimed, date: datetime) -> Envelope:
+    return Envelope(
+        message_id=message_id(row.delivery_id),
+        date=date,
+        unsubscribe_url=unsubscribe_url(row.delivery_id),
+        list_id=f"sequence-{row.sequence_id}.{_domain()}",
+    )
+
+
+def _person(person: Subscriber, field_keys: dict[str, str]) -> Person:
+    fields = {key: person.fields.get(field_id) for field_id, key in field_keys.items()}
+    return Person(person.pk, person.email_address, person.first_name, fields)
+
+
+def _field_keys(account_ids: Iterable[int]) -> dict[int, dict[str, str]]:
+    """Per account: custom field id (as text, as Subscriber.fields has it) → key."""
+    keys: dict[int, dict[str, str]] = defaultdict(dict)
+    for field in CustomField.objects.filter(account_id__in=account_ids):
+        keys[field.account_id][str(field.pk)] = field.key
+    return keys
+
+
+def _compiled(email_ids: Iterable[int]) -> dict[int, tuple[CompiledEmail, ZoneInfo]]:
+    """Each email ready to be filled in. Compiling happens once per version of everything it is made of."""
+    emails = SequenceEmail.objects.filter(pk__in=email_ids).select_related(
+        "email_template", "sequence__email_template", "sequence__sending_address", "account"
+    )
+    accounts = {email.account_id for email in emails}
+    snippets = _snippets(accounts)
+    defaults = {row.account_id: row for row in EmailTemplate.objects.filter(account__in=accounts, is_default=True)}
+    return {
+        email.pk: (
+            _compile(_source(email, defaults.get(email.account_id), snippets[email.account_id])),
+            ZoneInfo(email.sequence.time_zone),
+        )
+        for email in emails
+    }
+
+
+def _snippets(account_ids: Iterable[int]) -> dict[int, tuple[tuple[str, str, str], ...]]:
+    found: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
+    for snippet in Snippet.objects.filter(account_id__in=account_ids).order_by("key"):
+        body = snippet.content if snippet.snippet_type == Snippet.Type.INLINE else snippet.value_html or ""
+        found[snippet.account_id].append((snippet.key, snippet.snippet_type, body))
+    return defaultdict(tuple, {account_id: tuple(rows) for account_id, rows in found.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """All that a compiled email depends on, as a cache key: same values, same compilation."""
+
+    subject: str
+    preview_text: str | None
+    content: str | None
+    template_html: str | None
+    snippets: tuple[tuple[str, str, str], ...]
+    from_name: str
+    from_address: str
+    postal_address: str
+
+
+def _source(email: SequenceEmail, default: EmailTemplate | None, snippets: tuple[tuple[str, str, str], ...]) -> _Source:
+    template = email.email_template or email.sequence.email_template or default
+    account: Account = email.account
+    sender = email.sequence.sending_address
+    return _Source(
+        subject=email.subject,
+        preview_text=email.preview_text,
+        content=email.content,
+        template_html=template.html if template else None,
+        snippets=snippets,
+        from_name=sender.from_name,
+        from_address=sender.email_address,
+        postal_address=account.postal_address,
+    )
+
+
+@lru_cache(maxsize=COMPILED_VERSIONS)
+def _compile(source: _Source) -> CompiledEmail:
+    return compile_email(
+        EmailSource(
+            subject=source.subject,
+            preview_text=source.preview_text,
+            content=source.content,
+            template_html=source.template_html,
+            snippets={key: SnippetSource(kind, body) for key, kind, body in source.snippets},
+            from_name=source.from_name,
+            from_address=source.from_address,
+            postal_address=source.postal_address,
+        )
+    )

@@ -1,0 +1,75 @@
+"""4  rendered → sent: hand messages over and say what the answers mean.
+
+Takes       rendered messages of claimed deliveries
+Leaves      an outcome per message, as the answers come; nothing is written here
+A crash here means rows in `sending`: the flight log tells rescue.py which of them had begun to leave.
+"""
+
+import itertools
+from collections.abc import Iterator
+from collections.abc import Sequence as Series
+from datetime import datetime, timedelta
+from hashlib import blake2s
+from typing import NamedTuple
+
+from django.conf import settings
+
+from dripstone.senders.base import Answer, Outgoing, Sender
+
+CHUNK = 250  # outcomes per transaction: twice the size saves a tenth of the time, and the flight log covers the rest
+GIVE_UP_AFTER = timedelta(days=3)  # of temporary refusals, counted from planning
+FIRST_RETRY = timedelta(minutes=1)
+LONGEST_RETRY = timedelta(hours=4)
+AT_ONCE = timedelta(0)  # for what never left: a worker stopped before
+GIVEN_BACK = frozenset({"sender closed", "lease over"})  # answers of senders/ that say so
+
+
+class Outcome(NamedTuple):
+    """What becomes of one attempt. `retry_in` set: back to planned, to be tried again after that long."""
+
+    delivery_id: int
+    attempt: int
+    status: str
+    reason: str = ""
+    provider_id: str = ""
+    retry_in: timedelta | None = None
+    hard_bounce: bool = False
+
+
+def hand_over(messages: Series[Outgoing], sender: Sender) -> Iterator[Outcome]:
+    """One outcome per message, as they come."""
+    attempts = {message.delivery_id: message.attempt for message in messages}
+    for answer in sender.hand_over(messages):
+        yield outcome(answer, attempts[answer.delivery_id])
+
+
+def chunks(outcomes: Iterator[Outcome], size: int = CHUNK) -> Iterator[list[Outcome]]:
+    """What is recorded together."""
+    while chunk := list(itertools.islice(outcomes, size)):
+        yield chunk
+
+
+def outcome(answer: Answer, attempt: int) -> Outcome:
+    """Three ways to fail: temporary (try again), permanent (stop), unknown (the body left, nobody answered)."""
+    reason = answer.reply or answer.reason
+    match answer.kind:
+        case "sent":
+            return Outcome(answer.delivery_id, attempt, "sent", provider_id=answer.provider_id)
+        case "permanent":
+            return Outcome(answer.delivery_id, attempt, "failed", reason, hard_bounce=answer.hard_bounce)
+        case "unknown" if settings.DRIPSTONE_UNKNOWN == "hold":
+            return Outcome(answer.delivery_id, attempt, "unknown", reason)
+    retry_in = AT_ONCE if answer.reason in GIVEN_BACK else backoff(answer.delivery_id, attempt)
+    return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=retry_in)
+
+
+def backoff(delivery_id: int, attempt: int) -> timedelta:
+    """1, 2, 4 … minutes up to 4 hours, each stretched by up to a quarter. The spread is a hash of the row, so that
+    everybody who asks (forecast, virtual clock) gets the same answer."""
+    exact = min(FIRST_RETRY * (1 << min(attempt - 1, 16)), LONGEST_RETRY)
+    digest = blake2s(f"{delivery_id}:{attempt}".encode(), digest_size=2).digest()
+    return exact * (1 + int.from_bytes(digest) / 65536 / 4)
+
+
+def is_too_old(planned_at: datetime, now: datetime) -> bool:
+    return now - planned_at >= GIVE_UP_AFTER

@@ -1,0 +1,95 @@
+"""The Procrastinate tasks. They only wake work up: what is to be done stands in the rows, so a lost job costs seconds.
+
+A job that is killed stays "doing" for ever; `retry_stalled` gives it back. Every task may run any number of times,
+anywhere, beside itself.
+"""
+
+from typing import Any
+
+import structlog
+from django.db import connection
+from procrastinate import JobContext
+from procrastinate.contrib.django import app
+
+from dripstone import clock
+from dripstone.engine import plan, process, rescue, run, virtual, wake
+from dripstone.engine import reevaluate as reevaluation
+from dripstone.engine.record import Tally
+
+log = structlog.get_logger(__name__)
+
+MOST_SEND_JOBS = 40  # a tick never queues more than this: 20,000 messages
+
+
+@app.periodic(cron="* * * * * */5")  # every 5 seconds; the last field is seconds
+@app.task(name="dripstone.engine.tasks.tick_periodic", queue="engine")
+def tick_periodic(timestamp: int) -> None:
+    _tick()
+
+
+@app.task(name="dripstone.engine.tasks.tick", queue="engine")
+def tick() -> None:
+    """Somebody is due at once: do not wait for the periodic tick."""
+    _tick()
+
+
+def _tick() -> None:
+    with virtual.turn():
+        now = clock.now()
+        for sequence_id in reevaluation.pending():
+            wake.reevaluation(sequence_id)
+        planned = plan.everything_due(now)
+        wake.missing_senders(now, MOST_SEND_JOBS)
+    if planned:
+        log.info("tick", planned=planned)
+
+
+@app.task(name="dripstone.engine.tasks.send", queue="engine")
+def send() -> None:
+    """Send one batch."""
+    crew = process.current()
+    with virtual.turn():
+        tally = run.send_batch(crew.worker, crew.sender)
+    if tally:
+        log.info("batch_sent", **_by_status(tally))
+
+
+@app.task(name="dripstone.engine.tasks.reevaluate", queue="engine")
+def reevaluate(sequence_id: int) -> None:
+    """Bring people in line after an edit. One process at a time per sequence; the tick finds what was left over."""
+    with virtual.turn(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [virtual.TURN, sequence_id % 2**31])
+        if not cursor.fetchone()[0]:
+            return
+        try:
+            moved = reevaluation.sequence(sequence_id, clock.now())
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [virtual.TURN, sequence_id % 2**31])
+    log.info("reevaluated", sequence_id=sequence_id, moved=moved)
+
+
+@app.periodic(cron="* * * * * */15")
+@app.task(name="dripstone.engine.tasks.rescue_periodic", queue="engine")
+def rescue_periodic(timestamp: int) -> None:
+    """Settle what dead workers left in `sending`."""
+    with virtual.turn():
+        tally = rescue.abandoned(process.flights(), clock.now())
+    if tally:
+        log.warning("rescued", **_by_status(tally))
+
+
+@app.periodic(cron="* * * * *")
+@app.task(name="dripstone.engine.tasks.retry_stalled", queue="engine", pass_context=True)
+async def retry_stalled(context: JobContext, timestamp: int) -> None:
+    """Jobs of workers whose heart has stopped start over."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs():
+        log.warning("job_stalled", job_id=job.id, task=job.task_name)
+        await manager.retry_job(job)
+
+
+def _by_status(tally: Tally) -> dict[str, Any]:
+    counts: dict[str, int] = {}
+    for (_, status), n in tally.items():
+        counts[status] = counts.get(status, 0) + n
+    return counts

@@ -1,0 +1,180 @@
+"""Every state change of Subscriber and Enrollment, and the moves a Delivery may make, with the cascades between them.
+
+Nothing else assigns a state or status; the hot path does it in sets, by the statements of queries.py, which follow
+the same tables. Each verb is one transaction: the change, what follows from it, and its event.
+"""
+
+from collections.abc import Mapping
+from collections.abc import Sequence as Series
+from datetime import datetime
+
+from django.db import connection, transaction
+
+from dripstone.engine import advance, queries, wake
+from dripstone.engine.models import Enrollment
+from dripstone.events import types
+from dripstone.events.record import event, record
+from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import State, Subscriber
+
+DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
+    "planned": frozenset({"sending", "skipped"}),
+    "sending": frozenset({"planned", "sent", "failed", "unknown", "skipped"}),
+    "sent": frozenset(),
+    "skipped": frozenset(),
+    "failed": frozenset(),
+    "unknown": frozenset({"planned", "sent"}),  # the owner's choice: send again, or treat as sent
+}
+
+# R15: these end all enrollments at once, and coming back resumes none.
+_ENDED = {
+    State.CANCELLED: types.SUBSCRIBER_UNSUBSCRIBED,
+    State.BOUNCED: types.SUBSCRIBER_BOUNCED,
+    State.COMPLAINED: types.SUBSCRIBER_COMPLAINED,
+}
+
+# What a state does not hide: a person's own act outweighs a bounce, and a complaint can't be taken back by a click.
+_STRONGER = {State.BOUNCED: (State.CANCELLED, State.COMPLAINED), State.CANCELLED: (State.COMPLAINED,)}
+
+
+def cancel(subscriber_id: int, now: datetime, *, delivery_id: int | None = None) -> bool:
+    """Unsubscribe from everything. False: they had cancelled or complained before. `delivery_id`: the email they did
+    it from."""
+    return _end_subscriber(subscriber_id, State.CANCELLED, now, delivery_id)
+
+
+def bounce(subscriber_id: int, now: datetime, *, delivery_id: int | None = None) -> bool:
+    """Their address does not exist any more. Cancelled and complained people stay what they are."""
+    return _end_subscriber(subscriber_id, State.BOUNCED, now, delivery_id)
+
+
+def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = None) -> bool:
+    """They reported an email as spam."""
+    return _end_subscriber(subscriber_id, State.COMPLAINED, now, delivery_id)
+
+
+@transaction.atomic
+def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id: int | None) -> bool:
+    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    if person.state == state or person.state in _STRONGER.get(state, ()):
+        return False
+    person.state = state
+    person.canceled_at = now if state == State.CANCELLED else person.canceled_at
+    person.updated_at = now
+    person.save(update_fields=["state", "canceled_at", "updated_at"])
+    record([event(_ENDED[state], person.account_id, now, subscriber_id=person.pk, subject_id=delivery_id)])
+    going = Enrollment.objects.select_for_update(no_key=True).filter(
+        subscriber=person, status__in=["unconfirmed", "active"]
+    )
+    _remove(list(going.order_by("pk")), f"subscriber is {state.value}", now)
+    return True
+
+
+@transaction.atomic
+def confirm(subscriber_id: int, now: datetime) -> bool:
+    """The click of double opt-in: inactive → active. Their sequences start now (R2). False: nothing to confirm."""
+    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    if person.state != State.INACTIVE:
+        return False
+    _activate(person, types.SUBSCRIBER_ACTIVATED, now)
+    waiting = Enrollment.objects.select_for_update(no_key=True).filter(subscriber=person, status="unconfirmed")
+    ids = [row.pk for row in waiting.order_by("pk")]
+    Enrollment.objects.filter(pk__in=ids).update(status=Enrollment.Status.ACTIVE, anchored_at=now)
+    wake.engine_if_due(advance.advance(ids, now), now)
+    return True
+
+
+@transaction.atomic
+def resubscribe(subscriber_id: int, now: datetime) -> bool:
+    """The person's own change of mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15)."""
+    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    if person.state != State.CANCELLED:
+        return False
+    _activate(person, types.SUBSCRIBER_RESUBSCRIBED, now)
+    return True
+
+
+def _activate(person: Subscriber, kind: str, now: datetime) -> None:
+    person.state = State.ACTIVE
+    person.canceled_at = None
+    person.updated_at = now
+    person.save(update_fields=["state", "canceled_at", "updated_at"])
+    record([event(kind, person.account_id, now, subscriber_id=person.pk)])
+
+
+@transaction.atomic
+def remove(enrollment_ids: Series[int], reason: str, now: datetime) -> int:
+    """Take people out of a sequence. What is planned is skipped; what is on the wire goes. Returns how many left."""
+    rows = Enrollment.objects.select_for_update(no_key=True).filter(pk__in=enrollment_ids)
+    staying = list(rows.exclude(status="removed").order_by("pk"))
+    _remove(staying, reason, now)
+    return len(staying)
+
+
+def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
+    for row in rows:
+        row.status = Enrollment.Status.REMOVED
+        row.removed_at, row.removed_reason = now, reason
+        row.completed_at = row.due_at = row.next_email = None
+        row.in_flight = False
+    Enrollment.objects.bulk_update(
+        rows,
+        ["status", "removed_at", "removed_reason", "completed_at", "due_at", "next_email", "in_flight"],
+        batch_size=1000,
+    )
+    skip_planned([row.pk for row in rows], reason, now)
+    record(
+        event(
+            types.REMOVED_FROM_SEQUENCE,
+            row.account_id,
+            now,
+            subscriber_id=row.subscriber_id,
+            subject_id=row.sequence_id,
+            reason=reason,
+        )
+        for row in rows
+    )
+
+
+def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(queries.SKIP_PLANNED, {"enrollments": list(enrollment_ids), "reason": reason, "now": now})
+
+
+def new_enrollment(sequence: Sequence, person: Subscriber, source: str, now: datetime) -> Enrollment:
+    """Unsaved. Whoever may not be mailed is on record as removed, with the reason (docs/decisions/adding-people.md)."""
+    row = Enrollment(account_id=sequence.account_id, sequence=sequence, subscriber=person)
+    _enter(row, person, source, now)
+    return row
+
+
+def reenter(
+    rows: list[Enrollment], people: Mapping[int, Subscriber], source: str, now: datetime, *, restart: bool
+) -> None:
+    """Back in: from the start in a new run, or (restart=False) where they left off. The rows are locked."""
+    if restart:
+        skip_planned([row.pk for row in rows], "restarted", now)
+    for row in rows:
+        row.run += 1 if restart else 0
+        _enter(row, people[row.subscriber_id], source, now)
+    Enrollment.objects.bulk_update(
+        rows,
+        [
+            *("status", "run", "source", "entered_at", "anchored_at", "next_email", "due_at", "in_flight"),
+            *("completed_at", "removed_at", "removed_reason"),
+        ],
+        batch_size=1000,
+    )
+
+
+def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> None:
+    row.status = {State.ACTIVE: Enrollment.Status.ACTIVE, State.INACTIVE: Enrollment.Status.UNCONFIRMED}.get(
+        State(person.state), Enrollment.Status.REMOVED
+    )
+    row.source = source
+    row.entered_at = row.anchored_at = now
+    row.next_email = row.due_at = row.completed_at = None
+    row.in_flight = False
+    is_removed = row.status == Enrollment.Status.REMOVED
+    row.removed_at = now if is_removed else None
+    row.removed_reason = f"subscriber is {person.state}" if is_removed else ""

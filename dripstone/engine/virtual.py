@@ -1,0 +1,60 @@
+"""The virtual clock moves, and the engine does everything due on the way, each thing at its own instant, in order.
+
+While the clock is being moved nobody else may work: workers hold their turn shared, whoever moves the clock holds it
+alone. With the real clock a turn costs nothing.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+
+from django.db import connection
+
+from dripstone import clock
+from dripstone.engine import queries, run
+from dripstone.errors import Invalid
+
+TURN = 0x6472_6970  # the advisory lock's number: "drip"
+
+
+@contextmanager
+def turn(*, alone: bool = False) -> Iterator[None]:
+    """Time stands still inside. `alone`: nobody else is at work either."""
+    if not clock.is_virtual():
+        yield
+        return
+    suffix = "" if alone else "_shared"
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT pg_advisory_lock{suffix}(%s)", [TURN])
+    try:
+        yield
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT pg_advisory_unlock{suffix}(%s)", [TURN])
+
+
+def advance_to(target: datetime, account_id: int) -> Counter[str]:
+    """Move the virtual clock to `target` (aware) and return when idle: the account's deliveries by status.
+
+    Raises Invalid with a real clock, or when `target` lies behind.
+    """
+    if not clock.is_virtual():
+        raise Invalid("The clock is not virtual: start with DRIPSTONE_VIRTUAL_CLOCK=1")
+    with turn(alone=True):
+        if target < clock.now():
+            raise Invalid(f"The clock cannot be moved backwards: it is {clock.now():%Y-%m-%dT%H:%M:%SZ}")
+        tally = run.until_idle()
+        while (instant := _next_instant()) is not None and instant <= target:
+            clock.set_virtual(max(instant, clock.now()))
+            tally += run.until_idle()
+        clock.set_virtual(target)
+    return Counter({status: n for (owner, status), n in tally.items() if owner == account_id})
+
+
+def _next_instant() -> datetime | None:
+    """When something is due next: somebody's email, a retry, the end of a lease."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.NEXT_INSTANT)
+        instant: datetime | None = cursor.fetchone()[0]
+    return instant

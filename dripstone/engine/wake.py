@@ -1,0 +1,44 @@
+"""Wake a worker, in the caller's transaction. Waits live in rows: a lost job costs latency (the tick runs anyway)."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.db import connection
+from procrastinate.contrib.django import app
+
+from dripstone.engine import queries
+from dripstone.engine.advance import Place
+
+BATCH = 500  # deliveries one send job claims
+
+
+def engine_if_due(places: Iterable[Place], now: datetime) -> None:
+    """Somebody is due this instant (an immediate first email): do not wait for the next tick."""
+    if any(place.due_at is not None and place.due_at <= now for place in places):
+        engine()
+
+
+def engine() -> None:
+    _defer("tick")
+
+
+def senders(n_deliveries: int) -> None:
+    """One send job per batch of planned deliveries."""
+    for _ in range(-(-n_deliveries // BATCH)):
+        _defer("send")
+
+
+def reevaluation(sequence_id: int) -> None:
+    _defer("reevaluate", sequence_id=sequence_id)
+
+
+def _defer(task: str, **arguments: int) -> None:
+    app.configure_task(f"dripstone.engine.tasks.{task}").defer(**arguments)
+
+
+def missing_senders(now: datetime, most: int) -> None:
+    """Send jobs for what is ready and has none: retries whose time has come, and whatever a lost job left behind."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.READY_AND_SEND_JOBS, {"now": now, "limit": most * BATCH})
+        n_ready, n_jobs = cursor.fetchone()
+    senders(min(n_ready, most * BATCH) - n_jobs * BATCH)

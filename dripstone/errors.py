@@ -1,0 +1,55 @@
+"""Everything the domain refuses, in one tree. Domain code raises these; `api/errors.py` alone knows HTTP.
+
+DripstoneError
+├── BadRequest      the request cannot be read at all (malformed JSON, invalid UTF-8)
+├── Unauthorized    no credential, or one we do not know
+├── Forbidden       a known credential that may not do this
+├── NotFound        no such thing in this account (other people's things included)
+├── Conflict        someone else changed it first
+├── TooLarge        the body is bigger than we read
+└── Invalid         readable, but wrong: every problem listed, one sentence each
+"""
+
+from collections.abc import Sequence
+
+
+class DripstoneError(Exception):
+    """Something went wrong."""
+
+    def __init__(self, messages: Sequence[str] | str | None = None) -> None:
+        """`messages`: one sentence or a list of them; the class docstring when there is nothing better to say."""
+        if messages is None:
+            messages = [(type(self).__doc__ or "Something went wrong.").strip()]
+        self.messages: list[str] = [messages] if isinstance(messages, str) else list(messages)
+        super().__init__(*self.messages)
+
+    def __str__(self) -> str:
+        return "; ".join(self.messages)
+
+
+class BadRequest(DripstoneError):
+    """The request could not be read"""
+
+
+class Unauthorized(DripstoneError):
+    """The access token is invalid"""
+
+
+class Forbidden(DripstoneError):
+    """You do not have access to this"""
+
+
+class NotFound(DripstoneError):
+    """Not Found"""
+
+
+class Conflict(DripstoneError):
+    """It was changed by someone else meanwhile"""
+
+
+class TooLarge(DripstoneError):
+    """The request body is too large"""
+
+
+class Invalid(DripstoneError):
+    """The request is invalid"""

@@ -1,0 +1,234 @@
+"""The `dripstone` command. Every subcommand parses, calls one verb and prints; the work lives elsewhere."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Annotated, Any
+
+import django
+import typer
+from django.core.exceptions import ImproperlyConfigured
+from rich.console import Console
+from rich.table import Table
+
+from dripstone import embedded
+from dripstone.errors import DripstoneError
+
+if TYPE_CHECKING:
+    from dripstone.accounts.models import Account
+
+app = typer.Typer(name="dripstone", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+accounts_app = typer.Typer(no_args_is_help=True, help="Accounts: each holds its own people, sequences and keys.")
+keys_app = typer.Typer(no_args_is_help=True, help="API keys of an account.")
+app.add_typer(accounts_app, name="accounts")
+app.add_typer(keys_app, name="keys")
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+AccountOption = Annotated[int | None, typer.Option("--account", help="Account id; may be left out when there is one.")]
+
+
+def main() -> None:
+    """Runs the command; what went wrong is told in a sentence, with exit code 1."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dripstone.settings")
+    try:
+        django.setup()
+        app(prog_name="dripstone")
+    except (ImproperlyConfigured, embedded.EmbeddedError, DripstoneError) as error:
+        fail(str(error))
+    except django.db.OperationalError as error:
+        fail(f"The database does not answer: {str(error).strip()}")
+
+
+def fail(sentence: str) -> None:
+    """Says it on stderr and ends with exit code 1."""
+    err.print(f"dripstone: {sentence}", style="red", markup=False)
+    raise SystemExit(1)
+
+
+def tell(sentence: str) -> None:
+    """Progress, on stderr: stdout is for answers."""
+    err.print(sentence, style="dim", markup=False)
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """The database is there while the block runs; an embedded one that nobody else uses is stopped afterwards."""
+    from django.conf import settings
+    from django.db import connections
+
+    server = nullcontext() if settings.DATABASE_URL else embedded.running(settings.DRIPSTONE_DATA, tell)
+    with server:
+        try:
+            yield
+        finally:
+            connections.close_all()
+
+
+@contextmanager
+def ready_database() -> Iterator[None]:
+    """`database()`, with the schema in it; else a sentence."""
+    from dripstone.ops import health
+
+    with database():
+        if health.n_pending_migrations():
+            fail("The database is not set up, or older than this version: run dripstone migrate.")
+        yield
+
+
+# --- Running ----------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def up(
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty database with a demo account.")] = True,
+) -> None:
+    """Run everything on this machine: database, web, workers and the local inbox. Ctrl-C stops it all."""
+    from dripstone.ops import supervisor
+
+    raise SystemExit(supervisor.run(demo=demo, tell=tell))
+
+
+@app.command()
+def web() -> None:
+    """Run the web server alone: API, pages, /healthz and /metrics."""
+    from dripstone.ops import serve
+
+    with ready_database():
+        serve.web()
+
+
+@app.command()
+def worker() -> None:
+    """Run one worker process alone: it plans and sends what is due. Run as many as you want, anywhere."""
+    from dripstone.ops import serve
+
+    with ready_database():
+        serve.worker()
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database to this version. Safe to run twice, and while another one runs."""
+    from dripstone.ops import schema
+
+    with database():
+        n_applied = schema.migrate(tell)
+    out.print(f"{n_applied} migrations applied." if n_applied else "The database is up to date.")
+
+
+@app.command()
+def doctor() -> None:
+    """Look for what is wrong, and say what to do about it. Exit code 1 when something is."""
+    from dripstone.ops import doctor as ops_doctor
+
+    with database():
+        results = list(ops_doctor.examine())
+    for result in results:
+        mark = "[green]ok[/]" if result.is_well else "[red]!![/]"
+        out.print(f"{mark}  {result.subject}: ", end="")
+        out.print(result.sentence, markup=False)
+    raise SystemExit(0 if all(result.is_well for result in results) else 1)
+
+
+# --- Accounts and keys ------------------------------------------------------------------------------------------
+
+
+@accounts_app.command("create")
+def create_account(
+    name: Annotated[str, typer.Option(help="The account's name, as people see it.")],
+    email: Annotated[str, typer.Option(help="Email address of its first user.")],
+    time_zone: Annotated[str, typer.Option(help="IANA name, such as Europe/Paris.")] = "UTC",
+    as_json: JsonOption = False,
+) -> None:
+    """Make an account with its first user and an API key. Password and key are shown once."""
+    from dripstone import clock
+    from dripstone.accounts import verbs
+
+    with ready_database():
+        account, user, password, key = verbs.create_account(name, email, time_zone, now=clock.now())
+        answer = {"account_id": account.pk, "api_key": key, "user_email": user.email, "password": password}
+    _answer(answer, as_json)
+
+
+@keys_app.command("create")
+def create_key(
+    account: AccountOption = None,
+    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    as_json: JsonOption = False,
+) -> None:
+    """Make an API key and print it. It is kept hashed, so this is the only time it is shown."""
+    from dripstone import clock
+    from dripstone.accounts import verbs
+
+    with ready_database():
+        owner = _account(account)
+        key, plaintext = verbs.create_key(owner, name, clock.now())
+        answer = {"id": key.pk, "account_id": owner.pk, "name": key.name, "api_key": plaintext}
+    if as_json:
+        _answer(answer, as_json)
+    else:
+        out.print(plaintext, markup=False)  # nothing else on stdout: KEY=$(dripstone keys create)
+
+
+@keys_app.command("list")
+def list_keys(account: AccountOption = None, as_json: JsonOption = False) -> None:
+    """List API keys: what they are for and when they were last used, never the keys themselves."""
+    from dripstone.accounts.models import ApiKey
+
+    with ready_database():
+        keys = ApiKey.objects.filter(**({"account_id": account} if account else {})).order_by("id")
+        rows = [_key_row(key) for key in keys]
+    if as_json:
+        _answer({"keys": rows}, as_json)
+        return
+    table = Table("id", "account", "name", "ends in", "made", "last used", "revoked")
+    for row in rows:
+        table.add_row(*(str(value or "") for value in row.values()))
+    out.print(table)
+
+
+@keys_app.command("revoke")
+def revoke_key(key_id: Annotated[int, typer.Argument(help="The id shown by keys list.")]) -> None:
+    """Make an API key useless, at once and for good."""
+    from dripstone import clock
+    from dripstone.accounts.models import ApiKey
+
+    with ready_database():
+        if not ApiKey.objects.filter(pk=key_id, revoked_at=None).update(revoked_at=clock.now()):
+            fail(f"There is no live key {key_id}; dripstone keys list shows them.")
+    out.print(f"Key {key_id} is revoked.")
+
+
+def _key_row(key: Any) -> dict[str, Any]:
+    stamps = {at: getattr(key, at).isoformat(timespec="seconds") if getattr(key, at) else None
+              for at in ("created_at", "last_used_at", "revoked_at")}  # fmt: skip
+    return {"id": key.pk, "account_id": key.account_id, "name": key.name, "hint": key.hint, **stamps}
+
+
+def _account(account_id: int | None) -> "Account":
+    """The account asked for, or the only one."""
+    from dripstone.accounts.models import Account
+
+    found = list(Account.objects.filter(**({"pk": account_id} if account_id else {})).order_by("id")[:2])
+    if not found:
+        fail(
+            f"There is no account {account_id}."
+            if account_id
+            else "There is no account yet: dripstone accounts create."
+        )
+    if len(found) > 1:
+        fail("There are several accounts; say which with --account.")
+    return found[0]
+
+
+def _answer(answer: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(answer) + "\n")
+        return
+    for name, value in answer.items():
+        out.print(f"{name}: {value}", markup=False)

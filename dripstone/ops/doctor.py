@@ -1,0 +1,97 @@
+"""`dripstone doctor`: looks at everything an operator may get wrong, and says what to do."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.core import checks as django_checks
+from django.db import connection
+
+from dripstone import clock
+from dripstone.ops import health
+
+LEAST_FREE_BYTES = 500 * 1000 * 1000
+LARGEST_CLOCK_GAP_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Result:
+    """One thing looked at. `sentence` says how it stands, or what to do."""
+
+    subject: str
+    is_well: bool
+    sentence: str
+
+
+def examine() -> Iterator[Result]:
+    """One result per subject. Needs a database that answers."""
+    looks: tuple[Callable[[], Result], ...] = (
+        _settings, _server, _schema, _engine, _database_clock, _disk, _backlog,
+    )  # fmt: skip
+    for look in looks:
+        yield look()
+
+
+def _settings() -> Result:
+    problems = [f"{message.msg} {message.hint or ''}".strip() for message in django_checks.run_checks()]
+    return Result("settings", not problems, " ".join(problems) or f"read; mail goes to {_mail_scheme()}")
+
+
+def _mail_scheme() -> str:
+    """Without user, password and host: this is pasted into bug reports."""
+    return str(settings.DRIPSTONE_MAIL_URL).split("://", 1)[0] + "://"
+
+
+def _server() -> Result:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT current_setting('server_version'), pg_size_pretty(pg_database_size(current_database()))")
+        version, size = cursor.fetchone()
+    kind = "your server" if settings.DATABASE_URL else "embedded"
+    return Result("database", int(version.split(".")[0]) >= 14, f"PostgreSQL {version} ({kind}), {size}")
+
+
+def _schema() -> Result:
+    n_pending = health.n_pending_migrations()
+    return Result("schema", not n_pending, f"{n_pending} migrations missing: dripstone migrate" if n_pending else "ok")
+
+
+def _engine() -> Result:
+    if not _is_migrated():
+        return Result("engine", False, "nothing to run on before dripstone migrate")
+    last_seen, now = health.last_heartbeat(), clock.system_now()
+    if last_seen is None:
+        return Result("engine", False, "no worker runs, so nothing is sent: dripstone up, or dripstone worker")
+    silent = (now - last_seen).total_seconds()
+    return Result("engine", silent < health.ENGINE_SILENT_SECONDS, f"a worker was last seen {silent:.0f} s ago")
+
+
+def _database_clock() -> Result:
+    before = clock.system_now()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        gap = abs((cursor.fetchone()[0] - before).total_seconds())
+    return Result("clocks", gap < LARGEST_CLOCK_GAP_SECONDS, f"this machine and the database are {gap:.1f} s apart")
+
+
+def _disk() -> Result:
+    free = shutil.disk_usage(settings.DRIPSTONE_DATA).free
+    return Result("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:.1f} GB free for {settings.DRIPSTONE_DATA}")
+
+
+def _backlog() -> Result:
+    """Mail that should have gone ten minutes ago."""
+    if not _is_migrated():
+        return Result("backlog", False, "unknown before dripstone migrate")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT count(*), coalesce(extract(epoch FROM %(now)s - min(due_at)), 0)"
+            " FROM engine_enrollment WHERE due_at <= %(now)s AND NOT in_flight AND status = 'active'",
+            {"now": clock.now()},
+        )
+        n_due, age = cursor.fetchone()
+    return Result("backlog", age < 600, f"{n_due} people due, the longest for {age:.0f} s")
+
+
+def _is_migrated() -> bool:
+    return health.n_pending_migrations() == 0

@@ -1,0 +1,55 @@
+"""Is it ready? For /healthz, `dripstone doctor` and the start of `dripstone up`. Three cheap queries."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+
+from django.db import DatabaseError, connection
+from django.db.migrations.loader import MigrationLoader
+
+ENGINE_SILENT_SECONDS = 60  # workers write a heartbeat every 10 s
+
+_APPLIED = "SELECT app, name FROM django_migrations"
+# procrastinate_workers holds a row per worker process; nothing else is in it, so no index is needed.
+_LAST_HEARTBEAT = "SELECT max(last_heartbeat) FROM procrastinate_workers"
+
+
+def findings(now: datetime) -> Iterator[str]:
+    """A sentence for everything that is not ready; none when all is well.
+
+    now  the machine's instant (clock.system_now), not the virtual one: heartbeats are about processes
+    """
+    try:
+        pending = n_pending_migrations()
+    except DatabaseError as error:
+        yield f"The database does not answer: {str(error).strip().splitlines()[0]}"
+        return
+    if pending:
+        yield f"{pending} migrations are not applied: run dripstone migrate."
+        return
+    last_seen = last_heartbeat()
+    if last_seen is None or (now - last_seen).total_seconds() > ENGINE_SILENT_SECONDS:
+        yield "No worker has shown itself for a minute, so nothing is sent: start dripstone worker."
+
+
+def n_pending_migrations() -> int:
+    """How many migrations of the code are not in the database. Raises DatabaseError without a database."""
+    if "django_migrations" not in connection.introspection.table_names():
+        return len(_migrations())
+    with connection.cursor() as cursor:
+        cursor.execute(_APPLIED)
+        return len(_migrations() - set(cursor.fetchall()))
+
+
+def last_heartbeat() -> datetime | None:
+    """The instant a worker last said it lives; None when none runs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_HEARTBEAT)
+        instant: datetime | None = cursor.fetchone()[0]
+    return instant
+
+
+@cache
+def _migrations() -> frozenset[tuple[str, str]]:
+    """Every (app, name) the code brings. Read from disk once per process."""
+    return frozenset(MigrationLoader(None).disk_migrations)

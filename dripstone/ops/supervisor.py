@@ -1,0 +1,197 @@
+"""`dripstone up`: database, web, workers and the local inbox on one machine, as one thing that starts and stops.
+
+Order: take the data folder → database → schema → demo (first start) → children → wait until ready → say so → watch.
+A crash here means: Linux tells the children to stop; elsewhere they notice within a second. The database stays up,
+and the next start (or any command) finds it and goes on with it.
+"""
+
+import fcntl
+import http.client
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from types import FrameType
+
+from django.conf import settings
+from django.core import checks
+from django.db import connections
+
+from dripstone import clock, embedded
+from dripstone.accounts.models import Account
+from dripstone.ops import demo as demo_account
+from dripstone.ops import schema, serve, welcome
+from dripstone.ops.processes import Child, port_problem
+
+logger = logging.getLogger(__name__)
+
+READY_SECONDS = 60
+STOP_SECONDS = 10
+Tell = Callable[[str], None]
+
+
+def run(*, demo: bool, tell: Tell) -> int:
+    """Runs until SIGINT, SIGTERM or SIGHUP. Returns the exit code; says everything in sentences."""
+    problem = next(_problems(), None)
+    if problem:
+        tell(problem)
+        return 1
+    with _stop_signals() as stopping, _alone_on(settings.DRIPSTONE_DATA) as is_alone:
+        if not is_alone:
+            tell(f"Dripstone already runs on {settings.DRIPSTONE_DATA}; stop it first, or set DRIPSTONE_DATA.")
+            return 1
+        with nullcontext() if settings.DATABASE_URL else embedded.running(settings.DRIPSTONE_DATA, tell):
+            schema.migrate(tell)
+            first = _load_demo(tell) if demo and not Account.objects.exists() else None
+            connections.close_all()
+            return _run_children(first, stopping, tell)
+
+
+def _problems() -> Iterator[str]:
+    """What would stop the start, before anything is started."""
+    for message in checks.run_checks():
+        if message.level >= checks.ERROR:
+            yield f"{message.msg} {message.hint or ''}".strip()
+    taken = _web_port_problem()
+    if taken:
+        yield f"{taken} Stop it, or choose another port: DRIPSTONE_PORT=8001"
+
+
+def _web_port_problem() -> str | None:
+    """Asked for two seconds: the children of a killed `up` let go of the port when they notice."""
+    give_up_at = time.monotonic() + 2
+    while taken := port_problem(settings.DRIPSTONE_HOST, settings.DRIPSTONE_PORT):
+        if time.monotonic() > give_up_at:
+            return taken
+        time.sleep(0.1)
+    return None
+
+
+def _load_demo(tell: Tell) -> demo_account.DemoResult | None:
+    tell("Loading the demo account")
+    return demo_account.load(clock.now())
+
+
+def _run_children(first: demo_account.DemoResult | None, stopping: threading.Event, tell: Tell) -> int:
+    children = _children(tell)
+    try:
+        for child in children:
+            child.start()
+        if _wait_until_ready(children, stopping, tell):
+            welcome.show(first)
+            connections.close_all()  # a child forked later must not inherit one
+        _watch(children, stopping)
+    finally:
+        _stop(children, tell)
+    return 0
+
+
+def _children(tell: Tell) -> list[Child]:
+    children = [Child("web", serve.web)]
+    children += [Child(f"worker-{number}", serve.worker) for number in range(1, settings.DRIPSTONE_WORKERS + 1)]
+    taken = port_problem(settings.DRIPSTONE_HOST, settings.DRIPSTONE_INBOX_PORT)
+    if taken and settings.DRIPSTONE_INBOX_PORT:
+        tell(f"{taken} The inbox takes no SMTP this time; DRIPSTONE_INBOX_PORT chooses another port.")
+    elif settings.DRIPSTONE_INBOX_PORT:
+        children.append(Child("inbox", serve.inbox_door))
+    return children
+
+
+# --- Ready ------------------------------------------------------------------------------------------------------
+
+
+def _wait_until_ready(children: list[Child], stopping: threading.Event, tell: Tell) -> bool:
+    """Until /healthz answers 200. False: told to stop first. Says what is missing when it takes a minute."""
+    give_up_at, findings = time.monotonic() + READY_SECONDS, ""
+    while not stopping.wait(0.1):
+        _restart_ended(children)
+        status, findings = _healthz()
+        if status == 200:
+            return True
+        if time.monotonic() > give_up_at:
+            tell(f"Not ready after {READY_SECONDS} s, still trying. {findings}")
+            give_up_at = float("inf")
+    return False
+
+
+def _healthz() -> tuple[int, str]:
+    """Status and body; (0, reason) while nobody listens."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.DRIPSTONE_HOST, settings.DRIPSTONE_HOST)  # noqa: S104
+    connection = http.client.HTTPConnection(host, settings.DRIPSTONE_PORT, timeout=5)
+    try:
+        connection.request("GET", "/healthz", headers={"Host": "localhost"})
+        response = connection.getresponse()
+        return response.status, response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return 0, str(error)
+    finally:
+        connection.close()
+
+
+# --- Watching and stopping --------------------------------------------------------------------------------------
+
+
+def _watch(children: list[Child], stopping: threading.Event) -> None:
+    while not stopping.wait(0.25):
+        _restart_ended(children)
+
+
+def _restart_ended(children: list[Child]) -> None:
+    for child in children:
+        if child.process is not None and child.has_ended():
+            code = child.process.exitcode
+            pause = child.plan_restart()
+            logger.error("process_ended", extra={"child": child.name, "code": code, "restart_in_seconds": pause})
+        if child.process is None and time.monotonic() >= child.due:
+            child.start()
+
+
+def _stop(children: list[Child], tell: Tell) -> None:
+    """All at once, within STOP_SECONDS; what does not stop by then is killed."""
+    tell("Stopping")
+    give_up_at = time.monotonic() + STOP_SECONDS - 1
+    for child in children:
+        child.ask_to_stop()
+    for child in children:
+        if not child.make_sure_it_stopped(give_up_at):
+            logger.warning("process_killed", extra={"child": child.name})
+
+
+@contextmanager
+def _stop_signals() -> Iterator[threading.Event]:
+    """An event set by Ctrl-C, SIGTERM, or the terminal going away. The second signal ends the process as usual."""
+    stopping = threading.Event()
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        for name in names:
+            signal.signal(name, signal.default_int_handler)
+
+    before = {name: signal.signal(name, stop) for name in names}
+    try:
+        yield stopping
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
+
+
+@contextmanager
+def _alone_on(data: Path) -> Iterator[bool]:
+    """Whether no other `dripstone up` uses this data folder. The lock goes with the process."""
+    data.mkdir(parents=True, exist_ok=True)
+    with (data / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        os.register_at_fork(after_in_child=lock.close)  # a child that outlives us must not hold it
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
+        yield True

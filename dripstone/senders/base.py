@@ -1,0 +1,73 @@
+"""What every sender takes and answers. A sender fails in exactly three ways: temporary, permanent, unknown."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Literal, NamedTuple, Protocol
+
+Kind = Literal["sent", "temporary", "permanent", "unknown"]
+
+REPLY_LENGTH = 500
+
+
+class Outgoing(NamedTuple):
+    """One message, ready to leave.
+
+    mail_from  envelope sender, a bare address; "" for the null sender
+    rcpt_to    envelope recipient, a bare address
+    data       the whole RFC 5322 message, lines ending in CRLF, not dot-stuffed
+    not_after  time.monotonic() after which the body must not start any more: the end of the caller's lease. Somebody
+               else may own the delivery then, after this process was stopped (SIGSTOP, a laptop's lid) and woken again
+    """
+
+    delivery_id: int
+    account_id: int
+    attempt: int
+    mail_from: str
+    rcpt_to: str
+    data: bytes
+    not_after: float = math.inf
+
+    @property
+    def is_overdue(self) -> bool:
+        return time.monotonic() > self.not_after
+
+
+class Answer(NamedTuple):
+    """What became of one message.
+
+    kind         sent: our provider has it. temporary: try again, nobody has it. permanent: stop.
+                 unknown: the body left and no final reply came, so it may or may not have arrived
+    reply        the provider's own words, "550 5.1.1 No such user": at most 500 characters, none of them a control
+                 character; "" when none came
+    provider_id  what the provider calls the message, "" when it did not say
+    reason       ours, for machines and metrics: "smtp 550 5.1.1", "timeout after body" (docs/reference/mail-urls.md)
+    hard_bounce  the reply says that this address does not exist
+    """
+
+    delivery_id: int
+    kind: Kind
+    reply: str = ""
+    provider_id: str = ""
+    reason: str = ""
+    hard_bounce: bool = False
+
+
+class Sender(Protocol):
+    """One way out. May be kept for the life of a process and used for any number of batches."""
+
+    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
+        """Exactly one answer per message, as they come and in any order. Never raises for what happens to a message.
+
+        Nothing leaves before the first answer is asked for. Leaving the loop early withdraws what has not begun.
+        """
+        ...
+
+    def close(self) -> None:
+        """Finish what is on the wire, answer the rest "temporary", give back connections. May be called twice."""
+        ...
+
+
+def printable(text: str) -> str:
+    """One line, no control characters, at most REPLY_LENGTH characters: safe for logs, database and pages."""
+    return "".join(c if c.isprintable() else " " for c in text[: 2 * REPLY_LENGTH]).strip()[:REPLY_LENGTH]

@@ -1,0 +1,96 @@
+"""From an Outgoing to the bytes of its SMTP transaction. Pure."""
+
+import email
+import email.policy
+import re
+from typing import NamedTuple
+
+import idna
+
+from dripstone.senders.base import Outgoing
+from dripstone.senders.smtp_open import Features
+
+# What may stand between < and > in a command: no space, control character or angle bracket, so no injection.
+ASCII_MAILBOX = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")
+ANY_MAILBOX = re.compile(
+    r"[^\x00-\x20\x7f-\xa0\u2028\u2029<>@\ud800-\udfff]+@[^\x00-\x20\x7f-\xa0\u2028\u2029<>@\ud800-\udfff]+"
+)
+LONE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+
+
+class Unsendable(Exception):
+    """This server can never take this message. The text is a sentence for the owner; reason as in Answer."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class Transaction(NamedTuple):
+    """Two commands, and the body with its final dot."""
+
+    mail: bytes
+    rcpt: bytes
+    body: bytes
+
+
+def transaction(message: Outgoing, features: Features) -> Transaction:
+    """Raises Unsendable."""
+    sender, sender_utf8 = _mailbox(message.mail_from, "sender") if message.mail_from else (b"", False)
+    recipient, recipient_utf8 = _mailbox(message.rcpt_to, "recipient")
+    data = _crlf(message.data)
+    options = b""
+    if not data.isascii():
+        if features.eight_bit:
+            options = b" BODY=8BITMIME"
+        else:
+            data = _seven_bit(data)
+    if sender_utf8 or recipient_utf8:
+        if not features.utf8:
+            sentence = "The mail server does not offer SMTPUTF8, which an address with such letters before the @ needs"
+            raise Unsendable("smtputf8 not offered", sentence)
+        options += b" SMTPUTF8"
+    if features.size:
+        options += b" SIZE=%d" % len(data)
+    return Transaction(b"MAIL FROM:<%b>%b\r\n" % (sender, options), b"RCPT TO:<%b>\r\n" % recipient, _body(data))
+
+
+def _mailbox(address: str, whose: str) -> tuple[bytes, bool]:
+    """Bytes for the command, and whether they need SMTPUTF8. A non-ASCII domain alone has an ASCII form."""
+    if address.isascii():
+        if ASCII_MAILBOX.fullmatch(address):
+            return address.encode(), False
+    elif ANY_MAILBOX.fullmatch(address):
+        local, _, domain = address.rpartition("@")
+        try:
+            ascii_domain = idna.encode(domain, uts46=True).decode()
+        except idna.IDNAError:
+            raise Unsendable("bad address", f"The {whose}'s address has an impossible domain") from None
+        return f"{local}@{ascii_domain}".encode(), not local.isascii()
+    raise Unsendable("bad address", f"The {whose}'s address is not one that SMTP can carry")
+
+
+def _crlf(data: bytes) -> bytes:
+    """Only CRLF ends a line. A lone CR or LF before a dot is how a second message is smuggled past some servers."""
+    n_lines = data.count(b"\r\n")
+    if data.count(b"\n") != n_lines or data.count(b"\r") != n_lines:
+        data = LONE_NEWLINE.sub(b"\r\n", data)
+    return data if data.endswith(b"\r\n") else data + b"\r\n"
+
+
+def _seven_bit(data: bytes) -> bytes:
+    """The slow way out (milliseconds) for servers without 8BITMIME, which are rare today."""
+    message = email.message_from_bytes(data, policy=email.policy.compat32.clone(cte_type="7bit", linesep="\r\n"))
+    converted = _crlf(message.as_bytes())
+    if not converted.isascii():
+        raise Unsendable(
+            "8bitmime not offered", "The mail server takes only 7-bit messages and this one has other bytes"
+        )
+    return converted
+
+
+def _body(data: bytes) -> bytes:
+    """Dot-stuffed (RFC 5321 § 4.5.2), with the final dot."""
+    if b"\r\n." in data:
+        data = data.replace(b"\r\n.", b"\r\n..")
+    return b"%b%b.\r\n" % (b"." if data.startswith(b".") else b"", data)

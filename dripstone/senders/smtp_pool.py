@@ -1,0 +1,243 @@
+"""The messages that wait for one server and the connections to it. Lives in one event loop; no locks."""
+
+import asyncio
+import logging
+import queue
+from collections import deque
+from collections.abc import Sequence
+
+from dripstone.senders.base import Answer, Outgoing
+from dripstone.senders.flight import FlightLog
+from dripstone.senders.smtp_conversation import Conversation
+from dripstone.senders.smtp_open import NotOpened, Opener, Timeouts
+
+log = logging.getLogger(__name__)
+
+# Answers wait at most this long for company: waking the caller's thread for each one costs more than sending it.
+FLUSH_SECONDS = 0.01
+FLUSH_ANSWERS = 100
+# After a failure to open one more connection beside living ones (servers limit them).
+SECONDS_BETWEEN_FAILED_OPENINGS = 5.0
+
+
+class Batch:
+    """The answers of one hand_over, on their way to the thread that waits for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, messages: Sequence[Outgoing]) -> None:
+        self.jobs = [Job(message, self) for message in messages]
+        self.queue: queue.SimpleQueue[list[Answer]] = queue.SimpleQueue()
+        self.is_submitted = self.is_withdrawn = False
+        self._loop, self._n_left = loop, len(messages)
+        self._answers: list[Answer] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, answer: Answer) -> bool:
+        """True: it was the last one."""
+        self._answers.append(answer)
+        self._n_left -= 1
+        if not self._n_left or len(self._answers) >= FLUSH_ANSWERS:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(FLUSH_SECONDS, self.flush)
+        return not self._n_left
+
+    def flush(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._answers:
+            self.queue.put(self._answers)
+            self._answers = []
+
+
+class Job:
+    """One message on its way through the pool."""
+
+    __slots__ = ("batch", "body", "has_body_started", "is_answered", "is_second_try", "message")
+
+    def __init__(self, message: Outgoing, batch: Batch) -> None:
+        self.message, self.batch = message, batch
+        self.body = b""
+        self.has_body_started = self.is_answered = self.is_second_try = False
+
+
+class Pool:
+    """Opens up to n connections as there is need, hands them jobs, and gives up early when the server is of no use."""
+
+    def __init__(self, opener: Opener, n_connections: int, timeouts: Timeouts, flight: FlightLog | None) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.is_stopping = False
+        self.stopped = asyncio.Event()
+        self._opener, self._n_connections, self._timeouts, self._flight = opener, n_connections, timeouts, flight
+        self._waiting: deque[Job] = deque()
+        self._again: deque[Job] = deque()  # lost an old connection before their body; wait for a fresh one
+        self._living: set[Conversation] = set()
+        self._idle: set[Conversation] = set()
+        self._leaving: set[Conversation] = set()  # said goodbye, socket not closed yet
+        self._openings: set[asyncio.Task[None]] = set()
+        self._batches: set[Batch] = set()
+        self._no_opening_before = 0.0
+        self._n_fruitless = 0  # connections lost in a row without one answer
+
+    # From the sender
+
+    def submit(self, batch: Batch) -> None:
+        batch.is_submitted = True
+        if self.is_stopping:
+            self._waiting.extend(batch.jobs)
+            self._answer_waiting("sender closed", "")
+            return
+        self._n_fruitless = 0
+        self._batches.add(batch)
+        self._waiting.extend(batch.jobs)
+        self._distribute()
+
+    def withdraw(self, batch: Batch) -> None:
+        """Nobody listens any more: what has not begun must not."""
+        batch.is_withdrawn = True
+        self._batches.discard(batch)
+        self._waiting = deque(job for job in self._waiting if job.batch is not batch)
+        self._again = deque(job for job in self._again if job.batch is not batch)
+
+    def stop(self) -> None:
+        """Finish what is on the wire, answer the rest."""
+        self.is_stopping = True
+        self._answer_waiting("sender closed", "")
+        for conversation in list(self._idle):
+            conversation.quit()
+        for opening in self._openings:
+            opening.cancel()
+        self._check_stopped()
+
+    def cut(self) -> None:
+        """End every conversation at once: what had started is unknown."""
+        for conversation in [*self._living, *self._leaving]:
+            conversation.cut()
+        for batch in self._batches:
+            batch.flush()
+
+    # From conversations
+
+    def take(self, conversation: Conversation) -> Job | None:
+        """The next job for a connection that has nothing to do."""
+        if self._again and (conversation.is_fresh or not self._openings):
+            return self._again.popleft()
+        return self._waiting.popleft() if self._waiting else None
+
+    def take_ahead(self, conversation: Conversation) -> Job | None:
+        """The next job for a connection whose body is in the air, unless another could begin it at once."""
+        return self._waiting.popleft() if self._waiting and not self._idle else None
+
+    def body_starts(self, job: Job) -> None:
+        """Raises OSError when that cannot be written down."""
+        if self._flight is not None:
+            self._flight.started(job.message.delivery_id, job.message.attempt)
+        job.has_body_started = True
+
+    def answer(self, job: Job, answer: Answer) -> None:
+        """Once per job, for good."""
+        job.is_answered = True
+        job.body = b""
+        if job.has_body_started and self._flight is not None:
+            self._flight.ended(job.message.delivery_id, job.message.attempt, answer.kind)
+        if job.batch.add(answer):
+            self._batches.discard(job.batch)
+
+    def again(self, job: Job, answer: Answer) -> None:
+        """One more try on a fresh connection; `answer` if this was that try."""
+        if job.batch.is_withdrawn:
+            return
+        if job.is_second_try or self.is_stopping:
+            self.answer(job, answer)
+        else:
+            job.is_second_try = True
+            self._again.append(job)
+
+    def is_idle(self, conversation: Conversation) -> None:
+        self._idle.add(conversation)
+
+    def lost(self, conversation: Conversation) -> None:
+        """A connection is gone, and its jobs were answered or put back. May be called twice."""
+        if conversation not in self._living:
+            return
+        self._living.discard(conversation)
+        self._leaving.add(conversation)
+        was_idle = conversation in self._idle
+        self._idle.discard(conversation)
+        if conversation.is_fruitful:
+            self._n_fruitless = 0
+        elif not was_idle:
+            self._n_fruitless += 1
+        if self._n_fruitless >= max(3, self._n_connections):
+            # It takes connections and answers for nothing. Going on would make every message unknown, one by one.
+            log.warning("smtp_server_fruitless", extra={"n_connections": self._n_fruitless})
+            self._answer_waiting("cut before body", "")
+        self._distribute()
+
+    def gone(self, conversation: Conversation) -> None:
+        """Its socket is closed."""
+        self.lost(conversation)
+        self._leaving.discard(conversation)
+        self._check_stopped()
+
+    # Inside
+
+    def _distribute(self) -> None:
+        """Wake idle connections, then open as many as there are jobs left for."""
+        for conversation in list(self._idle):
+            if (self._waiting or self._again) and conversation in self._idle:
+                self._idle.discard(conversation)
+                conversation.next()
+        if self.is_stopping or ((self._living or self._openings) and self.loop.time() < self._no_opening_before):
+            return
+        n_wanted = len(self._waiting) + len(self._again) - len(self._openings)
+        n_free = self._n_connections - len(self._living) - len(self._openings)
+        for _ in range(min(n_wanted, n_free)):
+            opening = self.loop.create_task(self._open())
+            self._openings.add(opening)
+            opening.add_done_callback(self._opened)
+
+    async def _open(self) -> None:
+        try:
+            transport, features = await self._opener.open()
+        except NotOpened as problem:
+            self._opened()
+            self._not_opened(problem)
+        except BaseException as error:  # stopping; or our bug, and then nobody must wait for ever
+            self._opened()
+            self._not_opened(NotOpened("not opened", type(error).__name__))
+            if not isinstance(error, asyncio.CancelledError):
+                log.exception("smtp_open_failed")
+        else:
+            self._opened()
+            conversation = Conversation(self, transport, features, self._timeouts)
+            self._living.add(conversation)
+            conversation.next()
+
+    def _opened(self, opening: "asyncio.Task[None] | None" = None) -> None:
+        """Called in the task, and again when it is done: one cancelled before its first step never calls it."""
+        done = opening or asyncio.current_task()
+        assert done is not None
+        self._openings.discard(done)
+        self._check_stopped()
+
+    def _not_opened(self, problem: NotOpened) -> None:
+        """The last hope gone: everybody is told now. Otherwise the other connections go on with the work."""
+        log.warning("smtp_not_opened", extra={"reason": problem.reason, "reply": problem.reply})
+        self._no_opening_before = self.loop.time() + SECONDS_BETWEEN_FAILED_OPENINGS
+        if not self._living and not self._openings:
+            self._answer_waiting(problem.reason, problem.reply)
+        self._distribute()
+        self._check_stopped()
+
+    def _answer_waiting(self, reason: str, reply: str) -> None:
+        """Temporary, for every job that no connection has begun: nobody waits for one time-out after another."""
+        jobs = [*self._again, *self._waiting]
+        self._again.clear()
+        self._waiting.clear()
+        for job in jobs:
+            self.answer(job, Answer(job.message.delivery_id, "temporary", reply, reason=reason))
+
+    def _check_stopped(self) -> None:
+        if self.is_stopping and not (self._living or self._leaving or self._openings):
+            self.stopped.set()

@@ -1,0 +1,181 @@
+"""Create, change and delete sequences and their emails.
+
+Each verb is one transaction that locks the sequence first (lock order: sequence, subscribers, enrollments,
+deliveries). An edit that can move people raises the sequence's `edits`; engine/edits.py, the door for everybody
+else, has the engine follow it. All problems of the values given are raised together, as Invalid.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Max
+
+from dripstone.accounts.models import Account, SendingAddress
+from dripstone.errors import Invalid, NotFound
+from dripstone.sequences import email_checks, sequence_checks, warnings
+from dripstone.sequences.checks import Given
+from dripstone.sequences.models import Sequence, SequenceEmail
+
+_PRINTED = ("subject", "preview_text", "content", "email_template_id")
+_FAR = 1_000_000_000  # above every position, below the column's maximum
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What was written. `moves_people`: those in the sequence may have to stand elsewhere now."""
+
+    sequence: Sequence
+    email: SequenceEmail | None = None
+    moves_people: bool = False
+    moved_draft: bool = False  # an unpublished email got another position, which ends the wait for it (R8)
+    warnings: list[str] = field(default_factory=list)
+
+
+@transaction.atomic
+def create_sequence(account: Account, given: Given, now: datetime) -> Edit:
+    """A new sequence; everything but its name has a default."""
+    values = sequence_checks.check(account, given, None)
+    defaults: dict[str, Any] = {"send_hour": account.send_hour, "time_zone": account.time_zone}
+    if "sending_address" not in values:
+        defaults["sending_address"] = _default_address(account)
+    stamps = {"created_at": now, "updated_at": now}
+    return Edit(Sequence.objects.create(account=account, **(defaults | values | stamps)))
+
+
+def _default_address(account: Account) -> SendingAddress:
+    address = account.sending_addresses.order_by("-is_default", "pk").first()
+    if address is None:
+        raise Invalid("email_address can't be left out: the account has no sending address")
+    return address
+
+
+@transaction.atomic
+def update_sequence(account: Account, sequence_id: int, given: Given, now: datetime) -> Edit:
+    """Change what is given, leave the rest. New days, hours and zones hold for dates given from now on (R11)."""
+    sequence = lock(account, sequence_id)
+    values = sequence_checks.check(account, given, sequence)
+    changed = _changes(sequence, values)
+    if "active" in changed and values["active"]:
+        sequence.resumed_at = now
+    moves_people = "active" in changed or ("hold" in changed and not values["hold"])
+    if changed:
+        _set(sequence, values)
+        sequence.edits += 1 if moves_people else 0
+        sequence.updated_at = now
+        sequence.save()
+    return Edit(sequence, moves_people=moves_people)
+
+
+@transaction.atomic
+def delete_sequence(account: Account, sequence_id: int, now: datetime) -> Edit:
+    """Softly: it is gone for everybody, its history stays."""
+    sequence = lock(account, sequence_id)
+    sequence.deleted_at = sequence.updated_at = now
+    sequence.edits += 1
+    sequence.save()
+    return Edit(sequence, moves_people=True)
+
+
+@transaction.atomic
+def create_email(account: Account, sequence_id: int, given: Given, now: datetime) -> Edit:
+    """A new email, a draft unless told otherwise, after the last one unless told where (R10)."""
+    sequence = lock(account, sequence_id)
+    values = email_checks.check(account, sequence, given, None)
+    position = values.pop("position", None)
+    if position is None:
+        position, shifted = _after_last(sequence), False
+    else:
+        shifted = _make_room(sequence, position)
+    email = SequenceEmail.objects.create(
+        account=account, sequence=sequence, position=position, created_at=now, updated_at=now, **values
+    )
+    moves_people = email.published or shifted
+    if moves_people:
+        _raise_edits(sequence)
+    return Edit(sequence, email, moves_people, warnings=warnings.of_email(email))
+
+
+@transaction.atomic
+def update_email(account: Account, sequence_id: int, email_id: int, given: Given, now: datetime) -> Edit:
+    """Change what is given, leave the rest. A new delay holds for dates given from now on (R11)."""
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    values = email_checks.check(account, sequence, given, email)
+    changed = _changes(email, values)
+    moves_people = not changed.isdisjoint({"published", "position"})
+    if "position" in changed:
+        _make_room(sequence, values["position"])
+    if changed:
+        _set(email, values)
+        email.version += 0 if changed.isdisjoint(_PRINTED) else 1
+        email.updated_at = now
+        email.save()
+    if moves_people:
+        _raise_edits(sequence)
+    moved_draft = "position" in changed and not email.published
+    return Edit(sequence, email, moves_people, moved_draft, warnings.of_email(email))
+
+
+@transaction.atomic
+def delete_email(account: Account, sequence_id: int, email_id: int, now: datetime) -> Edit:
+    """For good, as far as anybody can see; the row stays for its deliveries and for those who wait for it (R9).
+
+    The email that becomes the first has a delay above zero already, so no rule can be broken by deleting.
+    """
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    email.deleted_at = email.updated_at = now
+    email.save(update_fields=["deleted_at", "updated_at"])
+    _raise_edits(sequence)
+    return Edit(sequence, email, moves_people=True)
+
+
+def lock(account: Account, sequence_id: int) -> Sequence:
+    """Nobody else edits the sequence, and nothing of it is planned, until the transaction ends. Raises NotFound."""
+    rows = Sequence.objects.select_for_update(no_key=True).filter(account=account, deleted_at=None)
+    sequence = rows.filter(pk=sequence_id).first()
+    if sequence is None:
+        raise NotFound
+    return sequence
+
+
+def email_of(sequence: Sequence, email_id: int) -> SequenceEmail:
+    email = sequence.emails.filter(pk=email_id, deleted_at=None).first()
+    if email is None:
+        raise NotFound
+    return email
+
+
+def _changes(row: Sequence | SequenceEmail, values: dict[str, Any]) -> set[str]:
+    return {name for name, value in values.items() if getattr(row, name) != value}
+
+
+def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:
+    for name, value in values.items():
+        setattr(row, name, value)
+
+
+def _raise_edits(sequence: Sequence) -> None:
+    """Counted in memory: the row has been locked since it was read."""
+    sequence.edits += 1
+    sequence.save(update_fields=["edits"])
+
+
+def _after_last(sequence: Sequence) -> int:
+    last = sequence.emails.filter(deleted_at=None).aggregate(last=Max("position"))["last"]
+    return 0 if last is None else last + 1
+
+
+def _make_room(sequence: Sequence, position: int) -> bool:
+    """Shift the emails from a taken position on up by one, deleted ones along with them. False: it was free.
+
+    By way of far above, since the unique index looks at every row as it is written. The email that moves here, if it
+    stood behind, is shifted along; its own new position is written afterwards.
+    """
+    if not sequence.emails.filter(position=position, deleted_at=None).exists():
+        return False
+    sequence.emails.filter(position__gte=position).update(position=F("position") + _FAR)
+    sequence.emails.filter(position__gte=_FAR).update(position=F("position") - (_FAR - 1))
+    return True

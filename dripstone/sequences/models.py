@@ -1,0 +1,89 @@
+"""Sequence: a named list of emails with a schedule. SequenceEmail: one of them."""
+
+from typing import ClassVar
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+
+from dripstone.accounts.models import Account, SendingAddress
+from dripstone.content.models import EmailTemplate
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def every_day() -> list[int]:
+    return list(range(7))
+
+
+class Sequence(models.Model):
+    account = models.ForeignKey(Account, models.CASCADE, related_name="sequences")
+    name = models.TextField()
+    sending_address = models.ForeignKey(SendingAddress, models.PROTECT, related_name="+")
+    email_template = models.ForeignKey(EmailTemplate, models.PROTECT, null=True, related_name="+")
+    send_days = ArrayField(models.PositiveSmallIntegerField(), default=every_day)  # 0 = Monday; never empty
+    send_hour = models.PositiveSmallIntegerField()  # 0..23, wall clock in time_zone
+    time_zone = models.TextField()  # IANA name
+    active = models.BooleanField(default=True)  # False: nothing is sent, places are kept
+    repeat = models.BooleanField(default=False)
+    hold = models.BooleanField(default=False)
+    exclude_subscriber_sources = models.JSONField(default=list)  # [{"type": "tag", "ids": [3]}], sorted by type
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True)  # Kit deletes softly: history stays
+
+    # An edit that can move people raises `edits`; engine/reevaluate.py brings everybody in line and then sets
+    # `edits_done` to the number it read first. Nothing of the sequence is planned while the two differ.
+    edits = models.PositiveIntegerField(default=0)
+    edits_done = models.PositiveIntegerField(default=0)
+    resumed_at = models.DateTimeField(null=True)  # when `active` last came back; late day-emails wait for a slot (R4)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(name="sequence_send_hour", condition=models.Q(send_hour__lte=23)),
+            models.CheckConstraint(name="sequence_send_days", condition=models.Q(send_days__len__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class SequenceEmail(models.Model):
+    class Unit(models.TextChoices):
+        DAYS = "days"
+        HOURS = "hours"
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="emails")
+    subject = models.TextField()
+    preview_text = models.TextField(null=True)
+    content = models.TextField(null=True)  # HTML with Liquid
+    email_template = models.ForeignKey(EmailTemplate, models.PROTECT, null=True, related_name="+")  # null: sequence's
+    position = models.PositiveIntegerField()
+    delay_value = models.PositiveIntegerField()
+    delay_unit = models.TextField(choices=Unit.choices)
+    send_days = ArrayField(models.PositiveSmallIntegerField(), null=True)  # null: the sequence's; always null for hours
+    published = models.BooleanField(default=False)
+    version = models.PositiveIntegerField(default=1)  # + 1 with every change of what is printed
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    # Deleted emails keep their row and position: deliveries point at them, and people who were waiting for one skip
+    # it at the moment it would have gone (R9).
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                "sequence", "position", condition=models.Q(deleted_at=None), name="sequence_email_position"
+            ),
+            models.CheckConstraint(
+                name="sequence_email_hours_have_no_days",
+                condition=models.Q(delay_unit="days") | models.Q(send_days=None, delay_value__gt=0),
+            ),
+            models.CheckConstraint(
+                name="sequence_email_send_days",
+                condition=models.Q(send_days=None) | models.Q(send_days__len__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.subject

@@ -1,0 +1,352 @@
+"""Every knob of Dripstone, and the Django settings made from them.
+
+The environment is read here and nowhere else. Each variable is read once, with its default, its unit and its
+meaning beside it; a wrong value stops the start with a sentence that says what to do. The same list for operators:
+docs/reference/settings.md (a test keeps the two in step).
+"""
+
+import difflib
+import os
+import re
+import secrets
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import structlog
+from django.core.exceptions import ImproperlyConfigured
+from psycopg.conninfo import conninfo_to_dict
+
+from dripstone import embedded
+
+# --- Reading the environment ------------------------------------------------------------------------------------
+
+_known: set[str] = set()
+
+
+def _text(name: str, default: str = "") -> str:
+    _known.add(name)
+    return os.environ.get(name, "").strip() or default
+
+
+def _integer(name: str, default: int, lowest: int, highest: int) -> int:
+    text = _text(name, str(default))
+    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+        raise ImproperlyConfigured(f"{name} is {text!r}; give a whole number from {lowest} to {highest}.")
+    return int(text)
+
+
+def _flag(name: str) -> bool:
+    text = _text(name, "0").lower()
+    if text not in ("1", "true", "yes", "on", "0", "false", "no", "off"):
+        raise ImproperlyConfigured(f"{name} is {text!r}; give 1 for on or 0 for off.")
+    return text in ("1", "true", "yes", "on")
+
+
+def _choice(name: str, default: str, *choices: str) -> str:
+    text = _text(name, default).lower()
+    if text not in choices:
+        raise ImproperlyConfigured(f"{name} is {text!r}; give one of: {', '.join(choices)}.")
+    return text
+
+
+# --- Where things are -------------------------------------------------------------------------------------------
+
+# Folder for the embedded PostgreSQL, the secret key and what workers must find again after a crash.
+DRIPSTONE_DATA = Path(_text("DRIPSTONE_DATA", "./.dripstone")).expanduser().resolve()
+
+# A real PostgreSQL (14 or newer): postgresql://user:password@host:5432/name?sslmode=require, or a socket folder:
+# postgresql://user@/name?host=/run/postgresql. Empty: the embedded server in DRIPSTONE_DATA.
+DATABASE_URL = _text("DATABASE_URL")
+
+# Address and port the web server listens on.
+DRIPSTONE_HOST = _text("DRIPSTONE_HOST", "127.0.0.1")
+DRIPSTONE_PORT = _integer("DRIPSTONE_PORT", 8000, 1, 65535)
+
+# Public base URL, as people who get an email reach it: in unsubscribe links, images and the UI. No trailing slash.
+DRIPSTONE_URL = _text("DRIPSTONE_URL", f"http://{DRIPSTONE_HOST}:{DRIPSTONE_PORT}").rstrip("/")
+
+# --- Sending ----------------------------------------------------------------------------------------------------
+
+# Where finished messages go. inbox:// keeps them here; smtp://user:pass@host:587?starttls=1&connections=10; smtps://…
+DRIPSTONE_MAIL_URL = _text("DRIPSTONE_MAIL_URL", "inbox://")
+
+# What to do with a message whose body left while no final reply came: hold (the owner decides) or resend.
+DRIPSTONE_UNKNOWN = _choice("DRIPSTONE_UNKNOWN", "hold", "hold", "resend")
+
+# Port of the local inbox's SMTP door, on DRIPSTONE_HOST; 0 = none. For software under test that speaks SMTP.
+DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
+
+# --- Time, limits, processes ------------------------------------------------------------------------------------
+
+# 1: the clock is a row in the database that only moves when told to (tests, rehearsals). Never for real mail.
+DRIPSTONE_VIRTUAL_CLOCK = _flag("DRIPSTONE_VIRTUAL_CLOCK")
+
+
+def _rate_limits(text: str) -> tuple[int, int] | None:
+    """Requests per 60 s: (per API key, per OAuth token). None = no limit."""
+    named: dict[str, tuple[int, int] | None] = {"off": None, "kit": (120, 600)}
+    if text.lower() in named:
+        return named[text.lower()]
+    numbers = [part.strip() for part in text.split(",")]
+    if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in numbers):
+        raise ImproperlyConfigured(
+            f"DRIPSTONE_RATE_LIMITS is {text!r}; give kit, off, or two numbers such as 600,3000 "
+            "(requests per 60 s for an API key, and for an OAuth token)."
+        )
+    return int(numbers[0]), int(numbers[1])
+
+
+# API requests per 60 s, per API key and per OAuth token: kit (= 120,600), off, or two numbers.
+DRIPSTONE_RATE_LIMITS = _rate_limits(
+    _text("DRIPSTONE_RATE_LIMITS", "off" if DRIPSTONE_VIRTUAL_CLOCK else "600,3000"),
+)
+
+# Worker processes `dripstone up` starts. Default: one per core.
+DRIPSTONE_WORKERS = _integer("DRIPSTONE_WORKERS", os.cpu_count() or 1, 1, 256)
+
+# Jobs one worker process runs side by side. Each holds a database connection while it runs.
+DRIPSTONE_WORKER_THREADS = _integer("DRIPSTONE_WORKER_THREADS", 4, 1, 64)
+
+# Requests the web process answers side by side. Each may hold a database connection from the pool.
+DRIPSTONE_WEB_THREADS = _integer("DRIPSTONE_WEB_THREADS", 16, 1, 256)
+
+# Least important log lines shown: debug, info, warning or error.
+DRIPSTONE_LOG_LEVEL = _choice("DRIPSTONE_LOG_LEVEL", "info", "debug", "info", "warning", "error")
+
+
+def _secret_key(folder: Path) -> str:
+    """The key kept in `folder`, made there (readable by its owner only) the first time it is asked for."""
+    path = folder / "secret_key"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            fresh = folder / f"secret_key.{os.getpid()}.{secrets.token_hex(4)}"
+            fresh.touch(mode=0o600)
+            fresh.write_text(secrets.token_urlsafe(48))
+            try:
+                os.link(fresh, path)
+            except FileExistsError:
+                pass  # another process was first: its key is the one
+            finally:
+                fresh.unlink()
+        return path.read_text().strip()
+    except OSError as error:
+        raise ImproperlyConfigured(
+            f"The secret key cannot be kept in {folder} ({error.strerror}); "
+            "set DRIPSTONE_DATA to a folder this user may write to, or set DRIPSTONE_SECRET_KEY."
+        ) from error
+
+
+# Signs sessions and the links in emails; at least 32 characters. Changing it breaks the links already sent.
+SECRET_KEY = _text("DRIPSTONE_SECRET_KEY") or _secret_key(DRIPSTONE_DATA)
+
+# Variables that look like ours and are not: a mistyped name must not be ignored in silence (check dripstone.W001).
+DRIPSTONE_MISTYPED = {
+    name: (difflib.get_close_matches(name, sorted(_known), 1) or [""])[0]
+    for name in os.environ
+    if name.startswith("DRIPSTONE_") and name not in _known
+}
+
+if len(SECRET_KEY) < 32:
+    raise ImproperlyConfigured("DRIPSTONE_SECRET_KEY is shorter than 32 characters; give a longer, random one.")
+
+_url = urlsplit(DRIPSTONE_URL)
+if _url.scheme not in ("http", "https") or not _url.hostname or _url.query or _url.fragment:
+    raise ImproperlyConfigured(
+        f"DRIPSTONE_URL is {DRIPSTONE_URL!r}; give the address people reach, such as https://mail.example.com"
+    )
+if urlsplit(DRIPSTONE_MAIL_URL).scheme not in ("inbox", "smtp", "smtps", "memory"):
+    raise ImproperlyConfigured(
+        "DRIPSTONE_MAIL_URL must begin with inbox://, smtp:// or smtps://, "
+        "such as smtp://user:password@mail.example.com:587?starttls=1"
+    )
+
+
+# --- Django: database -------------------------------------------------------------------------------------------
+
+
+def _database(url: str) -> dict[str, Any]:
+    """Django's dictionary for a PostgreSQL URL. What libpq knows beyond host, user and name goes into OPTIONS."""
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise ImproperlyConfigured("DATABASE_URL must begin with postgresql://; Dripstone runs on PostgreSQL only.")
+    try:
+        parts: dict[str, Any] = conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}".strip()) from error
+    if not parts.get("dbname"):
+        raise ImproperlyConfigured("DATABASE_URL names no database; end it with /name, such as …:5432/dripstone")
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.pop("dbname"),
+        "USER": parts.pop("user", ""),
+        "PASSWORD": parts.pop("password", ""),
+        "HOST": parts.pop("host", ""),
+        "PORT": str(parts.pop("port", "")),
+        "OPTIONS": {"application_name": "dripstone", "connect_timeout": 10} | parts,
+        # Workers and commands keep their connections; the web process pools them instead (wsgi.py).
+        "CONN_MAX_AGE": 60,
+        "CONN_HEALTH_CHECKS": True,
+    }
+
+
+DATABASES = {"default": _database(DATABASE_URL or embedded.url(DRIPSTONE_DATA))}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Django: parts ----------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "ninja",
+    "procrastinate.contrib.django",
+    "dripstone.accounts",
+    "dripstone.senders",
+    "dripstone.events",
+    "dripstone.subscribers",
+    "dripstone.content",
+    "dripstone.sequences",
+    "dripstone.engine",
+    "dripstone.feedback",
+    "dripstone.api",
+    "dripstone.web",
+    "dripstone.ops",
+]
+
+MIDDLEWARE = [
+    "dripstone.ops.metrics.RequestMetrics",
+    "dripstone.api.errors.ApiReplies",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dripstone.web.headers.PageHeaders",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "dripstone.web.headers.PageHeaders",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+ROOT_URLCONF = "dripstone.urls"
+WSGI_APPLICATION = "dripstone.wsgi.application"
+APPEND_SLASH = False  # Kit's paths have no trailing slash, and neither have ours
+
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "/sign-in"
+LOGIN_REDIRECT_URL = "/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+TIME_ZONE = "UTC"
+USE_TZ = True
+LANGUAGE_CODE = "en"
+USE_I18N = False
+
+STATIC_URL = "/static/"
+WHITENOISE_USE_FINDERS = True  # served from the packages themselves: nothing to collect at start
+WHITENOISE_AUTOREFRESH = False
+
+# --- Django: security -------------------------------------------------------------------------------------------
+
+DEBUG = False
+_is_https = _url.scheme == "https"
+_is_loopback = DRIPSTONE_HOST in ("127.0.0.1", "::1", "localhost")
+# On loopback, or without a public URL, any name may be used. Links are made from DRIPSTONE_URL, never from the
+# Host header, so a wrong one leads nowhere.
+ALLOWED_HOSTS = (
+    ["*"]
+    if _is_loopback or not _text("DRIPSTONE_URL")
+    else [_url.hostname, "localhost", "127.0.0.1", "[::1]", DRIPSTONE_HOST]
+)
+CSRF_TRUSTED_ORIGINS = [f"{_url.scheme}://{_url.netloc}"]
+CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _is_https
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_NAME = "dripstone_session"
+CSRF_COOKIE_NAME = "dripstone_csrf"
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000  # bytes; a longer body is answered 413 before it is read
+
+# --- Django: jobs -----------------------------------------------------------------------------------------------
+
+PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks"]
+
+# --- Django: logs -----------------------------------------------------------------------------------------------
+
+
+def _without_tokens(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+    """Django names the path of a failed request; paths of unsubscribe and confirm links hold somebody's token."""
+    event.pop("request", None)
+    event["event"] = re.sub(r"(/[uc]/)\S+", r"\1…", str(event["event"]))
+    return event
+
+
+# A fixed event name and ids in `extra`; never bodies, tokens or addresses. Pretty on a terminal, JSON elsewhere.
+_log_fields: list[Any] = [
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.ExtraAdder(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    _without_tokens,
+]
+_log_end: list[Any] = (
+    [structlog.dev.ConsoleRenderer(pad_event_to=24)]
+    if sys.stderr.isatty()
+    else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+)
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "structured": {
+            "()": "structlog.stdlib.ProcessorFormatter",
+            "foreign_pre_chain": _log_fields,
+            "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_log_end],
+        }
+    },
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "dripstone": {"level": DRIPSTONE_LOG_LEVEL.upper()},
+        # Every job logs a line at info; ours say more. A refused request is the client's news, not the operator's.
+        "procrastinate": {"level": "WARNING"},
+        "django.request": {"level": "ERROR"},
+    },
+}
+structlog.configure(
+    processors=[
+        structlog.stdlib.filter_by_level,
+        *_log_fields,
+        structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
+    ],
+    wrapper_class=structlog.stdlib.BoundLogger,
+    logger_factory=structlog.stdlib.LoggerFactory(),
+    cache_logger_on_first_use=True,
+)

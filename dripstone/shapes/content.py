@@ -1,0 +1,59 @@
+"""What emails are made of besides their own text: templates and snippets."""
+
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.shapes.instants import instant
+
+
+class EmailTemplateShape(TypedDict):
+    id: int
+    name: str
+    is_default: bool
+    category: str
+
+
+class Document(TypedDict):
+    id: int
+    value: None
+    value_html: str | None
+    value_plain: None
+    version: int
+
+
+class SnippetShape(TypedDict):
+    id: int
+    name: str
+    snippet_type: str
+    archived: bool
+    key: str
+    created_at: str
+    updated_at: str
+    content: NotRequired[str]
+    document: NotRequired[Document]
+
+
+def email_template(template: EmailTemplate) -> EmailTemplateShape:
+    return EmailTemplateShape(
+        id=template.pk, name=template.name, is_default=template.is_default, category=template.category
+    )
+
+
+def snippet(snippet: Snippet, *, with_content: bool = True) -> SnippetShape:
+    shape = SnippetShape(
+        id=snippet.pk,
+        name=snippet.name,
+        snippet_type=snippet.snippet_type,
+        archived=snippet.archived,
+        key=snippet.key,
+        created_at=instant(snippet.created_at),
+        updated_at=instant(snippet.updated_at),
+    )
+    if with_content:
+        shape["content"] = snippet.content
+        shape["document"] = Document(
+            id=snippet.pk, value=None, value_html=snippet.value_html, value_plain=None, version=snippet.version
+        )
+    return shape

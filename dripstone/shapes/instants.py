@@ -1,0 +1,8 @@
+"""Instants as Kit writes them."""
+
+from datetime import UTC, datetime
+
+
+def instant(value: datetime) -> str:
+    """UTC to the second: `2026-11-23T09:00:00Z`."""
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,159 @@
+"""Sequences, their emails, and what the engine knows of people in them."""
+
+from collections.abc import Iterable
+from typing import NotRequired
+
+from typing_extensions import TypedDict
+
+from dripstone.engine import render
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
+from dripstone.shapes.instants import instant
+from dripstone.shapes.sequence_stats import Counts, EmailStats, SequenceStats
+
+
+class Source(TypedDict):
+    type: str
+    ids: list[int]
+
+
+class SequenceShape(TypedDict):
+    id: int
+    name: str
+    hold: bool
+    repeat: bool
+    created_at: str
+    updated_at: str
+    email_address: str
+    email_template_id: int | None
+    send_days: list[str]
+    send_hour: int
+    time_zone: str
+    active: bool
+    exclude_subscriber_sources: list[Source]
+    email_count: int
+    subscriber_count: int
+    stats: NotRequired[SequenceStats]
+
+
+class SequenceEmailShape(TypedDict):
+    id: int
+    sequence_id: int
+    subject: str
+    preview_text: str | None
+    email_address: str
+    email_template_id: int | None
+    published: bool
+    position: int
+    delay_value: int
+    delay_unit: str
+    send_days: list[str] | None
+    content: NotRequired[str | None]
+    stats: NotRequired[EmailStats]
+
+
+class EnrollmentShape(TypedDict):
+    id: int
+    sequence_id: int
+    subscriber_id: int
+    status: str
+    run: int
+    entered_at: str
+    next_email_id: int | None
+    due_at: str | None
+    completed_at: str | None
+
+
+class DeliveryShape(TypedDict):
+    id: int
+    sequence_id: int
+    email_id: int
+    subscriber_id: int
+    run: int
+    status: str
+    reason: str | None
+    attempts: int
+    planned_at: str
+    sent_at: str | None
+    message_id: str
+
+
+def sequence(row: Sequence, counts: Counts, stats: SequenceStats | None = None) -> SequenceShape:
+    shape = SequenceShape(
+        id=row.pk,
+        name=row.name,
+        hold=row.hold,
+        repeat=row.repeat,
+        created_at=instant(row.created_at),
+        updated_at=instant(row.updated_at),
+        email_address=row.sending_address.email_address,
+        email_template_id=row.email_template_id,
+        send_days=_names(row.send_days),
+        send_hour=row.send_hour,
+        time_zone=row.time_zone,
+        active=row.active,
+        exclude_subscriber_sources=row.exclude_subscriber_sources,
+        email_count=counts.n_emails,
+        subscriber_count=counts.n_subscribers,
+    )
+    if stats is not None:
+        shape["stats"] = stats
+    return shape
+
+
+def sequence_email(
+    email: SequenceEmail, sequence: Sequence, *, with_content: bool = True, stats: EmailStats | None = None
+) -> SequenceEmailShape:
+    """`email_address` is the sequence's. An email without days of its own reads back all seven, an hourly one null."""
+    shape = SequenceEmailShape(
+        id=email.pk,
+        sequence_id=email.sequence_id,
+        subject=email.subject,
+        preview_text=email.preview_text,
+        email_address=sequence.sending_address.email_address,
+        email_template_id=email.email_template_id,
+        published=email.published,
+        position=email.position,
+        delay_value=email.delay_value,
+        delay_unit=email.delay_unit,
+        send_days=None if email.delay_unit == SequenceEmail.Unit.HOURS else _names(email.send_days or range(7)),
+    )
+    if with_content:
+        shape["content"] = email.content
+    if stats is not None:
+        shape["stats"] = stats
+    return shape
+
+
+def enrollment(row: Enrollment) -> EnrollmentShape:
+    return EnrollmentShape(
+        id=row.pk,
+        sequence_id=row.sequence_id,
+        subscriber_id=row.subscriber_id,
+        status=row.status,
+        run=row.run,
+        entered_at=instant(row.entered_at),
+        next_email_id=row.next_email_id,
+        due_at=instant(row.due_at) if row.due_at else None,
+        completed_at=instant(row.completed_at) if row.completed_at else None,
+    )
+
+
+def delivery(row: Delivery) -> DeliveryShape:
+    return DeliveryShape(
+        id=row.pk,
+        sequence_id=row.sequence_id,
+        email_id=row.email_id,
+        subscriber_id=row.subscriber_id,
+        run=row.run,
+        status=row.status,
+        reason=row.reason or None,
+        attempts=row.attempt,
+        planned_at=instant(row.planned_at),
+        sent_at=instant(row.sent_at) if row.sent_at else None,
+        message_id=render.message_id(row.pk),
+    )
+
+
+def _names(days: Iterable[int]) -> list[str]:
+    return [WEEKDAYS[day] for day in sorted(days)]

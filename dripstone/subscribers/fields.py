@@ -1,0 +1,83 @@
+"""Custom fields. Values are kept by the field's id, so that a new label or key touches nobody's row."""
+
+import re
+import unicodedata
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
+
+from dripstone.accounts.models import Account
+from dripstone.errors import Invalid
+from dripstone.subscribers.models import CustomField
+
+# Purpose: forget a deleted field. A scan of the account's people; deleting a field is rare.
+_FORGET = "UPDATE subscribers_subscriber SET fields = fields - %s WHERE account_id = %s AND fields ? %s"
+
+
+def keys_of(account_id: int) -> dict[str, str]:
+    """{id as text: key} of all the account's fields, oldest first."""
+    rows = CustomField.objects.filter(account_id=account_id).order_by("id")
+    return {str(pk): key for pk, key in rows.values_list("pk", "key")}
+
+
+def key_for(label: str) -> str:
+    """ASCII lower_snake: "Último nombre" → "ultimo_nombre"."""
+    ascii_label = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "_", ascii_label.lower()).strip("_") or "field"
+
+
+@transaction.atomic
+def create(account_id: int, label: str, now: datetime) -> tuple[CustomField, bool]:
+    """The field with this label, in any case, and whether it is new."""
+    _lock(account_id)
+    if found := _with_label(account_id, label):
+        return found, False
+    field = CustomField.objects.create(
+        account_id=account_id, label=label, key=_free_key(account_id, label), name="", created_at=now
+    )
+    field.name = f"ck_field_{field.pk}_{field.key}"
+    field.save(update_fields=["name"])
+    return field, True
+
+
+@transaction.atomic
+def rename(field: CustomField, label: str) -> CustomField:
+    """A new label changes the key, never the name. Raises Invalid when another field has the label."""
+    _lock(field.account_id)
+    other = _with_label(field.account_id, label)
+    if other and other.pk != field.pk:
+        raise Invalid("Label has already been taken")
+    field.key = _free_key(field.account_id, label, field.pk)
+    field.label = label
+    field.save(update_fields=["label", "key"])
+    return field
+
+
+@transaction.atomic
+def delete(field: CustomField) -> None:
+    """With everybody's value for it."""
+    field_id = str(field.pk)
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [field_id, field.account_id, field_id])
+    field.delete()
+
+
+def _lock(account_id: int) -> None:
+    """One change of the account's fields at a time: two labels at once could take the same key."""
+    Account.objects.select_for_update(no_key=True).get(pk=account_id)
+
+
+def _with_label(account_id: int, label: str) -> CustomField | None:
+    rows = CustomField.objects.filter(account_id=account_id).annotate(lower=Lower("label"))
+    return rows.filter(lower=Lower(Value(label))).first()
+
+
+def _free_key(account_id: int, label: str, own_id: int = 0) -> str:
+    """Labels that differ may give the same key: the second gets _2."""
+    taken = set(CustomField.objects.filter(account_id=account_id).exclude(pk=own_id).values_list("key", flat=True))
+    key, number = key_for(label), 2
+    while key in taken:
+        key, number = f"{key_for(label)}_{number}", number + 1
+    return key

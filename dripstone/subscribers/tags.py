@@ -1,0 +1,59 @@
+"""Tags, and who has them."""
+
+from datetime import datetime
+
+from django.db import IntegrityError, transaction
+from django.db.models import Value
+from django.db.models.functions import Lower
+
+from dripstone.errors import Invalid
+from dripstone.events import types
+from dripstone.events.record import event, record
+from dripstone.subscribers.models import Subscriber, Tag, Tagging
+
+
+def create(account_id: int, name: str, now: datetime) -> tuple[Tag, bool]:
+    """The tag of this name, in any case, and whether it is new."""
+    if found := _named(account_id, name):
+        return found, False
+    try:
+        with transaction.atomic():
+            return Tag.objects.create(account_id=account_id, name=name, created_at=now), True
+    except IntegrityError:  # someone made it at the same moment
+        if found := _named(account_id, name):
+            return found, False
+        raise
+
+
+def rename(tag: Tag, name: str) -> Tag:
+    """Raises Invalid when another tag has the name, in any case."""
+    tag.name = name
+    try:
+        with transaction.atomic():
+            tag.save(update_fields=["name"])
+    except IntegrityError:
+        raise Invalid("Name has already been taken") from None
+    return tag
+
+
+@transaction.atomic
+def add(tag: Tag, person: Subscriber, now: datetime) -> tuple[Tagging, bool]:
+    """Their tagging, and whether it is new."""
+    tagging, is_new = Tagging.objects.get_or_create(tag=tag, subscriber=person, defaults={"tagged_at": now})
+    if is_new:
+        record([event(types.TAG_ADDED, tag.account_id, now, subscriber_id=person.pk, subject_id=tag.pk)])
+    return tagging, is_new
+
+
+@transaction.atomic
+def remove(tag: Tag, person: Subscriber, now: datetime) -> bool:
+    """False: they did not have it."""
+    deleted, _ = Tagging.objects.filter(tag=tag, subscriber=person).delete()
+    if deleted:
+        record([event(types.TAG_REMOVED, tag.account_id, now, subscriber_id=person.pk, subject_id=tag.pk)])
+    return deleted > 0
+
+
+def _named(account_id: int, name: str) -> Tag | None:
+    rows = Tag.objects.filter(account_id=account_id).annotate(lower=Lower("name"))
+    return rows.filter(lower=Lower(Value(name))).first()

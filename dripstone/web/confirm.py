@@ -1,0 +1,37 @@
+"""/c/<token>: the second half of double opt-in. GET only shows: a scanner that fetches links is no consent."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from dripstone import clock
+from dripstone.engine import transitions
+from dripstone.subscribers.models import State, Subscriber
+from dripstone.web import public, words
+
+
+@csrf_exempt
+@require_http_methods(["GET", "HEAD", "POST"])
+def confirm(request: HttpRequest, token: str) -> HttpResponse:
+    person = _find(token)
+    if person is None:
+        return public.show(request, "link_unknown.html", {"purpose": "confirm"}, status=404)
+    if request.method == "POST":
+        transitions.confirm(person.pk, clock.now())
+        return public.private(redirect("confirm", token))
+    context = {
+        "token": token,
+        "address": words.masked(person.email_address),
+        "sender": person.account.name,
+        "is_waiting": person.state == State.INACTIVE,
+        "is_confirmed": person.state == State.ACTIVE,
+    }
+    return public.show(request, "confirm.html", context)
+
+
+def _find(token: str) -> Subscriber | None:
+    subscriber_id = public.read_id("confirm", token)
+    if subscriber_id is None:
+        return None
+    return Subscriber.objects.select_related("account").filter(pk=subscriber_id).first()

@@ -1,0 +1,26 @@
+"""What the pages behind links in emails share: no session, no account, and a link that is a secret."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from dripstone import signing
+
+
+def read_id(kind: str, token: str) -> int | None:
+    """The one id a token of this kind holds; None for anything we did not write."""
+    parts = signing.read(kind, token)
+    return parts[0] if parts is not None and len(parts) == 1 else None
+
+
+def show(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """A page that leaves no trace of its address: not in caches, not in the Referer of a link."""
+    return private(render(request, template, {"is_public": True, **context}, status=status))
+
+
+def private(response: HttpResponse) -> HttpResponse:
+    response["Cache-Control"] = "no-store"
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    return response

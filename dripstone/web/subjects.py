@@ -1,0 +1,33 @@
+"""Subjects in lists: the same for everybody, so with the names of what each person's own will say."""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from liquid.exceptions import LiquidError
+
+from dripstone.content import liquid, mime, tolerant
+
+
+class Names(Mapping[str, object]):
+    """Every field there is, filled with its own name: `subscriber.first_name` → "[first name]"."""
+
+    def __getitem__(self, key: str) -> object:
+        return f"[{str(key).replace('_', ' ')}]"
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 1
+
+
+def readable(source: str, now: datetime) -> str:
+    """ "Hello {{ subscriber.first_name }}" → "Hello [first name]". What is not sound Liquid stays as it is."""
+    if "{" not in source:
+        return source
+    try:
+        template = liquid.parse(liquid.TEXT, source)
+    except LiquidError:
+        return source
+    values = {"subscriber": Names(), "snippet": Names()}
+    return mime.one_line(tolerant.render(template, values, tolerant.State(now))) or source

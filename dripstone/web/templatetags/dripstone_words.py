@@ -1,0 +1,28 @@
+from datetime import UTC, datetime
+
+from django import template
+from django.template import Context
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from dripstone.web import subjects, words
+
+register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def instant(context: Context, at: datetime) -> SafeString:
+    """A `<time>` on the wall clock of the page's `zone`; the footer of the page names it."""
+    zone = context["zone"]
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        words.instant_in_full(at, zone),
+        words.instant(at, zone),
+    )
+
+
+@register.simple_tag(takes_context=True)
+def subject(context: Context, source: str) -> str:
+    """A subject for reading, its Liquid filled with the names of the fields."""
+    return subjects.readable(source, context["now"])

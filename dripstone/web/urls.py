@@ -1,0 +1,21 @@
+"""The pages. Names are nouns; whatever changes something is a POST."""
+
+from django.urls import URLPattern, URLResolver, path
+
+from dripstone.web import confirm, home, inbox, sequence, sign_in, unsubscribe
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", home.home, name="home"),
+    path("sign-in", sign_in.sign_in, name="sign_in"),
+    path("sign-out", sign_in.sign_out, name="sign_out"),
+    path("sequences/<int:sequence_id>", sequence.sequence, name="sequence"),
+    path("inbox", inbox.inbox, name="inbox"),
+    path("inbox/emptying", inbox.emptying, name="inbox_emptying"),
+    path("inbox/<int:message_id>", inbox.message, name="message"),
+    path("inbox/<int:message_id>/body", inbox.body, name="message_body"),
+    path("inbox/<int:message_id>/raw", inbox.raw, name="message_raw"),
+    # Public: the links in emails. Short, because they stand in every one.
+    path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
+    path("u/<str:token>/resubscription", unsubscribe.resubscription, name="resubscription"),
+    path("c/<str:token>", confirm.confirm, name="confirm"),
+]

@@ -1,0 +1,68 @@
+"""Talking to the API in a test."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.test import Client
+
+from dripstone.accounts.models import Account
+from tests.kit import contract
+
+
+@dataclass
+class Caller:
+    """Talks JSON to the API with one account's key. A call returns (status, document).
+
+    Every answer is held against Kit's contract on the way, where the contract is at hand.
+    """
+
+    account: Account
+    key: str
+
+    def get(self, path: str, **query: Any) -> tuple[int, Any]:
+        response = Client().get(path, query, headers=self._headers())
+        return self._answer("get", path, response, is_slim="slim" in query)
+
+    def post(self, path: str, body: Any = None) -> tuple[int, Any]:
+        return self._send("post", path, body)
+
+    def put(self, path: str, body: Any = None) -> tuple[int, Any]:
+        return self._send("put", path, body)
+
+    def delete(self, path: str, body: Any = None) -> tuple[int, Any]:
+        return self._send("delete", path, body)
+
+    def raw(self, method: str, path: str, data: bytes, content_type: str = "application/json") -> tuple[int, Any]:
+        response = getattr(Client(), method)(path, data, content_type=content_type, headers=self._headers())
+        return self._answer(method, path, response)
+
+    def _send(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        data = b"" if body is None else json.dumps(body).encode()
+        return self.raw(method, path, data)
+
+    def _headers(self) -> dict[str, str]:
+        return {"X-Kit-Api-Key": self.key}
+
+    @staticmethod
+    def _answer(method: str, path: str, response: Any, *, is_slim: bool = False) -> tuple[int, Any]:
+        assert "X-Request-Id" in response
+        document: Any = json.loads(response.content) if response.content else None
+        if response.status_code >= 400:
+            assert list(document) == ["errors"]
+            assert document["errors"]
+            assert all(isinstance(sentence, str) for sentence in document["errors"])
+        elif not is_slim:
+            _hold_to_contract(method, urlsplit(path).path, response.status_code, document)
+        return response.status_code, document
+
+
+def _hold_to_contract(method: str, path: str, status: int, document: Any) -> None:
+    for operation in contract.operations().values():
+        template = re.sub(r"\{\w+\}", r"\\d+", operation.path)
+        if operation.method == method and re.fullmatch(template, path):
+            # Kit publishes `warnings` for one status of each write; ours warn whenever there is something to say.
+            known = {name: value for name, value in (document or {}).items() if name != "warnings"} or None
+            assert operation.problems(status, known) == []

@@ -1,0 +1,26 @@
+"""A caller with Alice's key, one with Mallory's, and the clock standing still.
+
+Imports stay inside: this file is read before Django knows its settings.
+"""
+
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def alice(clock: Any) -> Any:
+    return _caller("Alice", "America/New_York")
+
+
+@pytest.fixture
+def mallory(clock: Any) -> Any:
+    return _caller("Mallory", "UTC")
+
+
+def _caller(name: str, time_zone: str) -> Any:
+    from tests import factories
+    from tests.api.caller import Caller
+
+    account = factories.make_account(name, time_zone=time_zone)
+    return Caller(account, factories.make_key(account)[1])

@@ -1,0 +1,161 @@
+"""What the engine is doing, over HTTP."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dripstone.engine import render
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.sequences.models import Sequence
+from tests import factories
+from tests.api.caller import Caller
+from tests.factories import MONDAY_9
+
+NOT_FOUND = (404, {"errors": ["Not Found"]})
+
+
+@pytest.fixture
+def sequence(alice: Caller) -> Sequence:
+    return factories.make_sequence(alice.account, {"delay_value": 2, "delay_unit": "hours"})
+
+
+def enter(sequence: Sequence) -> Enrollment:
+    return factories.make_enrollment(sequence, factories.make_subscriber(sequence.account))
+
+
+def deliver(place: Enrollment, **values: Any) -> Delivery:
+    return Delivery.objects.create(
+        **{
+            "account_id": place.account_id,
+            "sequence_id": place.sequence_id,
+            "subscriber_id": place.subscriber_id,
+            "enrollment": place,
+            "run": place.run,
+            "email": place.sequence.emails.get(),
+            "status": "sent",
+            "attempt": 1,
+            "planned_at": MONDAY_9,
+            "sent_at": MONDAY_9 + timedelta(seconds=2),
+            "ended_at": MONDAY_9 + timedelta(seconds=2),
+            **values,
+        }
+    )
+
+
+def test_it_lists_enrollments(alice: Caller, sequence: Sequence) -> None:
+    place = enter(sequence)
+    shape = {
+        "id": place.pk,
+        "sequence_id": sequence.pk,
+        "subscriber_id": place.subscriber_id,
+        "status": "active",
+        "run": 1,
+        "entered_at": "2026-11-23T09:00:00Z",
+        "next_email_id": sequence.emails.get().pk,
+        "due_at": "2026-11-23T11:00:00Z",
+        "completed_at": None,
+    }
+    status, answer = alice.get("/ext/v1/enrollments")
+    assert (status, answer["enrollments"]) == (200, [shape])
+    assert set(answer) == {"enrollments", "pagination"}
+    assert alice.get(f"/ext/v1/enrollments/{place.pk}") == (200, {"enrollment": shape})
+
+
+def test_it_lists_deliveries(alice: Caller, sequence: Sequence) -> None:
+    delivery = deliver(enter(sequence))
+    shape = {
+        "id": delivery.pk,
+        "sequence_id": sequence.pk,
+        "email_id": delivery.email_id,
+        "subscriber_id": delivery.subscriber_id,
+        "run": 1,
+        "status": "sent",
+        "reason": None,
+        "attempts": 1,
+        "planned_at": "2026-11-23T09:00:00Z",
+        "sent_at": "2026-11-23T09:00:02Z",
+        "message_id": render.message_id(delivery.pk),
+    }
+    status, answer = alice.get("/ext/v1/deliveries")
+    assert (status, answer["deliveries"]) == (200, [shape])
+    assert alice.get(f"/ext/v1/deliveries/{delivery.pk}") == (200, {"delivery": shape})
+
+
+def test_a_skipped_delivery_says_why(alice: Caller, sequence: Sequence) -> None:
+    deliver(enter(sequence), status="skipped", reason="excluded by tag 3", attempt=0, sent_at=None)
+    row = alice.get("/ext/v1/deliveries")[1]["deliveries"][0]
+    assert (row["status"], row["reason"], row["attempts"], row["sent_at"]) == ("skipped", "excluded by tag 3", 0, None)
+
+
+def ids(caller: Caller, kind: str, **query: Any) -> list[int]:
+    status, answer = caller.get(f"/ext/v1/{kind}", **query)
+    assert status == 200, answer
+    return [row["id"] for row in answer[kind]]
+
+
+def test_enrollments_are_filtered(alice: Caller, sequence: Sequence) -> None:
+    other = factories.make_sequence(alice.account)
+    first, second, elsewhere = enter(sequence), enter(sequence), enter(other)
+    Enrollment.objects.filter(pk=first.pk).update(
+        status="completed", completed_at=MONDAY_9, next_email=None, due_at=None
+    )
+    assert ids(alice, "enrollments") == [elsewhere.pk, second.pk, first.pk]
+    assert ids(alice, "enrollments", sequence_id=sequence.pk) == [second.pk, first.pk]
+    assert ids(alice, "enrollments", sequence_id=sequence.pk, status="active") == [second.pk]
+    assert ids(alice, "enrollments", subscriber_id=first.subscriber_id) == [first.pk]
+    assert ids(alice, "enrollments", status="completed") == [first.pk]
+    assert ids(alice, "enrollments", sequence_id=2**62) == []
+    assert ids(alice, "enrollments", status="", sequence_id="") == [elsewhere.pk, second.pk, first.pk]
+
+
+def test_deliveries_are_filtered(alice: Caller, sequence: Sequence) -> None:
+    first = deliver(enter(sequence))
+    second = deliver(enter(sequence), status="failed", reason="mailbox unknown", sent_at=None)
+    other = deliver(enter(factories.make_sequence(alice.account, {"delay_value": 1})))
+    assert ids(alice, "deliveries") == [other.pk, second.pk, first.pk]
+    assert ids(alice, "deliveries", sequence_id=sequence.pk, status="sent") == [first.pk]
+    assert ids(alice, "deliveries", email_id=other.email_id) == [other.pk]
+    assert ids(alice, "deliveries", subscriber_id=second.subscriber_id) == [second.pk]
+    assert ids(alice, "deliveries", status="planned") == []
+
+
+def test_lists_come_in_pages(alice: Caller, sequence: Sequence) -> None:
+    made = [deliver(enter(sequence)).pk for _ in range(3)][::-1]
+    first = alice.get("/ext/v1/deliveries", per_page=2, include_total_count="true")[1]
+    assert ([row["id"] for row in first["deliveries"]], first["pagination"]["total_count"]) == (made[:2], 3)
+    assert ids(alice, "deliveries", per_page=2, after=first["pagination"]["end_cursor"]) == made[2:]
+
+
+@pytest.mark.parametrize(
+    ("kind", "query", "sentence"),
+    [
+        ("enrollments", {"status": "cancelled"}, "status must be one of: unconfirmed, active, completed, removed"),
+        (
+            "deliveries",
+            {"status": "delivered"},
+            "status must be one of: planned, sending, sent, skipped, failed, unknown",
+        ),
+        ("deliveries", {"email_id": "x"}, "email_id must be an id"),
+        ("enrollments", {"sequence_id": "1.5"}, "sequence_id must be an id"),
+        ("enrollments", {"subscriber_id": str(10**30)}, "subscriber_id must be an id"),
+    ],
+)
+def test_wrong_filters_are_refused(alice: Caller, kind: str, query: dict[str, Any], sentence: str) -> None:
+    assert alice.get(f"/ext/v1/{kind}", **query) == (422, {"errors": [sentence]})
+
+
+def test_mallory_sees_nothing(alice: Caller, mallory: Caller, sequence: Sequence) -> None:
+    place = enter(sequence)
+    delivery = deliver(place)
+    assert ids(mallory, "enrollments") == ids(mallory, "deliveries") == []
+    assert ids(mallory, "enrollments", sequence_id=sequence.pk) == []
+    assert ids(mallory, "deliveries", subscriber_id=place.subscriber_id) == []
+    assert mallory.get(f"/ext/v1/enrollments/{place.pk}") == NOT_FOUND
+    assert mallory.get(f"/ext/v1/deliveries/{delivery.pk}") == NOT_FOUND
+
+
+def test_unknown_ids_are_not_found(alice: Caller) -> None:
+    for kind in ("enrollments", "deliveries"):
+        for wrong in ("0", str(10**30), "x"):
+            assert alice.get(f"/ext/v1/{kind}/{wrong}") == NOT_FOUND

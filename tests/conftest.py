@@ -1,0 +1,130 @@
+"""One throwaway PostgreSQL for the whole run, a database per xdist worker, and the fixtures everybody uses."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import pytest
+
+from dripstone import embedded
+
+_run = ExitStack()
+_THROWAWAY = "TEST_DATABASE_IS_THROWN_AWAY"  # tells the xdist workers
+
+hypothesis.settings.register_profile("default", deadline=None, max_examples=50)
+hypothesis.settings.register_profile("ci", deadline=None, max_examples=100, derandomize=True)
+hypothesis.settings.register_profile("deep", deadline=None, max_examples=5000)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deep", action="store_true", help="look much longer for counterexamples (Hypothesis)")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Runs before pytest-django reads the settings, in the controller first: xdist workers inherit its environment."""
+    if not hasattr(config, "workerinput"):
+        _start_database()
+    os.environ["DJANGO_SETTINGS_MODULE"] = "dripstone.settings"
+    hypothesis.settings.load_profile("deep" if config.getoption("--deep") else "ci" if is_ci() else "default")
+    _hasten_settings()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _run.close()
+
+
+def is_ci() -> bool:
+    return os.environ.get("CI", "").lower() in ("1", "true", "yes")
+
+
+def _start_database() -> None:
+    """A throwaway cluster unless DATABASE_URL names a server, and a data folder of the run's own."""
+    for name in [name for name in os.environ if name.startswith("DRIPSTONE_")]:
+        del os.environ[name]  # what the developer exported is not what the tests are about
+    os.environ["DRIPSTONE_DATA"] = _run.enter_context(tempfile.TemporaryDirectory(prefix="dripstone-test-"))
+    os.environ["DRIPSTONE_LOG_LEVEL"] = "warning"
+    if not os.environ.get("DATABASE_URL"):
+        os.environ["DATABASE_URL"] = _run.enter_context(embedded.throwaway())
+        os.environ[_THROWAWAY] = "1"
+
+
+def _hasten_settings() -> None:
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # Threads of a test that keep a connection would keep the test database from being dropped.
+    settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(django_db_keepdb: bool) -> bool:
+    """The whole cluster goes at the end; dropping its databases first only waits for whoever is still connected."""
+    return django_db_keepdb or os.environ.get(_THROWAWAY) == "1"
+
+
+@pytest.fixture
+def now() -> datetime:
+    """A fixed, unremarkable instant: a Monday morning, far from any clock change."""
+    return datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+class VirtualClock:
+    """The virtual clock of a test: it stands still until told otherwise."""
+
+    def now(self) -> datetime:
+        from dripstone import clock
+
+        return clock.now()
+
+    def set(self, instant: datetime) -> None:
+        """Puts the clock at `instant`, backwards too: a test begins when it likes."""
+        from django.db import connection
+
+        self.now()  # makes the row
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE virtual_clock SET now = %s WHERE id = 1", [instant])
+
+    def advance(self, **duration: float) -> datetime:
+        """Moves the clock forward by a timedelta's arguments, without running the engine. Returns the new instant."""
+        self.set(self.now() + timedelta(**duration))
+        return self.now()
+
+
+@pytest.fixture
+def clock(db: None, settings: Any, now: datetime) -> VirtualClock:
+    """Virtual time, standing at `now`."""
+    settings.DRIPSTONE_VIRTUAL_CLOCK = True
+    virtual = VirtualClock()
+    virtual.set(now)
+    return virtual
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium driven by Playwright (sync API): `chromium.new_page()`. Skips without one, never in CI."""
+    path = _chromium_path()
+    if path is None:
+        reason = "no Chromium on this machine (looked for chromium, chromium-browser, google-chrome)"
+        pytest.fail(reason) if is_ci() else pytest.skip(reason)
+    from playwright.sync_api import sync_playwright
+
+    # Playwright runs an event loop in this thread; Django refuses database calls then unless told they are ours.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
+    arguments += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, headless=True, args=arguments)
+        yield browser
+        browser.close()
+
+
+def _chromium_path() -> str | None:
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found: Callable[[str], str | None] = shutil.which
+    return next((path for name in names if (path := found(name)) and Path(path).exists()), None)

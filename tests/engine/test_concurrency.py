@@ -1,0 +1,141 @@
+"""Several processes at once: real commits, real threads, one connection each."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from dripstone.engine import enroll, plan, record, reevaluate, run, transitions
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.send import Outcome
+from dripstone.senders.memory import MemorySender
+from dripstone.sequences.models import Sequence
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
+
+pytestmark = pytest.mark.django_db(transaction=True)
+NOW = MONDAY_9
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(8) as pool:
+        yield pool
+
+
+def in_parallel(threads: ThreadPoolExecutor, work: Callable[[int], Any], n: int = 8) -> list[Any]:
+    def alone(number: int) -> Any:
+        try:
+            return work(number)
+        finally:
+            connection.close()
+
+    return list(threads.map(alone, range(n)))
+
+
+def course(n_people: int) -> Sequence:
+    account = make_account()
+    sequence = make_sequence(account, {"delay_value": 0}, {"subject": "second", "delay_value": 2})
+    people = [make_subscriber(account) for _ in range(n_people)]
+    enroll.add(sequence, [person.pk for person in people], "bulk", NOW)
+    return sequence
+
+
+def test_eight_planners_plan_everybody_once(threads: ThreadPoolExecutor) -> None:
+    sequence = course(300)
+    counts = in_parallel(threads, lambda _: sum(iter(lambda: plan.batch(sequence.pk, NOW, 20), 0)))
+    assert sum(counts) == 300
+    assert Delivery.objects.count() == 300
+
+
+def test_eight_workers_send_everything_once(threads: ThreadPoolExecutor) -> None:
+    sequence = course(300)
+    plan.everything_due(NOW)
+    senders = [MemorySender() for _ in range(8)]
+
+    def work(number: int) -> None:
+        while run.send_batch(f"worker-{number}", senders[number], lambda: NOW):
+            pass
+
+    in_parallel(threads, work)
+    accepted = [message.delivery_id for sender in senders for message in sender.messages]
+    assert len(accepted) == len(set(accepted)) == 300
+    assert Enrollment.objects.filter(sequence=sequence, in_flight=False, due_at__gt=NOW).count() == 300
+
+
+def test_two_adds_of_one_person_make_one_enrollment(threads: ThreadPoolExecutor) -> None:
+    account = make_account()
+    sequence, person = make_sequence(account, {"delay_value": 0}), make_subscriber(account)
+    entries = in_parallel(threads, lambda _: enroll.add(sequence, [person.pk], "api", NOW)[person.pk])
+    assert sorted(entry.added for entry in entries) == [False] * 7 + [True]
+
+
+def test_adding_and_cancelling_at_once_never_leaves_a_cancelled_person_inside(threads: ThreadPoolExecutor) -> None:
+    account = make_account()
+    sequence = make_sequence(account, {"delay_value": 0})
+    people = [make_subscriber(account) for _ in range(20)]
+
+    def work(number: int) -> None:
+        for person in people:
+            if number % 2:
+                transitions.cancel(person.pk, NOW)
+            else:
+                enroll.add(sequence, [person.pk], "api", NOW)
+
+    in_parallel(threads, work)
+    assert set(Enrollment.objects.values_list("status", flat=True)) == {"removed"}
+
+
+def test_recording_removing_and_editing_at_once_ends_without_a_deadlock(threads: ThreadPoolExecutor) -> None:
+    sequence = course(200)
+    plan.everything_due(NOW)
+    claimed = plan.claim("worker-1", NOW)
+
+    def work(number: int) -> None:
+        mine = claimed[number::4]
+        match number % 4, number // 4:
+            case _, 0:
+                for start in range(0, len(mine), 10):
+                    outcomes = [Outcome(row.delivery_id, row.attempt, "sent") for row in mine[start : start + 10]]
+                    record.outcomes(outcomes, NOW)
+            case 0, _:
+                for row in reversed(claimed[::7]):
+                    transitions.cancel(row.subscriber_id, NOW)
+            case 1, _:
+                ids = list(Enrollment.objects.order_by("-pk").values_list("pk", flat=True)[:60])
+                transitions.remove(ids, "removed by the owner", NOW)
+            case _:
+                for _ in range(5):
+                    touch(sequence.pk)
+                    reevaluate.sequence(sequence.pk, NOW)
+
+    in_parallel(threads, work)
+    assert Delivery.objects.filter(status="sent").count() == 200
+    assert not Enrollment.objects.filter(in_flight=True).exists()
+
+
+def touch(sequence_id: int) -> None:
+    with transaction.atomic():
+        sequence = Sequence.objects.select_for_update(no_key=True).get(pk=sequence_id)
+        sequence.edits += 1
+        sequence.save(update_fields=["edits"])
+        reevaluate.after_edit(sequence)
+
+
+def test_a_sequence_under_edit_is_not_planned_until_everybody_is_in_line() -> None:
+    sequence = course(3)
+    touch(sequence.pk)
+    assert plan.everything_due(NOW) == 0
+    reevaluate.sequence(sequence.pk, NOW)
+    assert plan.everything_due(NOW) == 3
+
+
+def test_an_edit_left_half_done_by_a_killed_worker_is_finished_by_the_next() -> None:
+    sequence = course(3)
+    touch(sequence.pk)
+    assert reevaluate.pending() == [sequence.pk]
+    reevaluate.sequence(sequence.pk, NOW + timedelta(hours=1))
+    assert reevaluate.pending() == []
+    assert make_enrollment(sequence, Enrollment.objects.earliest("pk").subscriber, NOW).due_at == NOW

@@ -1,0 +1,162 @@
+"""What becomes of a delivery once it is handed over: sent, tried again, given up, in doubt."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dripstone.accounts.models import Account
+from dripstone.engine import plan, process, record, send, transitions
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.send import Outcome
+from dripstone.senders.base import Answer, Outgoing
+from dripstone.subscribers.models import Subscriber
+from tests.engine.driving import Engine
+from tests.factories import make_enrollment, make_sequence, make_subscriber
+
+COURSE: list[dict[str, Any]] = [{"subject": "welcome", "delay_value": 0}, {"subject": "second"}]
+
+
+def answering(kind: Any, **values: Any) -> Callable[[Outgoing], Answer]:
+    return lambda message: Answer(message.delivery_id, kind, **values)
+
+
+def start(alice: Account, engine: Engine) -> Enrollment:
+    return make_enrollment(make_sequence(alice, *COURSE), make_subscriber(alice), engine.clock.now())
+
+
+@pytest.mark.django_db
+def test_a_temporary_refusal_is_tried_again_and_the_order_kept(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    accept, engine.mail.answer = engine.mail.answer, answering("temporary", reply="451 4.7.1 Greylisted")
+    begin = engine.clock.now()
+    engine.run_until(begin + timedelta(days=1, hours=12))
+    delivery = Delivery.objects.get()
+    assert (delivery.status, delivery.reason) == ("planned", "451 4.7.1 Greylisted")
+    assert delivery.attempt > 5
+    engine.mail.answer = accept
+    engine.run_until(begin + timedelta(days=5))
+    assert [subject for subject, _ in engine.sent(place.subscriber)] == ["welcome", "second"]
+
+
+@pytest.mark.django_db
+def test_after_three_days_of_refusals_it_fails_and_the_sequence_goes_on(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    begin = engine.clock.now()
+    engine.mail.answer = lambda message: Answer(
+        message.delivery_id, "temporary" if b"Subject: welcome" in message.data else "sent", reply="451 later"
+    )
+    engine.run_until(begin + timedelta(days=8))
+    (_, welcome, gave_up_at), (_, second, _) = engine.history(place.subscriber)
+    assert (welcome, second) == ("failed", "sent")
+    assert timedelta(days=3) <= gave_up_at - begin <= timedelta(days=3, hours=5)
+    assert Delivery.objects.earliest("pk").reason == "gave up after 3 days: 451 later"
+
+
+@pytest.mark.django_db
+def test_a_permanent_refusal_fails_and_a_hard_bounce_marks_the_person(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    engine.mail.answer = answering("permanent", reply="550 5.1.1 No such user", hard_bounce=True)
+    engine.run_until(engine.clock.now() + timedelta(days=3))
+    assert [status for _, status, _ in engine.history(place.subscriber)] == ["failed"]
+    assert Subscriber.objects.get().state == "bounced"
+    place.refresh_from_db()
+    assert place.status == "removed"
+
+
+@pytest.mark.django_db
+def test_a_permanent_refusal_of_the_message_is_no_bounce(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    engine.mail.answer = answering("permanent", reply="554 5.7.1 Spam")
+    engine.run_until(engine.clock.now() + timedelta(days=3))
+    assert [status for _, status, _ in engine.history(place.subscriber)] == ["failed", "failed"]
+    assert Subscriber.objects.get().state == "active"
+
+
+@pytest.mark.django_db
+def test_unknown_is_held_and_the_sequence_goes_on(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    engine.mail.answer = answering("unknown", reason="cut after body")
+    engine.run_until(engine.clock.now() + timedelta(days=3))
+    assert [status for _, status, _ in engine.history(place.subscriber)] == ["unknown", "unknown"]
+
+
+@pytest.mark.django_db
+def test_unknown_is_sent_again_only_when_the_owner_chose_so(alice: Account, engine: Engine, settings: Any) -> None:
+    settings.DRIPSTONE_UNKNOWN = "resend"
+    place = start(alice, engine)
+    accept, engine.mail.answer = engine.mail.answer, answering("unknown", reason="cut after body")
+    engine.run()
+    engine.mail.answer = accept
+    engine.run_until(engine.clock.now() + timedelta(hours=1))
+    assert [subject for subject, _ in engine.sent(place.subscriber)] == ["welcome"]
+    assert Delivery.objects.earliest("pk").attempt == 2
+
+
+@pytest.mark.django_db
+def test_every_attempt_carries_the_same_message_id(alice: Account, engine: Engine) -> None:
+    start(alice, engine)
+    seen: list[bytes] = []
+
+    def refuse(message: Outgoing) -> Answer:
+        seen.append(next(line for line in message.data.split(b"\r\n") if line.startswith(b"Message-ID")))
+        return Answer(message.delivery_id, "temporary")
+
+    engine.mail.answer = refuse
+    engine.run_until(engine.clock.now() + timedelta(hours=3))
+    assert len(seen) > 3
+    assert len(set(seen)) == 1
+
+
+@pytest.mark.django_db
+def test_a_late_write_of_a_worker_that_lost_its_lease_is_refused(alice: Account, engine: Engine) -> None:
+    start(alice, engine)
+    now = engine.clock.now()
+    plan.everything_due(now)
+    (mine,) = plan.claim("worker-1", now)
+    Delivery.objects.update(status="planned", ready_at=now, lease_until=None)  # the rescue gave it back
+    (theirs,) = plan.claim("worker-2", now)
+    assert record.outcomes([Outcome(mine.delivery_id, mine.attempt, "failed", "late")], now) == {}
+    assert record.outcomes([Outcome(theirs.delivery_id, theirs.attempt, "sent")], now) == {(alice.pk, "sent"): 1}
+    assert Delivery.objects.get().status == "sent"
+
+
+@pytest.mark.django_db
+def test_what_is_recorded_after_a_removal_moves_nobody(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    now = engine.clock.now()
+    plan.everything_due(now)
+    (claimed,) = plan.claim("worker-1", now)
+    transitions.remove([place.pk], "removed by the owner", now)
+    record.outcomes([Outcome(claimed.delivery_id, claimed.attempt, "sent")], now)
+    place.refresh_from_db()
+    assert (place.status, place.due_at) == ("removed", None)
+    assert Delivery.objects.get().status == "sent"
+
+
+@pytest.mark.django_db
+def test_somebody_cancelled_between_plan_and_send_is_not_mailed(alice: Account, engine: Engine) -> None:
+    place = start(alice, engine)
+    plan.everything_due(engine.clock.now())
+    Subscriber.objects.update(state="cancelled", canceled_at=engine.clock.now())  # past the verbs: a restored backup
+    engine.run()
+    assert [(status) for _, status, _ in engine.history(place.subscriber)] == ["skipped"]
+    assert engine.mail.messages == []
+
+
+@given(st.integers(1, 10**12), st.integers(1, 200))
+def test_backoff_is_the_same_for_everybody_who_asks_and_bounded(delivery_id: int, attempt: int) -> None:
+    wait = send.backoff(delivery_id, attempt)
+    assert wait == send.backoff(delivery_id, attempt)
+    assert send.FIRST_RETRY <= wait <= send.LONGEST_RETRY * 5 / 4
+
+
+def test_every_state_of_a_delivery_has_its_moves() -> None:
+    assert set(transitions.DELIVERY_MOVES) == set(Delivery.Status.values)
+
+
+def test_a_process_keeps_one_sender(engine: Engine) -> None:
+    assert process.current() is process.current()

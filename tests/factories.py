@@ -1,0 +1,97 @@
+"""Rows for tests: plain functions with keyword defaults, whose stamps fit each other."""
+
+import itertools
+from datetime import UTC, datetime
+from typing import Any
+
+from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
+from dripstone.accounts.verbs import create_key
+from dripstone.engine import enroll
+from dripstone.engine.models import Enrollment
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.subscribers.models import Subscriber, Tag, Tagging
+
+MONDAY_9 = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)  # the `now` fixture
+_numbers = itertools.count(1)
+
+
+def make_account(name: str = "Alice", time_zone: str = "UTC", **values: Any) -> Account:
+    number = next(_numbers)
+    email = f"{name.lower()}{number}@example.com"
+    account = Account.objects.create(
+        **{
+            "name": name,
+            "primary_email_address": email,
+            "time_zone": time_zone,
+            "postal_address": "1 Long Lane, Springfield",
+            "created_at": MONDAY_9,
+            **values,
+        }
+    )
+    SendingAddress.objects.create(
+        account=account, email_address=email, from_name=name, is_default=True, created_at=MONDAY_9
+    )
+    return account
+
+
+def make_user(account: Account, email: str | None = None, password: str = "correct horse battery") -> User:
+    user = User(account=account, email=(email or f"user{next(_numbers)}@example.com").lower(), created_at=MONDAY_9)
+    user.set_password(password)
+    user.save()
+    return user
+
+
+def make_key(account: Account) -> tuple[ApiKey, str]:
+    return create_key(account, "test", MONDAY_9)
+
+
+def make_subscriber(account: Account, **values: Any) -> Subscriber:
+    defaults = {
+        "email_address": f"reader{next(_numbers)}@example.org",
+        "first_name": "Rita",
+        "created_at": MONDAY_9,
+        "updated_at": MONDAY_9,
+    }
+    return Subscriber.objects.create(account=account, **(defaults | values))
+
+
+def make_tag(account: Account, *subscribers: Subscriber, name: str | None = None) -> Tag:
+    tag = Tag.objects.create(account=account, name=name or f"tag {next(_numbers)}", created_at=MONDAY_9)
+    Tagging.objects.bulk_create(Tagging(tag=tag, subscriber=person, tagged_at=MONDAY_9) for person in subscribers)
+    return tag
+
+
+def make_sequence(account: Account, *emails: dict[str, Any], **values: Any) -> Sequence:
+    """`emails`: one dict per email in order of position; published, 1 day, unless it says otherwise."""
+    defaults = {
+        "name": "Course",
+        "sending_address": account.sending_addresses.get(is_default=True),
+        "send_hour": 9,
+        "time_zone": account.time_zone,
+        "created_at": MONDAY_9,
+        "updated_at": MONDAY_9,
+    }
+    sequence = Sequence.objects.create(account=account, **(defaults | values))
+    for position, email in enumerate(emails):
+        make_email(sequence, **{"position": position, **email})
+    return sequence
+
+
+def make_email(sequence: Sequence, **values: Any) -> SequenceEmail:
+    defaults = {
+        "subject": f"Email {values['position']}",
+        "content": "<p>Hello {{ subscriber.first_name }}</p>",
+        "delay_value": 1,
+        "delay_unit": "days",
+        "published": True,
+        "created_at": MONDAY_9,
+        "updated_at": MONDAY_9,
+    }
+    return SequenceEmail.objects.create(account_id=sequence.account_id, sequence=sequence, **(defaults | values))
+
+
+def make_enrollment(
+    sequence: Sequence, subscriber: Subscriber, now: datetime = MONDAY_9, source: enroll.Source = "api"
+) -> Enrollment:
+    """By the real door: an enrollment made by hand would not be one the engine knows."""
+    return enroll.add(sequence, [subscriber.pk], source, now)[subscriber.pk].enrollment

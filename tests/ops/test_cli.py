@@ -1,0 +1,85 @@
+import json
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from dripstone.accounts.models import Account, ApiKey
+from dripstone.accounts.verbs import account_for_key
+from dripstone.ops.cli import app
+
+# Each command opens and closes the database by itself, as in life: no transaction can be around it.
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def dripstone(*arguments: str, code: int = 0) -> str:
+    result = CliRunner().invoke(app, list(arguments))
+    assert result.exit_code == code, result.output + repr(result.exception)
+    return result.stdout
+
+
+def alice() -> dict[str, Any]:
+    answer: dict[str, Any] = json.loads(
+        dripstone("accounts", "create", "--name", "Alice", "--email", "alice@example.com", "--time-zone",
+                  "Europe/Paris", "--json")
+    )  # fmt: skip
+    return answer
+
+
+def test_an_account_is_made_with_a_key_that_opens_it() -> None:
+    made = alice()
+    assert set(made) == {"account_id", "api_key", "user_email", "password"}
+    assert account_for_key(made["api_key"]) == Account.objects.get(pk=made["account_id"], time_zone="Europe/Paris")
+
+
+def test_a_wrong_time_zone_is_refused() -> None:
+    result = CliRunner().invoke(
+        app, ["accounts", "create", "--name", "A", "--email", "a@b.example", "--time-zone", "X"]
+    )
+    assert "not an IANA time zone" in str(result.exception)
+    assert not Account.objects.exists()
+
+
+def test_a_new_key_is_all_it_prints() -> None:
+    made = alice()
+    key = dripstone("keys", "create", "--name", "tests").strip()
+    found = account_for_key(key)
+    assert found is not None
+    assert found.pk == made["account_id"]
+
+
+def test_keys_are_listed_without_themselves() -> None:
+    made = alice()
+    listed = dripstone("keys", "list", "--json")
+    assert made["api_key"] not in listed
+    assert [key["hint"] for key in json.loads(listed)["keys"]] == [made["api_key"][-4:]]
+
+
+def test_a_revoked_key_opens_nothing() -> None:
+    made = alice()
+    key = ApiKey.objects.get()
+    assert "revoked" in dripstone("keys", "revoke", str(key.pk))
+    assert account_for_key(made["api_key"]) is None
+    dripstone("keys", "revoke", str(key.pk), code=1)
+
+
+def test_with_several_accounts_a_key_needs_to_know_whose() -> None:
+    alice()
+    dripstone("accounts", "create", "--name", "Mallory", "--email", "mallory@example.com")
+    dripstone("keys", "create", code=1)
+
+
+def test_migrating_twice_does_nothing() -> None:
+    assert dripstone("migrate").strip() == "The database is up to date."
+
+
+def test_the_doctor_says_what_is_missing() -> None:
+    report = dripstone("doctor", code=1)
+    assert "ok  schema" in report
+    assert "no worker runs" in report
+
+
+@pytest.mark.parametrize("command", ["up", "web", "worker", "migrate", "doctor", "accounts create", "keys create",
+                                     "keys list", "keys revoke"])  # fmt: skip
+def test_every_command_explains_itself(command: str) -> None:
+    assert "Usage" in dripstone(*command.split(), "--help")

@@ -1,0 +1,110 @@
+"""Documentation that fails the build: every setting, command and metric is described, and nothing else is."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from dripstone import settings
+from dripstone.ops import cli
+
+ROOT = Path(__file__).parent.parent
+REFERENCE = ROOT / "docs" / "reference"
+
+
+def rows(page: str) -> set[str]:
+    """The first code span of each table row."""
+    return set(re.findall(r"^\| `([^`]+)`", (REFERENCE / page).read_text(), re.MULTILINE))
+
+
+def commands() -> dict[str, set[str]]:
+    """Every command with its visible options and arguments: {"keys create": {"--account", …}}."""
+    found: dict[str, set[str]] = {}
+
+    def walk(group: object, words: list[str]) -> None:
+        for name, command in getattr(group, "commands", {}).items():
+            if getattr(command, "commands", None):
+                walk(command, [*words, name])
+            else:
+                found[" ".join([*words, name])] = {max(p.opts, key=len) for p in command.params if p.name != "help"}
+
+    walk(typer.main.get_command(cli.app), [])
+    return found
+
+
+def test_every_setting_is_documented_and_nothing_else_is() -> None:
+    assert rows("settings.md") == settings._known
+
+
+@pytest.mark.parametrize("command", sorted(commands()))
+def test_every_command_is_documented(command: str) -> None:
+    assert any(row.split(" [")[0].split(" --")[0].removeprefix("dripstone ").startswith(command)
+               for row in rows("commands.md")), command  # fmt: skip
+
+
+def test_every_documented_command_exists() -> None:
+    documented = {row.removeprefix("dripstone ") for row in rows("commands.md") if row.startswith("dripstone ")}
+    for row in documented:
+        assert any(row.startswith(command) for command in commands()), row
+
+
+def test_every_documented_option_exists() -> None:
+    for row in rows("commands.md"):
+        words = row.removeprefix("dripstone ")
+        command = next((name for name in commands() if words.startswith(name)), None)
+        if command is None:
+            continue
+        for option in re.findall(r"--[a-z-]+", words):
+            assert option.replace("--no-", "--") in commands()[command] or option in commands()[command], row
+
+
+def test_every_script_is_documented() -> None:
+    shell = {path for path in (ROOT / "script").iterdir() if path.is_file() and not path.suffix}
+    documented = {row.split(" ")[0] for row in rows("commands.md") if row.startswith("script/")}
+    assert {f"script/{path.name}" for path in shell} == documented
+
+
+def test_every_metric_is_documented() -> None:
+    source = (ROOT / "dripstone" / "ops" / "metrics.py").read_text()
+    page = (REFERENCE / "commands.md").read_text()
+    for name in set(re.findall(r'"(dripstone_[a-z_]+)"', source)):
+        assert f"`{name}" in page, name
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+        if not page.exists():
+            continue
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.relative_to(ROOT)} links to {target}"
+
+
+def test_every_decision_is_in_the_index_once() -> None:
+    folder = ROOT / "docs" / "decisions"
+    listed = re.findall(r"^- \[[^\]]+\]\(([^)]+)\)", (folder / "index.md").read_text(), re.MULTILINE)
+    assert sorted(listed) == sorted(path.name for path in folder.glob("*.md") if path.name != "index.md")
+
+
+def test_every_rule_is_described_once() -> None:
+    described = re.findall(r"^\*\*R(\d+) ", (REFERENCE / "rules.md").read_text(), re.MULTILINE)
+    assert described == [str(number) for number in range(1, 20)]
+
+
+def test_the_code_points_at_pages_that_exist() -> None:
+    for module in (ROOT / "dripstone").rglob("*.py"):
+        for target in re.findall(r"docs/[a-z-]+/[a-z-]+\.md", module.read_text()):
+            assert (ROOT / target).exists(), f"{module.relative_to(ROOT)} points at {target}"
+
+
+def test_every_page_is_reached_from_the_index() -> None:
+    docs = ROOT / "docs"
+    reached, waiting = set(), [docs / "index.md"]
+    while waiting:
+        page = waiting.pop().resolve()
+        if page in reached or page.suffix != ".md" or not page.is_relative_to(docs):
+            continue
+        reached.add(page)
+        waiting += [page.parent / target for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())]
+    missing = {path.resolve() for path in docs.rglob("*.md")} - reached
+    assert not missing, sorted(path.name for path in missing)

@@ -1,0 +1,167 @@
+"""What rots silently (read with `ast`): import direction, one clock, one place for state, a pure schedule."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "dripstone"
+
+# A part imports only from parts left of itself, and from its own. Names at the same place do not import each other.
+DIRECTION = [
+    {"errors"},
+    {"embedded"},
+    {"settings"},
+    {"clock", "signing"},
+    {"accounts"},
+    {"senders"},
+    {"events"},
+    {"subscribers"},
+    {"content"},
+    {"sequences"},
+    {"engine"},
+    {"feedback"},
+    {"shapes"},
+    {"api", "web", "ops"},
+    {"urls", "wsgi", "__main__"},
+]
+PLACE = {name: index for index, names in enumerate(DIRECTION) for name in names}
+
+# Calls that ask the machine for the time of day. time.monotonic and perf_counter measure durations and are fine.
+CLOCK_CALLS = {"datetime.now", "datetime.utcnow", "datetime.today", "date.today", "time.time", "time.time_ns",
+               "timezone.now", "timezone.localtime", "timezone.localdate"}  # fmt: skip
+CLOCK_FILES = {"clock.py"}
+
+# Where `now` begins, beside api, web and ops: nobody above could hand it in.
+CLOCK_EDGES = {
+    "engine/tasks.py",
+    "engine/virtual.py",  # moves the virtual clock
+    "senders/inbox.py",  # stands in for a mail server, which stamps what it takes with its own time
+}
+
+# Who may write the state of a subscriber, an enrollment or a delivery. Single rows go through transitions.py; sets go
+# through the hot SQL of queries.py, which the numbered files call.
+STATE_FILES = {"engine/transitions.py", "engine/queries.py"}
+STATE_FIELDS = {"status", "state"}
+STATE_MODELS = {"Subscriber", "Enrollment", "Delivery"}
+
+
+def modules() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def part(path: Path) -> str:
+    """accounts/verbs.py → accounts; clock.py → clock."""
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(), str(path))
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Dotted names of every import, also those inside functions and under TYPE_CHECKING."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}: relative import"
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def dotted(node: ast.expr) -> str:
+    """`datetime.datetime.now` → "datetime.now": the last two names."""
+    if isinstance(node, ast.Attribute):
+        owner = node.value
+        left = owner.attr if isinstance(owner, ast.Attribute) else owner.id if isinstance(owner, ast.Name) else "?"
+        return f"{left}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else "?"
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_it_imports_only_from_its_left(path: Path) -> None:
+    mine = part(path)
+    if mine == "__init__":
+        return
+    for name in imported(path):
+        if not name.startswith("dripstone."):
+            continue
+        other = name.split(".")[1]
+        if other not in PLACE or other == mine:
+            continue  # dripstone.__version__ and the like
+        assert PLACE[other] < PLACE[mine], f"{relative(path)} imports {name}: {other} is not left of {mine}"
+
+
+def test_every_part_has_its_place() -> None:
+    assert {part(path) for path in modules()} - {"__init__"} <= set(PLACE)
+
+
+def test_schedule_is_pure() -> None:
+    """Standard library only, and nothing of it that reads the world: a function of its arguments."""
+    impure = {"os", "sys", "time", "random", "secrets", "socket", "subprocess", "logging", "pathlib"}
+    for name in imported(PACKAGE / "engine" / "schedule.py"):
+        top = name.split(".")[0]
+        assert top in sys.stdlib_module_names, f"schedule.py imports {name}"
+        assert top not in impure, f"schedule.py imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_only_the_clock_asks_for_the_time(path: Path) -> None:
+    if relative(path) in CLOCK_FILES:
+        return
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            assert dotted(node.func) not in CLOCK_CALLS, f"{relative(path)}:{node.lineno} {dotted(node.func)}"
+            assert dotted(node.func) != "functions.Now", f"{relative(path)}:{node.lineno} asks the database"
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_only_commands_views_and_tasks_call_the_clock(path: Path) -> None:
+    """Domain functions take `now` as an argument."""
+    is_edge = part(path) in {"api", "web", "ops", "clock"} or relative(path) in CLOCK_EDGES
+    found = (node for node in ast.walk(tree(path)) if isinstance(node, ast.Call))
+    calls = [node.lineno for node in found if dotted(node.func) == "clock.now"]
+    assert is_edge or not calls, f"{relative(path)}:{calls}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_only_transitions_write_a_state(path: Path) -> None:
+    """No `x.status = …`, no `.update(status=…)` on these models, no SQL that sets them, anywhere else."""
+    if relative(path) in STATE_FILES:
+        return
+    for node in ast.walk(tree(path)):
+        where = f"{relative(path)}:{getattr(node, 'lineno', 0)}"
+        for target in _targets(node):
+            assert target.attr not in STATE_FIELDS or _is_self(target), f"{where} assigns {ast.unparse(target)}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "update":
+            written = {keyword.arg for keyword in node.keywords} & STATE_FIELDS
+            assert not (written and STATE_MODELS & _names(node.func)), f"{where} updates {written}"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not _sets_state(node.value), f"{where} sets a state in SQL"
+
+
+def _targets(node: ast.AST) -> Iterator[ast.Attribute]:
+    found = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AugAssign) else []
+    yield from (target for target in found if isinstance(target, ast.Attribute))
+
+
+def _is_self(target: ast.Attribute) -> bool:
+    return isinstance(target.value, ast.Name) and target.value.id == "self"
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def _sets_state(text: str) -> bool:
+    words = text.replace("=", " = ").split()
+    tables = {"engine_delivery", "engine_enrollment", "subscribers_subscriber"}
+    is_update = "UPDATE" in words and tables & set(words)
+    return bool(is_update) and any(f in words and words[words.index(f) + 1 :][:1] == ["="] for f in STATE_FIELDS)

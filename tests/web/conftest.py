@@ -1,0 +1,46 @@
+"""Alice owns the account, Mallory owns another one; each has a browser. Imports wait until Django is set up."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from django.test import Client
+
+if TYPE_CHECKING:
+    from dripstone.accounts.models import Account
+    from dripstone.engine.models import Delivery
+
+
+@pytest.fixture
+def account(db: None) -> "Account":
+    from tests.factories import make_account
+
+    return make_account("Alice", "America/New_York")
+
+
+@pytest.fixture
+def alice(account: "Account", client: Client) -> Client:
+    from tests.factories import make_user
+
+    client.force_login(make_user(account, "alice@example.com"))
+    return client
+
+
+@pytest.fixture
+def mallory(db: None) -> Client:
+    from tests.factories import make_account, make_user
+
+    client = Client()
+    client.force_login(make_user(make_account("Mallory"), "mallory@example.com"))
+    return client
+
+
+@pytest.fixture
+def delivery(account: "Account", now: datetime) -> "Delivery":
+    """An email Bob got: the one whose links he presses."""
+    from tests.factories import make_enrollment, make_sequence, make_subscriber
+    from tests.web.making import make_delivery
+
+    bob = make_subscriber(account, email_address="bob@example.org", first_name="Bob")
+    sequence = make_sequence(account, {"delay_value": 0}, {"delay_value": 2}, name="Caves")
+    return make_delivery(make_enrollment(sequence, bob, now))

@@ -1,0 +1,129 @@
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from dripstone import signing
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.events.models import Event
+from dripstone.subscribers.models import Subscriber
+
+ONE_CLICK = "List-Unsubscribe=One-Click"
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.fixture
+def path(delivery: Delivery) -> str:
+    return f"/u/{signing.make('unsubscribe', delivery.pk)}"
+
+
+@pytest.fixture
+def stranger() -> Client:
+    """A mail program: no cookies, no session, and CSRF checks as in production."""
+    return Client(enforce_csrf_checks=True)
+
+
+def bob() -> Subscriber:
+    return Subscriber.objects.get(email_address="bob@example.org")
+
+
+def everything() -> list[Any]:
+    return [list(model.objects.order_by("pk").values()) for model in (Subscriber, Enrollment, Delivery, Event)]
+
+
+def test_it_shows_who_and_from_whom_without_the_whole_address(stranger: Client, path: str) -> None:
+    page = stranger.get(path).content.decode()
+    assert "b•••@example.org" in page
+    assert "bob@example.org" not in page
+    assert "Alice" in page
+
+
+@pytest.mark.parametrize("method", ["get", "head"])
+@pytest.mark.parametrize("query", ["", "?again=1", "?List-Unsubscribe=One-Click"])
+def test_it_never_changes_anything_on_a_get(stranger: Client, path: str, method: str, query: str) -> None:
+    before = everything()
+    assert getattr(stranger, method)(path + query).status_code == 200
+    assert everything() == before
+
+
+def test_it_unsubscribes_with_one_click_without_cookies_or_redirects(
+    stranger: Client, path: str, delivery: Delivery
+) -> None:
+    answer = stranger.post(path, ONE_CLICK, content_type=FORM)
+    assert answer.status_code == 200
+    assert bob().state == "cancelled"
+    assert Enrollment.objects.get(subscriber=bob()).status == "removed"
+    told = Event.objects.get(type="subscriber.unsubscribed")
+    assert (told.subscriber_id, told.subject_id) == (bob().pk, delivery.pk)
+    assert not answer.cookies
+
+
+def test_it_takes_one_click_as_multipart_too(stranger: Client, path: str) -> None:
+    assert stranger.post(path, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert bob().state == "cancelled"
+
+
+def test_it_unsubscribes_with_the_button_and_says_it_is_done(stranger: Client, path: str) -> None:
+    answer = stranger.post(path, follow=True)
+    assert answer.redirect_chain == [(path, 302)]
+    page = answer.content.decode()
+    assert "You are unsubscribed" in page
+    assert "Subscribe again" in page
+    assert bob().state == "cancelled"
+
+
+def test_it_may_be_pressed_twice(stranger: Client, path: str) -> None:
+    stranger.post(path, ONE_CLICK, content_type=FORM)
+    once = everything()
+    assert stranger.post(path, ONE_CLICK, content_type=FORM).status_code == 200
+    assert everything() == once
+
+
+def test_it_takes_people_back_who_pressed_it_by_mistake(stranger: Client, path: str) -> None:
+    stranger.post(path)
+    answer = stranger.post(f"{path}/resubscription", follow=True)
+    assert "You are subscribed again" in answer.content.decode()
+    assert bob().state == "active"
+    assert Enrollment.objects.get(subscriber=bob()).status == "removed"  # R15: coming back resumes nothing
+
+
+def test_it_takes_nobody_back_on_a_get(stranger: Client, path: str) -> None:
+    stranger.post(path)
+    assert stranger.get(f"{path}/resubscription").status_code == 405
+    assert bob().state == "cancelled"
+
+
+def test_it_offers_no_way_back_to_who_complained(stranger: Client, path: str) -> None:
+    Subscriber.objects.update(state="complained")
+    page = stranger.get(path).content.decode()
+    assert "You are unsubscribed" in page
+    assert "Subscribe again" not in page
+
+
+@pytest.mark.parametrize("token", ["abc", "A" * 500, "..", "%00", "é", "AAAAAAAAAAAAAAAAAAAAMQ"])
+@pytest.mark.parametrize("rest", ["", "/resubscription"])
+def test_it_is_kind_about_a_broken_link(stranger: Client, db: None, token: str, rest: str) -> None:
+    answer = stranger.post(f"/u/{token}{rest}")
+    assert answer.status_code == 404
+    if "%" not in token and token != "..":
+        assert "This link does not work" in answer.content.decode()
+
+
+def test_it_knows_no_token_of_another_kind_or_for_a_delivery_that_is_gone(stranger: Client, delivery: Delivery) -> None:
+    for token in (signing.make("confirm", delivery.pk), signing.make("unsubscribe", delivery.pk + 1)):
+        assert stranger.post(f"/u/{token}").status_code == 404
+    assert stranger.post(f"/u/{signing.make('unsubscribe', 2**70)}").status_code == 404
+    assert stranger.post(f"/u/{signing.make('unsubscribe', delivery.pk, 1)}").status_code == 404
+    assert bob().state == "active"
+
+
+def test_it_leaves_no_trace_of_the_link(stranger: Client, path: str) -> None:
+    for answer in (
+        stranger.get(path),
+        stranger.get("/u/broken"),
+        stranger.post(path),
+        stranger.post(path, ONE_CLICK, content_type=FORM),
+    ):
+        assert answer["Cache-Control"] == "no-store"
+        assert answer["Referrer-Policy"] == "no-referrer"
+        assert "noindex" in answer["X-Robots-Tag"]

@@ -1,0 +1,69 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dripstone.web import words
+
+
+@pytest.mark.parametrize(
+    ("days", "said"),
+    [
+        ([0, 1, 2, 3, 4, 5, 6], "Every day"),
+        ([4, 3, 2, 1, 0], "Monday to Friday"),
+        ([1, 2, 3], "Tuesday to Thursday"),
+        ([0], "Mondays"),
+        ([5, 6], "Saturdays and Sundays"),
+        ([0, 2, 6], "Mondays, Wednesdays and Sundays"),
+    ],
+)
+def test_it_says_weekdays(days: list[int], said: str) -> None:
+    assert words.days(days) == said
+
+
+@given(st.sets(st.integers(0, 6), min_size=1))
+def test_it_says_every_set_of_weekdays_differently(days: set[int]) -> None:
+    others = [{day for day in range(7) if mask >> day & 1} for mask in range(1, 128)]
+    assert [other for other in others if words.days(other) == words.days(days)] == [days]
+
+
+def test_it_says_a_schedule_with_its_zone() -> None:
+    assert words.schedule([0, 1, 2, 3, 4], 9, "America/New_York") == "Monday to Friday around 9:00, New York time"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("UTC", "UTC"), ("Etc/GMT+5", "Etc/GMT+5"), ("America/Argentina/Buenos_Aires", "Buenos Aires time")],
+)
+def test_it_names_a_zone_by_its_place(name: str, said: str) -> None:
+    assert words.zone(name) == said
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "own_days", "is_first", "said"),
+    [
+        (0, "days", None, True, "Right away"),
+        (1, "days", None, True, "1 day after they join"),
+        (2, "days", None, False, "2 days after the one before"),
+        (1, "hours", None, False, "1 hour after the one before"),
+        (36, "hours", None, False, "36 hours after the one before"),
+        (2, "days", [0], False, "2 days after the one before, Mondays only"),
+        (2, "days", [0, 1, 2, 3, 4, 5, 6], False, "2 days after the one before"),
+    ],
+)
+def test_it_says_a_delay(value: int, unit: str, own_days: list[int] | None, is_first: bool, said: str) -> None:
+    assert words.delay(value, unit, own_days, is_first=is_first) == said
+
+
+def test_it_says_an_instant_on_the_wall_clock_of_the_zone() -> None:
+    at = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
+    assert words.instant(at, "America/New_York") == "1 Nov 2026, 01:30"
+    assert words.instant_in_full(at, "America/New_York") == "Sunday 1 November 2026, 01:30:00 EDT"
+
+
+@pytest.mark.parametrize(
+    ("address", "masked"), [("bob@example.com", "b•••@example.com"), ("b@example.com", "b•••@example.com")]
+)
+def test_it_masks_an_address_and_its_length(address: str, masked: str) -> None:
+    assert words.masked(address) == masked
