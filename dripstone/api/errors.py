@@ -117,7 +117,7 @@ class ApiReplies:
 
 def _read_chunked(request: HttpRequest) -> bool:
     """Gives a body of unknown length to Django, which would take it for an empty one. False: it is too large."""
-    if request.META.get("CONTENT_LENGTH") or "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
+    if request.headers.get("content-length") or "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
         return True
     limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
     data: bytes = request.META["wsgi.input"].read(limit + 1)

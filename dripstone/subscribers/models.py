@@ -22,7 +22,7 @@ class Subscriber(models.Model):
     account = models.ForeignKey(Account, models.CASCADE, related_name="subscribers")
     email_address = models.TextField()  # lower case
     first_name = models.TextField(null=True)
-    state = models.TextField(choices=State.choices, default=State.ACTIVE)  # written by engine/transitions.py only
+    state = models.TextField(choices=State, default=State.ACTIVE)  # written by engine/transitions.py only
     fields = models.JSONField(default=dict)  # {custom field id as text: value}; ids, so that a rename costs nothing
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
