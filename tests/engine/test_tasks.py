@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -22,12 +23,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture(autouse=True)
 def memory(settings: Any) -> Iterator[None]:
-    """No mail leaves, and no job of an earlier test is left: Procrastinate's tables are not Django's to flush."""
+    """No mail leaves, and no job or worker is left over: Procrastinate's tables are not Django's to flush."""
     settings.DRIPSTONE_MAIL_URL = "memory://tasks"
     process.close()
     delete_jobs()
     yield
     process.close()
+    delete_jobs()
 
 
 def worker_app() -> App:
@@ -44,7 +46,9 @@ def work_until_idle() -> None:
                 wait=False, install_signal_handlers=False, listen_notify=False, delete_jobs="always"
             )
 
-    asyncio.run(run())
+    # In a thread of its own: a browser test of the same process leaves an event loop running in this one.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, run()).result()
 
 
 def jobs() -> list[str]:
@@ -56,6 +60,7 @@ def jobs() -> list[str]:
 def delete_jobs() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM procrastinate_jobs")
+        cursor.execute("DELETE FROM procrastinate_workers")
 
 
 def course() -> Sequence:

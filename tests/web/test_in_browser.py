@@ -54,7 +54,8 @@ def test_it_signs_in_and_looks_around_with_the_keyboard_alone(
 ) -> None:
     make_user(account, "alice@example.com", PASSWORD)
     page.goto("/inbox")
-    page.keyboard.type("alice@example.com")  # the first field has the focus
+    page.locator("input:focus").wait_for()  # the first field gets the focus by itself
+    page.keyboard.type("alice@example.com")
     page.keyboard.press("Tab")
     page.keyboard.type(PASSWORD)
     page.keyboard.press("Enter")
@@ -86,11 +87,11 @@ def test_it_never_runs_a_script_of_a_message(signed_in: "Page", account: Account
     letter = signed_in.frame_locator("iframe.letter")
     letter.locator("#go").click()
     letter.locator("#out").click()
-    signed_in.wait_for_timeout(300)
+    signed_in.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert letter.locator("h1").inner_text() == "Real"
     assert "scripted" not in signed_in.title()
     signed_in.goto(f"/inbox/{message.pk}/body")  # on its own, outside the frame, the policy holds alone
-    signed_in.wait_for_timeout(300)
+    signed_in.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
     assert signed_in.locator("h1").inner_text() == "Real"
     assert signed_in.evaluate("self.origin") == "null"
 
