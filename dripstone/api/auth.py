@@ -1,4 +1,7 @@
-"""Who is calling: the header `X-Kit-Api-Key`. Views find the caller in `request.auth`."""
+"""Who is calling: the header `X-Kit-Api-Key`. Views find the caller in `request.auth`.
+
+Clients that only know OAuth (Kit's PHP SDK) may send the key as a bearer token: docs/decisions/bearer-keys.md.
+"""
 
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +21,7 @@ NOTED_EVERY = timedelta(minutes=1)  # last_used_at is for people; a write per re
 @dataclass(frozen=True, slots=True)
 class Caller:
     account: Account
+    actor: str  # for notes and logs: which key, without giving it away
 
 
 class KitRequest(HttpRequest):
@@ -29,6 +33,10 @@ class KitRequest(HttpRequest):
 class ApiKeyAuth(APIKeyHeader):
     param_name = "X-Kit-Api-Key"
 
+    def _get_key(self, request: HttpRequest) -> str | None:
+        scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+        return super()._get_key(request) or (token.strip() if scheme.lower() == "bearer" else None)
+
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
         """None (a 401) when the key is missing, unknown or revoked. Raises limits.TooMany."""
         found = ApiKey.objects.select_related("account").filter(key_hash=hash_key(key or ""), revoked_at=None).first()
@@ -36,7 +44,7 @@ class ApiKeyAuth(APIKeyHeader):
             return None
         limits.count(found.pk)
         _note_use(found)
-        return Caller(found.account)
+        return Caller(found.account, f"API key {found.name} (…{found.hint})")
 
 
 def _note_use(key: ApiKey) -> None:

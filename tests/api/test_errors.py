@@ -21,10 +21,16 @@ def test_it_wants_a_live_key(alice: Caller) -> None:
     assert alice.get("/v4/account")[0] == 200
     for key in ("", "kit_unknown", alice.key + " x", "ünknown"):
         assert Caller(alice.account, key).get("/v4/account") == UNAUTHORIZED
-    bare = Client().get("/v4/account", headers={"Authorization": f"Bearer {alice.key}"})
-    assert (bare.status_code, bare.json()) == UNAUTHORIZED
     ApiKey.objects.update(revoked_at="2026-11-23T09:00:00Z")
     assert alice.get("/v4/account") == UNAUTHORIZED
+
+
+def test_a_key_may_travel_as_a_bearer_token(alice: Caller) -> None:
+    for token, status in ((alice.key, 200), ("kit_unknown", 401), ("", 401)):
+        answer = Client().get("/v4/account", headers={"Authorization": f"Bearer {token}"})
+        assert answer.status_code == status
+    basic = Client().get("/v4/account", headers={"Authorization": f"Basic {alice.key}"})
+    assert (basic.status_code, basic.json()) == UNAUTHORIZED
 
 
 def test_a_bad_key_comes_before_a_bad_body(alice: Caller) -> None:
