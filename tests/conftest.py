@@ -68,6 +68,19 @@ def django_db_keepdb(django_db_keepdb: bool) -> bool:
     return django_db_keepdb or os.environ.get(_THROWAWAY) == "1"
 
 
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Threads of jobs keep their connections; on a server of the developer's they would keep the databases too."""
+    yield
+    from django.db import connection
+
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
 @pytest.fixture
 def now() -> datetime:
     """A fixed, unremarkable instant: a Monday morning, far from any clock change."""
