@@ -6,15 +6,16 @@ Liquid parsed, From header encoded. `CompiledEmail.render` fills in the person a
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import cached_property
 
 from liquid import Markup
 from liquid.exceptions import LiquidError
 from liquid.template import BoundTemplate
 
-from dripstone.content import html, layout, mime, text, tolerant
+from dripstone.content import html, layout, mime, stencil, text, tolerant
 from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
 from dripstone.content.tolerant import State
 
@@ -87,7 +88,7 @@ class Rendered:
 _PREVIEW_ENVELOPE = Envelope("preview@localhost", datetime(2000, 1, 1, tzinfo=UTC), "https://localhost/u/preview")
 
 
-@dataclass(slots=True)
+@dataclass
 class CompiledEmail:
     source: EmailSource
     boundary: str
@@ -103,7 +104,43 @@ class CompiledEmail:
 
     def message(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> bytes:
         """The RFC 5322 message for one delivery. Never raises for any person, whatever the Liquid does."""
-        return self.render(person, envelope, eight_bit=eight_bit).data
+        return self.written(person, envelope, eight_bit=eight_bit)[0]
+
+    def written(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> tuple[bytes, tuple[str, ...]]:
+        """The message and its warnings: cut from the stencil where that is right, else rendered."""
+        values = self.stencil and stencil.values_for(self.stencil.holes, _known(person, envelope))
+        if not self.stencil or not values:
+            rendered = self.render(person, envelope, eight_bit=eight_bit)
+            return rendered.data, rendered.warnings
+        state = State(envelope.date)
+        headers = self._headers(person, envelope, mime.one_line(self.stencil.subject.fill(values)), state)
+        parts = [body.part(values, eight_bit=eight_bit) for body in (self.stencil.text, self.stencil.html)]
+        return mime.alternative(headers, parts, self.boundary), (*self.stencil.warnings, *state.warnings)
+
+    @cached_property
+    def stencil(self) -> "MessageStencil | None":
+        """Made of the message to a stranger whose values are marks; None when Liquid must run for everybody."""
+        templates = [self.subject, self.preview, self.html]
+        holes = self.text and stencil.holes_of([*templates, self.text], self._snippets_of_both_parts)
+        if not holes:
+            return None
+        marks = {hole.key: stencil.mark(number) for number, hole in enumerate(holes)}
+        stranger = Person(0, marks.pop("email_address", ""), marks.pop("first_name", None), marks)
+        state = State(_PREVIEW_ENVELOPE.date)
+        subject, plain, page = self._texts(stranger, replace(_PREVIEW_ENVELOPE, unsubscribe_url=marks.pop("")), state)
+        if not all(stencil.is_whole(text, len(holes)) for text in (subject, plain, page)):
+            return None
+        return MessageStencil(
+            holes,
+            stencil.Stencil(subject),
+            stencil.BodyStencil(plain, "text/plain", self.boundary, is_html=False),
+            stencil.BodyStencil(page, "text/html", self.boundary, is_html=True),
+            tuple(state.warnings),
+        )
+
+    def _snippets_of_both_parts(self, key: str) -> list[BoundTemplate]:
+        found = [self.snippet_template(key, is_html=is_html) for is_html in (False, True)]
+        return [template for template in found if template is not None]
 
     def warnings(self, person: Person) -> tuple[str, ...]:
         """What would come out empty for this person."""
@@ -111,15 +148,24 @@ class CompiledEmail:
 
     def render(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> Rendered:
         state = State(envelope.date)
+        subject, plain, page = self._texts(person, envelope, state)
+        headers = self._headers(person, envelope, subject, state)
+        parts = [
+            mime.part("text/plain", plain, self.boundary, eight_bit=eight_bit),
+            mime.part("text/html", page, self.boundary, eight_bit=eight_bit),
+        ]
+        data = mime.alternative(headers, parts, self.boundary)
+        return Rendered(data, subject, plain, page, tuple(state.warnings))
+
+    def _texts(self, person: Person, envelope: Envelope, state: State) -> tuple[str, str, str]:
+        """Subject, text part and HTML part for one person."""
         for problem in self.problems:
             state.warn(problem)
         plain_values = self._values(person, envelope, state, is_html=False)
         subject = mime.one_line(tolerant.render(self.subject, plain_values, state))
         preview = mime.one_line(tolerant.render(self.preview, plain_values, state))
         page = self._html(self._values(person, envelope, state, is_html=True) | {"preview_text": preview}, state)
-        plain = self._text(plain_values, page, state)
-        data = self._assemble(person, envelope, subject, plain, page, state, eight_bit)
-        return Rendered(data, subject, plain, page, tuple(state.warnings))
+        return subject, self._text(plain_values, page, state), page
 
     def _html(self, values: dict[str, object], state: State) -> str:
         state.shown.clear()
@@ -140,9 +186,7 @@ class CompiledEmail:
         has_address = "address" in state.shown or self.address.split("\n")[0] in rendered
         return None if has_link else unsubscribe_url, None if has_address else self.address
 
-    def _assemble(
-        self, person: Person, envelope: Envelope, subject: str, plain: str, page: str, state: State, eight_bit: bool
-    ) -> bytes:
+    def _headers(self, person: Person, envelope: Envelope, subject: str, state: State) -> list[str]:
         recipient = mime.mail_address(person.email_address)
         if recipient is None:
             state.warn("The address has no form that mail servers without SMTPUTF8 take")
@@ -157,11 +201,7 @@ class CompiledEmail:
         ]
         if envelope.list_id:
             headers.append(f"List-Id: <{envelope.list_id}>")
-        parts = [
-            mime.part("text/plain", plain, self.boundary, eight_bit=eight_bit),
-            mime.part("text/html", page, self.boundary, eight_bit=eight_bit),
-        ]
-        return mime.alternative(headers, parts, self.boundary)
+        return headers
 
     def _values(self, person: Person, envelope: Envelope, state: State, *, is_html: bool) -> dict[str, object]:
         """What Liquid sees: Kit's variables."""
@@ -211,6 +251,25 @@ class CompiledEmail:
             return parse((HTML if is_block else PLAIN) if is_html else TEXT, source)
         except LiquidError:
             return None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStencil:
+    """A whole message, cut (stencil.py)."""
+
+    holes: list[stencil.Hole]
+    subject: stencil.Stencil
+    text: stencil.BodyStencil
+    html: stencil.BodyStencil
+    warnings: tuple[str, ...]
+
+
+def _known(person: Person, envelope: Envelope) -> dict[str, str | None]:
+    """Values by the keys of holes, as `_values` gives them to Liquid."""
+    known = dict(person.fields)
+    known.update(first_name=person.first_name, email_address=person.email_address)
+    known[""] = envelope.unsubscribe_url
+    return known
 
 
 class Snippets(Mapping[str, object]):

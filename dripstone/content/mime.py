@@ -99,13 +99,30 @@ def part(content_type: str, text: str, boundary: str, *, eight_bit: bool) -> byt
     body = text.encode("utf-8", "replace")
     ascii_only = body.isascii()
     if not (ascii_only or eight_bit) or not _fits(body) or boundary.encode("ascii") in body:
-        encoding, body = b"quoted-printable", b2a_qp(body, istext=True)
+        encoding, body = "quoted-printable", b2a_qp(body, istext=True)
     else:
-        encoding = b"7bit" if ascii_only else b"8bit"
-    return (
-        b"Content-Type: " + content_type.encode("ascii") + b'; charset="utf-8"\r\n'
-        b"Content-Transfer-Encoding: " + encoding + b"\r\n\r\n" + body.replace(b"\n", b"\r\n")
+        encoding = "7bit" if ascii_only else "8bit"
+    return part_head(content_type, encoding) + body.replace(b"\n", b"\r\n")
+
+
+def part_head(content_type: str, encoding: str) -> bytes:
+    """A body part's headers and the empty line after them. ASCII only."""
+    return (f'Content-Type: {content_type}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n').encode(
+        "ascii"
     )
+
+
+def crlf(piece: str) -> bytes:
+    """A piece of a body as it is, for 7bit and 8bit."""
+    return piece.encode("utf-8", "replace").replace(b"\n", b"\r\n")
+
+
+def quoted(piece: str, *, is_last: bool = False) -> bytes:
+    """A piece of a quoted-printable body. Each but the last ends with a soft line break, so that they fit together."""
+    if not piece:
+        return b""
+    body = b2a_qp(piece.encode("utf-8", "replace"), istext=True).replace(b"\n", b"\r\n")
+    return body if is_last else body + b"=\r\n"
 
 
 def _fits(body: bytes) -> bool:

@@ -56,9 +56,10 @@ def messages(batch: Series[Claimed], now: datetime, not_after: float = math.inf)
         if address is None:
             result.withheld.append((row, "failed", "the address has no form that mail servers take"))
             continue
-        rendered = email.render(_person(person, field_keys[row.account_id]), _envelope(row, now.astimezone(time_zone)))
-        if rendered.warnings:
-            result.warnings[row.delivery_id] = rendered.warnings
+        envelope = _envelope(row, now.astimezone(time_zone))
+        data, warnings = email.written(_person(person, field_keys[row.account_id]), envelope)
+        if warnings:
+            result.warnings[row.delivery_id] = warnings
         result.messages.append(
             Outgoing(
                 row.delivery_id,
@@ -66,7 +67,7 @@ def messages(batch: Series[Claimed], now: datetime, not_after: float = math.inf)
                 row.attempt,
                 mail_from=email.source.from_address,
                 rcpt_to=address,
-                data=rendered.data,
+                data=data,
                 not_after=not_after,
             )
         )

@@ -1,0 +1,181 @@
+"""A message per person without running Liquid: the email is rendered once for a stranger made of marks, cut at the
+marks, and everybody's message is the pieces with their own values in between.
+
+That is right only where a value is put out as it is. `is_plain` says so from the parse trees: no condition, loop,
+filter (but `default: "text"`) or assignment may look at what is personal. And only for people whose values are there,
+in one line, and without white space that tidying would touch (`values_for`). Everybody else gets the ordinary
+rendering, which is also what tests hold this one against.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from liquid import Node, escape
+from liquid.ast import BlockNode, ConditionalBlockNode
+from liquid.builtin.content import ContentNode
+from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
+from liquid.builtin.tags.comment_tag import CommentNode
+from liquid.builtin.tags.if_tag import IfNode
+from liquid.builtin.tags.unless_tag import UnlessNode
+from liquid.expression import Expression
+from liquid.template import BoundTemplate
+
+from dripstone.content import mime
+from dripstone.content.tolerant import UNSUBSCRIBE_NAMES, TolerantOutput, nodes
+
+OPEN, CLOSE = (
+    "\ue000",
+    "\ue001",
+)  # private use: no mail of ours has them (a source or value that does goes the long way)
+FIRST = 0xE100
+
+_HARMLESS = (ContentNode, TolerantOutput, BlockNode, ConditionalBlockNode, IfNode, UnlessNode, CommentNode)
+_URLS = UNSUBSCRIBE_NAMES | {f"hidden_{name}" for name in UNSUBSCRIBE_NAMES}
+_PERSONAL = _URLS | {"subscriber", "snippet", "preview_text", "now", "today"}
+_OUR_PREHEADER = "preview_text != "  # `!= blank`, as html.py asks: the same for everybody whose values are all there
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """A personal value: `first_name`, a field's key, or "" for the unsubscribe URL."""
+
+    key: str
+    default: str | None = None  # stands in for an empty value; None: without the value, Liquid must run
+
+
+def mark(number: int) -> str:
+    return f"{OPEN}{chr(FIRST + number)}{CLOSE}"
+
+
+def holes_of(templates: list[BoundTemplate], snippet: Callable[[str], list[BoundTemplate]]) -> list[Hole] | None:
+    """The holes of these templates and the snippets they use, or None when a value decides about anything."""
+    holes: dict[str, Hole] = {"": Hole("")}
+    waiting, seen = list(templates), set[str]()
+    while waiting:
+        for node in nodes(waiting.pop()):
+            for found in _uses(node):
+                if found is None:
+                    return None
+                if isinstance(found, Hole):
+                    # Two defaults for one field: whoever has no value there goes the long way.
+                    has_one_default = holes.get(found.key, found) == found
+                    holes[found.key] = found if has_one_default else Hole(found.key)
+                elif found not in seen:
+                    seen.add(found)
+                    waiting += snippet(found)
+    return list(holes.values())
+
+
+def _uses(node: Node) -> Iterator[Hole | str | None]:
+    """A hole, a snippet's key, or None for anything that is not plain; nothing for what is the same for everybody."""
+    if not isinstance(node, _HARMLESS):
+        yield None
+    for expression in node.expressions():
+        plain = _plain(expression) if isinstance(node, TolerantOutput) else None
+        if plain is not None:
+            yield plain
+        elif str(expression) not in ("preview_text", _OUR_PREHEADER) and any(map(_is_personal, _all(expression))):
+            yield None
+
+
+def _plain(expression: Expression) -> Hole | str | None:
+    """`subscriber.x`, `subscriber.x | default: "text"`, an unsubscribe URL or `snippet.x`, and nothing done to it."""
+    path, default = expression, None
+    if isinstance(expression, FilteredExpression):
+        path, default = expression.left, _default(expression)
+        if expression.filters and default is None:
+            return None
+    if not isinstance(path, Path):
+        return None
+    match path.path:
+        case ["subscriber", str(key)] if key != "id":
+            return Hole(key, default)
+        case [str(name)] if name in _URLS and default is None:
+            return Hole("")
+        case ["snippet", str(key)] if default is None:
+            return key
+    return None
+
+
+def _default(expression: FilteredExpression) -> str | None:
+    """The text of `| default: "text"` when that is the only filter and the text the same in HTML as in plain text."""
+    match expression.filters:
+        case [one] if one.name == "default" and len(one.args) == 1:
+            literal = one.args[0].value
+            if isinstance(literal, StringLiteral) and literal.value and str(escape(literal.value)) == literal.value:
+                return literal.value
+    return None
+
+
+def _is_personal(expression: Expression) -> bool:
+    if isinstance(expression, FilteredExpression):
+        return any(one.name == "date" for one in expression.filters or ())
+    root = expression.path[0] if isinstance(expression, Path) and expression.path else ""
+    return not isinstance(root, str) or root in _PERSONAL
+
+
+def _all(expression: Expression) -> Iterator[Expression]:
+    yield expression
+    for child in expression.children():
+        yield from _all(child)
+
+
+def values_for(holes: list[Hole], known: Mapping[str, str | None]) -> list[str] | None:
+    """The person's value per hole, or None when one must go the long way."""
+    values = []
+    for hole in holes:
+        value = known.get(hole.key) or hole.default
+        if not value or OPEN in value or mime.one_line(value) != value:
+            return None
+        values.append(value)
+    return values
+
+
+def is_whole(marked: str, n_holes: int) -> bool:
+    """Whether every mark came through as it was put in."""
+    ends = [one for one in marked.split(OPEN)[1:] if one[1:2] == CLOSE and 0 <= ord(one[0]) - FIRST < n_holes]
+    return len(ends) == marked.count(OPEN) == marked.count(CLOSE)
+
+
+class Stencil:
+    """A text cut at its marks: constant pieces, and between them the numbers of holes."""
+
+    def __init__(self, marked: str) -> None:
+        first, *rest = marked.split(OPEN)
+        self.pieces = [first, *(one[2:] for one in rest)]
+        self.holes = [ord(one[0]) - FIRST for one in rest]
+
+    def fill(self, values: list[str]) -> str:
+        parts = [self.pieces[0]]
+        for piece, hole in zip(self.pieces[1:], self.holes, strict=True):
+            parts += (values[hole], piece)
+        return "".join(parts)
+
+
+class BodyStencil(Stencil):
+    """A body part whose constant pieces are encoded once, for each way it may travel."""
+
+    def __init__(self, marked: str, content_type: str, boundary: str, *, is_html: bool) -> None:
+        super().__init__(marked)
+        self.content_type, self.boundary, self.is_html = content_type, boundary, is_html
+        self.is_ascii = all(piece.isascii() for piece in self.pieces)
+        self.longest = max(len(line) for line in "".join(self.pieces).encode().split(b"\n"))
+        self.as_is = [mime.crlf(piece) for piece in self.pieces]
+        self.quoted = [*(mime.quoted(piece) for piece in self.pieces[:-1]), mime.quoted(self.pieces[-1], is_last=True)]
+
+    def part(self, values: list[str], *, eight_bit: bool) -> bytes:
+        """One body part with its headers, as mime.part makes it."""
+        if self.is_html:
+            values = [str(escape(value)) for value in values]
+        is_ascii = self.is_ascii and all(value.isascii() for value in values)
+        raw = [value.encode() for value in values]
+        fits = self.longest + sum(len(raw[hole]) for hole in self.holes) <= mime.MAX_LINE
+        fits = fits and not any(self.boundary in value for value in values)
+        if fits and (is_ascii or eight_bit):
+            encoding, pieces, filling = "7bit" if is_ascii else "8bit", self.as_is, raw
+        else:
+            encoding, pieces, filling = "quoted-printable", self.quoted, [mime.quoted(value) for value in values]
+        parts = [mime.part_head(self.content_type, encoding), pieces[0]]
+        for piece, hole in zip(pieces[1:], self.holes, strict=True):
+            parts += (filling[hole], piece)
+        return b"".join(parts)

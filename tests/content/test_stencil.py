@@ -1,0 +1,125 @@
+"""The short way (stencil.py) against the long one: the same message for everybody it is used for."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from email import message_from_bytes, policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dripstone.content.compile import (
+    CompiledEmail,
+    EmailSource,
+    Envelope,
+    Person,
+    SnippetSource,
+    compile_email,
+)
+
+ENVELOPE = Envelope("7@example.com", datetime(2026, 11, 23, 9, tzinfo=UTC), "https://example.com/u/abc-_9?x=1&y=2")
+SNIPPETS = {
+    "sign-off": SnippetSource("inline", "Yours & <always>, {{ subscriber.first_name | default: 'friend' }}"),
+    "offer": SnippetSource("block", "<p class=o>{{ subscriber.city }}: <b>50 %</b> {{ snippet.sign-off }}</p>"),
+    "clever": SnippetSource("inline", "{% if subscriber.city == 'Rome' %}Ciao{% endif %}"),
+}
+SOURCE = EmailSource(
+    subject="Hello {{ subscriber.first_name | default: 'friend' }} in {{ subscriber.city }}",
+    preview_text="For {{ subscriber.first_name | default: 'friend' }}",
+    content="<style>p { color: red }</style><p title='{{ subscriber.city }}'>Dear {{ subscriber.first_name | "
+    "default: 'friend' }} ({{ subscriber.email_address }}),</p><p>Grüße &amp; more</p>{{ snippet.offer }}",
+    from_name="Ann",
+    from_address="ann@example.com",
+    postal_address="1 Long Lane\nSpringfield",
+    snippets=SNIPPETS,
+)
+EMAIL = compile_email(SOURCE)
+ASCII_EMAIL = compile_email(replace(SOURCE, content="<p>\nDear {{ subscriber.city }}</p>\n"))
+
+
+def person(first_name: str | None = "Rita", city: str | None = "Rome") -> Person:
+    return Person(7, "rita@example.org", first_name, {"city": city})
+
+
+def parsed(data: bytes) -> list[str]:
+    """Headers and both bodies, decoded: two encodings of one message are equal here."""
+    message = message_from_bytes(data, policy=policy.default)
+    text, html = (message.get_body((kind,)) for kind in ("plain", "html"))
+    assert text is not None
+    assert html is not None
+    return [*map(str, message.items()), text.get_content(), html.get_content()]
+
+
+def is_same(email: CompiledEmail, reader: Person, *, eight_bit: bool = False) -> bool:
+    data, warnings = email.written(reader, ENVELOPE, eight_bit=eight_bit)
+    rendered = email.render(reader, ENVELOPE, eight_bit=eight_bit)
+    assert warnings == rendered.warnings
+    assert max(map(len, data.split(b"\r\n"))) <= 998
+    return parsed(data) == parsed(rendered.data)
+
+
+names = (
+    st.none() | st.text(max_size=40) | st.sampled_from(["R & <b>", "\ue000\ue100\ue001", " x ", "a\nb", "=", "ü" * 300])
+)
+
+
+@given(names, names, st.booleans())
+def test_it_makes_the_message_that_rendering_makes(first_name: str | None, city: str | None, eight_bit: bool) -> None:
+    for email in (EMAIL, ASCII_EMAIL):
+        assert email.stencil is not None
+        assert is_same(email, person(first_name, city), eight_bit=eight_bit)
+
+
+def test_as_it_is_the_bytes_are_the_same_too() -> None:
+    for eight_bit in (False, True):
+        written = ASCII_EMAIL.message(person(), ENVELOPE, eight_bit=eight_bit)
+        assert written == ASCII_EMAIL.render(person(), ENVELOPE, eight_bit=eight_bit).data
+    assert EMAIL.message(person(), ENVELOPE, eight_bit=True) == EMAIL.render(person(), ENVELOPE, eight_bit=True).data
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{% if subscriber.city == 'Rome' %}Ciao{% endif %}",
+        "{% assign city = subscriber.city %}{{ city }}",
+        "{% capture city %}{{ subscriber.city }}{% endcapture %}{% if city == 'Rome' %}Ciao{% endif %}",
+        "{{ subscriber.city | upcase }}",
+        "{{ 'x' | append: subscriber.city }}",
+        "{{ subscriber[key] }}",
+        "{{ subscriber.id }}",
+        "{{ subscriber.city | default: 'A & B' }}",
+        "{{ 'now' | date: '%Y' }}",
+        "{{ now }}",
+        "{{ unsubscribe_url | url_encode }}",
+        "{{ snippet.clever }}",
+        "{{ snippet.sign-off | upcase }}",
+        "{% if snippet.sign-off contains 'Rita' %}Ciao{% endif %}",
+        "{% if preview_text contains 'Rita' %}Ciao{% endif %}",
+        "{{ preview_text | upcase }}",
+        "{% cycle subscriber.city, 'b' %}",
+        "a \ue000 b",
+    ],
+)
+def test_where_a_value_decides_liquid_runs_for_everybody(content: str) -> None:
+    email = compile_email(replace(SOURCE, content=content))
+    assert email.stencil is None
+    assert is_same(email, person())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{% if address != blank %}{{ address }}{% endif %}{{ unsubscribe_link }}",
+        "{% comment %}{{ subscriber.city | upcase }}{% endcomment %}{{ subscriber.city }}",
+        "{% raw %}{{ subscriber.city | upcase }}{% endraw %}",
+        "{{ snippet.missing }}{{ nonsense }}",
+        "{{ subscriber.city | default: 'a' }}{{ subscriber.city | default: 'b' }}{{ subscriber.city }}",
+        "",
+    ],
+)
+def test_where_no_value_decides_it_is_cut(content: str) -> None:
+    email = compile_email(replace(SOURCE, content=content))
+    assert email.stencil is not None
+    assert is_same(email, person())
+    assert is_same(email, person(first_name=None))
+    assert is_same(email, person(city=None))
