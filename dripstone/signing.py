@@ -7,7 +7,6 @@ rendered twice is the same message.
 
 import base64
 import binascii
-import hashlib
 import hmac
 
 from django.conf import settings
@@ -36,7 +35,7 @@ def read(kind: str, token: str) -> tuple[int, ...] | None:
 
 def _signature(kind: str, body: bytes) -> bytes:
     message = kind.encode() + b"\0" + body
-    return hmac.new(settings.SECRET_KEY.encode(), message, hashlib.sha256).digest()[:SIGNATURE_BYTES]
+    return hmac.digest(settings.SECRET_KEY.encode(), message, "sha256")[:SIGNATURE_BYTES]
 
 
 def _padded(token: str) -> bytes:

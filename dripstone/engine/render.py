@@ -43,34 +43,25 @@ def messages(batch: Series[Claimed], now: datetime, not_after: float = math.inf)
 
     not_after  of time.monotonic(): the end of the lease. A body that has not started by then never does.
     """
-    people = Subscriber.objects.in_bulk({row.subscriber_id for row in batch})
+    people = _people(batch)
     compiled = _compiled({row.email_id for row in batch})
-    field_keys = _field_keys({row.account_id for row in batch})
     result = Rendered([], [], {})
     for row in batch:
-        person, (email, time_zone) = people[row.subscriber_id], compiled[row.email_id]
+        (person, state), email = people[row.subscriber_id], compiled[row.email_id]
         address = mail_address(person.email_address)
-        if person.state != State.ACTIVE:
-            result.withheld.append((row, "skipped", f"subscriber is {person.state}"))
-            continue
-        if address is None:
+        if state != State.ACTIVE:
+            result.withheld.append((row, "skipped", f"subscriber is {state}"))
+        elif address is None:
             result.withheld.append((row, "failed", "the address has no form that mail servers take"))
-            continue
-        envelope = _envelope(row, now.astimezone(time_zone))
-        data, warnings = email.written(_person(person, field_keys[row.account_id]), envelope)
-        if warnings:
-            result.warnings[row.delivery_id] = warnings
-        result.messages.append(
-            Outgoing(
-                row.delivery_id,
-                row.account_id,
-                row.attempt,
-                mail_from=email.source.from_address,
-                rcpt_to=address,
-                data=data,
-                not_after=not_after,
-            )
-        )
+        elif email is None:
+            result.withheld.append((row, "failed", "the sending address cannot be written in a mail header"))
+        else:
+            data, warnings = email.compiled.written(person, _envelope(row, now.astimezone(email.time_zone)))
+            sender = email.compiled.source.from_address
+            head = (row.delivery_id, row.account_id, row.attempt)
+            result.messages.append(Outgoing(*head, sender, address, data, not_after))
+            if warnings:
+                result.warnings[row.delivery_id] = warnings
     return result
 
 
@@ -98,9 +89,17 @@ def _envelope(row: Claimed, date: datetime) -> Envelope:
     )
 
 
-def _person(person: Subscriber, field_keys: dict[str, str]) -> Person:
-    fields = {key: person.fields.get(field_id) for field_id, key in field_keys.items()}
-    return Person(person.pk, person.email_address, person.first_name, fields)
+def _people(batch: Series[Claimed]) -> dict[int, tuple[Person, str]]:
+    """The people of a batch, each with their state. Columns, not model instances: a third of the time."""
+    rows = Subscriber.objects.filter(pk__in={row.subscriber_id for row in batch})
+    field_keys = _field_keys({row.account_id for row in batch})
+    people = {}
+    for pk, account, address, name, values, state in rows.values_list(
+        "pk", "account_id", "email_address", "first_name", "fields", "state"
+    ):
+        fields = {key: values.get(field_id) for field_id, key in field_keys[account].items()}
+        people[pk] = (Person(pk, address, name, fields), state)
+    return people
 
 
 def _field_keys(account_ids: Iterable[int]) -> dict[int, dict[str, str]]:
@@ -111,21 +110,30 @@ def _field_keys(account_ids: Iterable[int]) -> dict[int, dict[str, str]]:
     return keys
 
 
-def _compiled(email_ids: Iterable[int]) -> dict[int, tuple[CompiledEmail, ZoneInfo]]:
-    """Each email ready to be filled in. Compiling happens once per version of everything it is made of."""
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    """An email ready to be filled in. `time_zone`: what Date says, and `now` in Liquid."""
+
+    compiled: CompiledEmail
+    time_zone: ZoneInfo
+
+
+def _compiled(email_ids: Iterable[int]) -> dict[int, _Ready | None]:
+    """Compiling happens once per version of everything an email is made of. None: it cannot be written as mail."""
     emails = SequenceEmail.objects.filter(pk__in=email_ids).select_related(
         "email_template", "sequence__email_template", "sequence__sending_address", "account"
     )
     accounts = {email.account_id for email in emails}
     snippets = _snippets(accounts)
     defaults = {row.account_id: row for row in EmailTemplate.objects.filter(account__in=accounts, is_default=True)}
-    return {
-        email.pk: (
-            _compile(_source(email, defaults.get(email.account_id), snippets[email.account_id])),
-            ZoneInfo(email.sequence.time_zone),
-        )
-        for email in emails
-    }
+    ready: dict[int, _Ready | None] = {}
+    for email in emails:
+        source = _source(email, defaults.get(email.account_id), snippets[email.account_id])
+        try:
+            ready[email.pk] = _Ready(_compile(source), ZoneInfo(email.sequence.time_zone))
+        except ValueError:
+            ready[email.pk] = None
+    return ready
 
 
 def _snippets(account_ids: Iterable[int]) -> dict[int, tuple[tuple[str, str, str], ...]]:

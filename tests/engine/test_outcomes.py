@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dripstone.accounts.models import Account
+from dripstone.accounts.models import Account, SendingAddress
 from dripstone.engine import plan, process, record, send, transitions
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.send import Outcome
@@ -145,6 +145,20 @@ def test_somebody_cancelled_between_plan_and_send_is_not_mailed(alice: Account, 
     engine.run()
     assert [(status) for _, status, _ in engine.history(place.subscriber)] == ["skipped"]
     assert engine.mail.messages == []
+
+
+@pytest.mark.django_db
+def test_one_email_that_cannot_be_written_does_not_stop_the_others(alice: Account, engine: Engine) -> None:
+    broken = make_sequence(alice, *COURSE[:1])
+    broken.sending_address = SendingAddress.objects.create(
+        account=alice, email_address="no address", created_at=engine.clock.now()
+    )
+    broken.save()
+    place = make_enrollment(broken, make_subscriber(alice), engine.clock.now())
+    other = start(alice, engine)
+    engine.run()
+    assert [status for _, status, _ in engine.history(place.subscriber)] == ["failed"]
+    assert [status for _, status, _ in engine.history(other.subscriber)] == ["sent"]
 
 
 @given(st.integers(1, 10**12), st.integers(1, 200))
