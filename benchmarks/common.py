@@ -163,14 +163,17 @@ def empty() -> None:
     )
 
 
-def add_people(account: "Account", n_people: int) -> int:
-    """Active subscribers with a first name and a city. Returns the lowest id; the ids have no gaps."""
+def add_people(account: "Account", n_people: int, prefix: str = "reader") -> int:
+    """Active subscribers with a first name and a city. Returns the lowest id; the ids have no gaps.
+
+    prefix  of their addresses: another one for more people of the same account
+    """
     rows = execute(
         """
         WITH made AS (
             INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields,
                                                 created_at, updated_at)
-            SELECT %(account)s, 'reader' || i || '@example.org',
+            SELECT %(account)s, %(prefix)s || i || '@example.org',
                    (ARRAY['Ana', 'Björn', 'Chioma', 'Đorđe', 'Emma', 'Farid', 'Grace'])[1 + i %% 7], 'active',
                    jsonb_build_object(%(field)s::text, (ARRAY['Łódź', 'Lagos', 'Leeds'])[1 + i %% 3]),
                    %(now)s, %(now)s
@@ -181,6 +184,7 @@ def add_people(account: "Account", n_people: int) -> int:
             "account": account.pk,
             "field": str(account.custom_fields.get().pk),
             "n": n_people,
+            "prefix": prefix,
             "now": datetime.now(UTC) - timedelta(days=30),
         },
     )

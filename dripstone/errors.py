@@ -1,13 +1,14 @@
 """Everything the domain refuses, in one tree. Domain code raises these; `api/errors.py` alone knows HTTP.
 
 DripstoneError
-├── BadRequest      the request cannot be read at all (malformed JSON, invalid UTF-8)
-├── Unauthorized    no credential, or one we do not know
-├── Forbidden       a known credential that may not do this
-├── NotFound        no such thing in this account (other people's things included)
-├── Conflict        someone else changed it first
-├── TooLarge        the body is bigger than we read
-└── Invalid         readable, but wrong: every problem listed, one sentence each
+├── BadRequest          the request cannot be read at all (malformed JSON, invalid UTF-8)
+├── Unauthorized        no credential, or one we do not know
+├── Forbidden           a known credential that may not do this
+├── NotFound            no such thing in this account (other people's things included)
+├── Conflict            someone else changed it first
+├── PreconditionFailed  it is not any more what the caller had been told (If-Match)
+├── TooLarge            the body is bigger than we read
+└── Invalid             readable, but wrong: every problem listed, one sentence each
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,10 @@ class NotFound(DripstoneError):
 
 class Conflict(DripstoneError):
     """It was changed by someone else meanwhile"""
+
+
+class PreconditionFailed(DripstoneError):
+    """It has changed meanwhile"""
 
 
 class TooLarge(DripstoneError):

@@ -25,8 +25,7 @@ def create_account(
     Returns (account, user, password, API key in plain text). Both secrets are shown here and never again.
     Raises Invalid with every problem found.
     """
-    problems = [] if name.strip() else ["name can't be blank"]
-    problems += [] if time_zone in available_timezones() else [f"time_zone {time_zone} is not an IANA time zone"]
+    problems = _problems(name=name, time_zone=time_zone)
     problems += [] if is_address(email) else ["Email address is invalid"]
     problems += ["Email address has already been taken"] if User.objects.filter(email=email.lower()).exists() else []
     if problems:
@@ -43,6 +42,30 @@ def create_account(
     user.save()
     _, plaintext = create_key(account, "default", now)
     return account, user, password, plaintext
+
+
+@transaction.atomic
+def update_account(account: Account, **values: str | int) -> Account:
+    """Change `name`, `postal_address` (printed in every email), `time_zone` and `send_hour` (of new sequences).
+
+    Only what is given changes. Raises Invalid with every problem found.
+    """
+    problems = _problems(**values)
+    if problems:
+        raise Invalid(problems)
+    for field, value in values.items():
+        setattr(account, field, value.strip() if isinstance(value, str) else value)
+    account.save(update_fields=list(values))
+    return account
+
+
+def _problems(
+    name: str | int = "x", postal_address: str | int = "", time_zone: str | int = "UTC", send_hour: str | int = 0
+) -> list[str]:
+    problems = [] if str(name).strip() else ["name can't be blank"]
+    problems += [] if time_zone in available_timezones() else [f"time_zone {time_zone} is not an IANA time zone"]
+    problems += [] if send_hour in range(24) else ["send_hour must be an integer between 0 and 23"]
+    return problems
 
 
 def create_key(account: Account, name: str, now: datetime) -> tuple[ApiKey, str]:

@@ -11,6 +11,7 @@ from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
+from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Filters, Flag
 from dripstone.api.paging import Pagination, Paging, page
@@ -92,7 +93,10 @@ def list_emails(request: KitRequest, sequence_id: int, filters: Query[EmailsFilt
 )
 def create_email(request: KitRequest, sequence_id: int, body: EmailBody = EmailBody()) -> HttpResponse:  # noqa: B008
     """A draft unless `published`; after the last email unless `position` says otherwise."""
-    return _written(201, edits.create_email(request.auth.account, sequence_id, body.given(), clock.now()))
+    given = body.given()
+    with if_match.held(request, sequence_id, given):
+        done = edits.create_email(request.auth.account, sequence_id, given, clock.now(), request.auth.actor)
+    return _written(201, done)
 
 
 @router.get("/sequences/{int:sequence_id}/emails/{int:id}", response=EmailAnswer, summary="Get a sequence email")
@@ -107,13 +111,17 @@ def get_email(request: KitRequest, sequence_id: int, id: int, filters: Query[Ema
     "/sequences/{int:sequence_id}/emails/{int:id}", response=WrittenEmailAnswer, summary="Update a sequence email"
 )
 def update_email(request: KitRequest, sequence_id: int, id: int, body: EmailBody) -> HttpResponse:
-    return _written(200, edits.update_email(request.auth.account, sequence_id, id, body.given(), clock.now()))
+    given = body.given()
+    with if_match.held(request, sequence_id, given):
+        done = edits.update_email(request.auth.account, sequence_id, id, given, clock.now(), request.auth.actor)
+    return _written(200, done)
 
 
 @router.delete("/sequences/{int:sequence_id}/emails/{int:id}", response={204: None}, summary="Delete a sequence email")
 def delete_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
     """For good. People waiting for it skip it at the moment it would have gone."""
-    edits.delete_email(request.auth.account, sequence_id, id, clock.now())
+    with if_match.held(request, sequence_id):
+        edits.delete_email(request.auth.account, sequence_id, id, clock.now(), request.auth.actor)
     return no_content()
 
 

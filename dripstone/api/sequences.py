@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
-from dripstone.api import lookup
+from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Filters, one_of_many
 from dripstone.api.paging import Pagination, Paging, page
@@ -100,14 +100,17 @@ def get_sequence(request: KitRequest, id: int, filters: Query[SequenceFilters]) 
 @router.put("/sequences/{int:id}", response=SequenceAnswer, summary="Update a sequence")
 def update_sequence(request: KitRequest, id: int, body: SequenceBody) -> HttpResponse:
     """`active: false` pauses in place, true resumes; a new schedule holds for dates given from now on."""
-    done = edits.update_sequence(request.auth.account, id, body.given(), clock.now())
+    given = body.given()
+    with if_match.held(request, id, given):
+        done = edits.update_sequence(request.auth.account, id, given, clock.now(), request.auth.actor)
     return reply(200, sequence=_shaped([done.sequence])[0])
 
 
 @router.delete("/sequences/{int:id}", response={204: None}, summary="Delete a sequence")
 def delete_sequence(request: KitRequest, id: int) -> HttpResponse:
     """Nothing of it is sent any more; its history stays."""
-    edits.delete_sequence(request.auth.account, id, clock.now())
+    with if_match.held(request, id):
+        edits.delete_sequence(request.auth.account, id, clock.now(), request.auth.actor)
     return no_content()
 
 

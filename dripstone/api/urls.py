@@ -13,8 +13,12 @@ from dripstone.api import (
     errors,
     ext_clock,
     ext_engine,
+    ext_forecast,
+    ext_impact,
     ext_inbox,
     ext_making,
+    ext_people,
+    ext_why,
     forms,
     segments,
     sequence_emails,
@@ -69,6 +73,10 @@ ext.add_router("", ext_clock.router)
 ext.add_router("", ext_inbox.router)
 ext.add_router("", ext_engine.router)
 ext.add_router("", ext_making.router)
+ext.add_router("", ext_people.router)
+ext.add_router("", ext_forecast.router)
+ext.add_router("", ext_impact.router)
+ext.add_router("", ext_why.router)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v4/", kit.urls),

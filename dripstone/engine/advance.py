@@ -46,6 +46,7 @@ class Standing(NamedTuple):
     send_hour: int
     time_zone: str
     resumed_at: datetime | None
+    sequence_publishes: bool = True
 
     def next_due(self) -> datetime:
         assert self.next_value is not None and self.next_unit is not None
@@ -83,18 +84,24 @@ def place_after_end(standing: Standing, now: datetime) -> Place:
     """The place of somebody who has just entered, or whose last email has just ended."""
     if standing.next_id is None:
         return end_of_sequence(standing, now)
+    return Place(standing.enrollment_id, standing.next_id, max(date_after_end(standing, now), now))
+
+
+def date_after_end(standing: Standing, now: datetime) -> datetime:
+    """The date of the next email; it may lie in the past."""
     due = standing.next_due()
     if due <= now and standing.last_ended_at is not None and standing.last_ended_at > standing.anchor:
         # An email inserted behind this person's place went first, and this one's own date passed long ago. Two at
         # once would be a burst (R4), so its delay starts with the one that has just gone.
         late = standing._replace(anchor=standing.last_ended_at)
         due = late.next_due()
-    return Place(standing.enrollment_id, standing.next_id, max(due, now))
+    return due
 
 
 def end_of_sequence(standing: Standing, now: datetime) -> Place:
-    """R6: nothing comes next. Whoever got nothing yet waits for the first publication; `hold` keeps the others."""
-    waits = standing.hold or standing.last_ended_at is None
+    """R6: nothing comes next. Whoever got nothing yet waits for the first publication, and everybody does while nothing
+    is published; `hold` keeps the others."""
+    waits = standing.hold or standing.last_ended_at is None or not standing.sequence_publishes
     return Place(standing.enrollment_id, None, None, completed_at=None if waits else now)
 
 

@@ -28,6 +28,19 @@ def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str
     return reasons
 
 
+def outsiders(sequence: Sequence) -> QuerySet[Subscriber]:
+    """All whom `excluded` would name, as a query. Raises EmptyResultSet on compiling when that can't be anybody."""
+    everybody = Subscriber.objects.filter(account_id=sequence.account_id)
+    inside = Q(pk__in=[])
+    for source in sequence.exclude_subscriber_sources:
+        if source["type"] == "segment":
+            for segment in Segment.objects.filter(pk__in=source["ids"]):
+                inside |= Q(pk__in=in_segment(segment, everybody).values("pk"))
+        else:
+            inside |= Q(pk__in=_rows(source["type"], source["ids"]).values("subscriber_id"))
+    return everybody.filter(inside)
+
+
 def members(kind: str, source_id: int, subscriber_ids: list[int]) -> Iterable[int]:
     """Which of these people belong to the source."""
     if kind == "segment":

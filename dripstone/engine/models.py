@@ -44,6 +44,8 @@ class Enrollment(models.Model):
     next_email = models.ForeignKey(SequenceEmail, models.PROTECT, null=True, related_name="+", db_index=False)
     due_at = models.DateTimeField(null=True)
     in_flight = models.BooleanField(default=False)
+    paused_at = models.DateTimeField(null=True)  # this person alone: engine/person.py
+    held_due_at = models.DateTimeField(null=True)  # due_at, kept while paused
     completed_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
     removed_reason = models.TextField(default="", blank=True)
@@ -54,6 +56,11 @@ class Enrollment(models.Model):
             models.CheckConstraint(
                 name="enrollment_due_or_in_flight_is_active",
                 condition=Q(due_at=None, in_flight=False) | Q(status="active", next_email__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="enrollment_paused_has_no_date",
+                condition=Q(paused_at=None, held_due_at=None)
+                | Q(paused_at__isnull=False, due_at=None, status="active"),
             ),
             models.CheckConstraint(
                 name="enrollment_not_due_while_in_flight", condition=Q(due_at=None) | Q(in_flight=False)
@@ -135,3 +142,22 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}"
+
+
+class Note(models.Model):
+    """What happened to one person's place besides its deliveries: moved, paused, skipped … Rows are never changed.
+
+    The ordinary way, one email after the other, leaves no notes: the deliveries say it.
+    """
+
+    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="notes")
+    at = models.DateTimeField()
+    kind = models.TextField()  # engine/notes.py lists them
+    email = models.ForeignKey(SequenceEmail, models.PROTECT, null=True, related_name="+", db_index=False)
+    due_before = models.DateTimeField(null=True)
+    due_after = models.DateTimeField(null=True)
+    reason = models.TextField(default="", blank=True)
+    actor = models.TextField()
+
+    def __str__(self) -> str:
+        return f"{self.kind} #{self.pk}"

@@ -5,14 +5,14 @@ Leaves      a delivery per place (planned, or skipped with a reason), the place 
 A crash here means the batch was not planned: it is one transaction, and the next tick finds the same places.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, audience, queries, schedule, wake
+from dripstone.engine import advance, audience, notes, queries, schedule, wake
+from dripstone.engine.models import Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.sequences.models import Sequence, SequenceEmail
 
@@ -70,16 +70,26 @@ def batch(sequence_id: int, now: datetime, limit: int = BATCH) -> int:
     due = _take_due(sequence_id, now, limit) if sequence else []
     if sequence is None or not due:
         return 0
+    _plan(sequence, due, now)
+    return len(due)
+
+
+def place(sequence: Sequence, row: Enrollment, now: datetime) -> None:
+    """Plan one place whatever its date. The caller has locked it and the sequence, and asked whether it may go."""
+    assert row.next_email_id is not None
+    _plan(sequence, [Due(row.pk, row.subscriber_id, row.run, row.next_email_id, now)], now)
+
+
+def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
     sorted_due = _sort(sequence, due, now)
     planned = _insert_deliveries(sequence, sorted_due, now)
-    _move(sorted_due.moved)
+    _move(sorted_due.moved, now)
     with connection.cursor() as cursor:
         cursor.execute(queries.SET_IN_FLIGHT, {"enrollments": planned})
     # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
     elsewhere = {*planned, *(place.enrollment_id for place, _ in sorted_due.moved)}
     advance.advance([place.enrollment_id for place in due if place.enrollment_id not in elsewhere], now)
     wake.senders(len(planned))
-    return len(due)
 
 
 def lock_if_sending(sequence_id: int) -> Sequence | None:
@@ -142,10 +152,10 @@ def _insert_deliveries(sequence: Sequence, sorted_due: Sorted, now: datetime) ->
     return [place.enrollment_id for place in sorted_due.planned if place.enrollment_id in inserted]
 
 
-def _move(moved: Iterable[tuple[Due, datetime]]) -> None:
-    pairs = list(moved)
+def _move(pairs: list[tuple[Due, datetime]], now: datetime) -> None:
     if not pairs:
         return
+    notes.of_lateness([(place.enrollment_id, place.email_id, place.due_at, slot) for place, slot in pairs], now)
     with connection.cursor() as cursor:
         cursor.execute(
             queries.SET_DUE,

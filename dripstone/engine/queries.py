@@ -72,7 +72,7 @@ FROM unnest(%(enrollments)s::bigint[], %(dues)s::timestamptz[]) AS u (id, due_at
 # (end of the closest lower-position delivery of this run, never before entry). `last` is when the latest delivery of
 # the run ended. Index delivery_once serves all three probes.
 NEXT_EMAILS = """
-SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, e.due_at,
+SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COALESCE(e.due_at, e.held_due_at),
        c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,
        n.id, n.position, n.delay_value, n.delay_unit, n.send_days,
        GREATEST(e.anchored_at, (
@@ -80,7 +80,9 @@ SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, e.du
            WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
              AND m.position < n.position
            ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)),
-       last.ended_at, s.hold, s.send_days, s.send_hour, s.time_zone, s.resumed_at
+       last.ended_at, s.hold, s.send_days, s.send_hour, s.time_zone, s.resumed_at,
+       n.id IS NOT NULL OR EXISTS (SELECT 1 FROM sequences_sequenceemail m
+                                   WHERE m.sequence_id = s.id AND m.published AND m.deleted_at IS NULL)
 FROM engine_enrollment e
 JOIN sequences_sequence s ON s.id = e.sequence_id
 LEFT JOIN sequences_sequenceemail c ON c.id = e.next_email_id
@@ -98,16 +100,22 @@ WHERE e.id = ANY(%(enrollments)s)
 
 # The anchor of the email somebody waits for already, where that differs from the next one: a deleted email (R9).
 CURRENT_ANCHOR = """
-SELECT GREATEST(e.anchored_at, max(d.ended_at)) FROM engine_enrollment e
+SELECT GREATEST(e.anchored_at, (
+           SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
+           WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
+             AND m.position < c.position
+           ORDER BY m.position DESC, d.ended_at DESC LIMIT 1))
+FROM engine_enrollment e
 JOIN sequences_sequenceemail c ON c.id = e.next_email_id
-LEFT JOIN (engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id)
-       ON d.enrollment_id = e.id AND d.run = e.run AND m.position < c.position
-WHERE e.id = %(enrollment)s GROUP BY e.anchored_at
+WHERE e.id = %(enrollment)s
 """
 
 SET_PLACES = """
 UPDATE engine_enrollment e
-SET next_email_id = u.next_email_id, due_at = u.due_at, in_flight = false,
+SET next_email_id = u.next_email_id, in_flight = false,
+    due_at = CASE WHEN e.paused_at IS NULL THEN u.due_at END,
+    held_due_at = CASE WHEN e.paused_at IS NOT NULL AND u.completed_at IS NULL THEN u.due_at END,
+    paused_at = CASE WHEN u.completed_at IS NULL THEN e.paused_at END,
     status = CASE WHEN u.completed_at IS NULL THEN 'active' ELSE 'completed' END, completed_at = u.completed_at
 FROM unnest(%(enrollments)s::bigint[], %(emails)s::bigint[], %(dues)s::timestamptz[], %(completed)s::timestamptz[])
      AS u (id, next_email_id, due_at, completed_at)
@@ -126,6 +134,13 @@ SELECT id FROM engine_enrollment WHERE id = ANY(%(enrollments)s) AND status = 'a
 ORDER BY id FOR NO KEY UPDATE
 """
 
+INSERT_NOTES = """
+INSERT INTO engine_note (enrollment_id, email_id, due_before, due_after, at, kind, reason, actor)
+SELECT n.enrollment_id, n.email_id, n.due_before, n.due_after, %(now)s, %(kind)s, %(reason)s, %(actor)s
+FROM unnest(%(enrollments)s::bigint[], %(emails)s::bigint[], %(before)s::timestamptz[], %(after)s::timestamptz[])
+     AS n (enrollment_id, email_id, due_before, due_after)
+"""
+
 # planned → sending for this worker: oldest ready first. The attempt number fences off whoever held the row before.
 # Index delivery_ready.
 CLAIM = """
@@ -138,7 +153,8 @@ RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email
 """
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt.
-# A writer whose lease was lost finds another attempt or status and moves nothing.
+# A writer whose lease was lost finds another attempt or status and moves nothing. (`= ANY` beside the join keeps the
+# planner on the primary key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
 SET status = u.status, reason = u.reason, ready_at = u.ready_at, lease_until = NULL, worker = '',
@@ -148,7 +164,34 @@ SET status = u.status, reason = u.reason, ready_at = u.ready_at, lease_until = N
 FROM unnest(%(ids)s::bigint[], %(attempts)s::int[], %(statuses)s::text[], %(reasons)s::text[],
             %(ready)s::timestamptz[], %(provider_ids)s::text[])
      AS u (id, attempt, status, reason, ready_at, provider_id)
-WHERE d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
+WHERE d.id = ANY(%(ids)s) AND d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
+RETURNING d.id, d.enrollment_id, d.run, d.account_id, d.subscriber_id, d.status
+"""
+
+# What was refused for now must not go again when its sequence, email or person was stopped meanwhile: parked (as
+# reevaluate.park and person.pause do it), or skipped when it will never go. The sequences are held (HOLD_SEQUENCES_OF)
+# and the enrollments locked, so that no edit and no pause can slip in between.
+HOLD_SEQUENCES_OF = """
+SELECT id FROM sequences_sequence
+WHERE id IN (SELECT sequence_id FROM engine_delivery WHERE id = ANY(%(deliveries)s)) ORDER BY id FOR SHARE
+"""
+
+PARK_RETRIES = """
+UPDATE engine_delivery d SET ready_at = %(parked)s
+FROM engine_enrollment e, sequences_sequence s, sequences_sequenceemail m
+WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
+  AND e.id = d.enrollment_id AND s.id = d.sequence_id AND m.id = d.email_id
+  AND (e.paused_at IS NOT NULL OR NOT s.active OR s.deleted_at IS NOT NULL OR NOT m.published)
+"""
+
+SKIP_RETRIES = """
+UPDATE engine_delivery d SET status = 'skipped', ready_at = NULL, ended_at = %(now)s,
+       reason = CASE WHEN e.status = 'removed' THEN e.removed_reason WHEN e.run <> d.run THEN 'restarted'
+                     WHEN m.deleted_at IS NOT NULL THEN 'email deleted' ELSE 'removed and added again meanwhile' END
+FROM engine_enrollment e, sequences_sequenceemail m
+WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
+  AND e.id = d.enrollment_id AND m.id = d.email_id
+  AND (e.status <> 'active' OR e.run <> d.run OR NOT e.in_flight OR m.deleted_at IS NOT NULL)
 RETURNING d.id, d.enrollment_id, d.run, d.account_id, d.subscriber_id, d.status
 """
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, queries, send, transitions
+from dripstone.engine import advance, queries, reevaluate, send, transitions
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.send import Outcome
 from dripstone.subscribers.models import Subscriber
@@ -38,7 +38,7 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
     """Write what happened. Attempts that lost their lease to somebody else are passed over (fencing)."""
     chunk = _stop_the_old(chunk, now)
     _lock(chunk)
-    ended = _end(chunk, now)
+    ended = _stop_retries(_end(chunk, now), now)
     final = [row for row in ended if row.status != Delivery.Status.PLANNED]
     advance.advance(_in_this_run(final), now)
     bounced = {outcome.delivery_id for outcome in chunk if outcome.hard_bounce}
@@ -61,8 +61,11 @@ def _stop_the_old(chunk: Series[Outcome], now: datetime) -> list[Outcome]:
 
 
 def _lock(chunk: Series[Outcome]) -> None:
-    """Subscribers, then enrollments, each by id: the order everybody keeps (queries.py)."""
+    """Sequences, subscribers, enrollments, each by id: the order everybody keeps (queries.py)."""
     ids = [outcome.delivery_id for outcome in chunk]
+    if retried := [outcome.delivery_id for outcome in chunk if outcome.retry_in is not None]:
+        with connection.cursor() as cursor:
+            cursor.execute(queries.HOLD_SEQUENCES_OF, {"deliveries": retried})
     if any(outcome.hard_bounce for outcome in chunk):
         people = Delivery.objects.filter(pk__in=ids).values("subscriber_id")
         list(Subscriber.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
@@ -87,8 +90,21 @@ def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
         return [Ended(*row) for row in cursor.fetchall()]
 
 
+def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
+    """Refused for now, and meanwhile the person is paused or gone, the sequence or the email stopped or gone."""
+    retried = [row.delivery_id for row in ended if row.status == Delivery.Status.PLANNED]
+    if not retried:
+        return ended
+    with connection.cursor() as cursor:
+        cursor.execute(queries.SKIP_RETRIES, {"deliveries": retried, "now": now})
+        skipped = {row.delivery_id: row for row in (Ended(*found) for found in cursor.fetchall())}
+        cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": reevaluate.PARKED})
+    return [skipped.get(row.delivery_id, row) for row in ended]
+
+
 def _in_this_run(ended: Iterable[Ended]) -> list[int]:
     """Enrollments that were waiting for just this delivery: not those restarted or taken out meanwhile."""
-    runs = {row.enrollment_id: row.run for row in ended}
-    waiting = Enrollment.objects.filter(pk__in=runs, status=Enrollment.Status.ACTIVE, in_flight=True)
-    return [pk for pk, run in waiting.values_list("pk", "run") if runs[pk] == run]
+    runs = {(row.enrollment_id, row.run) for row in ended}
+    ids = [enrollment_id for enrollment_id, _ in runs]
+    waiting = Enrollment.objects.filter(pk__in=ids, status=Enrollment.Status.ACTIVE, in_flight=True)
+    return [place for place, run in waiting.values_list("pk", "run") if (place, run) in runs]

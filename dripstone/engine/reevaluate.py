@@ -6,15 +6,16 @@ A crash here means some places were brought in line and others not yet: nothing 
 another worker has gone through it again, and going through it twice changes nothing.
 """
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import Q
 
-from dripstone.engine import advance, queries, schedule, transitions, wake
+from dripstone.engine import advance, notes, queries, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 BATCH = 2000
 PARKED = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of what must not be claimed for now
@@ -41,12 +42,30 @@ def pending() -> list[int]:
 def sequence(sequence_id: int, now: datetime) -> int:
     """Returns how many places moved. A second edit meanwhile is followed too: the last one decides."""
     moved = 0
-    while (edits := _edits_to_follow(sequence_id)) is not None:
+    while (edit := edit_to_follow(sequence_id)) is not None:
         unpark(sequence_id, now)
-        moved += _everybody(sequence_id, now)
-        Sequence.objects.filter(pk=sequence_id, edits=edits).update(edits_done=edits)
+        moved += _everybody(sequence_id, edit, edit.rescheduled_at or now)
+        Sequence.objects.filter(pk=sequence_id, edits=edit.number).update(edits_done=edit.number)
     wake.engine()
     return moved
+
+
+def person(sequence_id: int, enrollment_id: int, now: datetime) -> None:
+    """One person before all the others, for a verb that must see their place as the edits left it. Everything is
+    locked by the caller; the job comes by later and finds them in line."""
+    edit = edit_to_follow(sequence_id)
+    if edit is not None:
+        _batch(_lock([enrollment_id]), edit, edit.rescheduled_at or now)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """The edits since everybody was last in line, as one."""
+
+    number: int  # of the last of them
+    reason: str
+    actor: str
+    rescheduled_at: datetime | None  # dates are given anew as of then, so that a second go gives the same ones
 
 
 def park(sequence: Sequence) -> None:
@@ -60,8 +79,11 @@ def park(sequence: Sequence) -> None:
 
 @transaction.atomic
 def unpark(sequence_id: int, now: datetime) -> None:
-    """Let go what may go again: hours at once, days at their next slot (R4). Skip what was deleted (R9)."""
-    owner = Sequence.objects.get(pk=sequence_id)
+    """Let go what may go again: hours at once, days at their next slot (R4). Skip what was deleted (R9).
+
+    Locks the sequence: nobody is paused or resumed meanwhile (person.py), and no refusal is recorded (record.py).
+    """
+    owner = Sequence.objects.select_for_update(no_key=True).get(pk=sequence_id)
     if owner.deleted_at is not None:
         _empty(owner, now)
         return
@@ -70,12 +92,14 @@ def unpark(sequence_id: int, now: datetime) -> None:
         if email.deleted_at is not None:
             _skip_deleted(email, now)
         elif owner.active and email.published:
-            planned.filter(ready_at=PARKED).update(ready_at=_ready_again(owner, email, now))
+            planned.filter(ready_at=PARKED, enrollment__paused_at=None).update(ready_at=ready_again(owner, email, now))
 
 
-def _ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetime:
+def ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetime:
+    """What a pause held goes at its next slot if it is a day-email; what was a draft meanwhile right away (R4)."""
     delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == "hours" else "days")
-    if not schedule.follows_schedule(delay):
+    published_last = owner.resumed_at is None or email.updated_at > owner.resumed_at
+    if published_last or not schedule.follows_schedule(delay):
         return now
     own = schedule.Schedule(frozenset(owner.send_days), owner.send_hour, owner.time_zone).for_email(email.send_days)
     return schedule.next_slot(now, own)
@@ -95,16 +119,24 @@ def _empty(owner: Sequence, now: datetime) -> None:
         transitions.remove(ids, "sequence deleted", now)
 
 
-def _edits_to_follow(sequence_id: int) -> int | None:
-    row = Sequence.objects.filter(pk=sequence_id).values_list("edits", "edits_done").first()
-    return row[0] if row and row[0] != row[1] else None
+def edit_to_follow(sequence_id: int) -> Following | None:
+    edits, done = Sequence.objects.values_list("edits", "edits_done").get(pk=sequence_id)
+    if edits == done:
+        return None
+    log = list(SequenceEdit.objects.filter(sequence=sequence_id, number__gt=done, number__lte=edits).order_by("number"))
+    return Following(
+        edits,
+        reason="; ".join(row.what for row in log),
+        actor=", ".join(dict.fromkeys(row.actor for row in log)) or notes.ENGINE,
+        rescheduled_at=max((row.at for row in log if row.reschedules), default=None),
+    )
 
 
-def _everybody(sequence_id: int, now: datetime) -> int:
+def _everybody(sequence_id: int, edit: Following, now: datetime) -> int:
     moved, after = 0, 0
     while people := _people(sequence_id, after):
         with transaction.atomic():
-            moved += _batch(_lock([enrollment_id for enrollment_id, _ in people]), now)
+            moved += _batch(_lock([enrollment_id for enrollment_id, _ in people]), edit, now)
         after = people[-1][1]
     return moved
 
@@ -121,12 +153,17 @@ def _lock(enrollment_ids: list[int]) -> list[int]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _batch(ids: list[int], now: datetime) -> int:
-    standings = {standing.enrollment_id: standing for standing in advance.standings_of(ids)}
-    places = [(standing, place_after_edit(standing, now)) for standing in standings.values()]
-    changed = [(standing, place) for standing, place in places if not _stands(standing, place)]
+def _batch(ids: list[int], edit: Following, now: datetime) -> int:
+    changed = changes(ids, now, reschedules=edit.rescheduled_at is not None)
     advance.write([standing for standing, _ in changed], [place for _, place in changed], now)
+    notes.of_edit(changed, edit.reason, edit.actor, now)
     return len(changed)
+
+
+def changes(ids: list[int], now: datetime, *, reschedules: bool) -> list[tuple[Standing, Place]]:
+    """Of these places, those that do not stand where the rules now say. Writes nothing."""
+    places = [(one, place_after_edit(one, now, reschedules=reschedules)) for one in advance.standings_of(ids)]
+    return [(standing, place) for standing, place in places if not _stands(standing, place)]
 
 
 def _stands(standing: Standing, place: Place) -> bool:
@@ -134,8 +171,9 @@ def _stands(standing: Standing, place: Place) -> bool:
     return here == (place.next_email_id, place.due_at, place.completed_at)
 
 
-def place_after_edit(standing: Standing, now: datetime) -> Place:
-    """Where one person stands after an edit. Dates already given stay (R11) unless their email changes."""
+def place_after_edit(standing: Standing, now: datetime, *, reschedules: bool = False) -> Place:
+    """Where one person stands after an edit. Dates already given stay (R11) unless their email changes, or the edit
+    is the one that gives them anew."""
     if standing.current_id is None:
         return _next_or_end(standing, now)
     if _is_passed_by(standing):
@@ -144,9 +182,11 @@ def place_after_edit(standing: Standing, now: datetime) -> Place:
         return Place(standing.enrollment_id, standing.current_id, _date_of_deleted(standing, now))
     if not standing.current_published:
         return Place(standing.enrollment_id, standing.current_id, None)  # R8: they keep waiting for it
-    if standing.due_at is None:
-        return _right_away_or_later(standing, now)  # published again
-    return Place(standing.enrollment_id, standing.current_id, _date_after_pause(standing, now))
+    if reschedules:
+        return Place(standing.enrollment_id, standing.next_id, _date_anew(standing, now))
+    if standing.due_at is None:  # published again
+        return _right_away_or_later(standing, now)
+    return Place(standing.enrollment_id, standing.current_id, _date_after_pause(standing, standing.due_at))
 
 
 def _is_passed_by(standing: Standing) -> bool:
@@ -171,7 +211,7 @@ def _right_away_or_later(standing: Standing, now: datetime) -> Place:
 def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
     """R9: they skip it at the moment it would have gone; whoever waited without a date gets that moment now."""
     if standing.due_at is not None:
-        return _date_after_pause(standing, now)
+        return _date_after_pause(standing, standing.due_at)
     with connection.cursor() as cursor:
         cursor.execute(queries.CURRENT_ANCHOR, {"enrollment": standing.enrollment_id})
         anchor: datetime = cursor.fetchone()[0]
@@ -179,10 +219,15 @@ def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
     return max(schedule.next_due(anchor, standing.current_delay(), own_schedule), now)
 
 
-def _date_after_pause(standing: Standing, now: datetime) -> datetime:
+def _date_anew(standing: Standing, now: datetime) -> datetime:
+    """R11's other half: the date they would be given today. No burst, and no backlog after a pause (R4)."""
+    due = _date_after_pause(standing, advance.date_after_end(standing, now))
+    return max(due, now)
+
+
+def _date_after_pause(standing: Standing, due: datetime) -> datetime:
     """R4: what fell due while the sequence was paused: hours right away, days at the next slot."""
-    assert standing.due_at is not None
     resumed_at = standing.resumed_at
-    if resumed_at is None or standing.due_at >= resumed_at or not schedule.follows_schedule(standing.current_delay()):
-        return standing.due_at
+    if resumed_at is None or due >= resumed_at or not schedule.follows_schedule(standing.current_delay()):
+        return due
     return schedule.next_slot(resumed_at, standing.schedule(standing.current_days))

@@ -11,10 +11,10 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from dripstone.engine import advance, queries, wake
-from dripstone.engine.models import Enrollment
+from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events import types
 from dripstone.events.record import event, record
-from dripstone.sequences.models import Sequence
+from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
@@ -115,11 +115,14 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
     for row in rows:
         row.status = Enrollment.Status.REMOVED
         row.removed_at, row.removed_reason = now, reason
-        row.completed_at = row.due_at = row.next_email = None
+        row.completed_at = row.due_at = row.next_email = row.paused_at = row.held_due_at = None
         row.in_flight = False
     Enrollment.objects.bulk_update(
         rows,
-        ["status", "removed_at", "removed_reason", "completed_at", "due_at", "next_email", "in_flight"],
+        [
+            *("status", "removed_at", "removed_reason", "completed_at", "due_at", "next_email", "in_flight"),
+            *("paused_at", "held_due_at"),
+        ],
         batch_size=1000,
     )
     skip_planned([row.pk for row in rows], reason, now)
@@ -139,6 +142,33 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
 def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_PLANNED, {"enrollments": list(enrollment_ids), "reason": reason, "now": now})
+
+
+def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: datetime) -> Delivery:
+    """Unsaved: an email that somebody decided not to send."""
+    return Delivery(
+        account_id=row.account_id,
+        sequence_id=row.sequence_id,
+        subscriber_id=row.subscriber_id,
+        enrollment=row,
+        run=row.run,
+        email=email,
+        status=Delivery.Status.SKIPPED,
+        reason=reason,
+        planned_at=now,
+        ended_at=now,
+    )
+
+
+def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
+    """A place the owner moves: active again, delays counted from now; in a new run when an email is to come again.
+    Whoever is paused stays so."""
+    row.status = Enrollment.Status.ACTIVE
+    row.run += 1 if new_run else 0
+    row.anchored_at = now
+    row.next_email = row.due_at = row.completed_at = row.held_due_at = None
+    row.in_flight = False
+    row.save()
 
 
 def new_enrollment(sequence: Sequence, person: Subscriber, source: str, now: datetime) -> Enrollment:
@@ -161,7 +191,7 @@ def reenter(
         rows,
         [
             *("status", "run", "source", "entered_at", "anchored_at", "next_email", "due_at", "in_flight"),
-            *("completed_at", "removed_at", "removed_reason"),
+            *("completed_at", "removed_at", "removed_reason", "paused_at", "held_due_at"),
         ],
         batch_size=1000,
     )
@@ -173,7 +203,7 @@ def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> N
     )
     row.source = source
     row.entered_at = row.anchored_at = now
-    row.next_email = row.due_at = row.completed_at = None
+    row.next_email = row.due_at = row.completed_at = row.paused_at = row.held_due_at = None
     row.in_flight = False
     is_removed = row.status == Enrollment.Status.REMOVED
     row.removed_at = now if is_removed else None

@@ -18,6 +18,7 @@ from dripstone.errors import DripstoneError
 
 if TYPE_CHECKING:
     from dripstone.accounts.models import Account
+    from dripstone.ops.doctor import Result
 
 app = typer.Typer(name="dripstone", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 accounts_app = typer.Typer(no_args_is_help=True, help="Accounts: each holds its own people, sequences and keys.")
@@ -128,11 +129,39 @@ def doctor() -> None:
 
     with database():
         results = list(ops_doctor.examine())
-    for result in results:
-        mark = "[green]ok[/]" if result.is_well else "[red]!![/]"
-        out.print(f"{mark}  {result.subject}: ", end="")
-        out.print(result.sentence, markup=False)
+        _print_results(results)
+        for heading, of_account in ops_doctor.sequences():
+            out.print(f"\n{heading}", markup=False)
+            _print_results(of_account)
+            results += of_account
     raise SystemExit(0 if all(result.is_well for result in results) else 1)
+
+
+def _print_results(results: "list[Result]") -> None:
+    for result in results:
+        out.print("[green]ok[/]" if result.is_well else "[red]!![/]", end="")
+        out.print(f"  {result.subject}: {result.sentence}", markup=False, highlight=False)
+
+
+@app.command()
+def simulate(
+    sequence: Annotated[int, typer.Argument(help="The sequence's id.")],
+    enter: Annotated[str | None, typer.Option(help='When they enter: "2026-10-30 14:20"; now if left out.')] = None,
+    zone: Annotated[str | None, typer.Option(help="IANA name, of all times shown; the sequence's if left out.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print the timetable a new person would get. Touches no data."""
+    from dripstone import clock
+    from dripstone.ops import simulate as ops_simulate
+
+    with ready_database():
+        answer = ops_simulate.simulate(sequence, enter, zone, clock.now())
+    if as_json:
+        _answer(answer, as_json)
+        return
+    out.print(ops_simulate.table(answer))
+    for remark in answer["remarks"]:
+        out.print(remark, markup=False)
 
 
 # --- Accounts and keys ------------------------------------------------------------------------------------------
@@ -152,6 +181,25 @@ def create_account(
     with ready_database():
         account, user, password, key = verbs.create_account(name, email, time_zone, now=clock.now())
         answer = {"account_id": account.pk, "api_key": key, "user_email": user.email, "password": password}
+    _answer(answer, as_json)
+
+
+@accounts_app.command("update")
+def update_account(
+    account: AccountOption = None,
+    name: Annotated[str | None, typer.Option(help="The account's name, as people see it.")] = None,
+    postal_address: Annotated[str | None, typer.Option(help="Printed in every email, as the law asks.")] = None,
+    time_zone: Annotated[str | None, typer.Option(help="IANA name; for new sequences.")] = None,
+    send_hour: Annotated[int | None, typer.Option(help="0 to 23; for new sequences.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is given of an account and leave the rest."""
+    from dripstone.accounts import verbs
+
+    given = {"name": name, "postal_address": postal_address, "time_zone": time_zone, "send_hour": send_hour}
+    with ready_database():
+        row = verbs.update_account(_account(account), **{key: one for key, one in given.items() if one is not None})
+        answer = {"account_id": row.pk, **{key: getattr(row, key) for key in given}}
     _answer(answer, as_json)
 
 

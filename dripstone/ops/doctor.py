@@ -1,15 +1,22 @@
 """`dripstone doctor`: looks at everything an operator may get wrong, and says what to do."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
 from django.conf import settings
 from django.core import checks as django_checks
 from django.db import connection
 
 from dripstone import clock
+from dripstone.engine import heartbeat
+from dripstone.engine.findings import NOTICE, Finding
+from dripstone.engine.health import CHOSEN, Health
+from dripstone.engine.health import of as health_of
 from dripstone.ops import health
+from dripstone.sequences.models import Sequence
 
 LEAST_FREE_BYTES = 500 * 1000 * 1000
 LARGEST_CLOCK_GAP_SECONDS = 5
@@ -59,11 +66,11 @@ def _schema() -> Result:
 def _engine() -> Result:
     if not _is_migrated():
         return Result("engine", False, "nothing to run on before dripstone migrate")
-    last_seen, now = health.last_heartbeat(), clock.system_now()
+    last_seen, now = heartbeat.last_heartbeat(), clock.system_now()
     if last_seen is None:
         return Result("engine", False, "no worker runs, so nothing is sent: dripstone up, or dripstone worker")
     silent = (now - last_seen).total_seconds()
-    return Result("engine", silent < health.ENGINE_SILENT_SECONDS, f"a worker was last seen {silent:.0f} s ago")
+    return Result("engine", silent < heartbeat.ENGINE_SILENT_SECONDS, f"a worker was last seen {silent:.0f} s ago")
 
 
 def _database_clock() -> Result:
@@ -95,3 +102,52 @@ def _backlog() -> Result:
 
 def _is_migrated() -> bool:
     return health.n_pending_migrations() == 0
+
+
+# --- Sequences --------------------------------------------------------------------------------------------------
+
+OF_ACCOUNT = frozenset({"no_postal_address"})  # told once, not with every sequence
+ELSEWHERE = OF_ACCOUNT | {"engine_silent"}  # `examine` has a line about the engine
+AT_ONCE = 500  # sequences; their emails are in memory while they are looked at
+
+
+def sequences() -> Iterator[tuple[str, list[Result]]]:
+    """Per account: its heading, and how each of its sequences stands (engine/health.py)."""
+    for _, group in groupby(_healths(), key=lambda one: one.sequence.account_id):
+        of_account = list(group)
+        account = of_account[0].sequence.account
+        shared = [Result("account", False, _told(one)) for one in of_account[0].findings if one.code in OF_ACCOUNT]
+        yield f"{account.name} (account {account.pk})", shared + [_of_sequence(one) for one in of_account]
+
+
+def _healths() -> Iterator[Health]:
+    """Every sequence of the installation, by account."""
+    if not _is_migrated():
+        return
+    rows = Sequence.objects.filter(deleted_at=None).order_by("account_id", "pk")
+    for ids in _batches(list(rows.values_list("pk", flat=True))):
+        batch = rows.filter(pk__in=ids).select_related("account", "sending_address", "email_template")
+        yield from health_of(batch, clock.now(), clock.system_now())
+
+
+def _batches(ids: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(ids), AT_ONCE):
+        yield ids[start : start + AT_ONCE]
+
+
+def _of_sequence(one: Health) -> Result:
+    """Everything found, each on its own line with what mends it; what goes out next when there is nothing."""
+    own = [finding for finding in one.findings if finding.code not in ELSEWHERE]
+    subject = f"sequence {one.sequence.pk} {one.sequence.name}"
+    is_well = all(finding.severity == NOTICE or finding.code in CHOSEN for finding in own)
+    if not own:
+        return Result(subject, True, one.sentence if one.is_healthy else "nothing of its own is wrong")
+    return Result(subject, is_well, "".join(f"\n      {_told(finding)}" for finding in own))
+
+
+def _told(finding: Finding) -> str:
+    """The sentence, then the call or the setting."""
+    if finding.mend is None:
+        return f"{finding.sentence} {finding.mend_by}".rstrip()
+    body = f" {json.dumps(finding.mend.body, ensure_ascii=False)}" if finding.mend.body else ""
+    return f"{finding.sentence} Mend: {finding.mend.method} {finding.mend.path}{body}"

@@ -7,11 +7,9 @@ from functools import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
-ENGINE_SILENT_SECONDS = 60  # workers write a heartbeat every 10 s
+from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 
 _APPLIED = "SELECT app, name FROM django_migrations"
-# procrastinate_workers holds a row per worker process; nothing else is in it, so no index is needed.
-_LAST_HEARTBEAT = "SELECT max(last_heartbeat) FROM procrastinate_workers"
 
 
 def findings(now: datetime) -> Iterator[str]:
@@ -39,14 +37,6 @@ def n_pending_migrations() -> int:
     with connection.cursor() as cursor:
         cursor.execute(_APPLIED)
         return len(_migrations() - set(cursor.fetchall()))
-
-
-def last_heartbeat() -> datetime | None:
-    """The instant a worker last said it lives; None when none runs."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LAST_HEARTBEAT)
-        instant: datetime | None = cursor.fetchone()[0]
-    return instant
 
 
 @cache

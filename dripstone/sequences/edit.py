@@ -1,8 +1,9 @@
 """Create, change and delete sequences and their emails.
 
 Each verb is one transaction that locks the sequence first (lock order: sequence, subscribers, enrollments,
-deliveries). An edit that can move people raises the sequence's `edits`; engine/edits.py, the door for everybody
-else, has the engine follow it. All problems of the values given are raised together, as Invalid.
+deliveries). An edit that can move people raises the sequence's `edits` and leaves a row in its log, with the actor;
+engine/edits.py, the door for everybody else, has the engine follow it. All problems of the values given are raised
+together, as Invalid.
 """
 
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from dripstone.sequences.checks import Given
 from dripstone.sequences.models import Sequence, SequenceEmail
 
 _PRINTED = ("subject", "preview_text", "content", "email_template_id")
+OWNER = "owner"
 _FAR = 1_000_000_000  # above every position, below the column's maximum
 
 
@@ -52,7 +54,7 @@ def _default_address(account: Account) -> SendingAddress:
 
 
 @transaction.atomic
-def update_sequence(account: Account, sequence_id: int, given: Given, now: datetime) -> Edit:
+def update_sequence(account: Account, sequence_id: int, given: Given, now: datetime, actor: str = OWNER) -> Edit:
     """Change what is given, leave the rest. New days, hours and zones hold for dates given from now on (R11)."""
     sequence = lock(account, sequence_id)
     values = sequence_checks.check(account, given, sequence)
@@ -62,24 +64,39 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
     moves_people = "active" in changed or ("hold" in changed and not values["hold"])
     if changed:
         _set(sequence, values)
-        sequence.edits += 1 if moves_people else 0
         sequence.updated_at = now
         sequence.save()
+    if moves_people:
+        _log(sequence, _what_changed(sequence, changed), actor, now)
     return Edit(sequence, moves_people=moves_people)
 
 
+def _what_changed(sequence: Sequence, changed: set[str]) -> str:
+    switched = ["sequence resumed" if sequence.active else "sequence paused"] if "active" in changed else []
+    switched += ["hold switched off"] if "hold" in changed and not sequence.hold else []
+    return " and ".join(switched)
+
+
 @transaction.atomic
-def delete_sequence(account: Account, sequence_id: int, now: datetime) -> Edit:
+def delete_sequence(account: Account, sequence_id: int, now: datetime, actor: str = OWNER) -> Edit:
     """Softly: it is gone for everybody, its history stays."""
     sequence = lock(account, sequence_id)
     sequence.deleted_at = sequence.updated_at = now
-    sequence.edits += 1
     sequence.save()
+    _log(sequence, "sequence deleted", actor, now)
     return Edit(sequence, moves_people=True)
 
 
 @transaction.atomic
-def create_email(account: Account, sequence_id: int, given: Given, now: datetime) -> Edit:
+def reschedule(account: Account, sequence_id: int, now: datetime, actor: str = OWNER) -> Edit:
+    """Everybody who waits gets their date anew, by today's delays and schedule (the other half of R11)."""
+    sequence = lock(account, sequence_id)
+    _log(sequence, "waiting people rescheduled", actor, now, reschedules=True)
+    return Edit(sequence, moves_people=True)
+
+
+@transaction.atomic
+def create_email(account: Account, sequence_id: int, given: Given, now: datetime, actor: str = OWNER) -> Edit:
     """A new email, a draft unless told otherwise, after the last one unless told where (R10)."""
     sequence = lock(account, sequence_id)
     values = email_checks.check(account, sequence, given, None)
@@ -93,12 +110,15 @@ def create_email(account: Account, sequence_id: int, given: Given, now: datetime
     )
     moves_people = email.published or shifted
     if moves_people:
-        _raise_edits(sequence)
+        done = "published" if email.published else "inserted"
+        _log(sequence, f"email {email.pk} {done} at position {email.position}", actor, now)
     return Edit(sequence, email, moves_people, warnings=warnings.of_email(email))
 
 
 @transaction.atomic
-def update_email(account: Account, sequence_id: int, email_id: int, given: Given, now: datetime) -> Edit:
+def update_email(
+    account: Account, sequence_id: int, email_id: int, given: Given, now: datetime, actor: str = OWNER
+) -> Edit:
     """Change what is given, leave the rest. A new delay holds for dates given from now on (R11)."""
     sequence = lock(account, sequence_id)
     email = email_of(sequence, email_id)
@@ -113,13 +133,19 @@ def update_email(account: Account, sequence_id: int, email_id: int, given: Given
         email.updated_at = now
         email.save()
     if moves_people:
-        _raise_edits(sequence)
+        _log(sequence, _what_became_of(email, changed), actor, now)
     moved_draft = "position" in changed and not email.published
     return Edit(sequence, email, moves_people, moved_draft, warnings.of_email(email))
 
 
+def _what_became_of(email: SequenceEmail, changed: set[str]) -> str:
+    done = ["published" if email.published else "unpublished"] if "published" in changed else []
+    done += [f"moved to position {email.position}"] if "position" in changed else []
+    return f"email {email.pk} {' and '.join(done)}"
+
+
 @transaction.atomic
-def delete_email(account: Account, sequence_id: int, email_id: int, now: datetime) -> Edit:
+def delete_email(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = OWNER) -> Edit:
     """For good, as far as anybody can see; the row stays for its deliveries and for those who wait for it (R9).
 
     The email that becomes the first has a delay above zero already, so no rule can be broken by deleting.
@@ -128,7 +154,7 @@ def delete_email(account: Account, sequence_id: int, email_id: int, now: datetim
     email = email_of(sequence, email_id)
     email.deleted_at = email.updated_at = now
     email.save(update_fields=["deleted_at", "updated_at"])
-    _raise_edits(sequence)
+    _log(sequence, f"email {email.pk} deleted", actor, now)
     return Edit(sequence, email, moves_people=True)
 
 
@@ -157,10 +183,11 @@ def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:
         setattr(row, name, value)
 
 
-def _raise_edits(sequence: Sequence) -> None:
-    """Counted in memory: the row has been locked since it was read."""
+def _log(sequence: Sequence, what: str, actor: str, now: datetime, *, reschedules: bool = False) -> None:
+    """Raises `edits`, counted in memory: the row has been locked since it was read."""
     sequence.edits += 1
     sequence.save(update_fields=["edits"])
+    sequence.edit_log.create(number=sequence.edits, what=what, actor=actor, reschedules=reschedules, at=now)
 
 
 def _after_last(sequence: Sequence) -> int:

@@ -87,3 +87,20 @@ class SequenceEmail(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+
+class SequenceEdit(models.Model):
+    """An edit that could move people: what was done, by whom. `number` is what it raised Sequence.edits to."""
+
+    sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="edit_log")
+    number = models.PositiveIntegerField()
+    what = models.TextField()  # "email 12 published"
+    actor = models.TextField()  # "API key …f3a2", "owner"
+    reschedules = models.BooleanField(default=False)  # dates already given are to be given anew (R11's other half)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("sequence", "number", name="sequence_edit_number")]
+
+    def __str__(self) -> str:
+        return self.what

@@ -6,7 +6,7 @@ from typing import NotRequired
 from typing_extensions import TypedDict
 
 from dripstone.engine import render
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
 from dripstone.shapes.sequence_stats import Counts, EmailStats, SequenceStats
@@ -61,7 +61,19 @@ class EnrollmentShape(TypedDict):
     entered_at: str
     next_email_id: int | None
     due_at: str | None
+    paused_at: str | None
     completed_at: str | None
+
+
+class NoteShape(TypedDict):
+    id: int
+    at: str
+    kind: str
+    email_id: int | None
+    due_before: str | None
+    due_after: str | None
+    reason: str | None
+    actor: str
 
 
 class DeliveryShape(TypedDict):
@@ -135,7 +147,21 @@ def enrollment(row: Enrollment) -> EnrollmentShape:
         entered_at=instant(row.entered_at),
         next_email_id=row.next_email_id,
         due_at=instant(row.due_at) if row.due_at else None,
+        paused_at=instant(row.paused_at) if row.paused_at else None,
         completed_at=instant(row.completed_at) if row.completed_at else None,
+    )
+
+
+def note(row: Note) -> NoteShape:
+    return NoteShape(
+        id=row.pk,
+        at=instant(row.at),
+        kind=row.kind,
+        email_id=row.email_id,
+        due_before=instant(row.due_before) if row.due_before else None,
+        due_after=instant(row.due_after) if row.due_after else None,
+        reason=row.reason or None,
+        actor=row.actor,
     )
 
 

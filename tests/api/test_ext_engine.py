@@ -54,6 +54,7 @@ def test_it_lists_enrollments(alice: Caller, sequence: Sequence) -> None:
         "entered_at": "2026-11-23T09:00:00Z",
         "next_email_id": sequence.emails.get().pk,
         "due_at": "2026-11-23T11:00:00Z",
+        "paused_at": None,
         "completed_at": None,
     }
     status, answer = alice.get("/ext/v1/enrollments")

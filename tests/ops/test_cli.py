@@ -2,6 +2,7 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from typer.testing import CliRunner
 
 from dripstone.accounts.models import Account, ApiKey
@@ -40,6 +41,23 @@ def test_a_wrong_time_zone_is_refused() -> None:
     assert not Account.objects.exists()
 
 
+def test_an_account_is_changed_only_where_it_says() -> None:
+    alice()
+    answer = json.loads(
+        dripstone("accounts", "update", "--postal-address", "1 Long Lane", "--send-hour", "7", "--json")
+    )
+    account = Account.objects.get()
+    assert (account.postal_address, account.send_hour, account.time_zone) == ("1 Long Lane", 7, "Europe/Paris")
+    assert answer["name"] == "Alice"
+
+
+def test_a_wrong_change_of_an_account_changes_nothing() -> None:
+    alice()
+    result = CliRunner().invoke(app, ["accounts", "update", "--name", " ", "--send-hour", "24"])
+    assert str(result.exception) == "name can't be blank; send_hour must be an integer between 0 and 23"
+    assert Account.objects.get().send_hour == 11
+
+
 def test_a_new_key_is_all_it_prints() -> None:
     made = alice()
     key = dripstone("keys", "create", "--name", "tests").strip()
@@ -74,6 +92,8 @@ def test_migrating_twice_does_nothing() -> None:
 
 
 def test_the_doctor_says_what_is_missing() -> None:
+    with connection.cursor() as cursor:  # workers of other tests: the table is not Django's to flush
+        cursor.execute("DELETE FROM procrastinate_workers")
     report = dripstone("doctor", code=1)
     assert "ok  schema" in report
     assert "no worker runs" in report

@@ -1,0 +1,155 @@
+"""How long does it take to say what will go out to 100,000 people, and how much memory?
+
+One sequence of ten emails (hours and days in turn), people at every place of it with the deliveries they had, their
+dates scattered over seconds; a tenth is excluded by a tag. Read as it is; for a year instead of 30 days; while
+everybody has an email due that was inserted behind them, so that nobody stands in line; and while an edit waits to be
+followed up, so that everybody's place has to be worked out first.
+
+    python -m benchmarks.forecast [--small] [--json FILE]
+"""
+
+import statistics
+import time
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from benchmarks import common
+
+if TYPE_CHECKING:
+    from dripstone.accounts.models import Account
+    from dripstone.sequences.models import Sequence
+
+N_EMAILS = 10
+SIZES = (10_000, 100_000)
+SMALL_SIZES = (500, 1_000)
+N_READINGS = 5
+
+# n-th person: had n % 10 emails, waits for the next one.
+_PLACES = """
+INSERT INTO engine_enrollment (account_id, sequence_id, subscriber_id, status, run, source, entered_at, anchored_at,
+                               next_email_id, due_at, in_flight, removed_reason)
+SELECT p.account_id, %(sequence)s, p.id, 'active', 1, 'api', %(now)s - interval '60 days', %(now)s - interval '60 days',
+       m.id, %(now)s + random() * interval '3 days', false, ''
+FROM subscribers_subscriber p
+JOIN sequences_sequenceemail m ON m.sequence_id = %(sequence)s AND m.position = 10 * ((p.id - %(lowest)s) %% 10)
+"""
+_HAD = """
+INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
+                             attempt, planned_at, sent_at, ended_at, worker, provider_id)
+SELECT e.account_id, e.sequence_id, e.subscriber_id, e.id, 1, m.id, 'sent', '', 1, s.at, s.at, s.at, '', ''
+FROM engine_enrollment e
+JOIN sequences_sequenceemail c ON c.id = e.next_email_id
+JOIN sequences_sequenceemail m ON m.sequence_id = e.sequence_id AND m.position < c.position
+CROSS JOIN LATERAL (SELECT %(now)s - interval '50 days' + (m.position / 10) * interval '5 days'
+                           + (e.id / 250) * interval '0.3 seconds' AS at) s  -- recorded in chunks of 250
+"""
+
+
+def main() -> None:
+    parser = common.arguments(__doc__.partition("\n")[0])
+    options = parser.parse_args()
+    report = common.Report("forecast")
+    with common.database():
+        from dripstone import clock
+
+        account = common.make_account()
+        rows = [
+            row for size in (SMALL_SIZES if options.small else SIZES) for row in measure(account, size, clock.now())
+        ]
+        report.table("Forecast", rows)
+    report.save(options.json)
+
+
+def measure(account: "Account", n_people: int, now: datetime) -> list[common.Figures]:
+    sequence = seed(account, n_people, now)
+    rows = [reading("in line, 30 days", sequence, n_people, now, 30)]
+    rows.append(reading("in line, 366 days", sequence, n_people, now, 366))
+    insert_behind(sequence, now)
+    rows.append(reading("nobody in line, 30 days", sequence, n_people, now, 30))
+    sequence.edits += 1  # as an edit leaves it that the engine has not followed up yet
+    sequence.save()
+    rows.append(reading("edit not followed up, 30 days", sequence, n_people, now, 30))
+    return rows
+
+
+def seed(account: "Account", n_people: int, now: datetime) -> "Sequence":
+    from dripstone.sequences.models import Sequence, SequenceEmail
+
+    common.empty()
+    Sequence.objects.update(active=False)
+    sequence = common.make_sequence(account, f"{n_people} people")
+    sequence.emails.all().delete()
+    stamps = {"account": account, "created_at": now, "updated_at": now}
+    for number in range(N_EMAILS):
+        delay = (5, "hours") if number % 2 else (2, "days")
+        SequenceEmail.objects.create(
+            sequence=sequence,
+            subject=f"Letter {number}",
+            position=10 * number,
+            delay_value=delay[0],
+            delay_unit=delay[1],
+            published=True,
+            **stamps,
+        )
+    tag = account.tags.create(name=f"tag {n_people}", created_at=now)
+    sequence.exclude_subscriber_sources = [{"type": "tag", "ids": [tag.pk]}]
+    sequence.save()
+    with common.without_key_checks():
+        lowest = common.add_people(account, n_people)
+        common.execute(_PLACES, {"sequence": sequence.pk, "now": now, "lowest": lowest})
+        common.execute(_HAD, {"now": now})
+        common.execute(
+            "INSERT INTO subscribers_tagging (tag_id, subscriber_id, tagged_at)"
+            " SELECT %(tag)s, id, %(now)s FROM subscribers_subscriber WHERE id / 10 %% 10 = 0",
+            {"tag": tag.pk, "now": now},
+        )
+    common.settle()
+    return sequence
+
+
+def insert_behind(sequence: "Sequence", now: datetime) -> None:
+    """As publishing an email at position 1 leaves everybody who had the first one: due at once."""
+    from dripstone.sequences.models import SequenceEmail
+
+    inserted = SequenceEmail.objects.create(
+        account_id=sequence.account_id,
+        sequence=sequence,
+        subject="Inserted",
+        position=1,
+        delay_value=1,
+        delay_unit="days",
+        published=True,
+        created_at=now,
+        updated_at=now,
+    )
+    first = sequence.emails.get(position=0)
+    common.execute(
+        "UPDATE engine_enrollment SET next_email_id = %(inserted)s, due_at = %(now)s WHERE next_email_id <> %(first)s",
+        {"inserted": inserted.pk, "first": first.pk, "now": now},
+    )
+    common.settle()
+
+
+def reading(title: str, sequence: "Sequence", n_people: int, now: datetime, days: int) -> common.Figures:
+    """The middle one of several, and what the process grew by over all of them."""
+    from dripstone.engine import forecast
+
+    before, times, totals = common.peak_memory_mb(), [], []
+    for _ in range(N_READINGS):
+        began = time.perf_counter()
+        sends = forecast.of_sequence(sequence, now, now + timedelta(days=days))
+        times.append(time.perf_counter() - began)
+        totals.append(sum(counter.total() for counter in sends.values()))
+    assert len(set(totals)) == 1 and totals[0] > n_people, totals  # the same every time, and something
+    return {
+        "reading": title,
+        "people": n_people,
+        "seconds": statistics.median(times),
+        "slowest": max(times),
+        "MB more": common.peak_memory_mb() - before,
+        "sends": totals[0],
+    }
+
+
+if __name__ == "__main__":
+    main()

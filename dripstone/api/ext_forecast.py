@@ -1,0 +1,77 @@
+"""Ours: what will go out in the days to come to the people who are inside."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from ninja import Query, Router
+from pydantic import BeforeValidator
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Filters
+from dripstone.api.replies import reply
+from dripstone.engine import forecast
+from dripstone.engine.forecast import Sends
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.shapes import forecast as shapes
+
+router = Router(tags=["Forecast"])
+
+MOST_DAYS = 366
+
+
+def _days(value: Any) -> int:
+    text = str(value)
+    if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_DAYS):
+        raise ValueError(f"must be an integer between 1 and {MOST_DAYS}")
+    return int(text)
+
+
+class ForecastFilters(Filters):
+    days: Annotated[int, BeforeValidator(_days)] = 30
+
+
+class ForecastAnswer(TypedDict):
+    forecast: shapes.ForecastShape
+
+
+@router.get("/sequences/{int:id}/forecast", response=ForecastAnswer, summary="What a sequence will send")
+def get_sequence_forecast(request: KitRequest, id: int, filters: Query[ForecastFilters]) -> HttpResponse:
+    """Sends per day and email, for those inside now. Dates are those of the sequence's time zone."""
+    rows = Sequence.objects.filter(account=request.auth.account, deleted_at=None)
+    sequence = lookup.row(rows, id)
+    return _answer(rows.filter(pk=id), sequence.time_zone, filters.days)
+
+
+@router.get("/forecast", response=ForecastAnswer, summary="What the account will send")
+def get_forecast(request: KitRequest, filters: Query[ForecastFilters]) -> HttpResponse:
+    """The same for all sequences together. Dates are those of the account's time zone."""
+    account = request.auth.account
+    rows = Sequence.objects.filter(account=account, deleted_at=None)
+    return _answer(rows, account.time_zone, filters.days)
+
+
+def _answer(sequences: QuerySet[Sequence], time_zone: str, days: int) -> HttpResponse:
+    now = clock.now()
+    until = now + timedelta(days=days)
+    sends = _sends(sequences, now, until)
+    emails = SequenceEmail.objects.filter(pk__in=sends).only("subject").order_by("sequence_id", "position", "pk")
+    shape = shapes.forecast(
+        sends,
+        emails,
+        until=until,
+        people=forecast.people(sequences),
+        time_zone=time_zone,
+    )
+    return reply(200, forecast=shape)
+
+
+def _sends(sequences: QuerySet[Sequence], now: datetime, until: datetime) -> Sends:
+    sends: Sends = {}
+    for sequence in sequences.order_by("pk"):
+        sends |= forecast.of_sequence(sequence, now, until)
+    return sends

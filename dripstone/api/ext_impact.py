@@ -1,0 +1,121 @@
+"""What a change would do to the people in a sequence, told before it is made (docs/decisions/impact.md)."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from django.http import HttpResponse
+from ninja import Router
+from pydantic import BeforeValidator, WithJsonSchema
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import if_match
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Body, Part
+from dripstone.api.replies import reply
+from dripstone.api.sequence_emails import EmailBody
+from dripstone.api.sequences import SequenceBody, sequence_of
+from dripstone.engine import impact
+from dripstone.errors import Invalid, NotFound
+from dripstone.sequences import edit
+from dripstone.sequences.edit import Edit
+from dripstone.shapes import impact as shapes
+
+router = Router(tags=["Impact"])
+
+Method = Annotated[
+    Literal["POST", "PUT", "DELETE"], BeforeValidator(lambda name: name.upper() if isinstance(name, str) else name)
+]
+Json = Annotated[Any, WithJsonSchema({"type": ["object", "null"], "additionalProperties": True})]
+
+
+class Change(Part):
+    """The call itself, as it would be made."""
+
+    method: Method
+    path: str
+    body: Json = None
+
+
+class ImpactBody(Body):
+    change: Change
+
+
+class ImpactAnswer(TypedDict):
+    impact: shapes.ImpactShape
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A change that can be proposed. `body`: what its members may be, None when it takes none."""
+
+    method: str
+    path: re.Pattern[str]
+    verb: Callable[..., Edit]
+    body: type[Body] | None = None
+    needs_body: bool = False  # as the real call says it
+
+
+_EMAILS = r"/v4/sequences/(\d+)/emails"
+CALLS = (
+    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), edit.update_sequence, SequenceBody, needs_body=True),
+    Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), edit.delete_sequence),
+    Call("POST", re.compile(_EMAILS), edit.create_email, EmailBody),
+    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), edit.update_email, EmailBody, needs_body=True),
+    Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), edit.delete_email),
+    Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), edit.reschedule),
+)
+
+
+@router.post("/sequences/{int:id}/impact", response=ImpactAnswer, summary="What a change would do")
+def tell_impact(request: KitRequest, id: int, body: ImpactBody) -> HttpResponse:
+    """Changes nothing. A change that the real call would refuse is refused alike. The token, sent with the real call
+    as `If-Match`, has it refused with 412 when the sequence or anybody's place in it has changed since."""
+    sequence_of(request, id)
+    change = body.change
+    path = urlsplit(change.path).path
+    call, ids = _call(change.method, path, id)
+    given = _given(call, change.body)
+    account, now = request.auth.account, clock.now()
+    arguments: list[Any] = [*ids, *([] if given is None else [given])]
+    told = impact.of(account, id, partial(call.verb, account, *arguments, now, request.auth.actor), now)
+    token = if_match.token(told.world, call.method, path, given)
+    answer = reply(200, impact=shapes.impact(told, token))
+    answer["ETag"] = f'"{token}"'
+    return answer
+
+
+def _call(method: str, path: str, sequence_id: int) -> tuple[Call, list[int]]:
+    for call in CALLS:
+        match = call.path.fullmatch(path) if call.method == method else None
+        if match is None:
+            continue
+        ids = [_id(text) for text in match.groups()]
+        if ids[0] != sequence_id:
+            raise Invalid(f"change.path must be a call on sequence {sequence_id}")
+        return call, ids
+    raise Invalid(f"change must be one of: {', '.join(_shown(call, sequence_id) for call in CALLS)}")
+
+
+def _id(text: str) -> int:
+    """Raises NotFound for what no column can hold, as everywhere."""
+    if len(text) > 18:
+        raise NotFound
+    return int(text)
+
+
+def _shown(call: Call, sequence_id: int) -> str:
+    path = call.path.pattern.replace(r"(\d+)", str(sequence_id), 1).replace(r"(\d+)", "{email_id}")
+    return f"{call.method} {path}"
+
+
+def _given(call: Call, body: Any) -> Mapping[str, Any] | None:
+    if call.body is None:
+        return None
+    if body is None and not call.needs_body:
+        body = {}
+    return call.body.model_validate(body).given()

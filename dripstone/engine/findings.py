@@ -1,0 +1,27 @@
+"""What a look at a sequence may find."""
+
+from dataclasses import dataclass
+from typing import Any
+
+ERROR = "error"  # nothing goes out because of it, or nearly nothing arrives
+WARNING = "warning"  # it goes out, but not as it should
+NOTICE = "notice"  # worth knowing
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A call of the API that mends it."""
+
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    code: str
+    severity: str
+    sentence: str
+    mend: Mend | None = None
+    mend_by: str = ""  # where no call mends it: the setting, the command, the person
+    email_id: int | None = None

@@ -1,0 +1,469 @@
+"""Why is this sequence not sending? What is looked at, told as findings: a sentence each, and the call that mends it.
+
+Takes       sequences, and two instants: the engine's and the machine's (heartbeats are about processes)
+Leaves      nothing: it only reads, with a fixed number of queries for any number of sequences and people
+            (one more for each sequence that excludes somebody)
+health_content.py looks at what the emails say.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from collections.abc import Sequence as Series
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db import connection
+
+from dripstone.accounts.models import SendingAddress
+from dripstone.engine import audience, health_content, saying
+from dripstone.engine.findings import ERROR, NOTICE, WARNING, Finding, Mend
+from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
+from dripstone.engine.models import Enrollment
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
+
+LATE = timedelta(minutes=10)  # longer than any tick, retry of a job, or re-evaluation of a large sequence
+FOLLOWED_IN = timedelta(minutes=1)  # how long a working engine may need to follow an edit
+RECENT = timedelta(hours=24)
+LAST_DELIVERIES = 500
+FAILING_SHARE, BROKEN_SHARE = 0.05, 0.5  # of the recent deliveries
+
+# What an owner may well want: an answer to "why does it not send?", and nothing to wake an operator for.
+CHOSEN = frozenset(
+    {"inactive", "no_emails", "all_drafts", "draft_in_the_middle", "nobody_inside", "everybody_completed",
+     "everybody_unconfirmed", "everybody_paused", "everybody_at_the_end", "waiting_for_a_draft", "following_edits"}
+)  # fmt: skip
+
+# Who is inside and what they wait for. One pass over the people of these sequences.
+_PEOPLE = """
+SELECT sequence_id, status, next_email_id, paused_at IS NOT NULL, due_at IS NOT NULL, in_flight, count(*)
+FROM engine_enrollment WHERE sequence_id = ANY(%(sequences)s) AND status <> 'removed' GROUP BY 1, 2, 3, 4, 5, 6
+"""
+
+# The first date of each sequence, for how many, and how many are late. Index enrollment_due.
+_NEXT = """
+SELECT s.id, first.next_email_id, first.due_at,
+       (SELECT count(*) FROM engine_enrollment e WHERE e.sequence_id = s.id AND e.due_at = first.due_at
+                                                   AND e.next_email_id = first.next_email_id),
+       (SELECT count(*) FROM engine_enrollment e WHERE e.sequence_id = s.id AND e.due_at <= %(late)s)
+FROM sequences_sequence s
+CROSS JOIN LATERAL (SELECT e.next_email_id, e.due_at FROM engine_enrollment e
+                    WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1) first
+WHERE s.id = ANY(%(sequences)s)
+"""
+
+# How the last deliveries of each sequence fared. Index delivery_by_sequence, a few hundred rows each.
+_RECENT = """
+SELECT s.id, count(d.id), count(d.id) FILTER (WHERE d.status = 'failed'), count(d.id) FILTER (WHERE d.retried),
+       count(d.id) FILTER (WHERE d.status = 'planned' AND NOT d.retried AND d.ready_at <= %(late)s),
+       (array_agg(d.reason ORDER BY d.id DESC) FILTER (WHERE d.status = 'failed' OR d.retried))[1]
+FROM sequences_sequence s
+CROSS JOIN LATERAL (
+    SELECT last.*, last.status = 'planned' AND last.attempt > 0 AND last.reason <> '' AS retried
+    FROM (SELECT id, status, attempt, ready_at, reason, planned_at FROM engine_delivery
+          WHERE sequence_id = s.id ORDER BY id DESC LIMIT %(limit)s) last
+    WHERE last.planned_at >= %(since)s OR last.status = 'planned') d
+WHERE s.id = ANY(%(sequences)s) GROUP BY s.id
+"""
+
+
+@dataclass(slots=True)
+class People:
+    """How many people of the sequence stand where."""
+
+    active: int = 0
+    unconfirmed: int = 0
+    completed: int = 0
+    paused: int = 0
+    with_a_date: int = 0
+    in_flight: int = 0
+
+
+class Next(NamedTuple):
+    email_id: int
+    at: datetime
+    n_people: int
+    n_late: int
+
+
+class Recent(NamedTuple):
+    n_deliveries: int
+    n_failed: int
+    n_retried: int
+    n_stuck: int
+    reply: str | None
+
+
+NO_MAIL = Recent(0, 0, 0, 0, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    sequence: Sequence
+    findings: list[Finding]  # the gravest first
+    people: People
+    next: Next | None  # None when nothing has a date, or the sequence may not send
+    sentence: str
+
+    @property
+    def is_healthy(self) -> bool:
+        return all(one.severity == NOTICE for one in self.findings)
+
+    @property
+    def is_wrong(self) -> bool:
+        """Something an owner can hardly want: for operators."""
+        return any(one.severity != NOTICE and one.code not in CHOSEN for one in self.findings)
+
+
+@dataclass(slots=True)
+class Look:
+    """One sequence, and all that was read about it."""
+
+    sequence: Sequence
+    now: datetime
+    emails: list[SequenceEmail]  # not the deleted ones; in order
+    edited_at: datetime | None  # the oldest edit nobody has followed yet
+    verified: list[str]  # the account's other addresses
+    people: People = field(default_factory=People)
+    waiting_for: dict[int, int] = field(default_factory=dict)  # email id → people who have no date for it
+    next: Next | None = None
+    recent: Recent = field(default=NO_MAIL)
+
+    @property
+    def path(self) -> str:
+        return f"/v4/sequences/{self.sequence.pk}"
+
+    @property
+    def live(self) -> list[SequenceEmail]:
+        return [email for email in self.emails if email.published]
+
+    @property
+    def follows_edits(self) -> bool:
+        return self.sequence.edits == self.sequence.edits_done
+
+
+def of(sequences: Iterable[Sequence], now: datetime, machine_now: datetime) -> list[Health]:
+    """The sequences come with account and sending_address."""
+    looks = _looks(list(sequences), now)
+    engine = engine_findings(machine_now)
+    content = health_content.findings({look.sequence: look.live for look in looks})
+    return [_health(look, [*engine, *_findings(look), *content[look.sequence.pk]]) for look in looks]
+
+
+def _health(look: Look, findings: list[Finding]) -> Health:
+    gravity = {ERROR: 0, WARNING: 1, NOTICE: 2}
+    findings = sorted(findings, key=lambda one: gravity[one.severity])
+    may_send = look.sequence.active and look.follows_edits
+    coming = look.next if may_send else None
+    return Health(look.sequence, findings, look.people, coming, _sentence(look, findings, coming))
+
+
+def _sentence(look: Look, findings: list[Finding], coming: Next | None) -> str:
+    to_mend = [one for one in findings if one.severity != NOTICE]
+    if to_mend and to_mend[0].severity == ERROR:
+        more = f" And {saying.count(len(to_mend) - 1, 'more thing')} to mend." if len(to_mend) > 1 else ""
+        return f"Not sending as it should: {to_mend[0].sentence}{more}"
+    lead = f"It sends, with {saying.count(len(to_mend), 'thing')} to mend." if to_mend else "All is well."
+    inside = saying.count(look.people.active, "person is", "people are")
+    flying = f" {saying.count(look.people.in_flight, 'email is', 'emails are')} on the way now." * (
+        look.people.in_flight > 0
+    )
+    return f"{lead} {inside} inside.{flying}{_what_comes(look, coming)}"
+
+
+def _what_comes(look: Look, coming: Next | None) -> str:
+    if coming is None:
+        return " Nothing has a date." if not look.people.in_flight else ""
+    subject = next((email.subject for email in look.emails if email.pk == coming.email_id), "")
+    moment = saying.moment(coming.at, look.sequence.time_zone)
+    what = saying.title(subject) if subject else "a deleted email is passed by"
+    return f" Next: {what}, for {saying.count(coming.n_people, 'person', 'people')}, on {moment}."
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------
+
+
+def _looks(sequences: Series[Sequence], now: datetime) -> list[Look]:
+    ids = [sequence.pk for sequence in sequences]
+    emails, edited, verified = _emails(ids), _edited(sequences), _verified(sequences)
+    looks = {one.pk: Look(one, now, emails[one.pk], edited.get(one.pk), verified[one.account_id]) for one in sequences}
+    late = now - LATE
+    for sequence_id, *row in _rows(_PEOPLE, sequences=ids):
+        _count(looks[sequence_id], *row)
+    for sequence_id, *row in _rows(_NEXT, sequences=ids, late=late):
+        looks[sequence_id].next = Next(*row)
+    for sequence_id, *row in _rows(_RECENT, sequences=ids, late=late, since=now - RECENT, limit=LAST_DELIVERIES):
+        looks[sequence_id].recent = Recent(*row)
+    return list(looks.values())
+
+
+def _rows(query: str, **parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def _count(
+    look: Look, status: str, email_id: int | None, is_paused: bool, has_date: bool, in_flight: bool, n: int
+) -> None:
+    people = look.people
+    match status:
+        case Enrollment.Status.UNCONFIRMED:
+            people.unconfirmed += n
+        case Enrollment.Status.COMPLETED:
+            people.completed += n
+        case _:
+            people.active += n
+            people.paused += n if is_paused else 0
+            people.with_a_date += n if has_date else 0
+            people.in_flight += n if in_flight else 0
+            if email_id is not None and not (is_paused or has_date or in_flight):
+                look.waiting_for[email_id] = look.waiting_for.get(email_id, 0) + n
+
+
+def _emails(ids: Series[int]) -> dict[int, list[SequenceEmail]]:
+    found: dict[int, list[SequenceEmail]] = defaultdict(list)
+    rows = SequenceEmail.objects.filter(sequence__in=ids, deleted_at=None).select_related("email_template")
+    for email in rows.order_by("position"):
+        found[email.sequence_id].append(email)
+    return found
+
+
+def _edited(sequences: Series[Sequence]) -> dict[int, datetime]:
+    """Since when each sequence has an edit nobody followed."""
+    done = {one.pk: one.edits_done for one in sequences if one.edits != one.edits_done}
+    found: dict[int, datetime] = {}
+    if not done:
+        return found
+    log = SequenceEdit.objects.filter(sequence__in=done).order_by("-number")
+    for sequence_id, number, at in log.values_list("sequence_id", "number", "at"):
+        if number > done[sequence_id]:
+            found[sequence_id] = at
+    return found
+
+
+def _verified(sequences: Series[Sequence]) -> dict[int, list[str]]:
+    accounts = {one.account_id for one in sequences if not one.sending_address.is_verified}
+    found: dict[int, list[str]] = defaultdict(list)
+    rows = SendingAddress.objects.filter(account__in=accounts, is_verified=True).order_by("-is_default", "pk")
+    for account_id, address in rows.values_list("account_id", "email_address") if accounts else ():
+        found[account_id].append(address)
+    return found
+
+
+# --- Findings ---------------------------------------------------------------------------------------------------
+
+
+def engine_findings(machine_now: datetime) -> list[Finding]:
+    """About the installation: is anybody at work?"""
+    heard = last_heartbeat()
+    if heard is not None and (machine_now - heard).total_seconds() <= ENGINE_SILENT_SECONDS:
+        return []
+    when = "No worker is running" if heard is None else f"No worker has shown itself since {heard:%Y-%m-%d %H:%M} UTC"
+    start = "Start one with dripstone up, or dripstone worker."
+    return [Finding("engine_silent", ERROR, f"{when}, so nothing is sent at all.", mend_by=start)]
+
+
+def _findings(look: Look) -> Iterator[Finding]:
+    yield from _about_edits(look)
+    yield from _about_emails(look)
+    yield from _about_people(look)
+    yield from _about_the_sender(look)
+    yield from _about_mail(look)
+
+
+def _about_edits(look: Look) -> Iterator[Finding]:
+    sequence = look.sequence
+    if not sequence.active:
+        yield Finding(
+            "inactive",
+            ERROR,
+            "The sequence is paused (inactive): nothing is sent, and everybody keeps their place.",
+            Mend("PUT", look.path, {"active": True}),
+        )
+    if look.follows_edits:
+        return
+    is_late = look.edited_at is None or look.now - look.edited_at > FOLLOWED_IN
+    since = f" since {saying.moment(look.edited_at, sequence.time_zone)}" if look.edited_at else ""
+    sentence = (
+        f"The last edit has not been carried over to the people inside{since}; nothing is sent until it is."
+        if is_late
+        else "An edit made a moment ago is being carried over to the people inside; sending goes on right after."
+    )
+    mend_by = "A running worker does it by itself, in seconds: start one with dripstone worker."
+    if is_late:
+        yield Finding("edits_not_followed", ERROR, sentence, mend_by=mend_by)
+    else:
+        yield Finding("following_edits", NOTICE, sentence)
+
+
+def _about_emails(look: Look) -> Iterator[Finding]:
+    emails, live = look.emails, look.live
+    if not emails:
+        yield Finding("no_emails", ERROR, "The sequence has no emails.", _new_email(look))
+    elif not live:
+        first = emails[0]
+        drafts = "its only email is a draft" if len(emails) == 1 else f"all its {len(emails)} emails are drafts"
+        yield Finding(
+            "all_drafts", ERROR, f"Nothing is published: {drafts}.", _publish(look, first.pk), email_id=first.pk
+        )
+    for email in emails:
+        if live and not email.published and email.position < live[-1].position and email.pk not in look.waiting_for:
+            yield Finding(
+                "draft_in_the_middle",
+                NOTICE,
+                f"{saying.title(email.subject)} is a draft with published emails behind it: people pass over it. "
+                "Publishing it sends it to those who have passed, most of them right away; "
+                f"POST /ext/v1/sequences/{look.sequence.pk}/impact says to whom.",
+                _publish(look, email.pk),
+                email_id=email.pk,
+            )
+    yield from _about_waiting_for_drafts(look)
+
+
+def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
+    """R8: an email was unpublished under the feet of those who were about to get it."""
+    for email in look.emails:
+        n_people = look.waiting_for.get(email.pk, 0)
+        if email.published or not n_people:
+            continue
+        is_everybody = n_people == look.people.active
+        yield Finding(
+            "waiting_for_a_draft",
+            ERROR if is_everybody else WARNING,
+            f"{_people(n_people)} {_verb(n_people, 'waits', 'wait')} for {saying.title(email.subject)}, which was "
+            "unpublished; they get nothing until it is published, moved or deleted.",
+            _publish(look, email.pk),
+            email_id=email.pk,
+        )
+
+
+def _about_people(look: Look) -> Iterator[Finding]:
+    people = look.people
+    if not people.active:
+        yield _nobody(look)
+        return
+    if people.paused == people.active:
+        yield Finding(
+            "everybody_paused",
+            ERROR,
+            f"{_all(people.active)} inside {_verb(people.active, 'is', 'are')} paused one by one.",
+            mend_by="Resume each person with POST /ext/v1/enrollments/{id}/resume.",
+        )
+    elif not people.with_a_date and not people.in_flight and not look.waiting_for and look.live and look.follows_edits:
+        hold = ", where hold keeps them" if look.sequence.hold else ""
+        yield Finding(
+            "everybody_at_the_end",
+            NOTICE if look.sequence.hold else ERROR,
+            f"{_all(people.active)} inside {_verb(people.active, 'has', 'have')} had every published email and "
+            f"{_verb(people.active, 'waits', 'wait')} at the end{hold}. A new email reaches them when it is published.",
+            _new_email(look),
+        )
+    if look.sequence.exclude_subscriber_sources and _everybody_is_excluded(look.sequence):
+        yield Finding(
+            "everybody_excluded",
+            ERROR,
+            f"{_all(people.active)} inside {_verb(people.active, 'is', 'are')} excluded by the sequence's exclusions, "
+            "so every email is skipped when its turn comes.",
+            Mend("PUT", look.path, {"exclude_subscriber_sources": []}),
+        )
+
+
+def _nobody(look: Look) -> Finding:
+    people = look.people
+    if people.unconfirmed:
+        return Finding(
+            "everybody_unconfirmed",
+            ERROR,
+            f"{_all(people.unconfirmed)} inside {_verb(people.unconfirmed, 'has', 'have')} yet to confirm "
+            f"{_verb(people.unconfirmed, 'the', 'their')} address; their first delay starts when they do.",
+            mend_by="They confirm by the link sent to them; consent on record elsewhere: "
+            "POST /ext/v1/subscribers/{id}/confirmation.",
+        )
+    add = Mend("POST", f"{look.path}/subscribers", {"email_address": "somebody@example.com"})
+    if people.completed:
+        sentence = f"Nobody is inside any more: {_people(people.completed)} completed the sequence."
+        return Finding("everybody_completed", NOTICE, sentence, add)
+    return Finding("nobody_inside", ERROR, "Nobody is inside, so there is nobody to send to.", add)
+
+
+def _everybody_is_excluded(sequence: Sequence) -> bool:
+    """It stops at the first person who is not."""
+    inside = Enrollment.objects.filter(sequence=sequence, status=Enrollment.Status.ACTIVE)
+    return not inside.exclude(subscriber__in=audience.outsiders(sequence).values("pk")).exists()
+
+
+def _about_the_sender(look: Look) -> Iterator[Finding]:
+    sender, account = look.sequence.sending_address, look.sequence.account
+    if not sender.is_verified:
+        other = look.verified[0] if look.verified else None
+        yield Finding(
+            "sender_unverified",
+            ERROR,
+            f"The sending address {sender.email_address} is not verified, so mail servers may refuse what it sends.",
+            Mend("PUT", look.path, {"email_address": other}) if other else None,
+            "" if other else "Verify the address with whoever sends your mail, or add another sending address.",
+        )
+    if not account.postal_address.strip():
+        yield Finding(
+            "no_postal_address",
+            WARNING,
+            f"The account {saying.title(account.name)} has no postal address. The law in most countries wants one in "
+            "every email of this kind, and spam filters look for it.",
+            mend_by=f'dripstone accounts update --account {account.pk} --postal-address "…" sets it.',
+        )
+
+
+def _about_mail(look: Look) -> Iterator[Finding]:
+    recent = look.recent
+    n_failing = recent.n_failed + recent.n_retried
+    if n_failing and n_failing >= recent.n_deliveries * FAILING_SHARE:
+        yield Finding(
+            "mail_failing",
+            ERROR if n_failing >= recent.n_deliveries * BROKEN_SHARE else WARNING,
+            f"Of the last {saying.count(recent.n_deliveries, 'email')}, {recent.n_failed} could not be delivered and "
+            f"{recent.n_retried} {_verb(recent.n_retried, 'is', 'are')} being tried again. The last reply was "
+            f"{saying.reply(recent.reply or '')}.",
+            mend_by="If the reply speaks of sign-in, connection or sender, correct DRIPSTONE_MAIL_URL and restart; "
+            "dripstone doctor checks it. Single addresses that do not exist need nothing.",
+        )
+    may_send = look.sequence.active and look.follows_edits
+    n_late = look.next.n_late if look.next is not None else 0
+    if may_send and look.next is not None and n_late:
+        yield Finding(
+            "late",
+            ERROR,
+            f"{_people(n_late)} should have been sent something by now, the first since "
+            f"{saying.moment(look.next.at, look.sequence.time_zone)}: the engine does not keep up, or stands still.",
+            mend_by="Look at the worker's log, and start more with dripstone worker. What is too late goes right away "
+            "or at the next allowed hour; nobody gets two at once.",
+        )
+    elif may_send and recent.n_stuck:
+        yield Finding(
+            "late",
+            ERROR,
+            f"{saying.count(recent.n_stuck, 'email')} stood ready to be sent for more than ten minutes: no worker "
+            "takes them.",
+            mend_by="Look at the worker's log, and start more with dripstone worker.",
+        )
+
+
+def _publish(look: Look, email_id: int) -> Mend:
+    return Mend("PUT", f"{look.path}/emails/{email_id}", {"published": True})
+
+
+def _new_email(look: Look) -> Mend:
+    body = {"subject": "Your subject", "content": "<p>Your text</p>", "delay_value": 1, "delay_unit": "days"}
+    return Mend("POST", f"{look.path}/emails", body | {"published": True})
+
+
+def _people(number: int) -> str:
+    return saying.count(number, "person", "people")
+
+
+def _all(number: int) -> str:
+    return "The one person" if number == 1 else f"All {number:,} people"
+
+
+def _verb(number: int, one: str, many: str) -> str:
+    return one if number == 1 else many

@@ -1,0 +1,131 @@
+"""Does every email say what it is meant to? Snippets that are not there, fields that nobody has, missing fallbacks."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from dripstone.content import library, liquid
+from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.engine import saying
+from dripstone.engine.findings import WARNING, Finding, Mend
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.warnings import OWN_FIELDS
+from dripstone.subscribers.models import CustomField
+
+PARTS = ("subject", "preview_text", "content")
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What the Liquid of one account can refer to."""
+
+    snippets: dict[str, str]  # key → source
+    fields: frozenset[str]
+    default_template: str
+
+
+@lru_cache(maxsize=2048)
+def _references(source: str) -> liquid.References:
+    """Parsing costs a millisecond; the sources seldom change."""
+    return liquid.variables(source)
+
+
+def findings(emails: Mapping[Sequence, list[SequenceEmail]]) -> dict[int, list[Finding]]:
+    """By sequence id; `emails` are the published ones."""
+    libraries = _libraries({sequence.account_id for sequence in emails})
+    return {
+        sequence.pk: [one for email in rows for one in _of_email(sequence, email, libraries[sequence.account_id])]
+        for sequence, rows in emails.items()
+    }
+
+
+def _libraries(accounts: set[int]) -> dict[int, Library]:
+    snippets: dict[int, dict[str, str]] = defaultdict(dict)
+    for row in Snippet.objects.filter(account__in=accounts):
+        source = row.content if row.snippet_type == Snippet.Type.INLINE else row.value_html
+        snippets[row.account_id][row.key] = source or ""
+    fields: dict[int, set[str]] = defaultdict(set)
+    for account_id, key in CustomField.objects.filter(account__in=accounts).values_list("account_id", "key"):
+        fields[account_id].add(key)
+    templates = dict(
+        EmailTemplate.objects.filter(account__in=accounts, is_default=True).values_list("account_id", "html")
+    )
+    return {
+        account: Library(snippets[account], frozenset(fields[account] | OWN_FIELDS), templates.get(account) or "")
+        for account in accounts
+    }
+
+
+def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[Finding]:
+    path = f"/v4/sequences/{sequence.pk}/emails/{email.pk}"
+    title = saying.title(email.subject)
+    told: set[tuple[str, str]] = set()
+    for place, source in _sources(sequence, email, shelf):
+        used = _references(source)
+        where = f"{title} {'uses' if place in PARTS else f'uses, through its {place},'}"
+        for key in sorted(used.snippets - set(shelf.snippets)):
+            if ("snippet", key) not in told:
+                told.add(("snippet", key))
+                yield _missing_snippet(key, where, email)
+        for key in sorted(used.fields - shelf.fields):
+            if ("field", key) not in told:
+                told.add(("field", key))
+                yield _unknown_field(key, where, email)
+        for key in sorted(used.without_default & shelf.fields):
+            if (place, key) not in told:
+                told.add((place, key))
+                yield _no_fallback(key, where, place, source, path, email)
+
+
+def _sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[tuple[str, str]]:
+    """Every Liquid source that makes up the email, each with its place: a part, "template", or a snippet."""
+    template = email.email_template or sequence.email_template
+    sources = [(part, getattr(email, part) or "") for part in PARTS]
+    sources.append(("template", template.html if template else shelf.default_template))
+    seen: set[str] = set()
+    while sources:
+        place, source = sources.pop(0)
+        yield place, source
+        for key in sorted(_references(source).snippets & set(shelf.snippets) - seen):
+            seen.add(key)
+            sources.append((f"snippet {key}", shelf.snippets[key]))
+
+
+def _missing_snippet(key: str, where: str, email: SequenceEmail) -> Finding:
+    mend = Mend("POST", "/v4/snippets", {"name": key, "snippet_type": "inline", "content": "Your text"})
+    can_be_made = library.key_for(key) == key
+    return Finding(
+        "missing_snippet",
+        WARNING,
+        f"{where} the snippet {key}, and there is none of that name; nothing stands in its place.",
+        mend if can_be_made else None,
+        "" if can_be_made else f"Take {{{{ snippet.{key} }}}} out, or put the key of a snippet that exists.",
+        email.pk,
+    )
+
+
+def _unknown_field(key: str, where: str, email: SequenceEmail) -> Finding:
+    return Finding(
+        "unknown_field",
+        WARNING,
+        f"{where} subscriber.{key}, and there is no such custom field; nothing stands in its place.",
+        Mend("POST", "/v4/custom_fields", {"label": key.replace("_", " ")}),
+        email_id=email.pk,
+    )
+
+
+def _no_fallback(key: str, where: str, place: str, source: str, path: str, email: SequenceEmail) -> Finding:
+    fallback = "there" if key == "first_name" else f"your {key.replace('_', ' ')}"
+    better = re.sub(rf"(\{{\{{-?\s*subscriber\.{re.escape(key)})(?=\s*[|}}-])", rf'\1 | default: "{fallback}"', source)
+    is_mended = place in PARTS and key not in _references(better).without_default
+    return Finding(
+        "field_without_fallback",
+        WARNING,
+        f"{where} subscriber.{key} without a fallback: people without one see a gap. Write, for example, "
+        f'{{{{ subscriber.{key} | default: "{fallback}" }}}}.',
+        Mend("PUT", path, {place: better}) if is_mended else None,
+        "" if is_mended else f"Add the fallback in the {place}.",
+        email.pk,
+    )

@@ -1,0 +1,421 @@
+"""One person's way through a sequence: what became of each email, what comes when, and why. Only reads.
+
+Dates that are still to come are given by the functions the engine itself asks (timetable.Course, and through it
+advance.place_after_end and schedule.next_due): if nothing is edited and nobody's tags change, they come true.
+journey_words.py makes the sentences.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from dripstone.engine import audience, notes, reevaluate, schedule, timetable
+from dripstone.engine.models import Delivery, Enrollment, Note
+from dripstone.engine.schedule import Delay, Schedule
+from dripstone.engine.timetable import Course
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.subscribers.models import Form, Segment, State, Subscriber, Tag
+
+PUNCTUAL = timedelta(minutes=2)  # planned so soon after a date means planned because of that date
+MOST_NOTES = 200  # newest first; a place rarely has ten
+
+Named = dict[tuple[str, int], str]
+"""(kind of source, id) → its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """The instant a delay counts from (R2)."""
+
+    kind: str  # entered, re_added, restarted, confirmed, moved; sent, skipped, failed, unknown, email
+    at: datetime
+    email: SequenceEmail | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoning:
+    """The figures behind a date, by R3."""
+
+    anchor: Anchor
+    delay: Delay
+    schedule: Schedule | None  # None: hours and immediate emails follow no days and no hour
+    due: datetime
+    counted_to: date | None  # anchor's local date + delay, before send days move it
+
+    @property
+    def moved(self) -> bool:
+        return self.schedule is not None and self.local_due().date() != self.counted_to
+
+    def local_due(self) -> datetime:
+        assert self.schedule is not None
+        return self.due.astimezone(ZoneInfo(self.schedule.time_zone))
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """An email this person is going to be at, at a known instant."""
+
+    at: datetime
+    reckoning: Reckoning
+    given_by: Note | None = None  # what set the date, where the reckoning says another one
+    excluded: str = ""  # it will be skipped, for this reason
+    after_late: bool = False  # counted from the latest email, since its own date had passed (R4)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One email of the sequence, for this person. `outcome`:
+
+    sent, skipped, failed, unknown   it ended so, `at`
+    sending                          it is on its way, or is tried again `at`
+    next, later                      it comes, or will be skipped, `at`
+    waiting                          it comes, but has no date, for the reason `why`
+    draft                            nobody is sent it
+    none                             it will not come, for the reason `why`
+    """
+
+    email: SequenceEmail
+    outcome: str
+    at: datetime | None = None
+    why: str = ""
+    delivery: Delivery | None = None
+    coming: Coming | None = None
+    reckoning: Reckoning | None = None
+    given_by: Note | None = None
+    after: SequenceEmail | None = None  # waiting: the email it comes after
+    changes: list[Note] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class EarlierRun:
+    number: int
+    began: datetime
+    ended: datetime | None
+    counts: dict[str, int]  # deliveries by status
+
+
+@dataclass(slots=True)
+class Facts:
+    """All that is read, once; the rest of this module is about these rows in memory."""
+
+    row: Enrollment
+    now: datetime
+    sequence: Sequence
+    person: Subscriber
+    emails: dict[int, SequenceEmail]
+    course: Course
+    deliveries: dict[int, Delivery]  # of this run, by email
+    earlier: list[Delivery]
+    notes: list[Note]  # oldest first
+    next_email: SequenceEmail | None
+    due_at: datetime | None
+    completed_at: datetime | None
+    excluded: str = ""
+    names: Named = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Journey:
+    facts: Facts
+    stop: str  # why no date can be given to anything, or ""
+    steps: list[Step]
+    notes: list[Note]
+    earlier_runs: list[EarlierRun]
+
+
+def of(row: Enrollment, now: datetime) -> Journey:
+    """`row` with sequence and subscriber. A fixed number of queries, whatever the size of the sequence."""
+    facts = _read(row, now)
+    stop = _stop(facts)
+    coming = {} if stop else _ahead(facts)
+    shown = [email for email in facts.emails.values() if _is_shown(email, facts)]
+    steps = [_step(email, facts, stop, coming) for email in shown]
+    return Journey(facts, stop, steps, facts.notes, _earlier_runs(facts.earlier))
+
+
+# --- Reading ----------------------------------------------------------------------------------------------------
+
+
+def _read(row: Enrollment, now: datetime) -> Facts:
+    sequence: Sequence = row.sequence
+    rows = list(sequence.emails.order_by("position", "pk"))
+    emails = {email.pk: email for email in rows}
+    deliveries = list(row.deliveries.order_by("pk"))
+    newest = list(row.notes.order_by("-at", "-pk")[:MOST_NOTES])
+    facts = Facts(
+        row=row,
+        now=now,
+        sequence=sequence,
+        person=row.subscriber,
+        emails=emails,
+        course=timetable.course(sequence, rows),
+        deliveries={one.email_id: one for one in deliveries if one.run == row.run},
+        earlier=[one for one in deliveries if one.run != row.run],
+        notes=newest[::-1],
+        next_email=emails.get(row.next_email_id or 0),
+        due_at=row.due_at or row.held_due_at,
+        completed_at=row.completed_at,
+    )
+    _follow_edits(facts)
+    if row.status == Enrollment.Status.ACTIVE:
+        facts.excluded = audience.excluded(sequence, [row.subscriber_id]).get(row.subscriber_id, "")
+    facts.names = _names([facts.excluded, *(one.reason for one in deliveries)], row.account_id)
+    return facts
+
+
+def _follow_edits(facts: Facts) -> None:
+    """While an edit waits to be followed up, the place it will give counts already."""
+    row, sequence = facts.row, facts.sequence
+    if sequence.edits == sequence.edits_done or row.status != Enrollment.Status.ACTIVE or row.in_flight:
+        return
+    newer = sequence.edit_log.filter(number__gt=sequence.edits_done)
+    reschedules = any(newer.values_list("reschedules", flat=True))
+    for _, place in reevaluate.changes([row.pk], facts.now, reschedules=reschedules):
+        facts.next_email = facts.emails.get(place.next_email_id or 0)
+        facts.due_at, facts.completed_at = place.due_at, place.completed_at
+
+
+def source_in(reason: str) -> tuple[str, int] | None:
+    """`excluded by tag 3` → ("tag", 3)."""
+    words = reason.split()
+    return (words[2], int(words[3])) if reason.startswith("excluded by ") and len(words) == 4 else None
+
+
+def _names(reasons: Iterable[str], account_id: int) -> Named:
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for kind, source_id in filter(None, map(source_in, reasons)):
+        wanted[kind].add(source_id)
+    models = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
+    found: Named = {}
+    for kind, ids in wanted.items():
+        rows = models[kind]._default_manager.filter(account_id=account_id, pk__in=ids).values_list("pk", "name")
+        found |= {(kind, pk): name for pk, name in rows}
+    return found
+
+
+def _is_shown(email: SequenceEmail, facts: Facts) -> bool:
+    """Deleted emails only where they are part of this person's story."""
+    return email.deleted_at is None or email.pk in facts.deliveries or email == facts.next_email
+
+
+def _earlier_runs(deliveries: list[Delivery]) -> list[EarlierRun]:
+    runs: dict[int, list[Delivery]] = defaultdict(list)
+    for one in deliveries:
+        runs[one.run].append(one)
+    return [_earlier_run(number, rows) for number, rows in sorted(runs.items())]
+
+
+def _earlier_run(number: int, rows: list[Delivery]) -> EarlierRun:
+    counts: dict[str, int] = defaultdict(int)
+    for one in rows:
+        counts[one.status] += 1
+    ended = [one.ended_at for one in rows if one.ended_at is not None]
+    return EarlierRun(number, min(one.planned_at for one in rows), max(ended, default=None), dict(counts))
+
+
+def _stop(facts: Facts) -> str:
+    """Why nothing has a date at all."""
+    row = facts.row
+    if row.status == Enrollment.Status.REMOVED:
+        return "removed"
+    if row.status == Enrollment.Status.COMPLETED or facts.completed_at is not None:
+        return "completed"
+    if row.status == Enrollment.Status.UNCONFIRMED:
+        return "unconfirmed"
+    if facts.person.state != State.ACTIVE:
+        return "not_mailable"
+    if not facts.sequence.active:
+        return "sequence_paused"
+    return "person_paused" if row.paused_at is not None else ""
+
+
+# --- What comes -------------------------------------------------------------------------------------------------
+
+
+def _ahead(facts: Facts) -> dict[int, Coming]:
+    """Every email that has a date, by email id: the next one's is on record, the others follow from it."""
+    ended = {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at is not None}
+    email, at = _begin(facts, ended)
+    had = set(facts.deliveries)
+    found: dict[int, Coming] = {}
+    while email is not None and at is not None:
+        if email.pk not in had:
+            found[email.pk] = _coming(email, at, ended, facts, is_next=not found and email == facts.next_email)
+            at = found[email.pk].at
+        had.add(email.pk)
+        ended[email.pk] = at
+        email, at = _after(at, had, ended, facts)
+    return found
+
+
+def _begin(facts: Facts, ended: dict[int, datetime]) -> tuple[SequenceEmail | None, datetime | None]:
+    """The email they are at, and when it goes."""
+    flying = next((one for one in facts.deliveries.values() if one.ended_at is None), None)
+    if flying is not None:
+        parked = flying.ready_at is not None and flying.ready_at >= reevaluate.PARKED
+        return facts.emails[flying.email_id], None if parked else max(flying.ready_at or facts.now, facts.now)
+    if facts.next_email is not None and facts.next_email.pk in ended:  # it ended while we were reading
+        return _after(facts.now, set(facts.deliveries), ended, facts)
+    return facts.next_email, facts.due_at
+
+
+def _after(
+    now: datetime, had: set[int], ended: dict[int, datetime], facts: Facts
+) -> tuple[SequenceEmail | None, datetime | None]:
+    """R1 to R3, for the moment an email has ended."""
+    email = next((one for one in facts.course.live if one.pk not in had), None)
+    if email is None:
+        return None, None
+    anchor = anchor_of(email, ended, facts)
+    return email, facts.course.due(email, anchor.at, max(ended.values(), default=None), now)
+
+
+def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], facts: Facts, *, is_next: bool) -> Coming:
+    reckoning = reckon(email, anchor_of(email, ended, facts), facts)
+    given_by, after_late = None, False
+    if at != reckoning.due:
+        late = _latest(ended, facts)
+        if late is not None and reckon(email, late, facts).due == at:
+            reckoning, after_late = reckon(email, late, facts), True
+        elif is_next:
+            given_by = _note_that_gave(at, at, facts)
+    if is_next:
+        slot = max(facts.course.due_when_late(email.pk, at, facts.now), facts.now)
+        at = slot
+    reason = "email deleted" if email.deleted_at is not None else facts.excluded
+    return Coming(at, reckoning, given_by, reason, after_late)
+
+
+def _latest(ended: dict[int, datetime], facts: Facts) -> Anchor | None:
+    if not ended:
+        return None
+    email_id = max(ended, key=lambda pk: ended[pk])
+    return _anchor_at_email(email_id, ended[email_id], facts)
+
+
+def anchor_of(email: SequenceEmail, ended: dict[int, datetime], facts: Facts) -> Anchor:
+    """R2: the end of the closest email before it, never before entry. The same order as queries.NEXT_EMAILS."""
+    entry = _entry(facts)
+    before = [(facts.emails[pk].position, at, pk) for pk, at in ended.items()]
+    before = [one for one in before if one[0] < email.position]
+    if not before:
+        return entry
+    _, at, email_id = max(before)
+    return entry if at < entry.at else _anchor_at_email(email_id, at, facts)
+
+
+def _anchor_at_email(email_id: int, at: datetime, facts: Facts) -> Anchor:
+    """`kind` is how the email ended; "email" while it is still to come."""
+    delivery = facts.deliveries.get(email_id)
+    has_ended = delivery is not None and delivery.ended_at is not None
+    return Anchor(delivery.status if delivery and has_ended else "email", at, facts.emails[email_id])
+
+
+def _entry(facts: Facts) -> Anchor:
+    row = facts.row
+    if any(note.kind == notes.MOVED_TO and note.at == row.anchored_at for note in facts.notes):
+        return Anchor("moved", row.anchored_at)
+    if row.anchored_at != row.entered_at:
+        return Anchor("confirmed", row.anchored_at)
+    if any(one.planned_at < row.entered_at for one in facts.deliveries.values()):
+        return Anchor("re_added", row.anchored_at)
+    return Anchor("restarted" if row.run > 1 else "entered", row.anchored_at)
+
+
+def reckon(email: SequenceEmail, anchor: Anchor, facts: Facts) -> Reckoning:
+    """The date of an email by today's delay and schedule."""
+    delay = Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+    sequence = facts.sequence
+    own = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone).for_email(email.send_days)
+    due = schedule.next_due(anchor.at, delay, own)
+    if not schedule.follows_schedule(delay):
+        return Reckoning(anchor, delay, None, due, None)
+    counted_to = anchor.at.astimezone(ZoneInfo(own.time_zone)).date() + timedelta(days=delay.value)
+    return Reckoning(anchor, delay, own, due, counted_to)
+
+
+def _note_that_gave(earliest: datetime, latest: datetime, facts: Facts) -> Note | None:
+    """The newest note that set a date between the two."""
+    fits = (note for note in facts.notes if note.due_after is not None and earliest <= note.due_after <= latest)
+    return max(fits, key=lambda note: (note.at, note.pk), default=None)
+
+
+# --- Each email -------------------------------------------------------------------------------------------------
+
+
+def _step(email: SequenceEmail, facts: Facts, stop: str, coming: dict[int, Coming]) -> Step:
+    changes = [note for note in facts.notes if note.email_id == email.pk]
+    delivery = facts.deliveries.get(email.pk)
+    if delivery is not None:
+        reckoning, given_by = _why_then(delivery, facts)
+        outcome = delivery.status if delivery.ended_at is not None else "sending"
+        at = delivery.ended_at or _next_try(delivery)
+        why = _why_held(delivery, facts) if outcome == "sending" else ""
+        return Step(email, outcome, at, why, delivery=delivery, reckoning=reckoning, given_by=given_by, changes=changes)
+    if email.pk in coming:
+        one = coming[email.pk]
+        outcome = "next" if one is next(iter(coming.values())) and not facts.row.in_flight else "later"
+        return Step(email, outcome, one.at, coming=one, reckoning=one.reckoning, given_by=one.given_by, changes=changes)
+    return _without_date(email, facts, stop, changes)
+
+
+def _next_try(delivery: Delivery) -> datetime | None:
+    held = delivery.ready_at is not None and delivery.ready_at >= reevaluate.PARKED
+    return None if held else delivery.ready_at
+
+
+def _why_held(delivery: Delivery, facts: Facts) -> str:
+    """Why a planned delivery may not be claimed for now."""
+    if delivery.ready_at is None or delivery.ready_at < reevaluate.PARKED:
+        return ""
+    if not facts.sequence.active:
+        return "sequence_paused"
+    return "person_paused" if facts.row.paused_at is not None else "email_unpublished"
+
+
+def _why_then(delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]:
+    """What led to the date of an email of the past, where today's delays and schedule, or a note, still tell."""
+    planned, email = delivery.planned_at, facts.emails[delivery.email_id]
+    ended = {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at and one.ended_at <= planned}
+    ended.pop(delivery.email_id, None)
+    reckoning, late = reckon(email, anchor_of(email, ended, facts), facts), _latest(ended, facts)
+    if is_punctual(delivery, reckoning):
+        return reckoning, None
+    if late is not None and is_punctual(delivery, reckon(email, late, facts)):
+        return reckon(email, late, facts), None
+    return reckoning, _note_that_gave(planned - PUNCTUAL, planned, facts)
+
+
+def is_punctual(delivery: Delivery, reckoning: Reckoning) -> bool:
+    """Whether it was planned because of just this date."""
+    return timedelta(0) <= delivery.planned_at - reckoning.due < PUNCTUAL
+
+
+def _without_date(email: SequenceEmail, facts: Facts, stop: str, changes: list[Note]) -> Step:
+    if stop in ("removed", "completed"):
+        return Step(email, "none", why=stop, changes=changes)
+    if email == facts.next_email:
+        why = stop or ("email_unpublished" if not email.published else "no_date")
+        anchored = reckon(email, anchor_of(email, _ended(facts), facts), facts) if email.published else None
+        return Step(email, "waiting", why=why, reckoning=anchored, changes=changes)
+    if not email.published:
+        return Step(email, "draft", why=stop or ("at_the_end" if _is_at_the_end(facts) else ""), changes=changes)
+    return Step(email, "waiting", why=stop or "after_another", after=_before(email, facts), changes=changes)
+
+
+def _ended(facts: Facts) -> dict[int, datetime]:
+    return {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at is not None}
+
+
+def _is_at_the_end(facts: Facts) -> bool:
+    return facts.next_email is None and not facts.row.in_flight
+
+
+def _before(email: SequenceEmail, facts: Facts) -> SequenceEmail | None:
+    """The email that has to go before this one can have a date; None: it is the first."""
+    waited = [one for one in facts.course.live if one.position < email.position and one.pk not in _ended(facts)]
+    if facts.next_email is not None and facts.next_email not in waited and facts.next_email != email:
+        waited = [facts.next_email, *waited]
+    return max(waited, key=lambda one: one.position, default=None)

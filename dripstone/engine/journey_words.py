@@ -1,0 +1,394 @@
+"""A journey in plain words. Times are the sequence's wall clock; the main one of a sentence names the zone."""
+
+import re
+
+from dripstone.engine import notes, saying, schedule
+from dripstone.engine.journey import Anchor, Coming, EarlierRun, Facts, Journey, Reckoning, Step, is_punctual, source_in
+from dripstone.engine.models import Note
+from dripstone.sequences.models import SequenceEmail
+from dripstone.subscribers.models import State
+
+_SKIPPED = {
+    "email deleted": "the email was deleted",
+    "skipped by the owner": "the owner skipped it",
+    "moved by the owner": "the owner moved them to another email",
+    "restarted": "they were started again from the beginning",
+    "removed by the owner": "the owner took them out of the sequence",
+    "sequence deleted": "the sequence was deleted",
+}
+_STATES = {
+    State.INACTIVE: "they have not confirmed their address",
+    State.CANCELLED: "they unsubscribed",
+    State.BOUNCED: "their address does not take mail any more",
+    State.COMPLAINED: "they reported an email as spam",
+}
+_MEMBERSHIPS = {
+    "tag": "they have the tag {}",
+    "form": "they signed up through the form {}",
+    "sequence": "they are or were in the sequence {}",
+    "segment": "they are in the segment {}",
+}
+
+
+def journey(told: Journey) -> str:
+    """Where this person stands, in a sentence or two."""
+    facts, stop = told.facts, told.stop
+    n_sent = sum(step.outcome == "sent" for step in told.steps)
+    so_far = f"They have been sent {saying.count(n_sent, 'email')} of this run so far."
+    if stop:
+        return f"{_capital(stopped(stop, facts))}. {so_far}"
+    first = next((step for step in told.steps if step.outcome in ("sending", "next")), None)
+    return f"{_first(first, facts) if first is not None else _at_the_end(facts)} {so_far}"
+
+
+def _first(step: Step, facts: Facts) -> str:
+    title = _title(step.email)
+    if step.outcome == "sending" or step.at is None:
+        return f"{title} is on its way. {sentence(step, facts)}"
+    at = "right away" if step.at <= facts.now else f"on {saying.moment(step.at, facts.sequence.time_zone)}"
+    if step.coming is not None and step.coming.excluded:
+        return f"Next would be {title}, {at}; it will be skipped, because {because(step.coming.excluded, facts)}."
+    return f"Next is {title}, {at}."
+
+
+def _at_the_end(facts: Facts) -> str:
+    waiting = facts.next_email
+    if waiting is not None:
+        return f"They wait for {_title(waiting)}, which is not published; nothing else is sent to them meanwhile."
+    if not facts.course.live:
+        return "They wait: no email of this sequence is published yet."
+    if facts.sequence.hold:
+        return "They wait at the end: they have had every published email, and hold keeps them for what comes."
+    return "They wait: nothing comes next."
+
+
+def sentence(step: Step, facts: Facts) -> str:
+    """What became, or will become, of one email."""
+    match step.outcome:
+        case "sent" | "skipped" | "failed" | "unknown":
+            return f"{_ended(step, facts)}{_cause(step, facts)}."
+        case "sending":
+            return _sending(step, facts)
+        case "next" | "later":
+            return _coming(step, facts)
+        case "draft":
+            return _draft(step, facts)
+        case "none":
+            end = "" if step.why == "removed" else " What is published now does not reach people who have completed."
+            return f"Will not be sent: {stopped(step.why, facts)}.{end}"
+    return _waiting(step, facts)
+
+
+# --- What happened ----------------------------------------------------------------------------------------------
+
+
+def _ended(step: Step, facts: Facts) -> str:
+    assert step.at is not None
+    assert step.delivery is not None
+    moment, reason = saying.moment(step.at, facts.sequence.time_zone), step.delivery.reason
+    match step.outcome:
+        case "sent":
+            return f"Sent on {moment}"
+        case "skipped":
+            return f"Skipped on {moment}, because {because(reason, facts)}"
+        case "failed":
+            return f"Could not be delivered: given up on {moment}, with the reply {saying.reply(reason)}"
+    end = f" ({saying.reply(reason)})" if reason else ""
+    return (
+        f"Not known whether it arrived: it was handed over on {moment}, but the mail server's answer never came{end}; "
+        "it is not sent again by itself, and the sequence goes on"
+    )
+
+
+def _cause(step: Step, facts: Facts) -> str:
+    """`: 2 days after …`, where the figures, or a note, still tell."""
+    if step.given_by is not None:
+        return f". The date came from this: {_uncapital(note(step.given_by, facts).rstrip('.'))}"
+    if step.reckoning is None:
+        return ""
+    assert step.delivery is not None
+    if not is_punctual(step.delivery, step.reckoning):
+        return _by_other_rules(step, step.delivery.planned_at < step.reckoning.due, facts)
+    lead = ": " if step.outcome == "sent" else ". Its turn came by the rule: "
+    return f"{lead}{rule(step.reckoning, facts, past=True)}"
+
+
+def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
+    """Today's figures give another date than the one it had."""
+    assert step.reckoning is not None
+    by_rule = saying.when(step.reckoning.due, facts.sequence.time_zone)
+    if step.outcome == "skipped":
+        return f". Its turn would have come on {by_rule}" if is_early else ""
+    reason = "they were others then" if is_early else "they were others then, or it went late"
+    return f". By today's delay and schedule it would have been {by_rule}; {reason}"
+
+
+def because(reason: str, facts: Facts) -> str:
+    """Why a delivery was skipped."""
+    source = source_in(reason)
+    if source is not None:
+        kind, source_id = source
+        name = facts.names.get(source)
+        called = saying.title(name) if name else f"number {source_id}, which is gone now"
+        return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"
+    return _SKIPPED.get(reason) or _of_state(reason) or f"of this: {saying.reply(reason)}"
+
+
+def _of_state(reason: str) -> str:
+    """`subscriber is cancelled` → "they unsubscribed"."""
+    return next((words for state, words in _STATES.items() if reason == f"subscriber is {state}"), "")
+
+
+def _sending(step: Step, facts: Facts) -> str:
+    delivery = step.delivery
+    assert delivery is not None
+    if step.why:
+        return f"Held back just before it was sent: {stopped(step.why, facts)}."
+    if delivery.attempt == 0 or step.at is None:
+        again = f" (attempt {delivery.attempt})" if delivery.attempt > 1 else ""
+        return f"Being sent now{again}."
+    tries = "once" if delivery.attempt == 1 else f"{delivery.attempt} times"
+    moment = saying.moment(step.at, facts.sequence.time_zone)
+    return f"Tried {tries} without success; the last reply was {saying.reply(delivery.reason)}. Next try on {moment}."
+
+
+# --- What comes -------------------------------------------------------------------------------------------------
+
+
+def _coming(step: Step, facts: Facts) -> str:
+    one = step.coming
+    assert one is not None
+    moment = saying.moment(one.at, facts.sequence.time_zone)
+    verb = "Goes"
+    if one.excluded:
+        verb = f"Will be skipped, because {because(one.excluded, facts)}: its turn comes"
+    is_now = one.at <= facts.now
+    return f"{verb} {'right away' if is_now else f'on {moment}'}{_why_that_date(one, step, facts)}."
+
+
+def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
+    figures = rule(one.reckoning, facts)
+    is_by_rule = one.at == one.reckoning.due
+    is_just_late = one.at <= facts.now and one.given_by is None and one.reckoning.due <= facts.now
+    if one.after_late:
+        return (
+            f": {figures}. (Its own date had passed; it counts from there, since two emails at once would be a burst)"
+        )
+    if is_by_rule or is_just_late:
+        return f": {figures}"
+    if one.given_by is not None:
+        return f". {note(one.given_by, facts).rstrip('.')}"
+    if step.outcome == "later":
+        return f", after the emails before it; its own date ({figures}) has passed by then"
+    by_rule = saying.when(one.reckoning.due, facts.sequence.time_zone)
+    return (
+        f". This date was given before the delay or the schedule was changed, and stays; by today's settings it "
+        f"would be {by_rule} ({figures})"
+    )
+
+
+def _waiting(step: Step, facts: Facts) -> str:
+    zone = facts.sequence.time_zone
+    if step.why == "email_unpublished":
+        return (
+            "They wait for this email, which is not published. It gets a date when it is published, moved or deleted."
+        )
+    if step.email == facts.next_email:
+        held = ""
+        if facts.due_at is not None:
+            held = f" Its date was {saying.moment(facts.due_at, zone)}; {_after_resuming(facts, step.email)}"
+        return f"No date: {stopped(step.why, facts)}.{held}"
+    first = "" if step.after is not None else _from_what(step.why)
+    counted = (
+        f"{_delay(step.email)} after {_title(step.after.subject)}" if step.after else f"{_delay(step.email)}{first}"
+    )
+    reason = f": {stopped(step.why, facts)}" if step.why != "after_another" else ""
+    return f"No date yet{reason}. It comes {counted}."
+
+
+def _after_resuming(facts: Facts, email: SequenceEmail) -> str:
+    assert facts.due_at is not None
+    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+    late = "goes at the next allowed day and hour" if schedule.follows_schedule(delay) else "goes right away"
+    if facts.due_at > facts.now:
+        return f"resumed before then, it goes on that date; resumed later, it {late}."
+    return f"that has passed, so when resumed it {late}."
+
+
+def _from_what(why: str) -> str:
+    return " after they confirm" if why == "unconfirmed" else " after they entered"
+
+
+def _draft(step: Step, facts: Facts) -> str:
+    if step.why == "at_the_end":
+        then = f"It then comes {_delay(step.email)} after the email before it."
+        return f"A draft: they wait for it, or for any other email, to be published. {then}"
+    if any(facts.emails[pk].position > step.email.position for pk in [*facts.deliveries, *_standing_at(facts)]):
+        then = "Publishing it sends it to them, right away if its date has passed by then."
+        return f"A draft: they were passed over it. {then}"
+    return "A draft: nobody is sent it, and they will pass over it unless it is published before their turn comes."
+
+
+def _standing_at(facts: Facts) -> list[int]:
+    return [facts.next_email.pk] if facts.next_email is not None else []
+
+
+def stopped(why: str, facts: Facts) -> str:
+    """Why there is no date, without full stop."""
+    row, zone = facts.row, facts.sequence.time_zone
+    match why:
+        case "removed":
+            assert row.removed_at is not None
+            reason = _SKIPPED.get(row.removed_reason) or _of_state(row.removed_reason) or row.removed_reason
+            end = f", because {reason}" if reason else ""
+            return f"they left the sequence on {saying.moment(row.removed_at, zone)}{end}"
+        case "completed":
+            at = facts.completed_at or facts.now
+            return f"they completed the sequence on {saying.moment(at, zone)}"
+        case "unconfirmed":
+            return "they have not confirmed their address yet; delays count from the moment they do"
+        case "not_mailable":
+            return _STATES[State(facts.person.state)]
+        case "sequence_paused":
+            return "the sequence is paused (inactive); everybody keeps their place"
+        case "person_paused":
+            assert row.paused_at is not None
+            by = next((one for one in reversed(facts.notes) if one.kind == notes.PAUSED), None)
+            return f"this person was paused on {saying.moment(row.paused_at, zone)}{f', by {by.actor}' if by else ''}"
+        case "email_unpublished":
+            return "the email is not published"
+    return "nothing says when"
+
+
+# --- The figures ------------------------------------------------------------------------------------------------
+
+
+def rule(reckoning: Reckoning, facts: Facts, *, past: bool = False) -> str:
+    """`2 days after “Welcome” was sent on Thursday, 26 November 2026 at 14:20 is Saturday, 28 November; it is only
+    sent on weekdays, so it moves to Monday, 30 November`."""
+    since = _anchor(reckoning.anchor, facts)
+    own = reckoning.schedule
+    if own is None:
+        is_immediate = reckoning.delay.unit == "days"
+        return f"at once after {since}" if is_immediate else f"{saying.delay(reckoning.delay)} after {since}"
+    assert reckoning.counted_to is not None
+    words = f"{saying.delay(reckoning.delay)} after {since}"
+    if reckoning.moved:
+        moved = "moved" if past else "moves"
+        days = saying.weekdays(own.send_days)
+        words += (
+            f" is {saying.day(reckoning.counted_to)}, and as it is only sent {days} it {moved} to "
+            f"{saying.day(reckoning.local_due().date())}"
+        )
+    return words + _hour(reckoning)
+
+
+def _hour(reckoning: Reckoning) -> str:
+    assert reckoning.schedule is not None
+    local, hour = reckoning.local_due(), reckoning.schedule.send_hour
+    if local.hour != hour or local.minute:
+        return f", at {local:%H:%M}: the clocks skip {hour:02}:00 that day"
+    return f", at the sequence's hour of {hour:02}:00"
+
+
+def _anchor(anchor: Anchor, facts: Facts) -> str:
+    when = saying.when(anchor.at, facts.sequence.time_zone)
+    if anchor.email is not None:
+        title = _title(anchor.email)
+        if anchor.kind == "email":
+            return title
+        ended = {"sent": "was sent", "skipped": "was skipped", "failed": "failed", "unknown": "was handed over"}
+        return f"{title} {ended[anchor.kind]} on {when}"
+    happened = {
+        "entered": "they entered",
+        "re_added": "they were added again",
+        "restarted": "they started again",
+        "confirmed": "they confirmed their address",
+        "moved": "they were moved by the owner",
+    }
+    return f"{happened[anchor.kind]} on {when}"
+
+
+def _delay(email: SequenceEmail) -> str:
+    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+    return saying.delay(delay) if delay.value else "at once"
+
+
+# --- Notes and runs ---------------------------------------------------------------------------------------------
+
+
+def note(one: Note, facts: Facts) -> str:
+    """`On …, after an edit (“Draft” published, by API key …), their next email was “Draft”, to go right away.`"""
+    at = saying.moment(one.at, facts.sequence.time_zone)
+    if one.kind == notes.MOVED:
+        return f"On {at}, {_edited(one, facts)}."
+    email = facts.emails.get(one.email_id or 0)
+    reason = f": {_with_titles(one.reason, facts)}" if one.reason else ""
+    came = f"; what comes next is {_to_go(one, facts)}" if one.due_after else ""
+    which = _title(email) if email else "their next email"
+    said = {
+        notes.LATE: f"the engine came too late for {which}, so it waits for the next allowed day and hour: it is "
+        f"{_to_go(one, facts)}{_had_been(one, facts)}",
+        notes.PAUSED: f"they were paused{reason}",
+        notes.RESUMED: f"they were resumed{reason}{came}",
+        notes.SKIPPED: f"{which} was skipped{reason}{came}",
+        notes.SENT_NOW: f"{which} was told to go right away{reason}",
+        notes.MOVED_TO: f"they were moved{f' to {which}' if email else ''}{reason}{came}",
+        notes.RESTARTED: f"they were started again from the beginning{reason}{came}",
+        notes.REMOVED: f"they were taken out of the sequence{reason}",
+    }
+    by = "" if one.actor == notes.ENGINE else f" (by {one.actor})"
+    return f"On {at} {said.get(one.kind, one.kind + reason)}{by}."
+
+
+def _edited(one: Note, facts: Facts) -> str:
+    by = "" if one.actor == notes.ENGINE else f", by {one.actor}"
+    edit = f"after an edit ({_with_titles(one.reason, facts)}{by}),"
+    email = facts.emails.get(one.email_id or 0)
+    if email is None:
+        return f"{edit} nothing came next for them"
+    return f"{edit} their next email was {_title(email)}, {_to_go(one, facts)}{_had_been(one, facts)}"
+
+
+def _to_go(one: Note, facts: Facts) -> str:
+    if one.due_after is None:
+        return "without a date"
+    if one.due_after == one.at:
+        return "to go right away"
+    return f"to go on {saying.when(one.due_after, facts.sequence.time_zone)}"
+
+
+def _had_been(one: Note, facts: Facts) -> str:
+    if one.due_before is None:
+        return ""
+    return f"; their date before was {saying.when(one.due_before, facts.sequence.time_zone)}"
+
+
+def _with_titles(reason: str, facts: Facts) -> str:
+    """`email 12 published` → `“Second” published`: nobody knows their emails by number."""
+
+    def titled(match: re.Match[str]) -> str:
+        email = facts.emails.get(int(match[1]))
+        return _title(email) if email else match[0]
+
+    return re.sub(r"\bemail (\d{1,18})\b", titled, reason)
+
+
+def earlier_run(run: EarlierRun, zone: str) -> str:
+    """`Run 1, from … to …: 3 sent, 1 skipped.`"""
+    order = [name for name in ("sent", "skipped", "failed", "unknown", "sending", "planned") if name in run.counts]
+    until = f" to {saying.when(run.ended, zone)}" if run.ended else ""
+    counts = saying.listed(f"{run.counts[name]} {name}" for name in order)
+    return f"Run {run.number}, from {saying.moment(run.began, zone)}{until}: {counts}."
+
+
+def _title(what: SequenceEmail | str) -> str:
+    return saying.title(what if isinstance(what, str) else what.subject)
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _uncapital(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -1,0 +1,87 @@
+"""Notes: what moved one person's place, beside the ordinary way. Written in the transaction of the change.
+
+`email` is the email a note is about: the one paused at, skipped, sent, moved to; after an edit, the one that comes
+next. `due_before` and `due_after` are the dates of the next email as the change found and left them; None: no date.
+Edits move paused people too: the dates in those notes are the ones kept for them.
+"""
+
+from collections.abc import Iterable
+from collections.abc import Sequence as Series
+from datetime import datetime
+
+from django.db import connection
+
+from dripstone.engine import queries
+from dripstone.engine.advance import Place, Standing
+from dripstone.engine.models import Enrollment, Note
+
+MOVED = "moved"  # an edit gave them another email, or another date
+LATE = "late"  # the engine found a day-email too late and gave it the next slot (R4)
+PAUSED = "paused"
+RESUMED = "resumed"
+SKIPPED = "skipped"
+SENT_NOW = "sent_now"
+MOVED_TO = "moved_to"
+RESTARTED = "restarted"
+REMOVED = "removed"
+
+ENGINE = "engine"
+
+Row = tuple[int, int | None, datetime | None, datetime | None]
+"""enrollment, next email, due before, due after"""
+
+
+def of_edit(changes: Iterable[tuple[Standing, Place]], reason: str, actor: str, now: datetime) -> None:
+    """One note per person an edit moved."""
+    rows = [(one.enrollment_id, place.next_email_id, one.due_at, place.due_at) for one, place in changes]
+    _insert(MOVED, rows, reason, actor, now)
+
+
+def of_lateness(rows: Series[Row], now: datetime) -> None:
+    """The engine came too late for a day-email (R4)."""
+    _insert(LATE, rows, "more than 6 hours late: waits for the next slot", ENGINE, now)
+
+
+def of_person(
+    row: Enrollment,
+    kind: str,
+    email_id: int | None,
+    reason: str,
+    actor: str,
+    now: datetime,
+    *,
+    due_before: datetime | None,
+    due_after: datetime | None,
+) -> None:
+    """One note about what somebody did to one place."""
+    Note.objects.create(
+        enrollment=row,
+        at=now,
+        kind=kind,
+        email_id=email_id,
+        due_before=due_before,
+        due_after=due_after,
+        reason=reason,
+        actor=actor,
+    )
+
+
+def _insert(kind: str, rows: Series[Row], reason: str, actor: str, now: datetime) -> None:
+    """In one statement: an edit may move a hundred thousand people."""
+    if not rows:
+        return
+    enrollments, emails, before, after = zip(*rows, strict=True)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            queries.INSERT_NOTES,
+            {
+                "kind": kind,
+                "reason": reason,
+                "actor": actor,
+                "now": now,
+                "enrollments": list(enrollments),
+                "emails": list(emails),
+                "before": list(before),
+                "after": list(after),
+            },
+        )

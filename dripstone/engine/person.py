@@ -1,0 +1,246 @@
+"""What an owner may do to one person's place in a sequence: pause, resume, skip, send now, move, restart, remove.
+
+Each verb is one transaction, leaves a note with actor and reason, and raises Invalid with a sentence when it cannot
+be done. What is on the wire already goes; what is only planned follows the verb. Pending edits of the sequence are
+followed for this person first, so that a verb never acts on a place the rules have given up.
+A crash here means nothing was changed.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from dripstone.engine import advance, audience, enroll, notes, plan, queries, reevaluate, schedule, transitions, wake
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.schedule import Delay, Schedule
+from dripstone.errors import Invalid, NotFound
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.subscribers.models import State, Subscriber
+
+Verb = Callable[[Enrollment], int | None]
+"""Acts on a locked row; returns the id of the email it is about."""
+
+_NOT_IN_IT = {
+    Enrollment.Status.UNCONFIRMED: "This person has not confirmed their address yet",
+    Enrollment.Status.COMPLETED: "This person has completed the sequence: move them to an email, or restart them",
+    Enrollment.Status.REMOVED: "This person has been removed from the sequence: restart them, or add them again",
+}
+
+
+def pause(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """They stay where they are and are sent nothing of this sequence until resumed."""
+
+    def verb(row: Enrollment) -> int | None:
+        _must_be_active(row)
+        if row.paused_at is not None:
+            raise Invalid("This person is paused already")
+        _planned(row).update(ready_at=reevaluate.PARKED)
+        row.paused_at, row.held_due_at, row.due_at = now, row.due_at, None
+        row.save(update_fields=["paused_at", "held_due_at", "due_at"])
+        return row.next_email_id
+
+    return _do(verb, notes.PAUSED, enrollment_id, actor, reason, now)
+
+
+def resume(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """They go on. What fell due meanwhile: hours right away, days at the next slot (R4)."""
+
+    def verb(row: Enrollment) -> int | None:
+        if row.paused_at is None:
+            raise Invalid("This person is not paused")
+        held, row.paused_at, row.held_due_at = row.held_due_at, None, None
+        row.due_at = held if held is None or held >= now else _after_pause(row, now)
+        row.save(update_fields=["paused_at", "held_due_at", "due_at"])
+        if row.next_email and _may_go(row.sequence, row.next_email):  # else it stays parked, as everybody's
+            _planned(row).update(ready_at=_after_pause(row, now))
+        _wake(row, now)
+        return row.next_email_id
+
+    return _do(verb, notes.RESUMED, enrollment_id, actor, reason, now)
+
+
+def skip(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """Their next email is skipped now, and the delay of the one after it starts now."""
+
+    def verb(row: Enrollment) -> int | None:
+        _must_be_active(row)
+        if row.next_email is None:
+            raise Invalid("Nothing comes next for this person, so there is nothing to skip")
+        _skip(row, [row.next_email], now)
+        return row.next_email_id
+
+    return _do(verb, notes.SKIPPED, enrollment_id, actor, reason, now)
+
+
+def send_now(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """Their next email goes right away, whatever the schedule or a retry says. Exclusions still hold."""
+
+    def verb(row: Enrollment) -> int | None:
+        _must_be_active(row)
+        if row.next_email is None:
+            raise Invalid("Nothing comes next for this person, so there is nothing to send")
+        _must_be_sendable(row, row.next_email)
+        if not _planned(row).update(ready_at=now):
+            _must_not_be_on_the_wire(row)
+            plan.place(row.sequence, row, now)
+        wake.senders(1)
+        return row.next_email_id
+
+    return _do(verb, notes.SENT_NOW, enrollment_id, actor, reason, now)
+
+
+def move_to(enrollment_id: int, email_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """The given email comes next, its delay counted from now. Those before it that they have not had are skipped.
+
+    An email they have had in this run starts a new run there: history stays as it is. People who completed are in
+    the sequence again; people who are paused stay so. Raises NotFound for an email that is not of the sequence.
+    """
+
+    def verb(row: Enrollment) -> int | None:
+        if row.status != Enrollment.Status.COMPLETED:
+            _must_be_active(row)
+        if row.subscriber.state != State.ACTIVE:
+            raise Invalid(f"This person can't be mailed: the subscriber is {row.subscriber.state}")
+        emails = row.sequence.emails.filter(deleted_at=None)
+        target = emails.filter(pk=email_id).first()
+        if target is None:
+            raise NotFound
+        if not target.published:
+            raise Invalid("That email is not published: publish it first")
+        _take_back(row, "moved by the owner", now)
+        is_again = Delivery.objects.filter(enrollment=row, run=row.run, email=target).exists()
+        transitions.reopen(row, now, new_run=is_again)
+        _skip(row, emails.filter(published=True, position__lt=target.position), now)
+        return target.pk
+
+    return _do(verb, notes.MOVED_TO, enrollment_id, actor, reason, now)
+
+
+def restart(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """From the first email again, in a new run, whatever `repeat` says: the owner asks for it. Ends a pause."""
+
+    def verb(row: Enrollment) -> int | None:
+        person = row.subscriber
+        if person.state not in (State.ACTIVE, State.INACTIVE):
+            raise Invalid(f"This person can't be mailed: the subscriber is {person.state}")
+        transitions.reenter([row], {person.pk: person}, row.source, now, restart=True)
+        enroll.tell([row], now)
+        places = advance.advance([row.pk], now) if row.status == Enrollment.Status.ACTIVE else []
+        wake.engine_if_due(places, now)
+        return places[0].next_email_id if places else None
+
+    return _do(verb, notes.RESTARTED, enrollment_id, actor, reason, now)
+
+
+def remove(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    """Out of the sequence. Adding them again continues where they left off, or restarts (R12)."""
+
+    def verb(row: Enrollment) -> int | None:
+        if not transitions.remove([row.pk], reason or "removed by the owner", now):
+            raise Invalid("This person has been removed already")
+        return row.next_email_id
+
+    return _do(verb, notes.REMOVED, enrollment_id, actor, reason, now)
+
+
+@transaction.atomic
+def _do(verb: Verb, kind: str, enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    row = _lock(enrollment_id, now)
+    due_before = _date(row)
+    email_id = verb(row)
+    row = _read(enrollment_id)
+    notes.of_person(row, kind, email_id, reason, actor, now, due_before=due_before, due_after=_date(row))
+    return row
+
+
+def _lock(enrollment_id: int, now: datetime) -> Enrollment:
+    """Sequence, subscriber, enrollment: the order everybody keeps (queries.py). Raises NotFound."""
+    row = Enrollment.objects.filter(pk=enrollment_id).first()
+    if row is None:
+        raise NotFound
+    with connection.cursor() as cursor:
+        cursor.execute(queries.HOLD_SEQUENCE, {"sequence": row.sequence_id})
+        if cursor.fetchone() is None:
+            raise Invalid("This sequence has been deleted")
+    Subscriber.objects.select_for_update(no_key=True).get(pk=row.subscriber_id)
+    Enrollment.objects.select_for_update(no_key=True).get(pk=enrollment_id)
+    reevaluate.person(row.sequence_id, enrollment_id, now)
+    return _read(enrollment_id)
+
+
+def _read(enrollment_id: int) -> Enrollment:
+    """After the lock, not with it: a joined row would be the one of before the wait."""
+    return Enrollment.objects.select_related("sequence", "subscriber", "next_email").get(pk=enrollment_id)
+
+
+def _must_be_active(row: Enrollment) -> None:
+    if row.status != Enrollment.Status.ACTIVE:
+        raise Invalid(_NOT_IN_IT[Enrollment.Status(row.status)])
+
+
+def _must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
+    if row.paused_at is not None:
+        raise Invalid("This person is paused: resume them first")
+    if not row.sequence.active:
+        raise Invalid("Sequence is inactive")
+    if email.deleted_at is not None:
+        raise Invalid("Their next email has been deleted: skip it, or move them to another")
+    if not email.published:
+        raise Invalid("Their next email is not published: publish it first")
+    if excluded := audience.excluded(row.sequence, [row.subscriber_id]):
+        raise Invalid(f"This person is {excluded[row.subscriber_id]}, so nothing would be sent")
+
+
+def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime) -> None:
+    """Deliveries that say so, then on to the next email. What they have had already has its row."""
+    _take_back(row, "skipped by the owner", now)
+    skipped = [transitions.skipped_delivery(row, email, "skipped by the owner", now) for email in emails]
+    Delivery.objects.bulk_create(skipped, ignore_conflicts=True)
+    wake.engine_if_due(advance.advance([row.pk], now), now)
+
+
+def _take_back(row: Enrollment, reason: str, now: datetime) -> None:
+    """What is planned ends as skipped. Only then can it be said whether something is on the wire."""
+    transitions.skip_planned([row.pk], reason, now)
+    _must_not_be_on_the_wire(row)
+
+
+def _must_not_be_on_the_wire(row: Enrollment) -> None:
+    """It can't be taken back, and a second one beside it must not be (R5)."""
+    if Delivery.objects.filter(enrollment=row, run=row.run, status=Delivery.Status.SENDING).exists():
+        raise Invalid("An email is on its way to this person right now: try again in a moment")
+
+
+def _planned(row: Enrollment) -> QuerySet[Delivery]:
+    return Delivery.objects.filter(enrollment=row, run=row.run, status=Delivery.Status.PLANNED)
+
+
+def _may_go(sequence: Sequence, email: SequenceEmail) -> bool:
+    return sequence.active and email.published and email.deleted_at is None
+
+
+def _after_pause(row: Enrollment, now: datetime) -> datetime:
+    email = row.next_email
+    if email is None or not schedule.follows_schedule(_delay(email)):
+        return now
+    own = Schedule(frozenset(row.sequence.send_days), row.sequence.send_hour, row.sequence.time_zone)
+    return schedule.next_slot(now, own.for_email(email.send_days))
+
+
+def _delay(email: SequenceEmail) -> Delay:
+    return Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+
+
+def _date(row: Enrollment) -> datetime | None:
+    """When their next email may go, as things stand: none while paused or parked, or while it is on the wire."""
+    ready = _planned(row).exclude(ready_at=reevaluate.PARKED).values_list("ready_at", flat=True).first()
+    return row.due_at or ready
+
+
+def _wake(row: Enrollment, now: datetime) -> None:
+    if row.due_at is not None and row.due_at <= now:
+        wake.engine()
+    if row.in_flight:
+        wake.senders(1)

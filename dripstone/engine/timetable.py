@@ -1,0 +1,124 @@
+"""When the emails of a sequence go: for somebody who enters at an instant, and, one hop at a time, for the forecast.
+
+Pure: rows in memory and instants in, instants out; nothing is read or written. Every date comes from
+advance.place_after_end and schedule.due_when_late, which the engine asks too.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from dripstone.engine import advance, schedule
+from dripstone.engine.advance import Standing
+from dripstone.engine.schedule import Delay
+from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
+
+
+class Line(NamedTuple):
+    """One email of a timetable."""
+
+    email: SequenceEmail
+    due: datetime
+    rule: str  # the figures that led to the date, as a sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A sequence's emails, and what the engine knows when it asks for the date of each."""
+
+    emails: dict[int, SequenceEmail]  # drafts and deleted ones too
+    live: list[SequenceEmail]  # what is sent: published, in order of position (R1)
+    after: dict[int, SequenceEmail | None]  # by email id: the live one that follows
+    as_next: dict[int, Standing]  # by email id: somebody for whom this email comes next
+
+    def due(self, email: SequenceEmail, anchor: datetime, last_ended: datetime | None, now: datetime) -> datetime:
+        """The date of `email` for somebody whose last email ended `now`, or who enters (last_ended None)."""
+        standing = self.as_next[email.pk]._replace(anchor=anchor, last_ended_at=last_ended)
+        due = advance.place_after_end(standing, now).due_at
+        assert due is not None
+        return due
+
+    def due_when_late(self, email_id: int, due: datetime, now: datetime) -> datetime:
+        """What planning does with a date it finds `now` (R4)."""
+        standing = self.as_next[email_id]
+        return schedule.due_when_late(due, now, _delay(standing), standing.schedule(standing.next_days))
+
+
+def course(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Course:
+    """`emails`: all rows of the sequence; people may still wait for a deleted one."""
+    rows = sorted(emails, key=lambda email: email.position)
+    live = [email for email in rows if email.published and email.deleted_at is None]
+    return Course(
+        {email.pk: email for email in rows},
+        live,
+        {email.pk: next((one for one in live if one.position > email.position), None) for email in rows},
+        {email.pk: _standing(sequence, email) for email in rows},
+    )
+
+
+def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: datetime) -> list[Line]:
+    """What a new, active person would get who enters at `entered_at` and is neither excluded nor paused."""
+    plan = course(sequence, emails)
+    lines: list[Line] = []
+    anchor, last_ended = entered_at, None
+    for email in plan.live:
+        due = plan.due(email, anchor, last_ended, anchor)
+        lines.append(Line(email, due, rule(sequence, email, is_first=not lines)))
+        anchor = last_ended = due
+    return lines
+
+
+def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
+    """`2 days after the email before it, on the first monday or friday, at 09:00 America/New_York`."""
+    counted_from = "entry" if is_first else "the email before it"
+    delay = _delay(_standing(sequence, email))
+    if delay.unit == "hours":
+        return f"{_count(delay.value, 'hour')} after {counted_from}, any day, any hour"
+    if not schedule.follows_schedule(delay):
+        return f"at once after {counted_from}, whatever the day and hour"
+    standing = _standing(sequence, email)
+    own = standing.schedule(standing.next_days)
+    days = [name for number, name in enumerate(WEEKDAYS) if number in own.send_days]
+    on = "" if len(days) == len(WEEKDAYS) else f", on the first {' or '.join(days)}"
+    return f"{_count(delay.value, 'day')} after {counted_from}{on}, at {own.send_hour:02}:00 {own.time_zone}"
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
+def _delay(standing: Standing) -> Delay:
+    assert standing.next_value is not None and standing.next_unit is not None
+    return Delay(standing.next_value, standing.next_unit)
+
+
+def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
+    """Nobody in particular, for whom `email` comes next."""
+    return Standing(
+        enrollment_id=0,
+        account_id=sequence.account_id,
+        subscriber_id=0,
+        sequence_id=sequence.pk,
+        current_id=None,
+        due_at=None,
+        current_position=None,
+        current_published=None,
+        current_deleted=None,
+        current_value=None,
+        current_unit=None,
+        current_days=None,
+        next_id=email.pk,
+        next_position=email.position,
+        next_value=email.delay_value,
+        next_unit="hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days",
+        next_days=email.send_days,
+        anchor=sequence.created_at,
+        last_ended_at=None,
+        hold=sequence.hold,
+        send_days=sequence.send_days,
+        send_hour=sequence.send_hour,
+        time_zone=sequence.time_zone,
+        resumed_at=sequence.resumed_at,
+        sequence_publishes=True,
+    )

@@ -1,0 +1,226 @@
+"""The impact of an edit, in figures and in sentences a creator understands."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from typing_extensions import TypedDict
+
+from dripstone.engine.impact import DELETED, Impact, Person, Stand
+from dripstone.shapes.instants import instant
+from dripstone.subscribers.models import Subscriber
+
+
+class EmailCount(TypedDict):
+    email_id: int | None
+    subject: str
+    people: int
+
+
+class Skipped(TypedDict):
+    email_id: int | None
+    subject: str
+    reason: str
+    people: int
+
+
+class Day(TypedDict):
+    date: str | None
+    people: int
+
+
+class Moved(TypedDict):
+    people: int
+    before: list[Day]
+    after: list[Day]
+
+
+class PlaceShape(TypedDict):
+    status: str
+    email_id: int | None
+    subject: str | None
+    due_at: str | None
+
+
+class Example(TypedDict):
+    enrollment_id: int
+    subscriber_id: int
+    email_address: str
+    before: PlaceShape
+    after: PlaceShape
+    why: str
+
+
+class ImpactShape(TypedDict):
+    token: str
+    summary: str
+    people: int
+    right_away: list[EmailCount]
+    skipped: list[Skipped]
+    moved: Moved
+    unchanged: int
+    completed: int
+    removed: int
+    paused: int
+    waiting: int
+    examples: list[Example]
+
+
+def impact(row: Impact, token: str) -> ImpactShape:
+    """`email_id` is null for the email that the edit would create."""
+    addresses = Subscriber.objects.in_bulk([person.subscriber_id for person in row.examples])
+    return ImpactShape(
+        token=token,
+        summary=summary(row),
+        people=row.people,
+        right_away=[
+            EmailCount(email_id=_id(row, pk), subject=row.emails[pk].subject, people=n)
+            for pk, n in _by_position(row, row.right_away)
+        ],
+        skipped=[
+            Skipped(email_id=_id(row, pk), subject=row.emails[pk].subject, reason=reason, people=n)
+            for (pk, reason), n in row.skipped.most_common()
+        ],
+        moved=Moved(people=row.moved, before=_days(row.moved_from), after=_days(row.moved_to)),
+        unchanged=row.unchanged,
+        completed=row.kinds["completed"],
+        removed=row.kinds["removed"],
+        paused=row.kinds["paused"],
+        waiting=row.kinds["waiting"],
+        examples=[_example(row, person, addresses[person.subscriber_id].email_address) for person in row.examples],
+    )
+
+
+def _by_position(row: Impact, counts: Counter[int]) -> list[tuple[int, int]]:
+    return sorted(counts.items(), key=lambda pair: row.emails[pair[0]].position)
+
+
+def _id(row: Impact, email_id: int | None) -> int | None:
+    created = row.done.email.pk if row.is_new and row.done.email is not None else None
+    return None if email_id == created else email_id
+
+
+def _days(counts: Counter[date | None]) -> list[Day]:
+    """By day; those without a date last."""
+    days = sorted(counts.items(), key=lambda pair: (pair[0] is None, pair[0] or date.min))
+    return [Day(date=day.isoformat() if day else None, people=n) for day, n in days]
+
+
+def _example(row: Impact, person: Person, address: str) -> Example:
+    return Example(
+        enrollment_id=person.enrollment_id,
+        subscriber_id=person.subscriber_id,
+        email_address=address,
+        before=_place(row, person.before),
+        after=_place(row, person.after),
+        why=why(row, person),
+    )
+
+
+def _place(row: Impact, stand: Stand) -> PlaceShape:
+    return PlaceShape(
+        status=stand.status,
+        email_id=_id(row, stand.email_id),
+        subject=None if stand.email_id is None else row.emails[stand.email_id].subject,
+        due_at=instant(stand.at) if stand.at else None,
+    )
+
+
+# --- Sentences --------------------------------------------------------------------------------------------------
+
+
+def summary(row: Impact) -> str:
+    """One sentence: “23 people get “Day 3” right away; 140 keep their dates.”"""
+    if not row.people:
+        return "Nobody is in this sequence, so nobody is affected."
+    return "; ".join(_parts(row)) + "."
+
+
+def _parts(row: Impact) -> Iterator[str]:
+    for pk, n in _by_position(row, row.right_away):
+        yield f"{_people(n)} {_s(n, 'get')} “{row.emails[pk].subject}” right away"
+    for (pk, reason), n in row.skipped.most_common():
+        yield f"{_people(n)} {_s(n, 'skip')} “{row.emails[pk].subject}” ({reason})"
+    if removed := row.kinds["removed"]:
+        yield f"{_people(removed)} {_s(removed, 'leave')} the sequence and {_s(removed, 'get')} nothing more of it"
+    if completed := row.kinds["completed"]:
+        yield f"{_people(completed)} {_s(completed, 'complete')} the sequence"
+    if (later := _moved_otherwise(row)) > 0:
+        yield f"{_people(later)} {_s(later, 'get')} another next email or date"
+    yield from _still(row)
+
+
+def _moved_otherwise(row: Impact) -> int:
+    """Of those who move, the ones no other part of the sentence is about."""
+    return row.kinds_moved["dated"] + row.kinds_moved["paused"]
+
+
+def _still(row: Impact) -> Iterator[str]:
+    stops = row.before.active and not row.done.sequence.active
+    if stops and (paused := row.kinds["paused"]):
+        yield f"{_people(paused)} {_s(paused, 'keep')} their place, and nothing is sent until the sequence is resumed"
+    if waiting := row.kinds["waiting"]:
+        yield f"{_people(waiting)} {_s(waiting, 'wait')} without a date"
+    kept = row.unchanged - row.kinds_kept["waiting"]
+    if kept > 0:
+        noun = "date" if row.done.sequence.active else "place"
+        yield f"{_people(kept)} {_s(kept, 'keep')} their {noun}{'' if kept == 1 else 's'}"
+
+
+def _people(n: int) -> str:
+    return "1 person" if n == 1 else f"{n:,} people"
+
+
+def _s(n: int, verb: str) -> str:
+    return f"{verb}s" if n == 1 else verb
+
+
+def why(row: Impact, person: Person) -> str:
+    """What brings this person there."""
+    before, after = _subject(row, person.before), _subject(row, person.after)
+    if person.reason == DELETED:
+        return f"{_subject_of(row, person.skipped_id)} is deleted: they skip it at the moment it would have gone."
+    if person.reason:
+        return f"{after} would go right away, but they are {person.reason}: they skip it and move on."
+    match person.kind:
+        case "removed":
+            return "The sequence is deleted, so nothing more of it is sent to them."
+        case "completed":
+            return "Nothing comes next for them, and the sequence does not hold people at its end."
+        case "paused":
+            held = "they are paused themselves" if person.paused else "the sequence is inactive"
+            return f"They keep their place at {after}, but {held}: nothing is sent until that ends."
+        case "waiting" if person.after.email_id is None:
+            return "Nothing published comes next for them: they wait for what is published later."
+        case "waiting":
+            return f"They wait for {after}, which is not published: without a date until it is."
+    return _why_dated(row, person, before, after)
+
+
+def _why_dated(row: Impact, person: Person, before: str, after: str) -> str:
+    at = "right away" if person.kind == "right_away" else _when(row, person.after.at)
+    if person.before.email_id is None:
+        return f"They waited with nothing to come; now {after} comes next, {at}."
+    if person.before.email_id != person.after.email_id:
+        return f"They waited for {before}; now {after} comes before it, {at}."
+    if not row.before.active:
+        return f"{after} waited for the sequence to be resumed; now it goes {at}."
+    if person.before.at is None:
+        return f"{after} waited to be published; now it goes {at}."
+    return f"{after} gets its date anew, by today's delay and schedule: it goes {at}."
+
+
+def _subject(row: Impact, stand: Stand) -> str:
+    return _subject_of(row, stand.email_id)
+
+
+def _subject_of(row: Impact, email_id: int | None) -> str:
+    return "nothing" if email_id is None else f"“{row.emails[email_id].subject}”"
+
+
+def _when(row: Impact, at: datetime | None) -> str:
+    if at is None:
+        return "without a date"
+    local = at.astimezone(ZoneInfo(row.done.sequence.time_zone))
+    return f"on {local:%Y-%m-%d} at {local:%H:%M} ({local.tzinfo})"

@@ -1,0 +1,220 @@
+"""Why: one person's journey, and the health of a sequence."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from dripstone.engine import journey_words as words
+from dripstone.engine.findings import Finding
+from dripstone.engine.health import Health
+from dripstone.engine.journey import EarlierRun, Facts, Journey, Reckoning, Step
+from dripstone.engine.models import Note
+from dripstone.sequences.models import WEEKDAYS
+from dripstone.shapes.instants import instant
+from dripstone.shapes.sequences import EnrollmentShape, enrollment
+
+
+class AnchorShape(TypedDict):
+    kind: str
+    at: str
+    email_id: int | None
+
+
+class RuleShape(TypedDict):
+    anchor: AnchorShape
+    delay_value: int
+    delay_unit: str
+    send_days: list[str] | None
+    send_hour: int | None
+    time_zone: str
+    counted_to: str | None
+    moved_to: str | None
+    due_at: str
+
+
+class StepShape(TypedDict):
+    email_id: int
+    subject: str
+    position: int
+    published: bool
+    deleted: bool
+    outcome: str
+    at: str | None
+    why: str | None
+    skip_reason: str | None
+    delivery_id: int | None
+    attempts: int
+    reply: str | None
+    rule: RuleShape | None
+    note_id: int | None
+    after_email_id: int | None
+    sentence: str
+    changes: list[str]
+
+
+class NoteShape(TypedDict):
+    id: int
+    at: str
+    kind: str
+    email_id: int | None
+    due_before: str | None
+    due_after: str | None
+    reason: str | None
+    actor: str
+    sentence: str
+
+
+class EarlierRunShape(TypedDict):
+    run: int
+    began_at: str
+    ended_at: str | None
+    deliveries: dict[str, int]
+    sentence: str
+
+
+class JourneyShape(TypedDict):
+    enrollment: EnrollmentShape
+    time_zone: str
+    waiting_because: str | None
+    sentence: str
+    emails: list[StepShape]
+    notes: list[NoteShape]
+    earlier_runs: list[EarlierRunShape]
+
+
+class MendShape(TypedDict):
+    method: str
+    path: str
+    body: dict[str, Any] | None
+
+
+class FindingShape(TypedDict):
+    code: str
+    severity: str
+    sentence: str
+    mend: MendShape | None
+    mend_by: str | None
+    email_id: int | None
+
+
+class NextShape(TypedDict):
+    email_id: int
+    at: str
+    people: int
+
+
+class HealthShape(TypedDict):
+    sequence_id: int
+    healthy: bool
+    sentence: str
+    people: dict[str, int]
+    next: NextShape | None
+    findings: list[FindingShape]
+
+
+def journey(told: Journey) -> JourneyShape:
+    facts = told.facts
+    return JourneyShape(
+        enrollment=enrollment(facts.row),
+        time_zone=facts.sequence.time_zone,
+        waiting_because=told.stop or None,
+        sentence=words.journey(told),
+        emails=[_step(step, facts) for step in told.steps],
+        notes=[_note(row, facts) for row in told.notes],
+        earlier_runs=[_earlier_run(run, facts) for run in told.earlier_runs],
+    )
+
+
+def _step(step: Step, facts: Facts) -> StepShape:
+    email, delivery, coming = step.email, step.delivery, step.coming
+    is_skip = step.outcome == "skipped" and delivery is not None
+    skip_reason = delivery.reason if is_skip and delivery else coming.excluded if coming else ""
+    reply = delivery.reason if delivery is not None and not is_skip else ""
+    return StepShape(
+        email_id=email.pk,
+        subject=email.subject,
+        position=email.position,
+        published=email.published,
+        deleted=email.deleted_at is not None,
+        outcome=step.outcome,
+        at=_instant(step.at),
+        why=step.why or None,
+        skip_reason=skip_reason or None,
+        delivery_id=delivery.pk if delivery else None,
+        attempts=delivery.attempt if delivery else 0,
+        reply=reply or None,
+        rule=_rule(step.reckoning, facts) if step.reckoning else None,
+        note_id=step.given_by.pk if step.given_by else None,
+        after_email_id=step.after.pk if step.after else None,
+        sentence=words.sentence(step, facts),
+        changes=[words.note(row, facts) for row in step.changes],
+    )
+
+
+def _rule(reckoning: Reckoning, facts: Facts) -> RuleShape:
+    own, anchor = reckoning.schedule, reckoning.anchor
+    return RuleShape(
+        anchor=AnchorShape(kind=anchor.kind, at=instant(anchor.at), email_id=anchor.email.pk if anchor.email else None),
+        delay_value=reckoning.delay.value,
+        delay_unit=reckoning.delay.unit,
+        send_days=[WEEKDAYS[day] for day in sorted(own.send_days)] if own else None,
+        send_hour=own.send_hour if own else None,
+        time_zone=facts.sequence.time_zone,
+        counted_to=reckoning.counted_to.isoformat() if reckoning.counted_to else None,
+        moved_to=reckoning.local_due().date().isoformat() if reckoning.moved else None,
+        due_at=instant(reckoning.due),
+    )
+
+
+def _note(row: Note, facts: Facts) -> NoteShape:
+    return NoteShape(
+        id=row.pk,
+        at=instant(row.at),
+        kind=row.kind,
+        email_id=row.email_id,
+        due_before=_instant(row.due_before),
+        due_after=_instant(row.due_after),
+        reason=row.reason or None,
+        actor=row.actor,
+        sentence=words.note(row, facts),
+    )
+
+
+def _earlier_run(run: EarlierRun, facts: Facts) -> EarlierRunShape:
+    return EarlierRunShape(
+        run=run.number,
+        began_at=instant(run.began),
+        ended_at=_instant(run.ended),
+        deliveries=run.counts,
+        sentence=words.earlier_run(run, facts.sequence.time_zone),
+    )
+
+
+def health(found: Health) -> HealthShape:
+    coming = found.next
+    return HealthShape(
+        sequence_id=found.sequence.pk,
+        healthy=found.is_healthy,
+        sentence=found.sentence,
+        people=asdict(found.people),
+        next=NextShape(email_id=coming.email_id, at=instant(coming.at), people=coming.n_people) if coming else None,
+        findings=[_finding(one) for one in found.findings],
+    )
+
+
+def _finding(one: Finding) -> FindingShape:
+    mend = one.mend
+    return FindingShape(
+        code=one.code,
+        severity=one.severity,
+        sentence=one.sentence,
+        mend=MendShape(method=mend.method, path=mend.path, body=mend.body) if mend else None,
+        mend_by=one.mend_by or None,
+        email_id=one.email_id,
+    )
+
+
+def _instant(value: datetime | None) -> str | None:
+    return instant(value) if value is not None else None

@@ -1,0 +1,310 @@
+"""Why is this sequence not sending? Every finding, and the call that mends it."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from dripstone.accounts.models import Account, SendingAddress
+from dripstone.content.library import create_snippet, create_template
+from dripstone.engine import edits, health, person, plan
+from dripstone.engine.findings import Finding
+from dripstone.engine.health import Health
+from dripstone.engine.models import Enrollment
+from dripstone.senders.base import Answer, Outgoing
+from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import CustomField
+from tests.engine.driving import Engine
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, make_tag
+
+pytestmark = pytest.mark.django_db
+
+DAY = timedelta(days=1)
+WELCOME = {"subject": "Welcome", "delay_value": 0, "content": "<p>Hello</p>"}
+SECOND = {"subject": "Second", "delay_value": 2, "content": "<p>Hello</p>"}
+DRAFT = {"subject": "Draft", "published": False}
+
+
+@pytest.fixture(autouse=True)
+def worker(db: None) -> None:
+    """One that has just shown itself."""
+    beat(MONDAY_9)
+
+
+def beat(instant: datetime | None) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM procrastinate_workers")
+        if instant is not None:
+            cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (%s)", [instant])
+
+
+def look(sequence: Sequence, engine: Engine) -> Health:
+    row = Sequence.objects.select_related("account", "sending_address", "email_template").get(pk=sequence.pk)
+    (found,) = health.of([row], engine.clock.now(), MONDAY_9)
+    return found
+
+
+def codes(sequence: Sequence, engine: Engine) -> list[str]:
+    return [one.code for one in look(sequence, engine).findings]
+
+
+def only(sequence: Sequence, engine: Engine) -> Finding:
+    (found,) = look(sequence, engine).findings
+    return found
+
+
+def enter(sequence: Sequence, engine: Engine, **values: Any) -> Enrollment:
+    return make_enrollment(sequence, make_subscriber(sequence.account, **values), engine.clock.now())
+
+
+def test_a_healthy_sequence_says_what_goes_out_next(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND, time_zone="Europe/Paris")
+    enter(sequence, engine)
+    enter(sequence, engine)
+    engine.run()
+    found = look(sequence, engine)
+    assert found.is_healthy
+    assert found.findings == []
+    assert found.sentence == (
+        "All is well. 2 people are inside. "
+        "Next: “Second”, for 2 people, on Wednesday, 25 November 2026 at 09:00 (Europe/Paris)."
+    )
+
+
+def test_a_paused_sequence_is_resumed_by_a_call(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, active=False)
+    enter(sequence, engine)
+    found = look(sequence, engine)
+    (finding,) = found.findings
+    assert finding.code == "inactive"
+    assert finding.mend is not None
+    assert (finding.mend.method, finding.mend.path) == ("PUT", f"/v4/sequences/{sequence.pk}")
+    assert found.next is None
+    assert found.sentence.startswith("Not sending as it should: The sequence is paused (inactive)")
+    assert not found.is_wrong  # the owner chose it
+
+
+def test_no_emails(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice)
+    enter(sequence, engine)
+    assert only(sequence, engine).code == "no_emails"
+
+
+def test_all_drafts(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, DRAFT, DRAFT)
+    enter(sequence, engine)
+    finding = only(sequence, engine)
+    assert finding.sentence == "Nothing is published: all its 2 emails are drafts."
+    assert finding.mend is not None
+    assert finding.mend.body == {"published": True}
+
+
+def test_a_draft_in_the_middle_is_worth_a_notice(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, DRAFT, SECOND, DRAFT)
+    enter(sequence, engine)
+    engine.run()
+    finding = only(sequence, engine)
+    assert (finding.code, finding.severity) == ("draft_in_the_middle", "notice")
+    assert finding.email_id == sequence.emails.get(position=1).pk
+    assert look(sequence, engine).is_healthy
+
+
+def test_people_who_wait_for_an_unpublished_email(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND)
+    enter(sequence, engine)
+    engine.run()
+    edits.update_email(alice, sequence.pk, sequence.emails.get(position=1).pk, {"published": False}, MONDAY_9)
+    engine.run()
+    finding = only(sequence, engine)
+    assert finding.sentence == (
+        "1 person waits for “Second”, which was unpublished; they get nothing until it is published, moved or deleted."
+    )
+
+
+def test_nobody_inside(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME)
+    assert only(sequence, engine).code == "nobody_inside"
+    enter(sequence, engine)
+    engine.run()
+    assert only(sequence, engine).sentence == "Nobody is inside any more: 1 person completed the sequence."
+
+
+def test_everybody_unconfirmed(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME)
+    enter(sequence, engine, state="inactive")
+    assert only(sequence, engine).code == "everybody_unconfirmed"
+
+
+def test_everybody_paused_one_by_one(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, SECOND)
+    place = enter(sequence, engine)
+    person.pause(place.pk, "owner", "", MONDAY_9)
+    assert only(sequence, engine).sentence == "The one person inside is paused one by one."
+
+
+def test_everybody_at_the_end_with_hold(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, hold=True)
+    enter(sequence, engine)
+    engine.run()
+    finding = only(sequence, engine)
+    assert (finding.code, finding.severity) == ("everybody_at_the_end", "notice")
+    assert look(sequence, engine).sentence == "All is well. 1 person is inside. Nothing has a date."
+
+
+@pytest.mark.parametrize("is_everybody", [True, False])
+def test_everybody_excluded(alice: Account, engine: Engine, is_everybody: bool) -> None:
+    tag = make_tag(alice)
+    sequence = make_sequence(alice, SECOND, exclude_subscriber_sources=[{"type": "tag", "ids": [tag.pk]}])
+    people = [enter(sequence, engine).subscriber, enter(sequence, engine).subscriber]
+    from dripstone.subscribers.models import Tagging
+
+    for reader in people if is_everybody else people[:1]:
+        Tagging.objects.create(tag=tag, subscriber=reader, tagged_at=MONDAY_9)
+    assert codes(sequence, engine) == (["everybody_excluded"] if is_everybody else [])
+
+
+def test_an_unverified_sender_and_the_one_to_use_instead(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, SECOND)
+    enter(sequence, engine)
+    alice.sending_addresses.update(is_verified=False)
+    finding = only(sequence, engine)
+    assert (finding.code, finding.mend) == ("sender_unverified", None)
+    assert finding.mend_by
+    SendingAddress.objects.create(account=alice, email_address="good@example.com", created_at=MONDAY_9)
+    finding = only(sequence, engine)
+    assert finding.mend is not None
+    assert finding.mend.body == {"email_address": "good@example.com"}
+
+
+def test_no_postal_address(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, SECOND)
+    enter(sequence, engine)
+    Account.objects.update(postal_address=" ")
+    found = look(sequence, engine)
+    assert [one.code for one in found.findings] == ["no_postal_address"]
+    assert found.sentence.startswith("It sends, with 1 thing to mend. 1 person is inside. Next: “Second”")
+    assert found.is_wrong
+
+
+def test_a_missing_snippet_is_told_with_the_call_that_makes_it(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, SECOND | {"content": "<p>{{ snippet.cat-fact }}</p>"})
+    enter(sequence, engine)
+    finding = only(sequence, engine)
+    assert finding.sentence == (
+        "“Second” uses the snippet cat-fact, and there is none of that name; nothing stands in its place."
+    )
+    assert finding.mend is not None
+    create_snippet(alice.pk, finding.mend.body["name"], "inline", "Meow", MONDAY_9)  # type: ignore[index]
+    assert codes(sequence, engine) == []
+
+
+def test_what_templates_and_snippets_refer_to_is_looked_at(alice: Account, engine: Engine) -> None:
+    create_template(alice.pk, "T", "{{ snippet.gone }} {{ message_content }}", MONDAY_9, is_default=True)
+    create_snippet(alice.pk, "inner", "inline", "{{ subscriber.city }}", MONDAY_9)
+    sequence = make_sequence(alice, SECOND | {"content": "<p>{{ snippet.inner }}</p>"})
+    enter(sequence, engine)
+    assert [one.sentence for one in look(sequence, engine).findings] == [
+        "“Second” uses, through its template, the snippet gone, and there is none of that name; "
+        "nothing stands in its place.",
+        "“Second” uses, through its snippet inner, subscriber.city, and there is no such custom field; "
+        "nothing stands in its place.",
+    ]
+
+
+def test_a_field_without_fallback_is_mended_by_the_call_it_names(alice: Account, engine: Engine) -> None:
+    CustomField.objects.create(account=alice, label="City", key="city", name="ck_field_1_city", created_at=MONDAY_9)
+    sequence = make_sequence(alice, SECOND | {"content": "<p>From {{ subscriber.city | upcase }}?</p>"})
+    enter(sequence, engine)
+    finding = only(sequence, engine)
+    assert finding.code == "field_without_fallback"
+    assert finding.mend is not None
+    assert finding.mend.body == {"content": '<p>From {{ subscriber.city | default: "your city" | upcase }}?</p>'}
+    edits.update_email(alice, sequence.pk, sequence.emails.get().pk, finding.mend.body, MONDAY_9)
+    assert codes(sequence, engine) == []
+
+
+def test_an_unknown_field(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, SECOND | {"subject": "Hi {{ subscriber.shoe_size }}"})
+    enter(sequence, engine)
+    finding = only(sequence, engine)
+    assert (finding.code, finding.mend and finding.mend.body) == ("unknown_field", {"label": "shoe size"})
+
+
+def test_an_edit_nobody_follows(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND)
+    enter(sequence, engine)
+    engine.run()
+    edits.delete_email(alice, sequence.pk, sequence.emails.get(position=1).pk, engine.clock.now())
+    assert "following_edits" in codes(sequence, engine)
+    engine.clock.advance(minutes=5)
+    assert "edits_not_followed" in codes(sequence, engine)
+    assert look(sequence, engine).findings[0].code == "edits_not_followed"
+
+
+@pytest.mark.parametrize(("age", "said"), [(None, "No worker is running"), (300, "No worker has shown itself since")])
+def test_no_worker(alice: Account, engine: Engine, age: int | None, said: str) -> None:
+    sequence = make_sequence(alice, SECOND)
+    enter(sequence, engine)
+    beat(None if age is None else MONDAY_9 - timedelta(seconds=age))
+    finding = only(sequence, engine)
+    assert finding.code == "engine_silent"
+    assert finding.sentence.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("permanent", "1 could not be delivered and 0 are being tried again"),
+        ("temporary", "0 could not be delivered and 1 is being tried again"),
+    ],
+)
+def test_mail_that_fails_is_told_with_the_last_reply(alice: Account, engine: Engine, kind: Any, words: str) -> None:
+    def refuse(message: Outgoing) -> Answer:
+        return Answer(message.delivery_id, kind, "535 Authentication failed", "")
+
+    engine.mail.answer = refuse
+    sequence = make_sequence(alice, WELCOME, SECOND)
+    enter(sequence, engine)
+    engine.run()
+    finding = only(sequence, engine)
+    assert finding.code == "mail_failing"
+    assert finding.sentence == (f"Of the last 1 email, {words}. The last reply was “535 Authentication failed”.")
+
+
+def test_people_who_should_have_been_sent_something(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, SECOND, time_zone="Europe/Paris")
+    enter(sequence, engine)
+    engine.clock.advance(days=3)
+    finding = only(sequence, engine)
+    assert finding.code == "late"
+    assert finding.sentence == (
+        "1 person should have been sent something by now, the first since Wednesday, 25 November 2026 at 09:00 "
+        "(Europe/Paris): the engine does not keep up, or stands still."
+    )
+
+
+def test_planned_mail_that_no_worker_takes(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND)
+    enter(sequence, engine)
+    plan.everything_due(engine.clock.now())
+    assert codes(sequence, engine) == []
+    assert "1 email is on the way now." in look(sequence, engine).sentence
+    engine.clock.advance(minutes=11)
+    assert codes(sequence, engine) == ["late"]
+
+
+def test_many_sequences_cost_as_many_queries_as_one(alice: Account, engine: Engine) -> None:
+    made = [make_sequence(alice, WELCOME, DRAFT, SECOND) for _ in range(5)]
+    for sequence in made:
+        enter(sequence, engine)
+
+    def queries(sequences: list[Sequence]) -> int:
+        rows = list(Sequence.objects.filter(pk__in=[one.pk for one in sequences]).select_related(
+            "account", "sending_address", "email_template"))  # fmt: skip
+        with CaptureQueriesContext(connection) as asked:
+            assert len(health.of(rows, engine.clock.now(), MONDAY_9)) == len(sequences)
+        return len(asked)
+
+    assert queries(made[:1]) == queries(made) <= 9

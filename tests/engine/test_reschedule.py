@@ -1,0 +1,194 @@
+"""R11: a new delay moves nobody who has a date. Rescheduling the waiting does, when it is asked for."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dripstone.accounts.models import Account
+from dripstone.engine import edits, person, plan, reevaluate
+from dripstone.engine.models import Enrollment, Note
+from dripstone.sequences.models import Sequence
+from tests.engine.driving import Engine
+from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
+
+pytestmark = pytest.mark.django_db
+
+WELCOME = {"subject": "welcome", "delay_value": 0}
+DAY = timedelta(days=1)
+
+
+def place_in(sequence: Sequence, engine: Engine) -> Enrollment:
+    account = Account.objects.get(pk=sequence.account_id)
+    return make_enrollment(sequence, make_subscriber(account), engine.clock.now())
+
+
+def change(sequence: Sequence, subject: str, engine: Engine, **values: Any) -> None:
+    email = sequence.emails.get(subject=subject)
+    edits.update_email(sequence.account, sequence.pk, email.pk, values, engine.clock.now())
+
+
+def reschedule(sequence: Sequence, engine: Engine) -> None:
+    edits.reschedule(sequence.account, sequence.pk, engine.clock.now(), "Alice")
+
+
+def active(sequence: Sequence, engine: Engine, is_active: bool) -> None:
+    edits.update_sequence(sequence.account, sequence.pk, {"active": is_active}, engine.clock.now())
+
+
+def dates(place: Enrollment) -> list[tuple[Any, Any]]:
+    return list(Note.objects.filter(enrollment=place).order_by("pk").values_list("due_before", "due_after"))
+
+
+@pytest.mark.parametrize("delay", [2, 5])
+def test_those_who_wait_get_the_date_of_todays_delay(alice: Account, engine: Engine, delay: int) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 3})
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run_until(start + DAY)
+    change(sequence, "second", engine, delay_value=delay)
+    reschedule(sequence, engine)
+    engine.run_until(start + 9 * DAY)
+    assert engine.sent(place.subscriber)[-1] == ("second", start + delay * DAY)
+
+
+def test_a_new_hour_holds_for_those_who_wait(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second"})
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run()
+    edits.update_sequence(alice, sequence.pk, {"send_hour": 15}, start)
+    reschedule(sequence, engine)
+    engine.run_until(start + 3 * DAY)
+    assert engine.sent(place.subscriber)[-1] == ("second", start + timedelta(days=1, hours=6))
+
+
+def test_a_date_that_would_lie_in_the_past_means_right_away(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 9})
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run_until(start + timedelta(days=4, hours=2))
+    change(sequence, "second", engine, delay_value=1)
+    reschedule(sequence, engine)
+    engine.run()
+    assert engine.sent(place.subscriber)[-1] == ("second", start + timedelta(days=4, hours=2))
+
+
+def test_what_is_in_flight_stays(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, {"subject": "first"})
+    place = place_in(sequence, engine)
+    engine.clock.advance(days=1)
+    plan.everything_due(engine.clock.now())
+    change(sequence, "first", engine, delay_value=9)
+    reschedule(sequence, engine)
+    engine.run()
+    assert engine.sent(place.subscriber) == [("first", engine.clock.now())]
+    assert dates(place) == []
+
+
+def test_those_without_a_date_stay_without(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second"}, hold=True)
+    waits_for_draft, at_end = place_in(sequence, engine), place_in(sequence, engine)
+    engine.run()
+    person.skip(at_end.pk, "owner", "", engine.clock.now())
+    change(sequence, "second", engine, published=False)
+    engine.run()
+    reschedule(sequence, engine)
+    engine.run()
+    for place in (waits_for_draft, at_end):
+        place.refresh_from_db()
+        assert (place.status, place.due_at) == ("active", None)
+
+
+def test_in_a_paused_sequence_the_new_date_is_kept_for_later(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 2})
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run()
+    active(sequence, engine, False)
+    engine.run_until(start + DAY)
+    change(sequence, "second", engine, delay_value=5)
+    reschedule(sequence, engine)
+    engine.run_until(start + 3 * DAY)
+    active(sequence, engine, True)
+    engine.run_until(start + 9 * DAY)
+    assert engine.sent(place.subscriber)[-1] == ("second", start + 5 * DAY)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_rescheduling_around_a_resume_makes_no_backlog(alice: Account, engine: Engine, before: bool) -> None:
+    """Days that passed while the sequence was paused go at the next slot (R4), whichever act came first."""
+    sequence = make_sequence(alice, WELCOME, {"subject": "second"})
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run()
+    active(sequence, engine, False)
+    engine.run_until(start + timedelta(days=4, hours=3))
+    if before:
+        reschedule(sequence, engine)
+    active(sequence, engine, True)
+    if not before:
+        reschedule(sequence, engine)
+    engine.run_until(start + 9 * DAY)
+    assert engine.sent(place.subscriber)[-1] == ("second", start + 5 * DAY)
+
+
+def test_a_paused_persons_kept_date_is_given_anew(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 3})
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run()
+    person.pause(place.pk, "owner", "", start)
+    change(sequence, "second", engine, delay_value=6)
+    reschedule(sequence, engine)
+    engine.run()
+    place.refresh_from_db()
+    assert (place.due_at, place.held_due_at) == (None, start + 6 * DAY)
+    assert person.resume(place.pk, "owner", "", start).due_at == start + 6 * DAY
+
+
+def test_nobody_gets_two_emails_at_once_by_it(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(
+        alice, WELCOME, {"subject": "b", "position": 10}, {"subject": "c", "delay_value": 30, "position": 20}
+    )
+    place = place_in(sequence, engine)
+    start = engine.clock.now()
+    engine.run_until(start + 9 * DAY)
+    for position, subject in ((5, "x"), (15, "y")):
+        make_email(sequence, position=position, subject=subject, delay_value=2, published=False)
+        change(sequence, subject, engine, published=True)
+    engine.run()
+    assert engine.sent(place.subscriber)[-1] == ("x", start + 9 * DAY)
+    reschedule(sequence, engine)
+    engine.run_until(start + 20 * DAY)
+    assert engine.sent(place.subscriber)[-1] == ("y", start + 11 * DAY)
+
+
+def test_a_kill_in_the_middle_is_finished_with_the_same_dates_and_one_note_each(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 9})
+    places = [place_in(sequence, engine) for _ in range(3)]
+    start = engine.clock.now()
+    engine.run_until(start + 5 * DAY)
+    change(sequence, "second", engine, delay_value=1)
+    reschedule(sequence, engine)
+    killed_at = engine.clock.now()
+    reevaluate.person(sequence.pk, places[0].pk, killed_at)  # as far as the first worker came
+    engine.clock.advance(minutes=10)
+    reevaluate.sequence(sequence.pk, engine.clock.now())
+    for place in places:
+        assert dates(place) == [(start + 9 * DAY, killed_at)]
+    engine.run()
+    assert [len(engine.sent(place.subscriber)) for place in places] == [2, 2, 2]
+
+
+def test_going_through_it_twice_changes_nothing(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 9})
+    place_in(sequence, engine)
+    engine.run_until(engine.clock.now() + 5 * DAY)
+    change(sequence, "second", engine, delay_value=1)
+    reschedule(sequence, engine)
+    Sequence.objects.update(active=True)
+    assert reevaluate.sequence(sequence.pk, engine.clock.now()) == 1
+    Sequence.objects.update(edits_done=0)  # killed before it could be written down
+    engine.clock.advance(minutes=10)
+    assert reevaluate.sequence(sequence.pk, engine.clock.now()) == 0

@@ -1,0 +1,60 @@
+"""`dripstone doctor`, about the sequences of the installation."""
+
+import pytest
+from django.db import connection
+from typer.testing import CliRunner
+
+from dripstone import clock
+from dripstone.accounts.models import Account
+from dripstone.ops import doctor
+from dripstone.ops.cli import app
+from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+WELCOME = {"subject": "Welcome", "delay_value": 3, "content": "<p>Hello</p>"}
+
+
+def beat() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO procrastinate_workers (last_heartbeat) VALUES (%s)", [clock.system_now()])
+
+
+def test_it_groups_sequences_by_account() -> None:
+    beat()
+    alice, bob = make_account("Alice"), make_account("Bob")
+    good = make_sequence(alice, WELCOME, name="Course")
+    make_enrollment(good, make_subscriber(alice), clock.now())
+    make_sequence(alice, WELCOME, name="Resting", active=False)
+    make_sequence(bob, name="Empty")
+    found = dict(doctor.sequences())
+    assert list(found) == [f"Alice (account {alice.pk})", f"Bob (account {bob.pk})"]
+    of_alice = found[f"Alice (account {alice.pk})"]
+    assert [result.is_well for result in of_alice] == [True, True]  # a pause is the owner's choice
+    assert of_alice[0].sentence.startswith("All is well. 1 person is inside. Next: “Welcome”")
+    assert "The sequence is paused (inactive)" in of_alice[1].sentence
+    assert f'Mend: PUT /v4/sequences/{of_alice[1].subject.split()[1]} {{"active": true}}' in of_alice[1].sentence
+    assert "The sequence has no emails." in found[f"Bob (account {bob.pk})"][0].sentence
+
+
+def test_what_concerns_an_account_is_told_once() -> None:
+    beat()
+    alice = make_account("Alice", postal_address="")
+    for _ in range(3):
+        make_enrollment(make_sequence(alice, WELCOME), make_subscriber(alice), clock.now())
+    ((_, results),) = doctor.sequences()
+    assert [result.is_well for result in results] == [False, True, True, True]
+    assert "no postal address" in results[0].sentence
+
+
+def test_its_exit_code_tells_what_is_wrong_with_a_sequence() -> None:
+    beat()
+    alice = make_account("Alice")
+    sequence = make_sequence(alice, WELCOME | {"content": "{{ snippet.gone }}"}, name="Course [1]")
+    make_enrollment(sequence, make_subscriber(alice), clock.now())
+    result = CliRunner().invoke(app, ["doctor"])
+    assert result.exit_code == 1, result.output
+    assert f"!!  sequence {sequence.pk} Course [1]:" in result.output
+    assert "“Welcome” uses the snippet gone, and there is none of that name" in result.output
+    assert "Mend: POST /v4/snippets" in result.output
+    assert Account.objects.count() == 1
