@@ -1,12 +1,13 @@
 """A message per person without running Liquid: the email is rendered once for a stranger made of marks, cut at the
 marks, and everybody's message is the pieces with their own values in between.
 
-That is right only where a value is put out as it is. `is_plain` says so from the parse trees: no condition, loop,
-filter (but `default: "text"`) or assignment may look at what is personal. And only for people whose values are there,
-in one line, and without white space that tidying would touch (`values_for`). Everybody else gets the ordinary
-rendering, which is also what tests hold this one against.
+That is right only where a value is put out as it is. `holes_of` says so from the parse trees: no loop, filter (but
+`default: "text"`), assignment or condition (but whether a value is there) may look at what is personal. And only for
+people whose values are there, in one line, and without white space that tidying would touch (`values_for`). Everybody
+else gets the ordinary rendering, which is also what tests hold this one against.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ FIRST = 0xE100
 _HARMLESS = (ContentNode, TolerantOutput, BlockNode, ConditionalBlockNode, IfNode, UnlessNode, CommentNode)
 _URLS = UNSUBSCRIBE_NAMES | {f"hidden_{name}" for name in UNSUBSCRIBE_NAMES}
 _PERSONAL = _URLS | {"subscriber", "snippet", "preview_text", "now", "today"}
+# `{% if subscriber.x %}`, `{% if subscriber.x != blank %}`: decided once the value is there at all.
+_IS_THERE = re.compile(r"subscriber\.(?P<key>\w+)(?: (?:!=|==) )?")
 _OUR_PREHEADER = "preview_text != "  # `!= blank`, as html.py asks: the same for everybody whose values are all there
 
 
@@ -71,7 +74,7 @@ def _uses(node: Node) -> Iterator[Hole | str | None]:
     if not isinstance(node, _HARMLESS):
         yield None
     for expression in node.expressions():
-        plain = _plain(expression) if isinstance(node, TolerantOutput) else None
+        plain = _plain(expression) if isinstance(node, TolerantOutput) else _asked_for(expression)
         if plain is not None:
             yield plain
         elif str(expression) not in ("preview_text", _OUR_PREHEADER) and any(map(_is_personal, _all(expression))):
@@ -95,6 +98,12 @@ def _plain(expression: Expression) -> Hole | str | None:
         case ["snippet", str(key)] if default is None:
             return key
     return None
+
+
+def _asked_for(expression: Expression) -> Hole | None:
+    """A condition that only asks whether a value is there. Without the value, Liquid runs."""
+    asked = _IS_THERE.fullmatch(str(expression))
+    return Hole(asked["key"]) if asked and asked["key"] != "id" else None
 
 
 def _default(expression: FilteredExpression) -> str | None:

@@ -97,6 +97,9 @@ def test_as_it_is_the_bytes_are_the_same_too() -> None:
         "{% if preview_text contains 'Rita' %}Ciao{% endif %}",
         "{{ preview_text | upcase }}",
         "{% cycle subscriber.city, 'b' %}",
+        "{% if subscriber.city == subscriber.first_name %}Ciao{% endif %}",
+        "{% if subscriber.city and subscriber.id > 5 %}Ciao{% endif %}",
+        "{% for letter in subscriber.city %}{{ letter }}{% endfor %}",
         "a \ue000 b",
     ],
 )
@@ -113,6 +116,11 @@ def test_where_a_value_decides_liquid_runs_for_everybody(content: str) -> None:
         "{% comment %}{{ subscriber.city | upcase }}{% endcomment %}{{ subscriber.city }}",
         "{% raw %}{{ subscriber.city | upcase }}{% endraw %}",
         "{{ snippet.missing }}{{ nonsense }}",
+        "{% if subscriber.city %}In {{ subscriber.city }}{% else %}Nowhere{% endif %}",
+        "{% if subscriber.city != blank %}In {{ subscriber.city }}{% endif %}",
+        "{% if subscriber.city == blank %}Nowhere{% endif %}",
+        "{% unless subscriber.city %}Nowhere{% endunless %}",
+        "{% if subscriber.unknown %}Never{% endif %}",
         "{{ subscriber.city | default: 'a' }}{{ subscriber.city | default: 'b' }}{{ subscriber.city }}",
         "",
     ],
@@ -123,3 +131,4 @@ def test_where_no_value_decides_it_is_cut(content: str) -> None:
     assert is_same(email, person())
     assert is_same(email, person(first_name=None))
     assert is_same(email, person(city=None))
+    assert is_same(email, person(city=""))
