@@ -179,7 +179,7 @@ def _database(url: str) -> dict[str, Any]:
     if not parts.get("dbname"):
         raise ImproperlyConfigured("DATABASE_URL names no database; end it with /name, such as …:5432/dripstone")
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "dripstone.postgresql",
         "NAME": parts.pop("dbname"),
         "USER": parts.pop("user", ""),
         "PASSWORD": parts.pop("password", ""),

@@ -13,7 +13,7 @@ PACKAGE = ROOT / "dripstone"
 # A part imports only from parts left of itself, and from its own. Names at the same place do not import each other.
 DIRECTION = [
     {"errors"},
-    {"embedded"},
+    {"embedded", "postgresql"},
     {"settings"},
     {"clock", "signing"},
     {"accounts"},

@@ -109,8 +109,8 @@ def standings_of(enrollment_ids: Series[int]) -> list[Standing]:
     if not enrollment_ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_EMAILS, {"enrollments": list(enrollment_ids)})
-        return [Standing(*row) for row in cursor.fetchall()]
+        cursor.execute(queries.NEXT_EMAILS, {"enrollments": queries.ids(enrollment_ids)})
+        return [Standing._make(row) for row in cursor.fetchall()]
 
 
 def write(standings: Series[Standing], places: Series[Place], now: datetime) -> None:
@@ -121,10 +121,10 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime) -> 
         cursor.execute(
             queries.SET_PLACES,
             {
-                "enrollments": [place.enrollment_id for place in places],
-                "emails": [place.next_email_id for place in places],
-                "dues": [place.due_at for place in places],
-                "completed": [place.completed_at for place in places],
+                "places": queries.rows(
+                    ("id", "next_email_id", "due_at", "completed_at"),
+                    [(one.enrollment_id, one.next_email_id, one.due_at, one.completed_at) for one in places],
+                )
             },
         )
     completed = {place.enrollment_id for place in places if place.completed_at is not None}

@@ -33,15 +33,19 @@ class Enrollment(models.Model):
         COMPLETED = "completed"
         REMOVED = "removed"
 
-    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    # A place moves twice per email, and every move writes each of its indexes anew (due_at is in one of them): there
+    # are three, and a person's places are found through their account's sequences (docs/decisions/hot-tables.md).
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="enrollments", db_index=False)  # see Meta
-    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="enrollments")
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="enrollments", db_index=False)
     status = models.TextField(choices=Status.choices)
     run = models.PositiveIntegerField(default=1)  # + 1 with every restart
     source = models.TextField()  # the door they came through: engine/enroll.py
     entered_at = models.DateTimeField()  # Kit's added_at: entry, restart or re-adding
     anchored_at = models.DateTimeField()  # what the first delay counts from: entered_at, or confirmation (R2)
-    next_email = models.ForeignKey(SequenceEmail, models.PROTECT, null=True, related_name="+", db_index=False)
+    next_email = models.ForeignKey(
+        SequenceEmail, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
+    )
     due_at = models.DateTimeField(null=True)
     in_flight = models.BooleanField(default=False)
     paused_at = models.DateTimeField(null=True)  # this person alone: engine/person.py
@@ -84,6 +88,12 @@ class Enrollment(models.Model):
         return f"enrollment {self.pk}"
 
 
+def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment]:
+    """Everywhere one person is or was: a probe of enrollment_once per sequence of their account."""
+    sequences = Sequence.objects.filter(account_id=account_id)
+    return Enrollment.objects.filter(sequence__in=sequences, subscriber_id=subscriber_id)
+
+
 class Delivery(models.Model):
     class Status(models.TextChoices):
         PLANNED = "planned"
@@ -93,14 +103,19 @@ class Delivery(models.Model):
         FAILED = "failed"
         UNKNOWN = "unknown"  # the body left, no final reply came
 
-    # account, sequence and subscriber repeat what the enrollment says, so that lists need no join. No foreign key
-    # checks on them: the enrollment's own keys vouch for the values, and each check costs on the hot insert.
+    # account, sequence and subscriber repeat what the enrollment says, so that lists need no join. No foreign key is
+    # checked here: planning holds the enrollment locked, and its own keys vouch for the rest. Two checks cost as much
+    # as the whole insert (docs/decisions/hot-tables.md).
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
-    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="deliveries", db_index=False)
+    enrollment = models.ForeignKey(
+        Enrollment, models.CASCADE, related_name="deliveries", db_constraint=False, db_index=False
+    )
     run = models.PositiveIntegerField()
-    email = models.ForeignKey(SequenceEmail, models.PROTECT, related_name="deliveries", db_index=False)
+    email = models.ForeignKey(
+        SequenceEmail, models.PROTECT, related_name="deliveries", db_constraint=False, db_index=False
+    )
     status = models.TextField(choices=Status.choices)
     reason = models.TextField(default="", blank=True)  # why it ended so, or why it must be tried again
     attempt = models.PositiveIntegerField(default=0)  # tries so far; also the fence against late writers
@@ -137,7 +152,6 @@ class Delivery(models.Model):
             models.Index("lease_until", condition=Q(status="sending"), name="delivery_leased"),
             models.Index("account", "id", name="delivery_by_account"),
             models.Index("sequence", "id", name="delivery_by_sequence"),
-            models.Index("subscriber", "id", name="delivery_by_subscriber"),
         ]
 
     def __str__(self) -> str:
@@ -150,10 +164,13 @@ class Note(models.Model):
     The ordinary way, one email after the other, leaves no notes: the deliveries say it.
     """
 
-    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="notes")
+    # No key is checked here either: an edit writes a note for everybody it moves, while it holds their places.
+    enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="notes", db_constraint=False)
     at = models.DateTimeField()
     kind = models.TextField()  # engine/notes.py lists them
-    email = models.ForeignKey(SequenceEmail, models.PROTECT, null=True, related_name="+", db_index=False)
+    email = models.ForeignKey(
+        SequenceEmail, models.PROTECT, null=True, related_name="+", db_constraint=False, db_index=False
+    )
     due_before = models.DateTimeField(null=True)
     due_after = models.DateTimeField(null=True)
     reason = models.TextField(default="", blank=True)

@@ -70,7 +70,6 @@ def _insert(kind: str, rows: Series[Row], reason: str, actor: str, now: datetime
     """In one statement: an edit may move a hundred thousand people."""
     if not rows:
         return
-    enrollments, emails, before, after = zip(*rows, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
             queries.INSERT_NOTES,
@@ -79,9 +78,6 @@ def _insert(kind: str, rows: Series[Row], reason: str, actor: str, now: datetime
                 "reason": reason,
                 "actor": actor,
                 "now": now,
-                "enrollments": list(enrollments),
-                "emails": list(emails),
-                "before": list(before),
-                "after": list(after),
+                "notes": queries.rows(("enrollment_id", "email_id", "due_before", "due_after"), rows),
             },
         )

@@ -82,14 +82,11 @@ def place(sequence: Sequence, row: Enrollment, now: datetime) -> None:
 
 def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
     sorted_due = _sort(sequence, due, now)
-    planned = _insert_deliveries(sequence, sorted_due, now)
+    left = _write(sorted_due, now)
     _move(sorted_due.moved, now)
-    with connection.cursor() as cursor:
-        cursor.execute(queries.SET_IN_FLIGHT, {"enrollments": planned})
     # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
-    elsewhere = {*planned, *(place.enrollment_id for place, _ in sorted_due.moved)}
-    advance.advance([place.enrollment_id for place in due if place.enrollment_id not in elsewhere], now)
-    wake.senders(len(planned))
+    advance.advance(left, now)
+    wake.senders(len(sorted_due.planned) + len(sorted_due.skipped) - len(left))
 
 
 def lock_if_sending(sequence_id: int) -> Sequence | None:
@@ -104,21 +101,23 @@ def lock_if_sending(sequence_id: int) -> Sequence | None:
 def _take_due(sequence_id: int, now: datetime, limit: int) -> list[Due]:
     with connection.cursor() as cursor:
         cursor.execute(queries.TAKE_DUE, {"sequence": sequence_id, "now": now, "limit": limit})
-        return [Due(*row) for row in cursor.fetchall()]
+        return [Due._make(row) for row in cursor.fetchall()]
 
 
 def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
     reasons = audience.excluded(sequence, [place.subscriber_id for place in due])
     own_schedule = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone)
+    rules = {
+        email.pk: (Delay(email.delay_value, _unit(email)), own_schedule.for_email(email.send_days))
+        for email in emails.values()
+    }
     result = Sorted([], [], [])
     for place in due:
-        email = emails[place.email_id]
-        delay = Delay(email.delay_value, _unit(email))
-        slot = schedule.due_when_late(place.due_at, now, delay, own_schedule.for_email(email.send_days))
+        slot = schedule.due_when_late(place.due_at, now, *rules[place.email_id])
         if slot > now:
             result.moved.append((place, slot))
-        elif email.deleted_at is not None:
+        elif emails[place.email_id].deleted_at is not None:
             result.skipped.append((place, "email deleted"))
         elif place.subscriber_id in reasons:
             result.skipped.append((place, reasons[place.subscriber_id]))
@@ -131,25 +130,18 @@ def _unit(email: SequenceEmail) -> schedule.Unit:
     return "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days"
 
 
-def _insert_deliveries(sequence: Sequence, sorted_due: Sorted, now: datetime) -> list[int]:
-    """Returns the enrollments that are in flight now."""
+def _write(sorted_due: Sorted, now: datetime) -> list[int]:
+    """A delivery for each place that is planned or skipped. Returns those of them that are not in flight now."""
     rows = [(place, "") for place in sorted_due.planned] + sorted_due.skipped
     with connection.cursor() as cursor:
         cursor.execute(
-            queries.INSERT_DELIVERIES,
+            queries.PLAN,
             {
-                "account": sequence.account_id,
-                "sequence": sequence.pk,
+                "places": queries.rows(("id", "reason"), [(place.enrollment_id, reason) for place, reason in rows]),
                 "now": now,
-                "enrollments": [place.enrollment_id for place, _ in rows],
-                "subscribers": [place.subscriber_id for place, _ in rows],
-                "runs": [place.run for place, _ in rows],
-                "emails": [place.email_id for place, _ in rows],
-                "reasons": [reason for _, reason in rows],
             },
         )
-        inserted = {row[0] for row in cursor.fetchall()}
-    return [place.enrollment_id for place in sorted_due.planned if place.enrollment_id in inserted]
+        return [enrollment_id for (enrollment_id,) in cursor.fetchall()]
 
 
 def _move(pairs: list[tuple[Due, datetime]], now: datetime) -> None:
@@ -159,7 +151,7 @@ def _move(pairs: list[tuple[Due, datetime]], now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             queries.SET_DUE,
-            {"enrollments": [place.enrollment_id for place, _ in pairs], "dues": [slot for _, slot in pairs]},
+            {"places": queries.rows(("id", "due_at"), [(place.enrollment_id, slot) for place, slot in pairs])},
         )
 
 
@@ -170,4 +162,4 @@ def claim(worker: str, now: datetime, limit: int = wake.BATCH) -> list[Claimed]:
     """
     with connection.cursor() as cursor:
         cursor.execute(queries.CLAIM, {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit})
-        return [Claimed(*row) for row in cursor.fetchall()]
+        return [Claimed._make(row) for row in cursor.fetchall()]

@@ -6,7 +6,6 @@ A crash here means the chunk is still `sending`: one transaction per chunk. resc
 """
 
 from collections import Counter
-from collections.abc import Iterable
 from collections.abc import Sequence as Series
 from datetime import datetime
 from typing import NamedTuple
@@ -14,7 +13,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from dripstone.engine import advance, queries, reevaluate, send, transitions
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery
 from dripstone.engine.send import Outcome
 from dripstone.subscribers.models import Subscriber
 
@@ -27,10 +26,10 @@ class Ended(NamedTuple):
 
     delivery_id: int
     enrollment_id: int
-    run: int
     account_id: int
     subscriber_id: int
     status: str
+    is_awaited: bool  # its place waits for just this delivery
 
 
 @transaction.atomic
@@ -40,7 +39,7 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
     _lock(chunk)
     ended = _stop_retries(_end(chunk, now), now)
     final = [row for row in ended if row.status != Delivery.Status.PLANNED]
-    advance.advance(_in_this_run(final), now)
+    advance.advance([row.enrollment_id for row in final if row.is_awaited], now)
     bounced = {outcome.delivery_id for outcome in chunk if outcome.hard_bounce}
     for row in final:
         if row.delivery_id in bounced:
@@ -69,25 +68,23 @@ def _lock(chunk: Series[Outcome]) -> None:
     if any(outcome.hard_bounce for outcome in chunk):
         people = Delivery.objects.filter(pk__in=ids).values("subscriber_id")
         list(Subscriber.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
-    places = Delivery.objects.filter(pk__in=ids).values("enrollment_id")
-    list(Enrollment.objects.select_for_update(no_key=True).filter(pk__in=places).order_by("pk").values_list("pk"))
+    with connection.cursor() as cursor:
+        cursor.execute(queries.LOCK_PLACES_OF, {"deliveries": queries.ids(ids)})
 
 
 def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
+    names = ("id", "attempt", "status", "reason", "provider_id", "ready_at")
+    outcomes = [(*one[:5], None if one.retry_in is None else now + one.retry_in) for one in chunk]
     with connection.cursor() as cursor:
         cursor.execute(
             queries.END_ATTEMPTS,
             {
-                "ids": [outcome.delivery_id for outcome in chunk],
-                "attempts": [outcome.attempt for outcome in chunk],
-                "statuses": [outcome.status for outcome in chunk],
-                "reasons": [outcome.reason for outcome in chunk],
-                "ready": [None if outcome.retry_in is None else now + outcome.retry_in for outcome in chunk],
-                "provider_ids": [outcome.provider_id for outcome in chunk],
+                "ids": queries.ids(one.delivery_id for one in chunk),
+                "outcomes": queries.rows(names, outcomes),
                 "now": now,
             },
         )
-        return [Ended(*row) for row in cursor.fetchall()]
+        return [Ended._make(row) for row in cursor.fetchall()]
 
 
 def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
@@ -97,14 +94,6 @@ def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
         return ended
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_RETRIES, {"deliveries": retried, "now": now})
-        skipped = {row.delivery_id: row for row in (Ended(*found) for found in cursor.fetchall())}
+        skipped = {row.delivery_id: row for row in map(Ended._make, cursor.fetchall())}
         cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": reevaluate.PARKED})
     return [skipped.get(row.delivery_id, row) for row in ended]
-
-
-def _in_this_run(ended: Iterable[Ended]) -> list[int]:
-    """Enrollments that were waiting for just this delivery: not those restarted or taken out meanwhile."""
-    runs = {(row.enrollment_id, row.run) for row in ended}
-    ids = [enrollment_id for enrollment_id, _ in runs]
-    waiting = Enrollment.objects.filter(pk__in=ids, status=Enrollment.Status.ACTIVE, in_flight=True)
-    return [place for place, run in waiting.values_list("pk", "run") if (place, run) in runs]

@@ -149,7 +149,7 @@ def _people(sequence_id: int, after: int) -> list[tuple[int, int]]:
 
 def _lock(enrollment_ids: list[int]) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(queries.LOCK_PLACES, {"enrollments": enrollment_ids})
+        cursor.execute(queries.LOCK_PLACES, {"enrollments": queries.ids(enrollment_ids)})
         return [row[0] for row in cursor.fetchall()]
 
 

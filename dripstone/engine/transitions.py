@@ -11,7 +11,7 @@ from datetime import datetime
 from django.db import connection, transaction
 
 from dripstone.engine import advance, queries, wake
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery, Enrollment, places_of
 from dripstone.events import types
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -63,10 +63,8 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "updated_at"])
     record([event(_ENDED[state], person.account_id, now, subscriber_id=person.pk, subject_id=delivery_id)])
-    going = Enrollment.objects.select_for_update(no_key=True).filter(
-        subscriber=person, status__in=["unconfirmed", "active"]
-    )
-    _remove(list(going.order_by("pk")), f"subscriber is {state.value}", now)
+    going = places_of(person.account_id, person.pk).filter(status__in=["unconfirmed", "active"])
+    _remove(list(going.select_for_update(no_key=True).order_by("pk")), f"subscriber is {state.value}", now)
     return True
 
 
@@ -77,8 +75,8 @@ def confirm(subscriber_id: int, now: datetime) -> bool:
     if person.state != State.INACTIVE:
         return False
     _activate(person, types.SUBSCRIBER_ACTIVATED, now)
-    waiting = Enrollment.objects.select_for_update(no_key=True).filter(subscriber=person, status="unconfirmed")
-    ids = [row.pk for row in waiting.order_by("pk")]
+    waiting = places_of(person.account_id, person.pk).filter(status="unconfirmed")
+    ids = [row.pk for row in waiting.select_for_update(no_key=True).order_by("pk")]
     Enrollment.objects.filter(pk__in=ids).update(status=Enrollment.Status.ACTIVE, anchored_at=now)
     wake.engine_if_due(advance.advance(ids, now), now)
     return True
