@@ -8,7 +8,6 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from email.utils import format_datetime
 from functools import cached_property
 
 from liquid import Markup
@@ -194,7 +193,7 @@ class CompiledEmail:
             *self.from_headers,
             f"To: {recipient or 'undisclosed-recipients:;'}",
             mime.unstructured("Subject", subject),
-            f"Date: {format_datetime(envelope.date)}",
+            mime.date(envelope.date),
             f"Message-ID: <{envelope.message_id}>",
             f"List-Unsubscribe: <{envelope.unsubscribe_url}>",
             "List-Unsubscribe-Post: List-Unsubscribe=One-Click",

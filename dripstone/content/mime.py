@@ -7,6 +7,9 @@ people's data that could start a header or end a part. (RFC 5322, 2045 to 2047, 
 import re
 from base64 import b64encode
 from binascii import b2a_qp
+from datetime import datetime
+from email.utils import format_datetime
+from functools import lru_cache
 
 import idna
 
@@ -24,6 +27,12 @@ _NOT_FOR_HEADERS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+
 def one_line(text: str) -> str:
     """A header's value: white space and control characters, runs of them, become one space each."""
     return _NOT_FOR_HEADERS.sub(" ", text).strip(" ")
+
+
+@lru_cache(maxsize=256)  # a batch has one instant, in as many zones as it has sequences
+def date(instant: datetime) -> str:
+    """`Date: …`, in the instant's own zone."""
+    return f"Date: {format_datetime(instant)}"
 
 
 def unstructured(name: str, text: str) -> str:
@@ -59,6 +68,7 @@ def _encoded_words(text: str, used: int) -> str:
     return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode('ascii')}?=" for word in [*words, chunk])
 
 
+@lru_cache(maxsize=1024)  # asked twice for every message: for the envelope and for To
 def mail_address(address: str) -> str | None:
     """An address as SMTP takes it without SMTPUTF8: the domain in IDNA. None when there is no such form."""
     local, _, domain = address.rpartition("@")

@@ -41,13 +41,16 @@ class Rendered:
     warnings: dict[int, tuple[str, ...]]  # by delivery id: what came out empty
 
 
-def messages(batch: Series[Claimed], now: datetime, not_after: float = math.inf) -> Rendered:
+def messages(
+    batch: Series[Claimed], now: datetime, not_after: float = math.inf, *, eight_bit: bool = False
+) -> Rendered:
     """One message per claimed delivery; people who may not be mailed any more are withheld.
 
     not_after  of time.monotonic(): the end of the lease. A body that has not started by then never does.
+    eight_bit  the mail server takes letters beyond ASCII as they are (Sender.eight_bit)
     """
     people = _people(batch)
-    compiled = _compiled({row.email_id for row in batch})
+    compiled = _compiled({row.email_id for row in batch}, now)
     result = Rendered([], [], {})
     for row in batch:
         (person, state), email = people[row.subscriber_id], compiled[row.email_id]
@@ -59,7 +62,7 @@ def messages(batch: Series[Claimed], now: datetime, not_after: float = math.inf)
         elif email is None:
             result.withheld.append((row, "failed", "the sending address cannot be written in a mail header"))
         else:
-            data, warnings = email.compiled.written(person, _envelope(row, now.astimezone(email.time_zone)))
+            data, warnings = email.compiled.written(person, _envelope(row, email.date), eight_bit=eight_bit)
             sender = email.compiled.source.from_address
             head = (row.delivery_id, row.account_id, row.attempt)
             result.messages.append(Outgoing(*head, sender, address, data, not_after))
@@ -120,13 +123,13 @@ def _field_keys(account_ids: Iterable[int]) -> dict[int, dict[str, str]]:
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    """An email ready to be filled in. `time_zone`: what Date says, and `now` in Liquid."""
+    """An email ready to be filled in. `date`: this instant in the sequence's zone, for Date and for `now` in Liquid."""
 
     compiled: CompiledEmail
-    time_zone: ZoneInfo
+    date: datetime
 
 
-def _compiled(email_ids: Iterable[int]) -> dict[int, _Ready | None]:
+def _compiled(email_ids: Iterable[int], now: datetime) -> dict[int, _Ready | None]:
     """Compiling happens once per version of everything an email is made of. None: it cannot be written as mail."""
     emails = SequenceEmail.objects.filter(pk__in=email_ids).select_related(
         "email_template", "sequence__email_template", "sequence__sending_address", "account"
@@ -138,7 +141,7 @@ def _compiled(email_ids: Iterable[int]) -> dict[int, _Ready | None]:
     for email in emails:
         source = _source(email, defaults.get(email.account_id), snippets[email.account_id])
         try:
-            ready[email.pk] = _Ready(_compile(source), ZoneInfo(email.sequence.time_zone))
+            ready[email.pk] = _Ready(_compile(source), now.astimezone(ZoneInfo(email.sequence.time_zone)))
         except ValueError:
             ready[email.pk] = None
     return ready

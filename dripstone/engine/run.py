@@ -24,7 +24,7 @@ def send_batch(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
     """Steps 3 to 5 for one batch. A crash here leaves rows in `sending`; rescue.py decides about them."""
     not_after = time.monotonic() + plan.LEASE.total_seconds()  # taken before the claim: never later than the lease
     batch = plan.claim(worker, now())
-    rendered = render.messages(batch, now(), not_after)
+    rendered = render.messages(batch, now(), not_after, eight_bit=sender.eight_bit)
     for delivery_id, warnings in rendered.warnings.items():
         log.warning("message_has_gaps", delivery_id=delivery_id, warnings=warnings)
     withheld = [Outcome(row.delivery_id, row.attempt, status, reason) for row, status, reason in rendered.withheld]

@@ -56,6 +56,12 @@ class Answer(NamedTuple):
 class Sender(Protocol):
     """One way out. May be kept for the life of a process and used for any number of batches."""
 
+    @property
+    def eight_bit(self) -> bool:
+        """Messages may have bytes beyond ASCII, as far as is known now. A wrong yes costs time, not mail: the message
+        is then rewritten on its way out."""
+        ...
+
     def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
         """Exactly one answer per message, as they come and in any order. Never raises for what happens to a message.
 

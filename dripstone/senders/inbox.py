@@ -35,6 +35,8 @@ FOLD = re.compile(r"\r?\n(?=[ \t])")
 class InboxSender:
     """One statement and one commit per batch."""
 
+    eight_bit = False
+
     def __init__(self, flight: FlightLog | None = None) -> None:
         self._flight = flight
 

@@ -21,6 +21,7 @@ class MemorySender:
 
     def __init__(self, answer: Callable[[Outgoing], Answer] = accept, flight: FlightLog | None = None) -> None:
         self.messages: list[Outgoing] = []
+        self.eight_bit = False
         self.answer = answer
         self.flight = flight
 

@@ -32,6 +32,11 @@ class SmtpSender:
         self._lock = threading.RLock()  # a signal handler may close while this thread is in here
         self._background: _Background | None = None
 
+    @property
+    def eight_bit(self) -> bool:
+        """What the server said last; no before the first connection."""
+        return self._opener.features.eight_bit
+
     def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
         if not messages:
             return

@@ -50,6 +50,7 @@ class Opener:
         may_encrypt = mail.scheme == "smtps" or mail.starttls is not False
         self._tls = _tls_context(mail) if may_encrypt else None  # reading the CA bundle takes 20 ms
         self._helo = mail.helo
+        self.features = Features()  # of the connection opened last
 
     async def open(self) -> tuple[asyncio.Transport, Features]:
         """A connection ready for MAIL. Raises NotOpened, at the latest after timeouts.connect, and nothing else."""
@@ -89,7 +90,8 @@ class Opener:
             await self._log_in(smtp, encrypted=encrypted)
         if smtp.transport is None or smtp.transport.is_closing():
             raise NotOpened("cut before body", "")
-        return cast(asyncio.Transport, smtp.transport), _features(smtp)
+        self.features = _features(smtp)
+        return cast(asyncio.Transport, smtp.transport), self.features
 
     def _wants_tls(self, smtp: SMTP) -> bool:
         offered = smtp.supports_extension("starttls")

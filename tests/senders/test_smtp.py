@@ -77,6 +77,16 @@ def test_it_can_be_used_again_after_closing() -> None:
             sender.close()
 
 
+@pytest.mark.parametrize(("extensions", "expected"), [(EXTENSIONS, True), (without("8BITMIME"), False)])
+def test_after_the_first_batch_the_engine_knows_whether_letters_may_go_as_they_are(
+    extensions: tuple[str, ...], expected: bool
+) -> None:
+    with scripted(Script(extensions=extensions)) as server, smtp_sender(server.url) as sender:
+        assert not sender.eight_bit
+        list(sender.hand_over([outgoing(1)]))
+        assert sender.eight_bit is expected
+
+
 def test_eight_bit_content_is_announced_or_converted() -> None:
     data = b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + "Grüße\r\n".encode()
     with scripted() as server:
