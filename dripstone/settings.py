@@ -76,6 +76,38 @@ DRIPSTONE_MAIL_URL = _text("DRIPSTONE_MAIL_URL", "inbox://")
 # What to do with a message whose body left while no final reply came: hold (the owner decides) or resend.
 DRIPSTONE_UNKNOWN = _choice("DRIPSTONE_UNKNOWN", "hold", "hold", "resend")
 
+
+def _domain_limits(text: str) -> dict[str, tuple[int | None, int | None]]:
+    """Messages per second and per day by recipient domain. None = no such limit. "*": every other domain, each for
+    itself."""
+    limits: dict[str, tuple[int | None, int | None]] = {}
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        domain, _, numbers = (part.strip().lower() for part in entry.partition("="))
+        found: dict[str, int] = {}
+        for number in numbers.split(";"):
+            count, _, unit = (part.strip() for part in number.partition("/"))
+            is_number = count.isascii() and count.isdigit() and 1 <= int(count) <= 1_000_000_000
+            if not is_number or unit not in ("s", "day") or unit in found:
+                raise ImproperlyConfigured(_wrong_domain_limit(entry, "is no limit"))
+            found[unit] = int(count)
+        if domain in limits:
+            raise ImproperlyConfigured(_wrong_domain_limit(entry, "names a domain for the second time"))
+        if domain != "*" and not re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", domain):
+            raise ImproperlyConfigured(_wrong_domain_limit(entry, "names no domain (others than ASCII as xn--…)"))
+        limits[domain] = (found.get("s"), found.get("day"))
+    return limits
+
+
+def _wrong_domain_limit(entry: str, problem: str) -> str:
+    return (
+        f"DRIPSTONE_DOMAIN_LIMITS: {entry!r} {problem}; give domains with what may go there, per second (/s), "
+        "per day (/day) or both, such as gmail.com=20/s,yahoo.com=5/s;50000/day,*=50/s"
+    )
+
+
+# Most messages to a recipient domain, all workers together: gmail.com=20/s,yahoo.com=5/s;50000/day,*=50/s
+DRIPSTONE_DOMAIN_LIMITS = _domain_limits(_text("DRIPSTONE_DOMAIN_LIMITS"))
+
 # Port of the local inbox's SMTP door, on DRIPSTONE_HOST; 0 = none. For software under test that speaks SMTP.
 DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
 

@@ -14,6 +14,8 @@ class Account(models.Model):
     time_zone = models.TextField(default="UTC")  # IANA name; default of new sequences
     send_hour = models.PositiveSmallIntegerField(default=11)  # wall clock in time_zone; default of new sequences
     postal_address = models.TextField(default="", blank=True)  # printed in every email, as the law asks
+    per_second = models.PositiveIntegerField(null=True)  # messages, all its sequences together; None: no limit
+    per_day = models.PositiveIntegerField(null=True)  # the same in any 24 hours
     created_at = models.DateTimeField()
 
     class Meta:

@@ -12,6 +12,7 @@ from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
 from dripstone.errors import Invalid
 
 KEY_PREFIX = "kit_"
+LIMITS = {"per_second": 100_000, "per_day": 1_000_000_000}  # the highest of each
 
 
 @transaction.atomic
@@ -46,7 +47,8 @@ def create_account(
 
 @transaction.atomic
 def update_account(account: Account, **values: str | int) -> Account:
-    """Change `name`, `postal_address` (printed in every email), `time_zone` and `send_hour` (of new sequences).
+    """Change `name`, `postal_address` (printed in every email), `time_zone` and `send_hour` (of new sequences), and the
+    limits `per_second` and `per_day` (messages; 0: none).
 
     Only what is given changes. Raises Invalid with every problem found.
     """
@@ -54,17 +56,27 @@ def update_account(account: Account, **values: str | int) -> Account:
     if problems:
         raise Invalid(problems)
     for field, value in values.items():
-        setattr(account, field, value.strip() if isinstance(value, str) else value)
+        value = value.strip() if isinstance(value, str) else value
+        setattr(account, field, None if field in LIMITS and value == 0 else value)
     account.save(update_fields=list(values))
     return account
 
 
 def _problems(
-    name: str | int = "x", postal_address: str | int = "", time_zone: str | int = "UTC", send_hour: str | int = 0
+    name: str | int = "x",
+    postal_address: str | int = "",
+    time_zone: str | int = "UTC",
+    send_hour: str | int = 0,
+    **limits: str | int,
 ) -> list[str]:
     problems = [] if str(name).strip() else ["name can't be blank"]
     problems += [] if time_zone in available_timezones() else [f"time_zone {time_zone} is not an IANA time zone"]
     problems += [] if send_hour in range(24) else ["send_hour must be an integer between 0 and 23"]
+    problems += [
+        f"{name} must be an integer between 1 and {LIMITS[name]}, or 0 for no limit"
+        for name, value in limits.items()
+        if value not in range(LIMITS[name] + 1)
+    ]
     return problems
 
 

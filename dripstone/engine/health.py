@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, health_content, saying
+from dripstone.engine import audience, gate, health_content, saying
 from dripstone.engine.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.engine.models import Enrollment
+from dripstone.senders import breaker
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 LATE = timedelta(minutes=10)  # longer than any tick, retry of a job, or re-evaluation of a large sequence
@@ -145,7 +146,8 @@ class Look:
 def of(sequences: Iterable[Sequence], now: datetime, machine_now: datetime) -> list[Health]:
     """The sequences come with account and sending_address."""
     looks = _looks(list(sequences), now)
-    engine = engine_findings(machine_now)
+    server = server_finding()
+    engine = [*engine_findings(machine_now), *([server] if server else [])]
     content = health_content.findings({look.sequence: look.live for look in looks})
     return [_health(look, [*engine, *_findings(look), *content[look.sequence.pk]]) for look in looks]
 
@@ -262,6 +264,22 @@ def engine_findings(machine_now: datetime) -> list[Finding]:
     when = "No worker is running" if heard is None else f"No worker has shown itself since {heard:%Y-%m-%d %H:%M} UTC"
     start = "Start one with dripstone up, or dripstone worker."
     return [Finding("engine_silent", ERROR, f"{when}, so nothing is sent at all.", mend_by=start)]
+
+
+def server_finding() -> Finding | None:
+    """Is the mail server left alone because it was of no use? (senders/breaker.py)"""
+    mail = gate.server()
+    row = next((row for row in breaker.open_ones() if row.server == mail.server), None)
+    if row is None or row.retry_at is None or row.opened_at is None:
+        return None
+    return Finding(
+        "server_left_alone",
+        ERROR,
+        f"The mail server has been of no use since {row.opened_at:%Y-%m-%d %H:%M} UTC, so everything waits; the "
+        f"last it said was {saying.reply(row.reason)}. The next try is at {row.retry_at:%H:%M:%S} UTC.",
+        mend_by="Nothing is lost, and sending goes on by itself once it answers. If the reply speaks of sign-in, "
+        "connection or certificate, correct DRIPSTONE_MAIL_URL and restart.",
+    )
 
 
 def _findings(look: Look) -> Iterator[Finding]:

@@ -144,11 +144,14 @@ def _sending(step: Step, facts: Facts) -> str:
     assert delivery is not None
     if step.why:
         return f"Held back just before it was sent: {stopped(step.why, facts)}."
-    if delivery.attempt == 0 or step.at is None:
-        again = f" (attempt {delivery.attempt})" if delivery.attempt > 1 else ""
+    if step.at is None or (delivery.tries == 0 and step.at <= facts.now):
+        again = f" (attempt {delivery.tries})" if delivery.tries > 1 else ""
         return f"Being sent now{again}."
-    tries = "once" if delivery.attempt == 1 else f"{delivery.attempt} times"
     moment = saying.moment(step.at, facts.sequence.time_zone)
+    if delivery.tries == 0:
+        unreached = f"The mail server could not be reached; the last it said was {saying.reply(delivery.reason)}."
+        return f"{unreached if delivery.reason else 'Waits its turn: a limit applies.'} Next try on {moment}."
+    tries = "once" if delivery.tries == 1 else f"{delivery.tries} times"
     return f"Tried {tries} without success; the last reply was {saying.reply(delivery.reason)}. Next try on {moment}."
 
 

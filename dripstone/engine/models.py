@@ -13,7 +13,7 @@ An active enrollment is in exactly one of three places:
 
 Delivery     planned ──claim──▶ sending ──answer──▶ sent | failed | unknown
                 ▲ │                │
-                │ └─▶ skipped      └── temporary refusal, or given back by the rescue: back to planned
+                │ └─▶ skipped      └── refused for now, put off by a limit, or given back by the rescue: back to planned
 """
 
 from typing import ClassVar
@@ -118,7 +118,8 @@ class Delivery(models.Model):
     )
     status = models.TextField(choices=Status.choices)
     reason = models.TextField(default="", blank=True)  # why it ended so, or why it must be tried again
-    attempt = models.PositiveIntegerField(default=0)  # tries so far; also the fence against late writers
+    attempt = models.PositiveIntegerField(default=0)  # claims so far: the fence against late writers
+    untried = models.PositiveIntegerField(default=0, db_default=0)  # of them, those in which no server was asked
     planned_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True)  # planned: earliest instant of the next attempt
     lease_until = models.DateTimeField(null=True)  # sending: after this the rescue decides
@@ -156,6 +157,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}"
+
+    @property
+    def tries(self) -> int:
+        """How often a server was asked to take it."""
+        return self.attempt - self.untried
 
 
 class Note(models.Model):

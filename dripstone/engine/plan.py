@@ -35,6 +35,7 @@ class Claimed(NamedTuple):
     sequence_id: int
     subscriber_id: int
     email_id: int
+    untried: int  # earlier claims that were taken back
 
 
 @dataclass(slots=True)
@@ -155,11 +156,15 @@ def _move(pairs: list[tuple[Due, datetime]], now: datetime) -> None:
         )
 
 
-def claim(worker: str, now: datetime, limit: int = wake.BATCH) -> list[Claimed]:
+def claim(worker: str, now: datetime, limit: int = wake.BATCH, server: str = "") -> list[Claimed]:
     """Take up to `limit` planned deliveries for this worker: marked `sending`, with a lease, before anything is sent.
 
-    Call it outside a transaction: the claim must be committed before the socket is touched.
+    server  nothing is taken while its breaker is open; "": whatever the breaker says
+    The claim must be committed before the socket is touched: gate.py, which adds breaker and pace, sees to that.
     """
     with connection.cursor() as cursor:
-        cursor.execute(queries.CLAIM, {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit})
+        cursor.execute(
+            queries.CLAIM,
+            {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit, "server": server},
+        )
         return [Claimed._make(row) for row in cursor.fetchall()]

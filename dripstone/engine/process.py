@@ -9,6 +9,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from dripstone.senders import shares, urls
 from dripstone.senders.base import Sender
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.urls import sender_for
@@ -42,6 +43,8 @@ def close() -> None:
         process, _current = _current, None
     if process is not None:
         process.sender.close()
+        if urls.parse(settings.DRIPSTONE_MAIL_URL).connections_in_all is not None:
+            shares.give_back(process.worker)
 
 
 def flights() -> Path:

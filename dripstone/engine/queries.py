@@ -31,15 +31,16 @@ WHERE s.active AND s.deleted_at IS NULL AND s.edits = s.edits_done
 ORDER BY s.id
 """
 
-# When something is due next: a place of an active sequence, a retry, the end of a lease. For the virtual clock.
+# When something is due next: a place of an active sequence, a retry (not before the server's gate opens), the end of a
+# lease. For the virtual clock.
 NEXT_INSTANT = """
 SELECT LEAST(
     (SELECT min(first.due_at) FROM sequences_sequence s
      CROSS JOIN LATERAL (SELECT e.due_at FROM engine_enrollment e
                          WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1) first
      WHERE s.active AND s.deleted_at IS NULL),
-    (SELECT ready_at FROM engine_delivery WHERE status = 'planned' AND ready_at < '9999-01-01'
-     ORDER BY ready_at LIMIT 1),
+    (SELECT GREATEST(ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
+     WHERE status = 'planned' AND ready_at < '9999-01-01' ORDER BY ready_at LIMIT 1),
     (SELECT lease_until FROM engine_delivery WHERE status = 'sending' ORDER BY lease_until LIMIT 1))
 """
 
@@ -166,15 +167,21 @@ FROM json_to_recordset(%(notes)s)
      AS n (enrollment_id bigint, email_id bigint, due_before timestamptz, due_after timestamptz)
 """
 
+# When the next delivery is ready. Index delivery_ready.
+NEXT_READY = """
+SELECT ready_at FROM engine_delivery WHERE status = 'planned' AND ready_at < '9999-01-01' ORDER BY ready_at LIMIT 1
+"""
+
 # planned → sending for this worker: oldest ready first. The attempt number fences off whoever held the row before.
-# Index delivery_ready.
+# Index delivery_ready. Nothing while the breaker of the server is open: one look at one row, made once.
 CLAIM = """
 UPDATE engine_delivery d
 SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, lease_until = %(lease_until)s, worker = %(worker)s
 FROM (SELECT id FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(now)s
+        AND NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
       ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) ready
 WHERE d.id = ready.id
-RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email_id
+RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email_id, d.untried
 """
 
 # The places whose deliveries are about to end. Index delivery's primary key.
@@ -191,17 +198,18 @@ WHERE id = ANY(%(subscribers)s::bigint[])
 """
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt; the places
-# are locked. A writer whose lease was lost finds another attempt or status and moves nothing. The last column: whether
+# are locked. What goes back untried keeps the reason it had, unless there is a new one. A writer whose lease was lost finds another attempt or status and moves nothing. The last column: whether
 # the place waits for just this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join
 # keeps the planner on the primary key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
-SET status = u.status, reason = u.reason, ready_at = u.ready_at, lease_until = NULL, worker = '',
+SET status = u.status, reason = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reason ELSE u.reason END,
+    untried = d.untried + u.untried, ready_at = u.ready_at, lease_until = NULL, worker = '',
     provider_id = u.provider_id,
     sent_at = CASE WHEN u.status = 'sent' THEN %(now)s END,
     ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END
 FROM json_to_recordset(%(outcomes)s)
-     AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz),
+     AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz, untried int),
      engine_enrollment e
 WHERE d.id = ANY(%(ids)s::bigint[]) AND d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
   AND e.id = d.enrollment_id

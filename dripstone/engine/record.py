@@ -35,7 +35,7 @@ class Ended(NamedTuple):
 @transaction.atomic
 def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
     """Write what happened. Attempts that lost their lease to somebody else are passed over (fencing)."""
-    chunk = _stop_the_old(chunk, now)
+    chunk = _with_retries(chunk, now)
     _lock(chunk)
     ended = _stop_retries(_end(chunk, now), now)
     final = [row for row in ended if row.status != Delivery.Status.PLANNED]
@@ -47,16 +47,31 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
     return Counter((row.account_id, row.status) for row in ended)
 
 
-def _stop_the_old(chunk: Series[Outcome], now: datetime) -> list[Outcome]:
-    """Temporary refusals end after three days of them."""
-    retried = [outcome.delivery_id for outcome in chunk if outcome.retry_in is not None]
-    planned = dict(Delivery.objects.filter(pk__in=retried).values_list("pk", "planned_at")) if retried else {}
+def _with_retries(chunk: Series[Outcome], now: datetime) -> Series[Outcome]:
+    """Refused for now: when it is tried again. Temporary refusals end after three days of them."""
+    refused = [outcome.delivery_id for outcome in chunk if _is_refusal(outcome)]
+    if not refused:
+        return chunk
+    rows = {row.pk: row for row in Delivery.objects.filter(pk__in=refused).only("planned_at", "untried")}
     return [
-        outcome._replace(status="failed", retry_in=None, reason=f"gave up after 3 days: {outcome.reason}")
-        if outcome.delivery_id in planned and send.is_too_old(planned[outcome.delivery_id], now)
+        _retried(outcome, rows[outcome.delivery_id], now)
+        if _is_refusal(outcome) and outcome.delivery_id in rows
         else outcome
         for outcome in chunk
     ]
+
+
+def _is_refusal(outcome: Outcome) -> bool:
+    return outcome.status == Delivery.Status.PLANNED and not outcome.untried
+
+
+def _retried(outcome: Outcome, row: Delivery, now: datetime) -> Outcome:
+    tries = outcome.attempt - row.untried
+    if send.is_given_up(row.planned_at, tries, now):
+        return outcome._replace(status="failed", retry_in=None, reason=f"gave up after 3 days: {outcome.reason}")
+    if outcome.retry_in is None:
+        return outcome._replace(retry_in=send.backoff(outcome.delivery_id, tries))
+    return outcome
 
 
 def _lock(chunk: Series[Outcome]) -> None:
@@ -73,8 +88,8 @@ def _lock(chunk: Series[Outcome]) -> None:
 
 
 def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
-    names = ("id", "attempt", "status", "reason", "provider_id", "ready_at")
-    outcomes = [(*one[:5], None if one.retry_in is None else now + one.retry_in) for one in chunk]
+    names = ("id", "attempt", "status", "reason", "provider_id", "ready_at", "untried")
+    outcomes = [(*one[:5], None if one.retry_in is None else now + one.retry_in, int(one.untried)) for one in chunk]
     with connection.cursor() as cursor:
         cursor.execute(
             queries.END_ATTEMPTS,

@@ -28,6 +28,7 @@ from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import queries
 from dripstone.engine.plan import Claimed
 from dripstone.senders.base import Outgoing
+from dripstone.senders.limits import Limit
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import CustomField, State
 
@@ -39,6 +40,7 @@ class Rendered:
     messages: list[Outgoing]
     withheld: list[tuple[Claimed, Literal["skipped", "failed"], str]]  # with the reason
     warnings: dict[int, tuple[str, ...]]  # by delivery id: what came out empty
+    limits: dict[int, Limit]  # by account id, of those that have one: how much may go (pace)
 
 
 def messages(
@@ -51,7 +53,7 @@ def messages(
     """
     people = _people(batch)
     compiled = _compiled({row.email_id for row in batch}, now)
-    result = Rendered([], [], {})
+    result = Rendered([], [], {}, {})
     for row in batch:
         (person, state), email = people[row.subscriber_id], compiled[row.email_id]
         address = mail_address(person.email_address)
@@ -65,6 +67,8 @@ def messages(
             data, warnings = email.compiled.written(person, _envelope(row, email.date), eight_bit=eight_bit)
             sender = email.compiled.source.from_address
             head = (row.delivery_id, row.account_id, row.attempt)
+            if not email.limit.is_none:
+                result.limits[row.account_id] = email.limit
             result.messages.append(Outgoing(*head, sender, address, data, not_after))
             if warnings:
                 result.warnings[row.delivery_id] = warnings
@@ -127,6 +131,7 @@ class _Ready:
 
     compiled: CompiledEmail
     date: datetime
+    limit: Limit  # of its account
 
 
 def _compiled(email_ids: Iterable[int], now: datetime) -> dict[int, _Ready | None]:
@@ -141,7 +146,9 @@ def _compiled(email_ids: Iterable[int], now: datetime) -> dict[int, _Ready | Non
     for email in emails:
         source = _source(email, defaults.get(email.account_id), snippets[email.account_id])
         try:
-            ready[email.pk] = _Ready(_compile(source), now.astimezone(ZoneInfo(email.sequence.time_zone)))
+            date = now.astimezone(ZoneInfo(email.sequence.time_zone))
+            limit = Limit(email.account.per_second, email.account.per_day)
+            ready[email.pk] = _Ready(_compile(source), date, limit)
         except ValueError:
             ready[email.pk] = None
     return ready

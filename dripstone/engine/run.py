@@ -3,6 +3,7 @@
 tasks.py calls these in the background, virtual.py while it moves the clock, tests as they like.
 """
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -10,27 +11,60 @@ from datetime import datetime
 import structlog
 
 from dripstone import clock
-from dripstone.engine import plan, process, record, reevaluate, render, rescue, send
+from dripstone.engine import gate, plan, process, record, reevaluate, render, rescue, send, wake
 from dripstone.engine.record import Tally
 from dripstone.engine.send import Outcome
+from dripstone.senders import breaker
 from dripstone.senders.base import Sender
+from dripstone.senders.breaker import Evidence
 
 log = structlog.get_logger(__name__)
 
 Now = Callable[[], datetime]
 
+_pacing = threading.Lock()
+
 
 def send_batch(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
     """Steps 3 to 5 for one batch. A crash here leaves rows in `sending`; rescue.py decides about them."""
+    return _send_batch(worker, sender, now)[0]
+
+
+def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
+    """The second value: a limit applies to these messages, so that the next batch may have to wait for room."""
     not_after = time.monotonic() + plan.LEASE.total_seconds()  # taken before the claim: never later than the lease
-    batch = plan.claim(worker, now())
-    rendered = render.messages(batch, now(), not_after, eight_bit=sender.eight_bit)
+    batch = gate.claim(worker, sender, now())
+    if not batch.rows:
+        return Tally(), not batch.server.limit.is_none
+    rendered = render.messages(batch.rows, now(), not_after, eight_bit=sender.eight_bit)
     for delivery_id, warnings in rendered.warnings.items():
         log.warning("message_has_gaps", delivery_id=delivery_id, warnings=warnings)
+    going, put_off = gate.within_limits(batch, rendered, now())
     withheld = [Outcome(row.delivery_id, row.attempt, status, reason) for row, status, reason in rendered.withheld]
-    tally = record.outcomes(withheld, now()) if withheld else Tally()
-    for chunk in send.chunks(send.hand_over(rendered.messages, sender)):
+    tally = record.outcomes([*withheld, *put_off], now()) if withheld or put_off else Tally()
+    evidence = Evidence()
+    for chunk in send.chunks(send.hand_over(going, sender, evidence)):
         tally += record.outcomes(chunk, now())
+    breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
+    return tally, gate.is_paced(batch, rendered)
+
+
+def keep_pace(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
+    """One batch. Under limits batches are as small as the room there is, so one job per process goes on until nothing
+    is ready soon, and leaves another to follow it when its time is over. What waits stands in the rows all the same."""
+    tally, is_paced = _send_batch(worker, sender, now)
+    if not is_paced or clock.is_virtual() or not _pacing.acquire(blocking=False):
+        return tally
+    try:
+        ends_at = time.monotonic() + wake.TICK.total_seconds()
+        while (ready := gate.next_ready(now())) is not None and ready <= now() + wake.TICK:
+            time.sleep(max(ready - now(), gate.WORTHWHILE).total_seconds())
+            if time.monotonic() > ends_at:
+                wake.senders(1)
+                break
+            tally += send_batch(worker, sender, now)
+    finally:
+        _pacing.release()
     return tally
 
 

@@ -15,17 +15,21 @@ from typing import NamedTuple
 from django.conf import settings
 
 from dripstone.senders.base import Answer, Outgoing, Sender
+from dripstone.senders.breaker import Evidence
 
 CHUNK = 250  # outcomes per transaction: twice the size saves a tenth of the time, and the flight log covers the rest
 GIVE_UP_AFTER = timedelta(days=3)  # of temporary refusals, counted from planning
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=4)
+LEAST_TRIES = 10  # before giving up, half a day of them: it may have waited three days for its turn (pace, breaker)
+UNREACHED_RETRY = timedelta(seconds=30)  # nobody was asked: it waits for the breaker, not for a backoff of its own
 AT_ONCE = timedelta(0)  # for what never left: a worker stopped before
 GIVEN_BACK = frozenset({"sender closed", "lease over"})  # answers of senders/ that say so
 
 
 class Outcome(NamedTuple):
-    """What becomes of one attempt. `retry_in` set: back to planned, to be tried again after that long."""
+    """What becomes of one attempt. Back to planned: after `retry_in`; None: after a backoff that grows with its tries.
+    `untried`: no server was asked, so that it counts neither for the backoff nor for giving up."""
 
     delivery_id: int
     attempt: int
@@ -34,12 +38,14 @@ class Outcome(NamedTuple):
     provider_id: str = ""
     retry_in: timedelta | None = None
     hard_bounce: bool = False
+    untried: bool = False
 
 
-def hand_over(messages: Series[Outgoing], sender: Sender) -> Iterator[Outcome]:
-    """One outcome per message, as they come."""
+def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[Outcome]:
+    """One outcome per message, as they come; and what they say about the server."""
     attempts = {message.delivery_id: message.attempt for message in messages}
     for answer in sender.hand_over(messages):
+        evidence.add(answer)
         yield outcome(answer, attempts[answer.delivery_id])
 
 
@@ -59,17 +65,19 @@ def outcome(answer: Answer, attempt: int) -> Outcome:
             return Outcome(answer.delivery_id, attempt, "failed", reason, hard_bounce=answer.hard_bounce)
         case "unknown" if settings.DRIPSTONE_UNKNOWN == "hold":
             return Outcome(answer.delivery_id, attempt, "unknown", reason)
-    retry_in = AT_ONCE if answer.reason in GIVEN_BACK else backoff(answer.delivery_id, attempt)
+    if answer.about == "connection":
+        return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=UNREACHED_RETRY, untried=True)
+    retry_in = AT_ONCE if answer.reason in GIVEN_BACK else None
     return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=retry_in)
 
 
-def backoff(delivery_id: int, attempt: int) -> timedelta:
+def backoff(delivery_id: int, tries: int) -> timedelta:
     """1, 2, 4 … minutes up to 4 hours, each stretched by up to a quarter. The spread is a hash of the row, so that
     everybody who asks (forecast, virtual clock) gets the same answer."""
-    exact = min(FIRST_RETRY * (1 << min(attempt - 1, 16)), LONGEST_RETRY)
-    digest = blake2s(f"{delivery_id}:{attempt}".encode(), digest_size=2).digest()
+    exact = min(FIRST_RETRY * (1 << min(tries - 1, 16)), LONGEST_RETRY)
+    digest = blake2s(f"{delivery_id}:{tries}".encode(), digest_size=2).digest()
     return exact * (1 + int.from_bytes(digest) / 65536 / 4)
 
 
-def is_too_old(planned_at: datetime, now: datetime) -> bool:
-    return now - planned_at >= GIVE_UP_AFTER
+def is_given_up(planned_at: datetime, tries: int, now: datetime) -> bool:
+    return now - planned_at >= GIVE_UP_AFTER and tries >= LEAST_TRIES

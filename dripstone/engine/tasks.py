@@ -12,7 +12,7 @@ from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from dripstone import clock
-from dripstone.engine import plan, process, rescue, run, virtual, wake
+from dripstone.engine import gate, plan, process, rescue, run, virtual, wake
 from dripstone.engine import reevaluate as reevaluation
 from dripstone.engine.record import Tally
 
@@ -39,17 +39,17 @@ def _tick() -> None:
         for sequence_id in reevaluation.pending():
             wake.reevaluation(sequence_id)
         planned = plan.everything_due(now)
-        wake.missing_senders(now, MOST_SEND_JOBS)
+        wake.missing_senders(now, gate.jobs_worth_waking(now, MOST_SEND_JOBS))
     if planned:
         log.info("tick", planned=planned)
 
 
 @app.task(name="dripstone.engine.tasks.send", queue="engine")
 def send() -> None:
-    """Send one batch."""
+    """Send one batch; where a limit makes batches small, go on for a while."""
     crew = process.current()
     with virtual.turn():
-        tally = run.send_batch(crew.worker, crew.sender)
+        tally = run.keep_pace(crew.worker, crew.sender)
     if tally:
         log.info("batch_sent", **_by_status(tally))
 

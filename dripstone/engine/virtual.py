@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import queries, run
+from dripstone.engine import gate, queries, run
 from dripstone.errors import Invalid
 
 TURN = 0x6472_6970  # the advisory lock's number: "drip"
@@ -55,6 +55,6 @@ def advance_to(target: datetime, account_id: int) -> Counter[str]:
 def _next_instant() -> datetime | None:
     """When something is due next: somebody's email, a retry, the end of a lease."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_INSTANT)
+        cursor.execute(queries.NEXT_INSTANT, {"opens_at": gate.opens_at(clock.now())})
         instant: datetime | None = cursor.fetchone()[0]
     return instant

@@ -1,7 +1,7 @@
 """Wake a worker, in the caller's transaction. Waits live in rows: a lost job costs latency (the tick runs anyway)."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection
 from procrastinate.contrib.django import app
@@ -10,6 +10,7 @@ from dripstone.engine import queries
 from dripstone.engine.advance import Place
 
 BATCH = 500  # deliveries one send job claims
+TICK = timedelta(seconds=5)  # the periodic one of tasks.py
 
 
 def engine_if_due(places: Iterable[Place], now: datetime) -> None:

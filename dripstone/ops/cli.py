@@ -191,12 +191,15 @@ def update_account(
     postal_address: Annotated[str | None, typer.Option(help="Printed in every email, as the law asks.")] = None,
     time_zone: Annotated[str | None, typer.Option(help="IANA name; for new sequences.")] = None,
     send_hour: Annotated[int | None, typer.Option(help="0 to 23; for new sequences.")] = None,
+    per_second: Annotated[int | None, typer.Option(help="Most messages per second; 0: no limit.")] = None,
+    per_day: Annotated[int | None, typer.Option(help="Most messages in any 24 hours; 0: no limit.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change what is given of an account and leave the rest."""
+    """Change what is given of an account and leave the rest; show how it stands then."""
     from dripstone.accounts import verbs
 
     given = {"name": name, "postal_address": postal_address, "time_zone": time_zone, "send_hour": send_hour}
+    given |= {"per_second": per_second, "per_day": per_day}
     with ready_database():
         row = verbs.update_account(_account(account), **{key: one for key, one in given.items() if one is not None})
         answer = {"account_id": row.pk, **{key: getattr(row, key) for key in given}}

@@ -15,6 +15,7 @@ from dripstone.engine import heartbeat
 from dripstone.engine.findings import NOTICE, Finding
 from dripstone.engine.health import CHOSEN, Health
 from dripstone.engine.health import of as health_of
+from dripstone.engine.health import server_finding as health_server_finding
 from dripstone.ops import health
 from dripstone.sequences.models import Sequence
 
@@ -34,7 +35,7 @@ class Result:
 def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
-        _settings, _server, _schema, _engine, _database_clock, _disk, _backlog,
+        _settings, _server, _schema, _engine, _database_clock, _disk, _mail_server, _backlog,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -86,6 +87,15 @@ def _disk() -> Result:
     return Result("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:.1f} GB free for {settings.DRIPSTONE_DATA}")
 
 
+def _mail_server() -> Result:
+    """The one mail goes out through now; never its user or password."""
+    if not _is_migrated():
+        return Result("mail server", False, "unknown before dripstone migrate")
+    finding = health_server_finding()
+    sentence = f"{finding.sentence} {finding.mend_by}" if finding else "takes mail, as far as is known"
+    return Result("mail server", finding is None, sentence)
+
+
 def _backlog() -> Result:
     """Mail that should have gone ten minutes ago."""
     if not _is_migrated():
@@ -107,7 +117,7 @@ def _is_migrated() -> bool:
 # --- Sequences --------------------------------------------------------------------------------------------------
 
 OF_ACCOUNT = frozenset({"no_postal_address"})  # told once, not with every sequence
-ELSEWHERE = OF_ACCOUNT | {"engine_silent"}  # `examine` has a line about the engine
+ELSEWHERE = OF_ACCOUNT | {"engine_silent", "server_left_alone"}  # `examine` has a line about each
 AT_ONCE = 500  # sequences; their emails are in memory while they are looked at
 
 

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from dripstone.senders import breaker
+
 _requests = CollectorRegistry()
 REQUEST_SECONDS = Histogram(
     "dripstone_request_seconds",
@@ -69,6 +71,12 @@ class _Rows(Collector):
         yield GaugeMetricFamily("dripstone_due", "People due now and not yet planned", value=n_due)
         age = (self.now - oldest).total_seconds() if oldest else 0.0
         yield GaugeMetricFamily("dripstone_oldest_due_seconds", "Age of the longest waiting of them", value=age)
+        left_alone = GaugeMetricFamily(
+            "dripstone_server_left_alone_seconds", "For how long a mail server has been of no use", labels=["server"]
+        )
+        for row in breaker.open_ones():
+            left_alone.add_metric([row.server], (self.now - (row.opened_at or self.now)).total_seconds())
+        yield left_alone
 
 
 def text(now: datetime) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 Kind = Literal["sent", "temporary", "permanent", "unknown"]
+About = Literal["message", "server", "connection"]
 
 REPLY_LENGTH = 500
 
@@ -43,6 +44,8 @@ class Answer(NamedTuple):
     provider_id  what the provider calls the message, "" when it did not say
     reason       ours, for machines and metrics: "smtp 550 5.1.1", "timeout after body" (docs/reference/mail-urls.md)
     hard_bounce  the reply says that this address does not exist
+    about        whom the answer concerns (breaker.py). message: this one alone. server: it was tried, and the server is
+                 not well (421, a cut, silence, a full queue). connection: none came about, so nobody was asked
     """
 
     delivery_id: int
@@ -51,6 +54,7 @@ class Answer(NamedTuple):
     provider_id: str = ""
     reason: str = ""
     hard_bounce: bool = False
+    about: About = "message"
 
 
 class Sender(Protocol):

@@ -1,4 +1,4 @@
-"""What inbox:// caught."""
+"""What inbox:// caught; and what all workers know together about the servers they send through."""
 
 from typing import ClassVar
 
@@ -25,3 +25,45 @@ class CapturedMessage(models.Model):
 
     def __str__(self) -> str:
         return f"message {self.pk} captured at {self.sent_at}"
+
+
+class Breaker(models.Model):
+    """How one destination server fares: breaker.py. No row: it has never failed."""
+
+    server = models.TextField(primary_key=True)  # urls.MailUrl.server
+    n_failures = models.PositiveIntegerField(default=0)  # hand-overs in a row in which the server was of no use
+    n_openings = models.PositiveIntegerField(default=0)  # in a row; the waits grow with it
+    retry_at = models.DateTimeField(null=True)  # open: when the next probe may go. None: closed
+    opened_at = models.DateTimeField(null=True)
+    reason = models.TextField(default="", blank=True)  # what the server said last
+
+    def __str__(self) -> str:
+        return f"breaker of {self.server}"
+
+
+class Meter(models.Model):
+    """What one limited thing has used of its limits: pace.py. The key names a server, a domain or an account."""
+
+    key = models.TextField(primary_key=True)
+    full_at = models.DateTimeField(null=True)  # per second: when all its tokens will be there again
+    hours = models.JSONField(default=dict)  # per day: {hour since 1970: messages in it}
+    used_at = models.DateTimeField(null=True)  # when the last token was taken
+    queue_until = models.DateTimeField(null=True)  # the end of what was put off because of this limit
+
+    def __str__(self) -> str:
+        return f"meter of {self.key}"
+
+
+class Share(models.Model):
+    """How many connections to a server one worker process may have open: shares.py."""
+
+    server = models.TextField()
+    worker = models.TextField()
+    n_connections = models.PositiveIntegerField()
+    until = models.DateTimeField()  # a worker that is gone loses its share then
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("server", "worker", name="share_of_worker")]
+
+    def __str__(self) -> str:
+        return f"{self.n_connections} connections of {self.worker}"

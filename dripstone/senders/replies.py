@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dripstone.senders.base import Answer, Kind, Outgoing, printable
+from dripstone.senders.base import About, Answer, Kind, Outgoing, printable
 
 # RFC 5321 asks for at least 512; generous, yet bounded: a server may send lines for ever.
 MAX_REPLY_BYTES = 65_536
@@ -98,7 +98,17 @@ def refused(message: Outgoing, reply: Reply, *, at: str) -> Answer:
     permanent = reply.code >= 500 and reply.code not in SESSION_CODES
     kind: Kind = "permanent" if permanent else "temporary"
     hard = permanent and is_hard_bounce(reply, at=at)
-    return Answer(message.delivery_id, kind, str(reply), "", reply.reason, hard)
+    about: About = "server" if is_server_unwell(reply, at=at) else "message"
+    return Answer(message.delivery_id, kind, str(reply), "", reply.reason, hard, about)
+
+
+def is_server_unwell(reply: Reply, *, at: str) -> bool:
+    """Does a reply speak of the server and not of this message? 421: it closes. 4.3.x (RFC 3463: mail system status)
+    or a bare 452, except at RCPT, where both are said of single recipients: its queue or its disk is full."""
+    if reply.code == 421:
+        return True
+    bare = reply.enhanced or ("4.3.1" if reply.code == 452 else "")
+    return at != "RCPT" and reply.code < 500 and bare.startswith("4.3.")
 
 
 def is_hard_bounce(reply: Reply, *, at: str) -> bool:

@@ -53,6 +53,12 @@ class SmtpSender:
             if n_left:
                 background.call(background.pool.withdraw, batch)
 
+    def limit_connections(self, n_connections: int) -> None:
+        """At most so many from now on, fewer or more than the URL says: this process's share of what all may have."""
+        self._n_connections = n_connections
+        if self._background is not None and self._background.pid == os.getpid():
+            self._background.limit(n_connections)
+
     def close(self, grace_seconds: float = SECONDS_TO_FINISH) -> None:
         """What is on the wire gets grace_seconds to finish; a body without its final reply by then is "unknown".
 
@@ -87,6 +93,10 @@ class _Background:
     def call(self, function: Callable[[Batch], None], batch: Batch) -> None:
         with contextlib.suppress(RuntimeError):  # closed meanwhile; its last answers are in the queue
             self.loop.call_soon_threadsafe(function, batch)
+
+    def limit(self, n_connections: int) -> None:
+        with contextlib.suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(self.pool.limit, n_connections)
 
     def next_answers(self, batch: Batch) -> list[Answer]:
         while True:

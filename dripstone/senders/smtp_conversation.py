@@ -65,6 +65,9 @@ class Conversation(asyncio.Protocol):
         """Begin the next message, or wait idle when there is none."""
         if self._is_over:
             return
+        if self._pool.is_crowded:
+            self.quit()
+            return
         job, commands = self._take(self._pool.take)
         if job is not None:
             self._send(job, commands)
@@ -274,9 +277,9 @@ class Conversation(asyncio.Protocol):
         for job, stage in reversed(stages.items()):
             id_ = job.message.delivery_id
             if stage is Stage.BODY:
-                self._pool.answer(job, Answer(id_, "unknown", reply, reason=f"{cause} after body"))
+                self._pool.answer(job, Answer(id_, "unknown", reply, reason=f"{cause} after body", about="server"))
                 continue
-            answer = Answer(id_, "temporary", reply, reason=f"{cause} before body")
+            answer = Answer(id_, "temporary", reply, reason=f"{cause} before body", about="server")
             is_concerned = job is awaited[0][1] and cause != "cut"
             if retry and not is_concerned:
                 self._pool.again(job, answer)

@@ -6,7 +6,7 @@ import queue
 from collections import deque
 from collections.abc import Sequence
 
-from dripstone.senders.base import Answer, Outgoing
+from dripstone.senders.base import About, Answer, Outgoing
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.smtp_conversation import Conversation
 from dripstone.senders.smtp_open import NotOpened, Opener, Timeouts
@@ -85,7 +85,7 @@ class Pool:
         batch.is_submitted = True
         if self.is_stopping:
             self._waiting.extend(batch.jobs)
-            self._answer_waiting("sender closed", "")
+            self._answer_waiting("sender closed", "", about="message")
             return
         self._n_fruitless = 0
         self._batches.add(batch)
@@ -102,7 +102,7 @@ class Pool:
     def stop(self) -> None:
         """Finish what is on the wire, answer the rest."""
         self.is_stopping = True
-        self._answer_waiting("sender closed", "")
+        self._answer_waiting("sender closed", "", about="message")
         for conversation in list(self._idle):
             conversation.quit()
         for opening in self._openings:
@@ -116,6 +116,19 @@ class Pool:
         for batch in self._batches:
             batch.flush()
 
+    def limit(self, n_connections: int) -> None:
+        """From now on so many at most. What is too many leaves after its message."""
+        self._n_connections = n_connections
+        for conversation in list(self._idle):
+            if self.is_crowded:
+                conversation.quit()
+        self._distribute()
+
+    @property
+    def is_crowded(self) -> bool:
+        """Are there more connections than allowed? The one that asks should go."""
+        return len(self._living) > self._n_connections
+
     # From conversations
 
     def take(self, conversation: Conversation) -> Job | None:
@@ -126,7 +139,9 @@ class Pool:
 
     def take_ahead(self, conversation: Conversation) -> Job | None:
         """The next job for a connection whose body is in the air, unless another could begin it at once."""
-        return self._waiting.popleft() if self._waiting and not self._idle else None
+        if not self._waiting or self._idle or self.is_crowded:
+            return None
+        return self._waiting.popleft()
 
     def body_starts(self, job: Job) -> None:
         """Raises OSError when that cannot be written down."""
@@ -230,13 +245,13 @@ class Pool:
         self._distribute()
         self._check_stopped()
 
-    def _answer_waiting(self, reason: str, reply: str) -> None:
+    def _answer_waiting(self, reason: str, reply: str, *, about: About = "connection") -> None:
         """Temporary, for every job that no connection has begun: nobody waits for one time-out after another."""
         jobs = [*self._again, *self._waiting]
         self._again.clear()
         self._waiting.clear()
         for job in jobs:
-            self.answer(job, Answer(job.message.delivery_id, "temporary", reply, reason=reason))
+            self.answer(job, Answer(job.message.delivery_id, "temporary", reply, reason=reason, about=about))
 
     def _check_stopped(self) -> None:
         if self.is_stopping and not (self._living or self._leaving or self._openings):

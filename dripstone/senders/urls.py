@@ -1,10 +1,12 @@
 """DRIPSTONE_MAIL_URL: from text to a sender, or to a sentence that says what is wrong with it."""
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from dripstone.senders.base import Sender
 from dripstone.senders.flight import FlightLog
+from dripstone.senders.limits import MAX_PER_DAY, MAX_PER_SECOND, NO_LIMIT, Limit
 
 SCHEMES = {
     "inbox": "captured and shown at /inbox, nothing leaves the machine",
@@ -15,11 +17,12 @@ SCHEMES = {
 OPTIONS = {
     "inbox": (),
     "memory": (),
-    "smtp": ("ca", "connections", "helo", "starttls", "verify"),
-    "smtps": ("ca", "connections", "helo", "verify"),
+    "smtp": ("ca", "connections", "connections_in_all", "helo", "per_day", "per_second", "starttls", "verify"),
+    "smtps": ("ca", "connections", "connections_in_all", "helo", "per_day", "per_second", "verify"),
 }
 DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
 MAX_CONNECTIONS = 1000
+MAX_CONNECTIONS_IN_ALL = 100_000
 ENCODE_HINT = "Characters such as / : @ # ? in a user name or password must be percent-encoded."
 
 
@@ -37,6 +40,13 @@ class MailUrl:
     verify: bool = True
     ca: str = ""
     helo: str = ""
+    limit: Limit = NO_LIMIT  # of the server, for all workers together
+    connections_in_all: int | None = None  # of all workers; None: each has its own `connections`
+
+    @property
+    def server(self) -> str:
+        """What breaker, pace and shares call it; without user and password."""
+        return f"{self.scheme}://{self.host}:{self.port}" if self.port else f"{self.scheme}://{self.host}"
 
 
 def sender_for(url: str, flight: FlightLog | None = None) -> Sender:
@@ -57,6 +67,7 @@ def sender_for(url: str, flight: FlightLog | None = None) -> Sender:
     return SmtpSender(mail, flight=flight)
 
 
+@lru_cache(maxsize=16)
 def parse(url: str) -> MailUrl:
     """Raises ValueError with a sentence that never repeats the URL: it may hold a password."""
     try:
@@ -94,11 +105,13 @@ def _smtp(parts: SplitResult, options: dict[str, str]) -> MailUrl:
         _port(parts),
         username,
         password,
-        _connections(options.get("connections", "10")),
+        _number(options, "connections", MAX_CONNECTIONS) or 10,
         _switch(options, "starttls"),
         _switch(options, "verify") is not False,
         options.get("ca", ""),
         helo,
+        Limit(_number(options, "per_second", MAX_PER_SECOND), _number(options, "per_day", MAX_PER_DAY)),
+        _number(options, "connections_in_all", MAX_CONNECTIONS_IN_ALL),
     )
 
 
@@ -123,9 +136,12 @@ def _port(parts: SplitResult) -> int:
     return port
 
 
-def _connections(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= MAX_CONNECTIONS):
-        raise ValueError(f"DRIPSTONE_MAIL_URL: connections must be a number from 1 to {MAX_CONNECTIONS}")
+def _number(options: dict[str, str], name: str, highest: int) -> int | None:
+    text = options.get(name)
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= highest):
+        raise ValueError(f"DRIPSTONE_MAIL_URL: {name} must be a number from 1 to {highest}")
     return int(text)
 
 

@@ -174,7 +174,7 @@ def delivery(row: Delivery) -> DeliveryShape:
         run=row.run,
         status=row.status,
         reason=row.reason or None,
-        attempts=row.attempt,
+        attempts=row.tries,
         planned_at=instant(row.planned_at),
         sent_at=instant(row.sent_at) if row.sent_at else None,
         message_id=render.message_id(row.pk),

@@ -143,7 +143,7 @@ def _step(step: Step, facts: Facts) -> StepShape:
         why=step.why or None,
         skip_reason=skip_reason or None,
         delivery_id=delivery.pk if delivery else None,
-        attempts=delivery.attempt if delivery else 0,
+        attempts=delivery.tries if delivery else 0,
         reply=reply or None,
         rule=_rule(step.reckoning, facts) if step.reckoning else None,
         note_id=step.given_by.pk if step.given_by else None,

@@ -51,6 +51,17 @@ def test_an_account_is_changed_only_where_it_says() -> None:
     assert answer["name"] == "Alice"
 
 
+def test_an_accounts_limits_are_set_shown_and_lifted() -> None:
+    alice()
+    answer = json.loads(dripstone("accounts", "update", "--per-second", "5", "--per-day", "1000", "--json"))
+    assert (answer["per_second"], answer["per_day"]) == (5, 1000)
+    dripstone("accounts", "update", "--per-second", "0")
+    account = Account.objects.get()
+    assert (account.per_second, account.per_day) == (None, 1000)
+    result = CliRunner().invoke(app, ["accounts", "update", "--per-day", "-1"])
+    assert "per_day must be an integer between 1 and" in str(result.exception)
+
+
 def test_a_wrong_change_of_an_account_changes_nothing() -> None:
     alice()
     result = CliRunner().invoke(app, ["accounts", "update", "--name", " ", "--send-hour", "24"])

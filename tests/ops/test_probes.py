@@ -5,7 +5,8 @@ from django.db import connection
 from django.test import Client
 
 from dripstone import clock
-from dripstone.ops import health, metrics
+from dripstone.ops import doctor, health, metrics
+from dripstone.senders.models import Breaker
 
 pytestmark = pytest.mark.django_db
 
@@ -61,6 +62,21 @@ def test_only_reading_is_allowed(client: Client) -> None:
     assert client.post("/metrics").status_code == 405
 
 
-def test_the_metrics_touch_the_database_three_times(django_assert_num_queries: pytest.FixtureRequest) -> None:
-    with django_assert_num_queries(3):  # type: ignore[operator]
+def test_a_server_that_is_left_alone_is_seen_by_probes_and_doctor(client: Client) -> None:
+    opened_at = clock.now() - timedelta(minutes=5)
+    Breaker.objects.create(
+        server="inbox://", reason="connection refused", opened_at=opened_at, retry_at=opened_at + timedelta(minutes=10)
+    )
+    text = client.get("/metrics").content.decode()
+    assert 'dripstone_server_left_alone_seconds{server="inbox://"} 30' in text
+    (result,) = (one for one in doctor.examine() if one.subject == "mail server")
+    assert not result.is_well
+    assert "connection refused" in result.sentence
+    Breaker.objects.all().delete()
+    (result,) = (one for one in doctor.examine() if one.subject == "mail server")
+    assert result.is_well
+
+
+def test_the_metrics_touch_the_database_four_times(django_assert_num_queries: pytest.FixtureRequest) -> None:
+    with django_assert_num_queries(4):  # type: ignore[operator]
         metrics.text(clock.now())

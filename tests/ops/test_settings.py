@@ -94,3 +94,15 @@ def test_a_mistyped_name_is_noticed(tmp_path: Path) -> None:
 )
 def test_a_wrong_value_stops_the_start_and_says_what_to_do(tmp_path: Path, name: str, value: str, says: str) -> None:
     assert says in read(tmp_path, **{name: value})["error"]
+
+
+def test_domain_limits_are_read(tmp_path: Path) -> None:
+    limits = read(tmp_path, DRIPSTONE_DOMAIN_LIMITS="Gmail.com=20/s, yahoo.com = 5/s;50000/day,*=50/s")
+    assert limits["DRIPSTONE_DOMAIN_LIMITS"] == {"gmail.com": [20, None], "yahoo.com": [5, 50000], "*": [50, None]}
+
+
+@pytest.mark.parametrize(
+    "text", ["gmail.com", "gmail.com=20", "gmail.com=0/s", "gmail.com=1/h", "@x=1/s", "a.b=1/s,a.b=2/s"]
+)
+def test_a_wrong_domain_limit_stops_the_start_with_a_sentence(tmp_path: Path, text: str) -> None:
+    assert "give domains with what may go there" in read(tmp_path, DRIPSTONE_DOMAIN_LIMITS=text)["error"]

@@ -1,5 +1,7 @@
 """Every way in which a server can fail, and what is said about the message then."""
 
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -334,6 +336,81 @@ def test_an_idle_connection_is_given_back() -> None:
         assert server.commands[-1][1] == "QUIT"
         assert [a.kind for a in sender.hand_over([outgoing(2)])] == ["sent"]
         assert server.n_connections == 2
+
+
+def test_greylisting_puts_off_each_new_recipient_once_and_speaks_of_nobody_else() -> None:
+    known: set[str] = set()
+
+    def greylist(number: int, verb: str, argument: str) -> bytes | None:
+        if verb != "RCPT" or "old@" in argument or argument in known:
+            return None
+        known.add(argument)
+        return b"450 4.2.0 Greylisted, see you in 5 minutes\r\n"
+
+    with scripted(Script(reply=greylist)) as server, smtp_sender(server.url, connections=2) as sender:
+        messages = [outgoing(1), outgoing(2), outgoing(3, rcpt_to="old@mail.example")]
+        first = sorted(sender.hand_over(messages))
+        assert [(a.kind, a.about) for a in first] == [("temporary", "message")] * 2 + [("sent", "message")]
+        assert [a.kind for a in sender.hand_over(messages[:2])] == ["sent", "sent"]
+        assert len(server.accepted) == 3
+
+
+@MODES
+def test_a_slow_server_within_its_time_outs_gets_everything(extensions: tuple[str, ...]) -> None:
+    """Every reply takes a while; none of them too long."""
+
+    def dawdle(number: int, verb: str, argument: str) -> bytes | None:
+        time.sleep(0.01)  # in the server's thread: this is what being slow is
+        return None
+
+    with scripted(Script(extensions=extensions, reply=dawdle)) as server:
+        messages = [outgoing(n) for n in range(20)]
+        answers = send(server, *messages, connections=2, timeouts=PATIENT)
+        check_promise(server, messages, answers)
+        assert {a.kind for a in answers} == {"sent"}
+
+
+@MODES
+@pytest.mark.parametrize("stage", ["MAIL", "DATA", "BODY"])
+def test_a_full_queue_is_temporary_and_says_so_of_the_server(extensions: tuple[str, ...], stage: str) -> None:
+    full = b"452 4.3.1 Insufficient system storage\r\n"
+    script = Script(extensions=extensions, reply=lambda n, verb, a: full if verb == stage else None)
+    with scripted(script) as server:
+        messages = [outgoing(n) for n in range(5)]
+        answers = send(server, *messages)
+        check_promise(server, messages, answers)
+        assert {(a.kind, a.reason, a.about) for a in answers} == {("temporary", "smtp 452 4.3.1", "server")}
+
+
+def test_a_full_mailbox_speaks_of_its_owner_alone() -> None:
+    def full(number: int, verb: str, argument: str) -> bytes | None:
+        return b"452 4.2.2 Mailbox full\r\n" if verb == "RCPT" and "person1@" in argument else None
+
+    with scripted(Script(reply=full)) as server:
+        answers = send(server, outgoing(1), outgoing(2))
+        assert [(a.kind, a.about) for a in answers] == [("temporary", "message"), ("sent", "message")]
+
+
+def test_what_no_connection_was_there_for_was_not_tried() -> None:
+    with scripted() as server:
+        url = server.url
+    with smtp_sender(url) as sender:
+        assert {a.about for a in sender.hand_over([outgoing(1), outgoing(2)])} == {"connection"}
+    with scripted(Script(greeting=b"421 4.3.2 Too busy\r\n")) as server:
+        assert [a.about for a in send(server, outgoing(1))] == ["connection"]
+    with scripted(Script(reply=lambda n, verb, a: b"421 4.3.2 Bye\r\n" if verb == "MAIL" else None)) as server:
+        assert [a.about for a in send(server, outgoing(1))] == ["server"]
+
+
+def test_a_lower_share_of_connections_is_kept_from_the_next_message_on() -> None:
+    with scripted() as server, smtp_sender(server.url, connections=8) as sender:
+        list(sender.hand_over([outgoing(n) for n in range(200)]))
+        n_before = server.n_connections
+        sender.limit_connections(2)
+        answers = list(sender.hand_over([outgoing(n) for n in range(200, 600)]))
+        assert {a.kind for a in answers} == {"sent"}
+        assert len(server.open) <= 2
+        assert server.n_connections == n_before
 
 
 TROUBLES = st.sampled_from(

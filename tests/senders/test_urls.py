@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dripstone.senders.limits import Limit
 from dripstone.senders.memory import MemorySender
 from dripstone.senders.smtp import SmtpSender
 from dripstone.senders.urls import MailUrl, parse, sender_for
@@ -32,6 +33,9 @@ def test_it_knows_the_usual_ports(url: str, port: int) -> None:
         ("smtp://h?conections=3", "unknown option 'conections'; known are: ca, connections"),
         ("smtp://h?connections=0", "connections must be a number from 1 to 1000"),
         ("smtp://h?connections=²", "connections must be a number"),
+        ("smtp://h?per_second=0", "per_second must be a number from 1 to 100000"),
+        ("smtp://h?per_day=many", "per_day must be a number"),
+        ("smtp://h?connections_in_all=", "connections_in_all must be a number"),
         ("smtp://h?starttls=yes", "starttls must be 0 or 1"),
         ("smtps://h?starttls=1", "unknown option 'starttls'"),
         ("smtp://h/path", "does not belong"),
@@ -45,6 +49,13 @@ def test_a_wrong_url_gets_a_sentence_without_the_password(url: str, sentence: st
         parse(url)
     assert sentence in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_limits_of_the_server_stand_in_its_url() -> None:
+    mail = parse("smtp://user:pass@h:587?per_second=50&per_day=20000&connections_in_all=20")
+    assert (mail.limit, mail.connections_in_all) == (Limit(50, 20000), 20)
+    assert mail.server == "smtp://h:587"
+    assert parse("smtp://h").limit.is_none
 
 
 @given(st.text())

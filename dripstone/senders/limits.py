@@ -1,0 +1,152 @@
+"""How much may go: limits as operators write them, and how they are counted. Pure; no database, no clock.
+
+A limit has up to two numbers. Per second: a bucket that fills at that rate and holds half a second's worth (at least
+one message), so that no second sees more than one and a half times the number, and a longer time sees it exactly.
+Per day: no more than that many in any 24 hours, counted by the hour (docs/decisions/pacing.md).
+
+What finds no room is put in a queue behind the limit, one place every 1/rate seconds: nobody looks at it again before
+its place has come, however many wait.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+MAX_PER_SECOND, MAX_PER_DAY = 100_000, 1_000_000_000
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
+BUCKET = SECOND / 2  # how much of the rate per second may be saved up
+IDLE = timedelta(seconds=30)  # a queue that takes none of the tokens for so long is not there any more: it was paused
+
+
+class Limit(NamedTuple):
+    """Messages per second and per day; None: no such limit."""
+
+    per_second: int | None = None
+    per_day: int | None = None
+
+    @property
+    def is_none(self) -> bool:
+        return self.per_second is None and self.per_day is None
+
+
+NO_LIMIT = Limit()
+
+
+@dataclass(slots=True)
+class Gauge:
+    """One limited thing: its limit and what is used of it. The fields are those of models.Meter."""
+
+    limit: Limit
+    full_at: datetime | None = None
+    hours: dict[str, int] = field(default_factory=dict)
+    used_at: datetime | None = None
+    queue_until: datetime | None = None
+
+    def room(self, now: datetime) -> int:
+        """How many may go at this instant."""
+        rooms = []
+        if self.limit.per_second:
+            interval = SECOND / self.limit.per_second
+            empty_for = now + max(BUCKET, interval) - max(self.full_at or now, now)
+            rooms.append(max(0, empty_for // interval))
+        if self.limit.per_day:
+            rooms.append(max(0, self.limit.per_day - sum(self._last_day(now).values())))
+        return min(rooms, default=1_000_000)
+
+    def take(self, now: datetime, n: int = 1) -> None:
+        if not n:
+            return
+        if self.limit.per_second:
+            self.full_at = max(self.full_at or now, now) + n * (SECOND / self.limit.per_second)
+        if self.limit.per_day:
+            self.hours = self._last_day(now)
+            hour = str((now - EPOCH) // HOUR)
+            self.hours[hour] = self.hours.get(hour, 0) + n
+        self.used_at = now
+
+    def give_back(self, n: int) -> None:
+        """Tokens that were taken for what did not go after all."""
+        if self.limit.per_second and self.full_at is not None:
+            self.full_at -= n * (SECOND / self.limit.per_second)
+        for hour in sorted(self.hours, key=int, reverse=True) if self.limit.per_day else ():
+            kept = max(0, self.hours[hour] - n)
+            n -= self.hours[hour] - kept
+            self.hours[hour] = kept
+        self.hours = {hour: kept for hour, kept in self.hours.items() if kept}
+
+    def next_room(self, now: datetime, n: int = 1) -> datetime:
+        """When `n` may go (no more than the bucket holds), if nobody takes anything meanwhile; `now` if they may."""
+        moments = [now]
+        if self.limit.per_second:
+            interval = SECOND / self.limit.per_second
+            moments.append((self.full_at or now) + n * interval - max(BUCKET, interval))
+        if self.limit.per_day:
+            hours = self._last_day(now)
+            if sum(hours.values()) >= self.limit.per_day:
+                moments.append(_hour(min(hours, key=int)) + HOUR + DAY)
+        return max(moments)
+
+    def has_queue(self, now: datetime) -> bool:
+        """Does somebody wait here who came before? They go first."""
+        return self.queue_until is not None and self.queue_until > now
+
+    def forget_idle_queue(self, now: datetime) -> None:
+        """There is room, and for a while nobody took it: those in the queue were stopped, or are gone."""
+        if self.used_at is not None and now - self.used_at > IDLE and self.room(now):
+            self.queue_until = None
+
+    def place(self, now: datetime) -> datetime:
+        """The end of the queue: when somebody who joins it may go."""
+        begin = self.next_room(now)
+        return max(begin, self.queue_until or begin)
+
+    def queue(self, now: datetime) -> datetime:
+        """Take that place."""
+        place = self.place(now)
+        self.queue_until = place + self._spacing(now)
+        return place
+
+    def _spacing(self, now: datetime) -> timedelta:
+        """Between two places: what the tightest limit lets go on in the long run."""
+        per_second = SECOND / self.limit.per_second if self.limit.per_second else timedelta(0)
+        if self.limit.per_day and sum(self._last_day(now).values()) >= self.limit.per_day:
+            return max(per_second, DAY / self.limit.per_day)
+        return per_second
+
+    def _last_day(self, now: datetime) -> dict[str, int]:
+        """What was begun in the last 24 hours, an hour counting until all of it is older than that."""
+        return {hour: n for hour, n in self.hours.items() if _hour(hour) + HOUR + DAY > now}
+
+
+def _hour(number: str) -> datetime:
+    return EPOCH + int(number) * HOUR
+
+
+class Wish(NamedTuple):
+    """A message that wants to go: the keys of the things that limit it, and whether it has waited for them before."""
+
+    delivery_id: int
+    keys: tuple[str, ...]
+    has_waited: bool
+
+
+def share_out(wishes: Iterable[Wish], gauges: Mapping[str, Gauge], now: datetime) -> dict[int, datetime]:
+    """Take tokens for as many as there is room for, in their order. Returns the others, each with the instant at
+    which it is to ask again."""
+    for gauge in gauges.values():
+        gauge.forget_idle_queue(now)
+    rooms = {key: gauge.room(now) for key, gauge in gauges.items()}
+    put_off: dict[int, datetime] = {}
+    for wish in wishes:
+        narrow = [key for key in wish.keys if rooms[key] < 1 or (not wish.has_waited and gauges[key].has_queue(now))]
+        if narrow:
+            narrowest = max(narrow, key=lambda key: gauges[key].place(now))
+            put_off[wish.delivery_id] = gauges[narrowest].queue(now)
+            continue
+        for key in wish.keys:
+            rooms[key] -= 1
+            gauges[key].take(now)
+    return put_off
