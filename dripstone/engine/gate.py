@@ -13,8 +13,9 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from dripstone import clock
-from dripstone.engine import plan, queries, wake
+from dripstone.engine import plan, queries, record, send, wake
 from dripstone.engine.plan import Claimed
+from dripstone.engine.record import Tally
 from dripstone.engine.render import Rendered
 from dripstone.engine.send import Outcome
 from dripstone.senders import breaker, pace, shares, urls
@@ -75,6 +76,17 @@ def _may_connect(mail: MailUrl, worker: str, sender: Sender, now: datetime) -> b
     if n_mine:
         sender.limit_connections(n_mine)
     return n_mine > 0
+
+
+def give_up(worker: str, now: datetime) -> Tally:
+    """After a probe that found a server gone for three days: what has waited for it that long has failed."""
+    long_ago, with_the_probe = now - send.GIVE_UP_AFTER, now + send.UNREACHED_RETRY
+    gone = Breaker.objects.filter(server=server().server, retry_at__isnull=False, opened_at__lte=long_ago).first()
+    tally = Tally()
+    while gone is not None and (rows := plan.claim(worker, now, planned_until=long_ago, ready_until=with_the_probe)):
+        reason = f"gave up after 3 days: {gone.reason}"
+        tally += record.outcomes([Outcome(row.delivery_id, row.attempt, "failed", reason) for row in rows], now)
+    return tally
 
 
 def is_paced(batch: Batch, rendered: Rendered) -> bool:

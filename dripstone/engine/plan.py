@@ -156,15 +156,32 @@ def _move(pairs: list[tuple[Due, datetime]], now: datetime) -> None:
         )
 
 
-def claim(worker: str, now: datetime, limit: int = wake.BATCH, server: str = "") -> list[Claimed]:
+def claim(
+    worker: str,
+    now: datetime,
+    limit: int = wake.BATCH,
+    server: str = "",
+    *,
+    planned_until: datetime | None = None,
+    ready_until: datetime | None = None,
+) -> list[Claimed]:
     """Take up to `limit` planned deliveries for this worker: marked `sending`, with a lease, before anything is sent.
 
-    server  nothing is taken while its breaker is open; "": whatever the breaker says
+    server         nothing is taken while its breaker is open; "": whatever the breaker says
+    planned_until  only what was planned at this instant or before
+    ready_until    also what is ready only then; by default, what is ready now
     The claim must be committed before the socket is touched: gate.py, which adds breaker and pace, sees to that.
     """
     with connection.cursor() as cursor:
         cursor.execute(
             queries.CLAIM,
-            {"worker": worker, "now": now, "lease_until": now + LEASE, "limit": limit, "server": server},
+            {
+                "worker": worker,
+                "lease_until": now + LEASE,
+                "limit": limit,
+                "server": server,
+                "planned_until": planned_until or now,
+                "ready_until": ready_until or now,
+            },
         )
         return [Claimed._make(row) for row in cursor.fetchall()]

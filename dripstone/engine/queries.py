@@ -177,7 +177,8 @@ SELECT ready_at FROM engine_delivery WHERE status = 'planned' AND ready_at < '99
 CLAIM = """
 UPDATE engine_delivery d
 SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, lease_until = %(lease_until)s, worker = %(worker)s
-FROM (SELECT id FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(now)s
+FROM (SELECT id FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(ready_until)s
+        AND planned_at <= %(planned_until)s
         AND NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
       ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) ready
 WHERE d.id = ready.id
@@ -198,9 +199,10 @@ WHERE id = ANY(%(subscribers)s::bigint[])
 """
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt; the places
-# are locked. What goes back untried keeps the reason it had, unless there is a new one. A writer whose lease was lost finds another attempt or status and moves nothing. The last column: whether
-# the place waits for just this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join
-# keeps the planner on the primary key: without it, it reads all of delivery_leased.)
+# are locked. What goes back untried keeps the reason it had, unless there is a new one. A writer whose lease was lost
+# finds another attempt or status and moves nothing. The last column: whether the place waits for just this delivery (it
+# was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on the primary key: without
+# it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
 SET status = u.status, reason = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reason ELSE u.reason END,

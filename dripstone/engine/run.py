@@ -46,6 +46,8 @@ def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
     for chunk in send.chunks(send.hand_over(going, sender, evidence)):
         tally += record.outcomes(chunk, now())
     breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
+    if batch.is_probe:
+        tally += gate.give_up(worker, now())
     return tally, gate.is_paced(batch, rendered)
 
 

@@ -72,19 +72,32 @@ def test_nobody_is_claimed_while_the_server_is_left_alone(alice: Account, engine
 def test_an_outage_costs_nobody_a_try_and_all_go_when_it_is_over(
     alice: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four days: longer than temporary refusals last."""
     monkeypatch.setattr(breaker, "LONGEST_WAIT", timedelta(hours=8))
     course(alice, 40, now=engine.clock.now())
     accept, engine.mail.answer = engine.mail.answer, refuse_connections
-    engine.run_until(engine.clock.now() + timedelta(days=4))
+    engine.run_until(engine.clock.now() + timedelta(days=2.5))
     assert set(Delivery.objects.values_list("status", flat=True)) == {"planned"}
     assert {row.tries for row in Delivery.objects.all()} == {0}
-    n_probes = 4 * 24 / 6 + 12
+    n_probes = 2.5 * 24 / 6 + 12
     assert sum(Delivery.objects.values_list("attempt", flat=True)) <= n_probes * breaker.PROBE + 3 * 40
     engine.mail.answer = accept
     engine.run_until(engine.clock.now() + breaker.LONGEST_WAIT)
     assert Delivery.objects.filter(status="sent").count() == 40
     assert Breaker.objects.get().retry_at is None
+
+
+def test_what_waited_three_days_for_a_server_that_is_gone_has_failed(alice: Account, engine: Engine) -> None:
+    begin = engine.clock.now()
+    course(alice, 40, now=begin)
+    engine.mail.answer = refuse_connections
+    engine.run_until(begin + timedelta(days=2.9))
+    assert not Delivery.objects.exclude(status="planned").exists()
+    course(alice, 5, now=engine.clock.now())
+    engine.run_until(begin + timedelta(days=3.1))
+    failed = Delivery.objects.filter(status="failed")
+    assert set(failed.values_list("reason", flat=True)) == {"gave up after 3 days: connection refused"}
+    assert failed.count() == 40
+    assert Delivery.objects.filter(status="planned", planned_at__gt=begin + timedelta(days=2.8)).count() == 5
 
 
 def test_what_waits_is_not_touched_while_it_is_open(
