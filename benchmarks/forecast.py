@@ -1,15 +1,17 @@
 """How long does it take to say what will go out to 100,000 people, and how much memory?
 
 One sequence of ten emails (hours and days in turn), people at every place of it with the deliveries they had, their
-dates scattered over seconds; a tenth is excluded by a tag. Read as it is; for a year instead of 30 days; while
-everybody has an email due that was inserted behind them, so that nobody stands in line; and while an edit waits to be
-followed up, so that everybody's place has to be worked out first.
+dates scattered over seconds; a tenth is excluded by a tag. Read as it is; for a year instead of 30 days; while the
+insertion of an email behind everybody waits to be followed up; when it has been, so that everybody has it due and
+nobody stands in line; and both again with nobody's past equal to anybody else's.
 
     python -m benchmarks.forecast [--small] [--json FILE]
 """
 
 import statistics
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from benchmarks import common
 
 if TYPE_CHECKING:
     from dripstone.accounts.models import Account
-    from dripstone.sequences.models import Sequence
+    from dripstone.sequences.models import Sequence, SequenceEmail
 
 N_EMAILS = 10
 SIZES = (10_000, 100_000)
@@ -43,6 +45,12 @@ JOIN sequences_sequenceemail m ON m.sequence_id = e.sequence_id AND m.position <
 CROSS JOIN LATERAL (SELECT %(now)s - interval '50 days' + (m.position / 10) * interval '5 days'
                            + (e.id / 250) * interval '0.3 seconds' AS at) s  -- recorded in chunks of 250
 """
+_SCATTER = """
+UPDATE engine_delivery d SET sent_at = s.at, ended_at = s.at
+FROM (SELECT id, ended_at + random() * interval '1 day' AS at FROM engine_delivery
+      WHERE sequence_id = %(sequence)s) s
+WHERE d.id = s.id
+"""
 
 
 def main() -> None:
@@ -64,11 +72,16 @@ def measure(account: "Account", n_people: int, now: datetime) -> list[common.Fig
     sequence = seed(account, n_people, now)
     rows = [reading("in line, 30 days", sequence, n_people, now, 30)]
     rows.append(reading("in line, 366 days", sequence, n_people, now, 366))
-    insert_behind(sequence, now)
-    rows.append(reading("nobody in line, 30 days", sequence, n_people, now, 30))
-    sequence.edits += 1  # as an edit leaves it that the engine has not followed up yet
-    sequence.save()
-    rows.append(reading("edit not followed up, 30 days", sequence, n_people, now, 30))
+    inserted = insert_behind(sequence, now)
+    for past in ("", ", each their own past"):
+        if past:
+            scatter(sequence)
+        set_edits(sequence, 1)  # as an edit leaves it that the engine has not followed up yet
+        rows.append(reading(f"edit not followed up{past}", sequence, n_people, now, 30))
+        set_edits(sequence, -1)
+        with undone():
+            follow_up(sequence, inserted, now)
+            rows.append(reading(f"nobody in line{past}", sequence, n_people, now, 30))
     return rows
 
 
@@ -107,11 +120,11 @@ def seed(account: "Account", n_people: int, now: datetime) -> "Sequence":
     return sequence
 
 
-def insert_behind(sequence: "Sequence", now: datetime) -> None:
-    """As publishing an email at position 1 leaves everybody who had the first one: due at once."""
+def insert_behind(sequence: "Sequence", now: datetime) -> "SequenceEmail":
+    """A published email at position 1: behind everybody who had the first one."""
     from dripstone.sequences.models import SequenceEmail
 
-    inserted = SequenceEmail.objects.create(
+    return SequenceEmail.objects.create(
         account_id=sequence.account_id,
         sequence=sequence,
         subject="Inserted",
@@ -122,12 +135,35 @@ def insert_behind(sequence: "Sequence", now: datetime) -> None:
         created_at=now,
         updated_at=now,
     )
+
+
+def set_edits(sequence: "Sequence", more: int) -> None:
+    sequence.edits += more
+    sequence.save()
+
+
+def follow_up(sequence: "Sequence", inserted: "SequenceEmail", now: datetime) -> None:
+    """As the engine leaves everybody who had the first email: due at once."""
     first = sequence.emails.get(position=0)
     common.execute(
         "UPDATE engine_enrollment SET next_email_id = %(inserted)s, due_at = %(now)s WHERE next_email_id <> %(first)s",
         {"inserted": inserted.pk, "first": first.pk, "now": now},
     )
+
+
+def scatter(sequence: "Sequence") -> None:
+    """Each delivery to an instant of its own within the day, as if everybody had come by themselves."""
+    common.execute(_SCATTER, {"sequence": sequence.pk})
     common.settle()
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    from django.db import transaction
+
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 def reading(title: str, sequence: "Sequence", n_people: int, now: datetime, days: int) -> common.Figures:

@@ -47,6 +47,7 @@ class Standing(NamedTuple):
     time_zone: str
     resumed_at: datetime | None
     sequence_publishes: bool = True
+    current_anchor: datetime | None = None  # only of somebody who waits without a date for a deleted email
 
     def next_due(self) -> datetime:
         assert self.next_value is not None and self.next_unit is not None

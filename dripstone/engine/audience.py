@@ -4,7 +4,7 @@ A segment is a saved filter {"match": "all" | "any", "conditions": [...]}; subsc
 Every question is asked for a set of people at once and answered by one statement.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -24,21 +24,35 @@ def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str
     for source in sequence.exclude_subscriber_sources:
         for source_id in source["ids"]:
             for subscriber_id in members(source["type"], source_id, people):
-                reasons.setdefault(subscriber_id, f"excluded by {source['type']} {source_id}")
+                reasons.setdefault(subscriber_id, _reason(source["type"], source_id))
     return reasons
 
 
 def outsiders(sequence: Sequence) -> QuerySet[Subscriber]:
     """All whom `excluded` would name, as a query. Raises EmptyResultSet on compiling when that can't be anybody."""
-    everybody = Subscriber.objects.filter(account_id=sequence.account_id)
     inside = Q(pk__in=[])
+    for _, ids in sources(sequence):
+        inside |= Q(pk__in=ids)
+    return Subscriber.objects.filter(inside, account_id=sequence.account_id)
+
+
+def sources(sequence: Sequence) -> Iterator[tuple[str, QuerySet[Any]]]:
+    """Why somebody is excluded, and the ids of all who are for that reason, as a query (it may raise as above)."""
+    everybody = Subscriber.objects.filter(account_id=sequence.account_id)
     for source in sequence.exclude_subscriber_sources:
-        if source["type"] == "segment":
-            for segment in Segment.objects.filter(pk__in=source["ids"]):
-                inside |= Q(pk__in=in_segment(segment, everybody).values("pk"))
-        else:
-            inside |= Q(pk__in=_rows(source["type"], source["ids"]).values("subscriber_id"))
-    return everybody.filter(inside)
+        for source_id in source["ids"]:
+            yield _reason(source["type"], source_id), _ids(source["type"], source_id, everybody)
+
+
+def _reason(kind: str, source_id: int) -> str:
+    return f"excluded by {kind} {source_id}"
+
+
+def _ids(kind: str, source_id: int, people: QuerySet[Subscriber]) -> QuerySet[Any]:
+    if kind != "segment":
+        return _rows(kind, [source_id]).values("subscriber_id")
+    segment = Segment.objects.filter(pk=source_id).first()
+    return (in_segment(segment, people) if segment else people.none()).values("pk")
 
 
 def members(kind: str, source_id: int, subscriber_ids: list[int]) -> Iterable[int]:

@@ -96,7 +96,8 @@ FROM json_to_recordset(%(places)s) AS u (id bigint, due_at timestamptz) WHERE e.
 
 # R1 and R2 for a set of places: the next email (lowest position, published, no delivery in this run) and the anchor
 # (end of the closest lower-position delivery of this run, never before entry). `last` is when the latest delivery of
-# the run ended. Index delivery_once serves all three probes.
+# the run ended. Who waits without a date for a deleted email gets the anchor of that one too (R9). Index delivery_once
+# serves all probes.
 NEXT_EMAILS = """
 SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COALESCE(e.due_at, e.held_due_at),
        c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,
@@ -108,7 +109,13 @@ SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COAL
            ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)),
        last.ended_at, s.hold, s.send_days, s.send_hour, s.time_zone, s.resumed_at,
        n.id IS NOT NULL OR EXISTS (SELECT 1 FROM sequences_sequenceemail m
-                                   WHERE m.sequence_id = s.id AND m.published AND m.deleted_at IS NULL)
+                                   WHERE m.sequence_id = s.id AND m.published AND m.deleted_at IS NULL),
+       CASE WHEN c.deleted_at IS NOT NULL AND e.due_at IS NULL AND e.held_due_at IS NULL THEN
+           GREATEST(e.anchored_at, (
+               SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
+               WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
+                 AND m.position < c.position
+               ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)) END
 FROM engine_enrollment e
 JOIN sequences_sequence s ON s.id = e.sequence_id
 LEFT JOIN sequences_sequenceemail c ON c.id = e.next_email_id
@@ -122,18 +129,6 @@ LEFT JOIN LATERAL (
     SELECT max(d.ended_at) AS ended_at FROM engine_delivery d WHERE d.enrollment_id = e.id AND d.run = e.run
 ) last ON true
 WHERE e.id = ANY(%(enrollments)s::bigint[])
-"""
-
-# The anchor of the email somebody waits for already, where that differs from the next one: a deleted email (R9).
-CURRENT_ANCHOR = """
-SELECT GREATEST(e.anchored_at, (
-           SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
-           WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
-             AND m.position < c.position
-           ORDER BY m.position DESC, d.ended_at DESC LIMIT 1))
-FROM engine_enrollment e
-JOIN sequences_sequenceemail c ON c.id = e.next_email_id
-WHERE e.id = %(enrollment)s
 """
 
 SET_PLACES = """

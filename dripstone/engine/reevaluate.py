@@ -212,11 +212,9 @@ def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
     """R9: they skip it at the moment it would have gone; whoever waited without a date gets that moment now."""
     if standing.due_at is not None:
         return _date_after_pause(standing, standing.due_at)
-    with connection.cursor() as cursor:
-        cursor.execute(queries.CURRENT_ANCHOR, {"enrollment": standing.enrollment_id})
-        anchor: datetime = cursor.fetchone()[0]
+    assert standing.current_anchor is not None
     own_schedule = standing.schedule(standing.current_days)
-    return max(schedule.next_due(anchor, standing.current_delay(), own_schedule), now)
+    return max(schedule.next_due(standing.current_anchor, standing.current_delay(), own_schedule), now)
 
 
 def _date_anew(standing: Standing, now: datetime) -> datetime:

@@ -31,6 +31,7 @@ class Course:
     live: list[SequenceEmail]  # what is sent: published, in order of position (R1)
     after: dict[int, SequenceEmail | None]  # by email id: the live one that follows
     as_next: dict[int, Standing]  # by email id: somebody for whom this email comes next
+    at_end: Standing  # somebody for whom nothing comes next
 
     def due(self, email: SequenceEmail, anchor: datetime, last_ended: datetime | None, now: datetime) -> datetime:
         """The date of `email` for somebody whose last email ended `now`, or who enters (last_ended None)."""
@@ -54,6 +55,7 @@ def course(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Course:
         live,
         {email.pk: next((one for one in live if one.position > email.position), None) for email in rows},
         {email.pk: _standing(sequence, email) for email in rows},
+        _at_end(sequence)._replace(sequence_publishes=bool(live)),
     )
 
 
@@ -88,6 +90,10 @@ def _count(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
+def unit(email: SequenceEmail) -> schedule.Unit:
+    return "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days"
+
+
 def _delay(standing: Standing) -> Delay:
     assert standing.next_value is not None and standing.next_unit is not None
     return Delay(standing.next_value, standing.next_unit)
@@ -95,6 +101,16 @@ def _delay(standing: Standing) -> Delay:
 
 def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
     """Nobody in particular, for whom `email` comes next."""
+    return _at_end(sequence)._replace(
+        next_id=email.pk,
+        next_position=email.position,
+        next_value=email.delay_value,
+        next_unit=unit(email),
+        next_days=email.send_days,
+    )
+
+
+def _at_end(sequence: Sequence) -> Standing:
     return Standing(
         enrollment_id=0,
         account_id=sequence.account_id,
@@ -108,11 +124,11 @@ def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
         current_value=None,
         current_unit=None,
         current_days=None,
-        next_id=email.pk,
-        next_position=email.position,
-        next_value=email.delay_value,
-        next_unit="hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days",
-        next_days=email.send_days,
+        next_id=None,
+        next_position=None,
+        next_value=None,
+        next_unit=None,
+        next_days=None,
         anchor=sequence.created_at,
         last_ended_at=None,
         hold=sequence.hold,
@@ -120,5 +136,4 @@ def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
         send_hour=sequence.send_hour,
         time_zone=sequence.time_zone,
         resumed_at=sequence.resumed_at,
-        sequence_publishes=True,
     )

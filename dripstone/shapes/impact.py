@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from typing_extensions import TypedDict
 
 from dripstone.engine.impact import DELETED, Impact, Person, Stand
+from dripstone.engine.models import Enrollment
 from dripstone.shapes.instants import instant
 from dripstone.subscribers.models import Subscriber
 
@@ -69,7 +70,7 @@ class ImpactShape(TypedDict):
 
 def impact(row: Impact, token: str) -> ImpactShape:
     """`email_id` is null for the email that the edit would create."""
-    addresses = Subscriber.objects.in_bulk([person.subscriber_id for person in row.examples])
+    places = Enrollment.objects.select_related("subscriber").in_bulk([one.enrollment_id for one in row.examples])
     return ImpactShape(
         token=token,
         summary=summary(row),
@@ -88,7 +89,7 @@ def impact(row: Impact, token: str) -> ImpactShape:
         removed=row.kinds["removed"],
         paused=row.kinds["paused"],
         waiting=row.kinds["waiting"],
-        examples=[_example(row, person, addresses[person.subscriber_id].email_address) for person in row.examples],
+        examples=[_example(row, one, places[one.enrollment_id].subscriber) for one in row.examples],
     )
 
 
@@ -107,11 +108,11 @@ def _days(counts: Counter[date | None]) -> list[Day]:
     return [Day(date=day.isoformat() if day else None, people=n) for day, n in days]
 
 
-def _example(row: Impact, person: Person, address: str) -> Example:
+def _example(row: Impact, person: Person, subscriber: Subscriber) -> Example:
     return Example(
         enrollment_id=person.enrollment_id,
-        subscriber_id=person.subscriber_id,
-        email_address=address,
+        subscriber_id=subscriber.pk,
+        email_address=subscriber.email_address,
         before=_place(row, person.before),
         after=_place(row, person.after),
         why=why(row, person),

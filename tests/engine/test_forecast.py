@@ -297,6 +297,7 @@ def _refuse_for_now(message: Outgoing) -> Answer:
     emails=st.lists(email_values, min_size=1, max_size=5),
     is_immediate=st.booleans(),
     start=st.sampled_from(STARTS),
+    apart=st.tuples(*[st.integers(0, 9)] * 3),  # minutes: those of a quarter of an hour are counted together
     steps=st.lists(step, max_size=14),
     days=st.integers(1, 20),
 )
@@ -306,13 +307,15 @@ def test_what_it_says_is_what_happens(
     emails: list[dict[str, Any]],
     is_immediate: bool,
     start: datetime,
+    apart: tuple[int, ...],
     steps: list[tuple[Any, ...]],
     days: int,
 ) -> None:
     with transaction.atomic():
         first = {"delay_unit": "days", "delay_value": 0} if is_immediate else {}
         history = History(engine, values, [{**emails[0], **first}, *emails[1:]], start)
-        for number in range(3):
+        for number, minutes in enumerate(apart):
+            history.do("outage", minutes / 60)
             history.do("add", number, "bulk")
         for one in steps:
             history.do(*one)

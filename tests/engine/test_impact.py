@@ -1,5 +1,6 @@
 """The impact of an edit is told before it is made, and is what then happens, person by person."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -210,7 +211,8 @@ EMAIL = st.fixed_dictionaries(
     {"delay_value": DELAYS, "delay_unit": UNITS, "published": st.sampled_from([True, True, True, False])}
 )
 ENDS = ["", "", "", "pause", "remove", "unconfirmed", "unsubscribe", "tag", "skip"]
-PERSON = st.tuples(st.integers(0, 80), st.sampled_from(ENDS))  # enters after so many hours; what becomes of them
+HOURS = st.builds(lambda hours, minutes: hours + minutes / 60, st.integers(0, 80), st.integers(0, 20))
+PERSON = st.tuples(HOURS | HOURS.map(lambda hours: hours % 1), st.sampled_from(ENDS))  # enters when; what becomes
 POSITION = st.integers(0, 5)
 NEW = st.fixed_dictionaries(
     {
@@ -253,7 +255,7 @@ def resolve(sequence: Sequence, drawn: tuple[str, int, dict[str, Any]]) -> Propo
     return Proposed(name, (email.pk,) if name == "delete_email" else (email.pk, values))
 
 
-def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple[int, str]]) -> None:
+def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple[float, str]]) -> None:
     """They come in one after the other, and the engine runs meanwhile."""
     start = engine.clock.now()
     tag = make_tag(alice)
@@ -339,7 +341,9 @@ def full_house(alice: Account, engine: Engine) -> Sequence:
         {"subject": "Email 6", "delay_value": 3, "published": True},
     ]
     sequence = make_sequence(alice, *emails, hold=True)
-    everyone = [(hours, end) for hours in range(0, 300, 90) for end in ("", "tag", "pause", "skip")]
+    everyone: list[tuple[float, str]] = []
+    everyone += [(hours, end) for hours in range(0, 300, 90) for end in ("", "tag", "pause", "skip")]
+    everyone += [(hours + minutes / 60, "") for hours in (0, 180) for minutes in (1, 8, 14)]
     people(alice, sequence, engine, [*everyone, (3, "remove"), (40, "unsubscribe"), (41, "unconfirmed")])
     return sequence
 
@@ -373,7 +377,7 @@ def told_and_done(engine: Engine, data: st.DataObject) -> None:
     alice = make_account("Alice", time_zone=data.draw(st.sampled_from(["UTC", "America/New_York", "Asia/Kathmandu"])))
     emails = data.draw(st.lists(EMAIL, min_size=3, max_size=5), label="emails")
     sequence = make_sequence(alice, *emails, hold=data.draw(st.booleans()))
-    people(alice, sequence, engine, data.draw(st.lists(PERSON, min_size=2, max_size=6), label="people"))
+    people(alice, sequence, engine, data.draw(st.lists(PERSON, min_size=2, max_size=8), label="people"))
     for drawn in data.draw(st.lists(PROPOSALS, max_size=2), label="edits before"):
         engine.run_until(engine.clock.now() + timedelta(hours=7))
         edit_before = resolve(sequence, drawn)
@@ -400,10 +404,23 @@ def attempt_telling(
     alice: Account, sequence: Sequence, proposal: Callable[[], Edit], now: datetime
 ) -> tuple[dict[int, impact.Person] | None, list[str]]:
     try:
-        rows = impact.person_by_person(alice, sequence.pk, proposal, now)
+        counted, rows = impact.person_by_person(alice, sequence.pk, proposal, now)
     except Invalid as refused:
         return None, refused.messages
+    assert figures(impact.of(alice, sequence.pk, proposal, now), rows) == figures(counted, rows)
     return {row.enrollment_id: row for row in rows}, []
+
+
+def figures(answer: impact.Impact, rows: list[impact.Person]) -> dict[str, Any]:
+    """All that is counted. A created email has another id each time."""
+    assert len(answer.examples) <= min(impact.EXAMPLES, len(rows))
+    new_id = answer.done.email.pk if answer.is_new and answer.done.email else None
+    named = {
+        "right_away": Counter({None if pk == new_id else pk: n for pk, n in answer.right_away.items()}),
+        "skipped": Counter({(None if pk == new_id else pk, why): n for (pk, why), n in answer.skipped.items()}),
+    }
+    plain = ["people", "unchanged", "moved", "kinds", "kinds_moved", "kinds_kept", "moved_from", "moved_to", "world"]
+    return {name: getattr(answer, name) for name in plain} | named
 
 
 def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetime) -> set[str]:
