@@ -237,9 +237,9 @@ def _edited(sequences: Series[Sequence]) -> dict[int, datetime]:
     found: dict[int, datetime] = {}
     if not done:
         return found
-    log = SequenceEdit.objects.filter(sequence__in=done).order_by("-number")
+    log = SequenceEdit.objects.filter(sequence__in=done, number__isnull=False).order_by("-number")
     for sequence_id, number, at in log.values_list("sequence_id", "number", "at"):
-        if number > done[sequence_id]:
+        if number is not None and number > done[sequence_id]:
             found[sequence_id] = at
     return found
 

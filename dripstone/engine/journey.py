@@ -15,7 +15,7 @@ from dripstone.engine import audience, notes, reevaluate, schedule, timetable
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.engine.timetable import Course
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import Form, Segment, State, Subscriber, Tag
 
 PUNCTUAL = timedelta(minutes=2)  # planned so soon after a date means planned because of that date
@@ -109,6 +109,7 @@ class Facts:
     deliveries: dict[int, Delivery]  # of this run, by email
     earlier: list[Delivery]
     notes: list[Note]  # oldest first
+    retimed: list[SequenceEdit]  # changes of delays, days, hour and zone; oldest first
     next_email: SequenceEmail | None
     due_at: datetime | None
     completed_at: datetime | None
@@ -154,6 +155,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         deliveries={one.email_id: one for one in deliveries if one.run == row.run},
         earlier=[one for one in deliveries if one.run != row.run],
         notes=newest[::-1],
+        retimed=list(sequence.edit_log.filter(number=None, at__gte=row.entered_at).order_by("-pk")[:MOST_NOTES])[::-1],
         next_email=emails.get(row.next_email_id or 0),
         due_at=row.due_at or row.held_due_at,
         completed_at=row.completed_at,
@@ -386,6 +388,13 @@ def _why_then(delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]
     if late is not None and is_punctual(delivery, reckon(email, late, facts)):
         return reckon(email, late, facts), None
     return reckoning, _note_that_gave(planned - PUNCTUAL, planned, facts)
+
+
+def retimed_since(step: Step, facts: Facts) -> list[SequenceEdit]:
+    """What changed of an email's delay and schedule after it had got its date, at the instant that counts from."""
+    assert step.reckoning is not None
+    of_it = (f"email {step.email.pk}: ", "the sequence: ")
+    return [one for one in facts.retimed if one.at >= step.reckoning.anchor.at and one.what.startswith(of_it)]
 
 
 def is_punctual(delivery: Delivery, reckoning: Reckoning) -> bool:

@@ -3,9 +3,20 @@
 import re
 
 from dripstone.engine import notes, saying, schedule
-from dripstone.engine.journey import Anchor, Coming, EarlierRun, Facts, Journey, Reckoning, Step, is_punctual, source_in
+from dripstone.engine.journey import (
+    Anchor,
+    Coming,
+    EarlierRun,
+    Facts,
+    Journey,
+    Reckoning,
+    Step,
+    is_punctual,
+    retimed_since,
+    source_in,
+)
 from dripstone.engine.models import Note
-from dripstone.sequences.models import SequenceEmail
+from dripstone.sequences.models import SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import State
 
 _SKIPPED = {
@@ -119,8 +130,18 @@ def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
     by_rule = saying.when(step.reckoning.due, facts.sequence.time_zone)
     if step.outcome == "skipped":
         return f". Its turn would have come on {by_rule}" if is_early else ""
-    reason = "they were others then" if is_early else "they were others then, or it went late"
+    since = [_retimed(one, facts) for one in retimed_since(step, facts)]
+    if since:
+        reason = f"since it got its date, {saying.listed(since)}"
+    else:
+        reason = "they were others then" if is_early else "they were others then, or it went late"
     return f". By today's delay and schedule it would have been {by_rule}; {reason}"
+
+
+def _retimed(one: SequenceEdit, facts: Facts) -> str:
+    """`“Second”: delay changed from 2 days to 4 days, on …, by …`"""
+    by = "" if one.actor == notes.ENGINE else f", by {one.actor}"
+    return f"{_with_titles(one.what, facts)}, on {saying.when(one.at, facts.sequence.time_zone)}{by}"
 
 
 def because(reason: str, facts: Facts) -> str:

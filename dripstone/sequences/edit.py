@@ -2,7 +2,8 @@
 
 Each verb is one transaction that locks the sequence first (lock order: sequence, subscribers, enrollments,
 deliveries). An edit that can move people raises the sequence's `edits` and leaves a row in its log, with the actor;
-engine/edits.py, the door for everybody else, has the engine follow it. All problems of the values given are raised
+engine/edits.py, the door for everybody else, has the engine follow it. One that only changes when emails go from now
+on leaves a row too, for the journeys of those who had their dates before. All problems of the values given are raised
 together, as Invalid.
 """
 
@@ -17,7 +18,7 @@ from dripstone.accounts.models import Account, SendingAddress
 from dripstone.errors import Invalid, NotFound
 from dripstone.sequences import email_checks, sequence_checks, warnings
 from dripstone.sequences.checks import Given
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
 
 _PRINTED = ("subject", "preview_text", "content", "email_template_id")
 OWNER = "owner"
@@ -59,6 +60,7 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
     sequence = lock(account, sequence_id)
     values = sequence_checks.check(account, given, sequence)
     changed = _changes(sequence, values)
+    timed = _timed_otherwise(sequence, values, changed)
     if "active" in changed and values["active"]:
         sequence.resumed_at = now
     moves_people = "active" in changed or ("hold" in changed and not values["hold"])
@@ -68,6 +70,8 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
         sequence.save()
     if moves_people:
         _log(sequence, _what_changed(sequence, changed), actor, now)
+    if timed:
+        sequence.edit_log.create(what=f"the sequence: {timed}", actor=actor, at=now)
     return Edit(sequence, moves_people=moves_people)
 
 
@@ -124,6 +128,7 @@ def update_email(
     email = email_of(sequence, email_id)
     values = email_checks.check(account, sequence, given, email)
     changed = _changes(email, values)
+    timed = _timed_otherwise(email, values, changed)
     moves_people = not changed.isdisjoint({"published", "position"})
     if "position" in changed:
         _make_room(sequence, values["position"])
@@ -134,6 +139,8 @@ def update_email(
         email.save()
     if moves_people:
         _log(sequence, _what_became_of(email, changed), actor, now)
+    if timed:
+        sequence.edit_log.create(what=f"email {email.pk}: {timed}", actor=actor, at=now)
     moved_draft = "position" in changed and not email.published
     return Edit(sequence, email, moves_people, moved_draft, warnings.of_email(email))
 
@@ -176,6 +183,30 @@ def email_of(sequence: Sequence, email_id: int) -> SequenceEmail:
 
 def _changes(row: Sequence | SequenceEmail, values: dict[str, Any]) -> set[str]:
     return {name for name, value in values.items() if getattr(row, name) != value}
+
+
+def _timed_otherwise(row: Sequence | SequenceEmail, values: dict[str, Any], changed: set[str]) -> str:
+    """`delay changed from 2 days to 5 days`: what a date given before does not show. "" when nothing of it changes."""
+    said = []
+    if isinstance(row, SequenceEmail) and changed & {"delay_value", "delay_unit"}:
+        delay = (values.get("delay_value", row.delay_value), values.get("delay_unit", row.delay_unit))
+        said.append(f"delay changed from {_delay(row.delay_value, row.delay_unit)} to {_delay(*delay)}")
+    if "send_days" in changed:
+        said.append(f"send days changed from {_days(row.send_days)} to {_days(values['send_days'])}")
+    for name in ("send_hour", "time_zone"):
+        if name in changed:
+            said.append(f"{name.replace('_', ' ')} changed from {getattr(row, name)} to {values[name]}")
+    return " and ".join(said)
+
+
+def _delay(value: int, unit: str) -> str:
+    return f"{value} {unit.removesuffix('s') if value == 1 else unit}"
+
+
+def _days(days: list[int] | None) -> str:
+    if days is None:
+        return "the sequence's"
+    return "every day" if len(days) == 7 else ", ".join(WEEKDAYS[number].capitalize() for number in sorted(days))
 
 
 def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:

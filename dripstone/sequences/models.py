@@ -90,11 +90,14 @@ class SequenceEmail(models.Model):
 
 
 class SequenceEdit(models.Model):
-    """An edit that could move people: what was done, by whom. `number` is what it raised Sequence.edits to."""
+    """An edit that could move people, or changed when emails go: what was done, by whom.
+
+    number  what it raised Sequence.edits to; None where it moves nobody: a delay, days, hour or zone changed (R11)
+    """
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="edit_log")
-    number = models.PositiveIntegerField()
-    what = models.TextField()  # "email 12 published"
+    number = models.PositiveIntegerField(null=True)
+    what = models.TextField()  # "email 12 published"; with None, "email 12: …" or "the sequence: …"
     actor = models.TextField()  # "API key …f3a2", "owner"
     reschedules = models.BooleanField(default=False)  # dates already given are to be given anew (R11's other half)
     at = models.DateTimeField()

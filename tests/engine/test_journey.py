@@ -495,15 +495,31 @@ def test_the_dates_come_true_whatever_was_edited(alice: Account, engine: Engine,
     assert engine.history(place.subscriber)[before:] == promised
 
 
-def test_a_past_date_that_todays_rules_do_not_explain_says_so(alice: Account, engine: Engine) -> None:
+def test_a_past_date_by_other_rules_tells_what_was_changed_since(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME, SECOND)
     engine.run_until(MONDAY_9 + 3 * DAY)
     second = place.sequence.emails.get(position=1)
     edits.update_email(alice, place.sequence_id, second.pk, {"delay_value": 4}, engine.clock.now())
     assert sentences(place, engine)["Second"] == (
         "Sent on Wednesday, 25 November 2026 at 09:00 (Europe/Paris). By today's delay and schedule it would have been "
-        "Friday, 27 November 2026 at 09:00; they were others then."
+        "Friday, 27 November 2026 at 09:00; since it got its date, “Second”: delay changed from 2 days to 4 days, on "
+        "Thursday, 26 November 2026 at 10:00, by owner."
     )
+
+
+def test_what_was_changed_before_a_date_was_given_is_not_named(alice: Account, engine: Engine) -> None:
+    place = entered(alice, WELCOME, SECOND)
+    second = place.sequence.emails.get(position=1)
+    edits.update_email(alice, place.sequence_id, second.pk, {"delay_value": 3}, MONDAY_9 - HOUR)
+    engine.run_until(MONDAY_9 + 4 * DAY)
+    now = engine.clock.now()
+    edits.update_sequence(alice, place.sequence_id, {"send_hour": 17, "send_days": ["monday", "friday"]}, now)
+    told = sentences(place, engine)["Second"]
+    assert "delay changed" not in told
+    assert (
+        "since it got its date, the sequence: send days changed from every day to Monday, Friday and send hour "
+        "changed from 9 to 17, on Friday, 27 November 2026 at 10:00, by owner."
+    ) in told
 
 
 def test_the_first_sentence_names_an_email_on_its_way_or_about_to_be_skipped(alice: Account, engine: Engine) -> None:
