@@ -65,6 +65,7 @@ def _answer(sequences: QuerySet[Sequence], time_zone: str, days: int) -> HttpRes
         emails,
         until=until,
         people=forecast.people(sequences),
+        is_paused=not sequences.filter(active=True).exists(),
         time_zone=time_zone,
     )
     return reply(200, forecast=shape)

@@ -4,6 +4,7 @@ A segment is a saved filter {"match": "all" | "any", "conditions": [...]}; subsc
 Every question is asked for a set of people at once and answered by one statement.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -11,10 +12,13 @@ from django.db.models import Q, QuerySet
 
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence
-from dripstone.subscribers.models import FormSubscription, Segment, Subscriber, Tagging
+from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscriber, Tag, Tagging
 
 # Being in a sequence counts from entry on, and for ever once completed; whoever was taken out is not in it.
 IN_SEQUENCE = (Enrollment.Status.UNCONFIRMED, Enrollment.Status.ACTIVE, Enrollment.Status.COMPLETED)
+
+Named = dict[tuple[str, int], str]
+"""(kind of source, id) → its name."""
 
 
 def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str]:
@@ -53,6 +57,25 @@ def _ids(kind: str, source_id: int, people: QuerySet[Subscriber]) -> QuerySet[An
         return _rows(kind, [source_id]).values("subscriber_id")
     segment = Segment.objects.filter(pk=source_id).first()
     return (in_segment(segment, people) if segment else people.none()).values("pk")
+
+
+def source_in(reason: str) -> tuple[str, int] | None:
+    """`excluded by tag 3` → ("tag", 3)."""
+    words = reason.split()
+    return (words[2], int(words[3])) if reason.startswith("excluded by ") and len(words) == 4 else None
+
+
+def names_of(reasons: Iterable[str], account_id: int) -> Named:
+    """What the sources in these reasons are called; those that are gone are left out."""
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for kind, source_id in filter(None, map(source_in, reasons)):
+        wanted[kind].add(source_id)
+    models = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
+    found: Named = {}
+    for kind, ids in wanted.items():
+        rows = models[kind]._default_manager.filter(account_id=account_id, pk__in=ids).values_list("pk", "name")
+        found |= {(kind, pk): name for pk, name in rows}
+    return found
 
 
 def members(kind: str, source_id: int, subscriber_ids: list[int]) -> Iterable[int]:

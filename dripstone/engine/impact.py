@@ -104,6 +104,7 @@ class Impact:
     moved_from: Counter[date | None] = field(default_factory=Counter)  # by day in the sequence's zone; None: no date
     moved_to: Counter[date | None] = field(default_factory=Counter)
     examples: list[Person] = field(default_factory=list)
+    names: audience.Named = field(default_factory=dict)  # of what excludes people
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +133,7 @@ def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) ->
     impact, edited = _carried_out_and_undone(account, sequence_id, proposal, now)
     told = _count(impact, edited, crowds.of(edited.question(), edited.sequence))
     impact.examples = _examples(told, edited)
+    impact.names = audience.names_of([reason for _, reason in impact.skipped], account.pk)
     return impact
 
 

@@ -6,7 +6,6 @@ journey_words.py makes the sentences.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -16,13 +15,10 @@ from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.engine.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
-from dripstone.subscribers.models import Form, Segment, State, Subscriber, Tag
+from dripstone.subscribers.models import State, Subscriber
 
 PUNCTUAL = timedelta(minutes=2)  # planned so soon after a date means planned because of that date
 MOST_NOTES = 200  # newest first; a place rarely has ten
-
-Named = dict[tuple[str, int], str]
-"""(kind of source, id) → its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +110,7 @@ class Facts:
     due_at: datetime | None
     completed_at: datetime | None
     excluded: str = ""
-    names: Named = field(default_factory=dict)
+    names: audience.Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +141,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     emails = {email.pk: email for email in rows}
     deliveries = list(row.deliveries.order_by("pk"))
     newest = list(row.notes.order_by("-at", "-pk")[:MOST_NOTES])
+    retimed = sequence.edit_log.filter(number__isnull=True, at__gte=row.entered_at).order_by("-pk")
     facts = Facts(
         row=row,
         now=now,
@@ -155,7 +152,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         deliveries={one.email_id: one for one in deliveries if one.run == row.run},
         earlier=[one for one in deliveries if one.run != row.run],
         notes=newest[::-1],
-        retimed=list(sequence.edit_log.filter(number=None, at__gte=row.entered_at).order_by("-pk")[:MOST_NOTES])[::-1],
+        retimed=list(retimed[:MOST_NOTES])[::-1],
         next_email=emails.get(row.next_email_id or 0),
         due_at=row.due_at or row.held_due_at,
         completed_at=row.completed_at,
@@ -163,7 +160,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     _follow_edits(facts)
     if row.status == Enrollment.Status.ACTIVE:
         facts.excluded = audience.excluded(sequence, [row.subscriber_id]).get(row.subscriber_id, "")
-    facts.names = _names([facts.excluded, *(one.reason for one in deliveries)], row.account_id)
+    facts.names = audience.names_of([facts.excluded, *(one.reason for one in deliveries)], row.account_id)
     return facts
 
 
@@ -177,24 +174,6 @@ def _follow_edits(facts: Facts) -> None:
     for _, place in reevaluate.changes([row.pk], facts.now, reschedules=reschedules):
         facts.next_email = facts.emails.get(place.next_email_id or 0)
         facts.due_at, facts.completed_at = place.due_at, place.completed_at
-
-
-def source_in(reason: str) -> tuple[str, int] | None:
-    """`excluded by tag 3` → ("tag", 3)."""
-    words = reason.split()
-    return (words[2], int(words[3])) if reason.startswith("excluded by ") and len(words) == 4 else None
-
-
-def _names(reasons: Iterable[str], account_id: int) -> Named:
-    wanted: dict[str, set[int]] = defaultdict(set)
-    for kind, source_id in filter(None, map(source_in, reasons)):
-        wanted[kind].add(source_id)
-    models = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
-    found: Named = {}
-    for kind, ids in wanted.items():
-        rows = models[kind]._default_manager.filter(account_id=account_id, pk__in=ids).values_list("pk", "name")
-        found |= {(kind, pk): name for pk, name in rows}
-    return found
 
 
 def _is_shown(email: SequenceEmail, facts: Facts) -> bool:

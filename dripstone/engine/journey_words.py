@@ -13,7 +13,6 @@ from dripstone.engine.journey import (
     Step,
     is_punctual,
     retimed_since,
-    source_in,
 )
 from dripstone.engine.models import Note
 from dripstone.sequences.models import SequenceEdit, SequenceEmail
@@ -32,12 +31,6 @@ _STATES = {
     State.CANCELLED: "they unsubscribed",
     State.BOUNCED: "their address does not take mail any more",
     State.COMPLAINED: "they reported an email as spam",
-}
-_MEMBERSHIPS = {
-    "tag": "they have the tag {}",
-    "form": "they signed up through the form {}",
-    "sequence": "they are or were in the sequence {}",
-    "segment": "they are in the segment {}",
 }
 
 
@@ -146,12 +139,8 @@ def _retimed(one: SequenceEdit, facts: Facts) -> str:
 
 def because(reason: str, facts: Facts) -> str:
     """Why a delivery was skipped."""
-    source = source_in(reason)
-    if source is not None:
-        kind, source_id = source
-        name = facts.names.get(source)
-        called = saying.title(name) if name else f"number {source_id}, which is gone now"
-        return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"
+    if excluded := saying.exclusion(reason, facts.names):
+        return excluded
     return _SKIPPED.get(reason) or _of_state(reason) or f"of this: {saying.reply(reason)}"
 
 

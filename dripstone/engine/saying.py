@@ -1,12 +1,20 @@
 """Words for the answers people read: instants in a sequence's zone, titles, days, delays. Pure."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
+from dripstone.engine import audience
 from dripstone.engine.schedule import Delay
 
 _DAYS = ("Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays", "Sundays")
+
+_MEMBERSHIPS = {
+    "tag": "they have the tag {}",
+    "form": "they signed up through the form {}",
+    "sequence": "they are or were in the sequence {}",
+    "segment": "they are in the segment {}",
+}
 
 
 def moment(instant: datetime, zone: str) -> str:
@@ -59,3 +67,14 @@ def listed(words: Iterable[str]) -> str:
 def reply(text: str) -> str:
     """A mail server's words, or the engine's, quoted and kept short."""
     return title(text.rstrip(". ")) if len(text) <= 60 else f"“{' '.join(text.split())[:200]}”"
+
+
+def exclusion(reason: str, names: Mapping[tuple[str, int], str]) -> str:
+    """`they have the tag “VIP”, which this sequence excludes`; "" for any other reason."""
+    source = audience.source_in(reason)
+    if source is None:
+        return ""
+    kind, source_id = source
+    name = names.get(source)
+    called = title(name) if name else f"number {source_id}, which is gone now"
+    return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"

@@ -33,6 +33,7 @@ class Edit:
     email: SequenceEmail | None = None
     moves_people: bool = False
     moved_draft: bool = False  # an unpublished email got another position, which ends the wait for it (R8)
+    retimed: str = ""  # "delay changed from 2 days to 5 days": how dates given from now on differ (R11)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -60,7 +61,7 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
     sequence = lock(account, sequence_id)
     values = sequence_checks.check(account, given, sequence)
     changed = _changes(sequence, values)
-    timed = _timed_otherwise(sequence, values, changed)
+    retimed = _retimed(sequence, values, changed)
     if "active" in changed and values["active"]:
         sequence.resumed_at = now
     moves_people = "active" in changed or ("hold" in changed and not values["hold"])
@@ -70,9 +71,9 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
         sequence.save()
     if moves_people:
         _log(sequence, _what_changed(sequence, changed), actor, now)
-    if timed:
-        sequence.edit_log.create(what=f"the sequence: {timed}", actor=actor, at=now)
-    return Edit(sequence, moves_people=moves_people)
+    if retimed:
+        sequence.edit_log.create(what=f"the sequence: {retimed}", actor=actor, at=now)
+    return Edit(sequence, moves_people=moves_people, retimed=retimed)
 
 
 def _what_changed(sequence: Sequence, changed: set[str]) -> str:
@@ -128,7 +129,7 @@ def update_email(
     email = email_of(sequence, email_id)
     values = email_checks.check(account, sequence, given, email)
     changed = _changes(email, values)
-    timed = _timed_otherwise(email, values, changed)
+    retimed = _retimed(email, values, changed)
     moves_people = not changed.isdisjoint({"published", "position"})
     if "position" in changed:
         _make_room(sequence, values["position"])
@@ -139,10 +140,10 @@ def update_email(
         email.save()
     if moves_people:
         _log(sequence, _what_became_of(email, changed), actor, now)
-    if timed:
-        sequence.edit_log.create(what=f"email {email.pk}: {timed}", actor=actor, at=now)
+    if retimed:
+        sequence.edit_log.create(what=f"email {email.pk}: {retimed}", actor=actor, at=now)
     moved_draft = "position" in changed and not email.published
-    return Edit(sequence, email, moves_people, moved_draft, warnings.of_email(email))
+    return Edit(sequence, email, moves_people, moved_draft, retimed, warnings.of_email(email))
 
 
 def _what_became_of(email: SequenceEmail, changed: set[str]) -> str:
@@ -185,7 +186,7 @@ def _changes(row: Sequence | SequenceEmail, values: dict[str, Any]) -> set[str]:
     return {name for name, value in values.items() if getattr(row, name) != value}
 
 
-def _timed_otherwise(row: Sequence | SequenceEmail, values: dict[str, Any], changed: set[str]) -> str:
+def _retimed(row: Sequence | SequenceEmail, values: dict[str, Any], changed: set[str]) -> str:
     """`delay changed from 2 days to 5 days`: what a date given before does not show. "" when nothing of it changes."""
     said = []
     if isinstance(row, SequenceEmail) and changed & {"delay_value", "delay_unit"}:

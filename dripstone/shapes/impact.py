@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import TypedDict
 
+from dripstone.engine import saying
 from dripstone.engine.impact import DELETED, Impact, Person, Stand
 from dripstone.engine.models import Enrollment
 from dripstone.shapes.instants import instant
@@ -142,7 +143,7 @@ def _parts(row: Impact) -> Iterator[str]:
     for pk, n in _by_position(row, row.right_away):
         yield f"{_people(n)} {_s(n, 'get')} “{row.emails[pk].subject}” right away"
     for (pk, reason), n in row.skipped.most_common():
-        yield f"{_people(n)} {_s(n, 'skip')} “{row.emails[pk].subject}” ({reason})"
+        yield f"{_people(n)} {_s(n, 'skip')} “{row.emails[pk].subject}” ({_reason(row, reason)})"
     if removed := row.kinds["removed"]:
         yield f"{_people(removed)} {_s(removed, 'leave')} the sequence and {_s(removed, 'get')} nothing more of it"
     if completed := row.kinds["completed"]:
@@ -167,6 +168,8 @@ def _still(row: Impact) -> Iterator[str]:
     if kept > 0:
         noun = "date" if row.done.sequence.active else "place"
         yield f"{_people(kept)} {_s(kept, 'keep')} their {noun}{'' if kept == 1 else 's'}"
+    if row.done.retimed:
+        yield f"{row.done.retimed}: for dates given from now on (rescheduling gives those who wait theirs anew)"
 
 
 def _people(n: int) -> str:
@@ -177,13 +180,17 @@ def _s(n: int, verb: str) -> str:
     return f"{verb}s" if n == 1 else verb
 
 
+def _reason(row: Impact, reason: str) -> str:
+    return saying.exclusion(reason, row.names) or reason
+
+
 def why(row: Impact, person: Person) -> str:
     """What brings this person there."""
     before, after = _subject(row, person.before), _subject(row, person.after)
     if person.reason == DELETED:
         return f"{_subject_of(row, person.skipped_id)} is deleted: they skip it at the moment it would have gone."
     if person.reason:
-        return f"{after} would go right away, but they are {person.reason}: they skip it and move on."
+        return f"{after} would go right away, but {_reason(row, person.reason)}: they skip it and move on."
     match person.kind:
         case "removed":
             return "The sequence is deleted, so nothing more of it is sent to them."

@@ -27,6 +27,8 @@ def test_sends_per_day_and_email(alice: Caller, course: Sequence) -> None:
     assert status == 200
     assert document == {
         "forecast": {
+            "sentence": "4 emails to the 2 people inside, the first on Monday, 23 November, the last on Tuesday, "
+            "24 November.",
             "days": [
                 {
                     "date": "2026-11-23",
@@ -79,3 +81,17 @@ def test_mallory_sees_nothing_of_it(mallory: Caller, course: Sequence) -> None:
 def test_a_deleted_sequence_is_not_found(alice: Caller, course: Sequence) -> None:
     alice.delete(f"/v4/sequences/{course.pk}")
     assert alice.get(f"/ext/v1/sequences/{course.pk}/forecast")[0] == 404
+
+
+def test_when_nothing_goes_out_it_says_why(alice: Caller, course: Sequence) -> None:
+    def sentence() -> str:
+        said: str = alice.get(f"/ext/v1/sequences/{course.pk}/forecast")[1]["forecast"]["sentence"]
+        return said
+
+    course.emails.update(published=False)
+    course.enrollments.update(next_email=None, due_at=None)
+    assert sentence().startswith("Nothing goes out within these days: nobody inside has a date in them.")
+    Sequence.objects.filter(pk=course.pk).update(active=False)
+    assert sentence() == "Nothing goes out while it is paused (inactive); everybody keeps their place."
+    course.enrollments.all().delete()
+    assert sentence() == "Nothing goes out: nobody is inside."

@@ -109,6 +109,8 @@ def test_it_says_who_is_excluded(alice: Account, engine: Engine) -> None:
     Sequence.objects.update(exclude_subscriber_sources=[{"type": "tag", "ids": [tag.pk]}])
     now = engine.clock.advance(days=1)
     shape = shapes.impact(told(sequence, now, "update_email", email_of(sequence, "Day 2").pk, {"published": True}), "t")
+    why = f"they have the tag “{tag.name}”, which this sequence excludes"
+    assert f"1 person skips “Day 2” ({why})" in shape["summary"]
     assert [(row["reason"], row["people"]) for row in shape["skipped"]] == [(f"excluded by tag {tag.pk}", 1)]
     assert shape["right_away"][0]["people"] == 1
 
@@ -161,7 +163,10 @@ def test_a_delay_moves_no_date_but_rescheduling_does(alice: Account, engine: Eng
     sequence = course(alice, engine)
     now, day3 = engine.clock.now(), email_of(sequence, "Day 3")
     longer = told(sequence, now, "update_email", day3.pk, {"delay_value": 9})
-    assert shapes.summary(longer) == "3 people keep their dates."
+    assert shapes.summary(longer) == (
+        "3 people keep their dates; delay changed from 2 days to 9 days: for dates given from now on (rescheduling "
+        "gives those who wait theirs anew)."
+    )
     edits.update_email(alice, sequence.pk, day3.pk, {"delay_value": 9}, now)
     assert told(sequence, now, "reschedule").moved == 2
 
