@@ -58,6 +58,7 @@ class Question:
     inside: str  # SQL over e (engine_enrollment): who counts; {is_excluded} stands for R14
     reschedules: bool = False  # dates already given are given anew
     goes_on: bool = True  # what follows the next email matters too
+    drops_passed: bool = False  # but not the date of somebody who gets an email that has come before theirs
 
 
 # A kind is what people have in common besides dates, as one array, at its end the emails they had (read from the index
@@ -82,6 +83,8 @@ place AS MATERIALIZED (
     WHERE e.sequence_id = %(sequence)s AND {inside}),
 kind AS MATERIALIZED (
     SELECT k.*, row_number() OVER () AS number, %(reschedules)s OR k.current_id = ANY (k.had) AS needs_last,
+           %(drops_passed)s AND NOT k.in_flight AND EXISTS (
+               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.position < k.position) AS is_passed,
            ARRAY(SELECT low.id FROM (
                      SELECT m.*, min(m.position) FILTER (WHERE NOT m.had) OVER () AS first_missing,
                             min(m.position) FILTER (WHERE NOT m.had) OVER behind AS next_missing,
@@ -99,7 +102,7 @@ kind AS MATERIALIZED (
                 FROM place GROUP BY kind) p
           LEFT JOIN email c ON c.id = p.current_id) k),
 person AS MATERIALIZED (
-    SELECT p.id, p.at, k.number,
+    SELECT p.id, k.number, CASE WHEN NOT k.is_passed THEN p.at END AS at,
            CASE WHEN k.needs_last THEN (SELECT max(d.ended_at) FROM engine_delivery d
                                         WHERE d.enrollment_id = p.id AND d.run = p.run) END AS last_ended_at,
            CASE WHEN k.lows <> '{{}}' THEN ARRAY(
@@ -153,6 +156,7 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
         "live": [False, *(pk in live for pk in course.emails)],
         "reschedules": question.reschedules,
         "goes_on": question.goes_on,
+        "drops_passed": question.drops_passed,
         "until": question.until,
     }
     with connection.cursor() as cursor:

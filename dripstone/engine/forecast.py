@@ -70,7 +70,8 @@ def _stops(sequence: Sequence, course: Course, now: datetime, until: datetime) -
         question = Question(course, now, until, now, _DUE)
     else:
         as_of = edit.rescheduled_at or now
-        question = Question(course, now, until, as_of, _INSIDE, reschedules=edit.rescheduled_at is not None)
+        reschedules = edit.rescheduled_at is not None
+        question = Question(course, now, until, as_of, _INSIDE, reschedules=reschedules, drops_passed=True)
     for crowd in crowds.of(question, sequence):
         stop = _flying(crowd, sequence, course, now) if crowd.in_flight else _waiting(crowd, question, edit)
         if stop is not None:
