@@ -64,10 +64,11 @@ class Question:
 # A kind is what people have in common besides dates, as one array, at its end the emails they had (read from the index
 # delivery_once alone). There are few, so what follows from it is worked out once for each. `lows`: behind each of them,
 # and before anything else one had, something is missing whose delay counts from its end; the first gap is left out
-# where its email has a date.
+# where its email has a date. `old`: an end before that has had its effect, whenever it was.
 _CROWDS = """
 WITH email AS MATERIALIZED (
-    SELECT * FROM unnest(%(emails)s::bigint[], %(positions)s::int[], %(live)s::boolean[]) AS m (id, position, is_live)),
+    SELECT * FROM unnest(%(emails)s::bigint[], %(positions)s::int[], %(live)s::boolean[], %(delays)s::interval[])
+             AS m (id, position, is_live, longest_delay)),
 place AS MATERIALIZED (
     SELECT e.id, e.run, e.anchored_at, t.at,
            ARRAY[COALESCE(e.next_email_id, 0), (t.at IS NULL)::int, e.in_flight::int, (e.paused_at IS NOT NULL)::int,
@@ -91,7 +92,7 @@ kind AS MATERIALIZED (
                             min(m.position) FILTER (WHERE m.had) OVER behind AS next_had
                      FROM (SELECT m.id, m.position, m.id = ANY (k.had) AS had FROM email m
                            WHERE m.is_live OR m.id = k.current_id OR m.id = ANY (k.had)) m
-                     WINDOW behind AS (ORDER BY m.position GROUPS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING)) low
+                     WINDOW behind AS (ORDER BY m.position DESC GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) low
                  WHERE low.had AND low.next_missing <= COALESCE(low.next_had, low.next_missing)
                    AND (k.is_asked OR low.next_missing <> low.first_missing OR low.first_missing <> k.position)
                    AND (k.is_asked OR %(goes_on)s OR low.next_missing = low.first_missing)
@@ -101,8 +102,17 @@ kind AS MATERIALIZED (
                        kind[4] = 1 AS paused, kind[5] = 1 AS unconfirmed, kind[6] AS excluded, kind[7:] AS had
                 FROM place GROUP BY kind) p
           LEFT JOIN email c ON c.id = p.current_id) k),
+aged_kind AS MATERIALIZED (
+    SELECT k.*, ARRAY(
+               SELECT %(past)s - (
+                   SELECT max(m.longest_delay) FROM email low JOIN email m ON m.position > low.position
+                   WHERE low.id = l.id AND m.position <= COALESCE((
+                       SELECT min(n.position) FROM email n
+                       WHERE n.is_live AND n.id <> ALL (k.had) AND n.position > low.position), m.position))
+               FROM unnest(k.lows) AS l (id)) AS old
+    FROM kind k),
 person AS MATERIALIZED (
-    SELECT p.id, k.number, CASE WHEN NOT k.is_passed THEN p.at END AS at,
+    SELECT p.id, k.number, k.old, CASE WHEN NOT k.is_passed THEN p.at END AS at,
            CASE WHEN k.needs_last THEN (SELECT max(d.ended_at) FROM engine_delivery d
                                         WHERE d.enrollment_id = p.id AND d.run = p.run) END AS last_ended_at,
            CASE WHEN k.lows <> '{{}}' THEN ARRAY(
@@ -111,7 +121,7 @@ person AS MATERIALIZED (
                            WHERE d.enrollment_id = p.id AND d.run = p.run AND d.email_id = low.id),
                           {lower_end}) END)
                FROM unnest(k.lows) AS low (id)) END AS ends
-    FROM place p JOIN kind k ON k.kind = p.kind)
+    FROM place p JOIN aged_kind k ON k.kind = p.kind)
 SELECT p.id, k.current_id, p.at, k.in_flight, k.paused, k.unconfirmed, k.excluded, k.had, k.lows,
        COALESCE(p.ends, '{{}}'), p.last_ended_at, crowd.n_people
 FROM (SELECT min(id) AS id, count(*) AS n_people FROM person GROUP BY {alike}) crowd
@@ -154,6 +164,8 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
         "emails": [ENTRY, *course.emails],
         "positions": [-1, *(email.position for email in course.emails.values())],
         "live": [False, *(pk in live for pk in course.emails)],
+        "delays": [timedelta(0), *map(_longest, course.emails.values())],
+        "past": min(question.now, question.as_of, sequence.resumed_at or question.now),
         "reschedules": question.reschedules,
         "goes_on": question.goes_on,
         "drops_passed": question.drops_passed,
@@ -162,6 +174,13 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters | more)
         yield from (Crowd(*row) for row in cursor)
+
+
+def _longest(email: SequenceEmail) -> timedelta:
+    """No date of this email lies further behind its anchor: a week, for its days, and a day, for its hour and zone."""
+    if timetable.unit(email) == "hours":
+        return timedelta(hours=email.delay_value)
+    return timedelta(days=email.delay_value + 8)
 
 
 def _excluded(sequence: Sequence) -> tuple[str, str]:
@@ -241,7 +260,7 @@ def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
     Dates are also compared with each other (advance.date_after_end), hence the distances between them. With more than
     two ends that would become long: those are taken as they are, and the date with them.
     """
-    instants = ["at", "ends[1]", "ends[2]"]
+    instants = ["at", *(f"CASE WHEN ends[{n}] > old[{n}] THEN ends[{n}] END" for n in (1, 2))]
     as_they_are = ["number", *(f"CASE WHEN cardinality(ends) > 2 THEN {one} END" for one in ("ends", "at"))]
     if question.reschedules:
         instants.append("last_ended_at")

@@ -1,0 +1,82 @@
+"""People of a sequence are counted together where no rule can tell them apart, and only there."""
+
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from dripstone.accounts.models import Account
+from dripstone.engine import crowds, timetable
+from dripstone.engine.crowds import Crowd, Question
+from dripstone.engine.models import Enrollment
+from dripstone.sequences.models import Sequence
+from tests.engine.driving import Engine
+from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
+
+pytestmark = pytest.mark.django_db
+
+HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
+BY_HOUR = {"subject": "by hour", "delay_value": 5, "delay_unit": "hours"}
+LETTERS = ({"subject": "a", "delay_value": 0}, {**BY_HOUR, "position": 10}, {**BY_HOUR, "position": 20})
+
+
+def told(sequence: Sequence, engine: Engine, **values: bool) -> list[Crowd]:
+    now = engine.clock.now()
+    course = timetable.course(sequence, sequence.emails.all())
+    question = Question(course, now, now + timedelta(days=30), now, "e.status = 'active'", **values)
+    found = list(crowds.of(question, sequence))
+    each = list(crowds.each(question, sequence))
+    assert sum(crowd.n_people for crowd in found) == len(each)
+    assert {crowd._replace(n_people=1) for crowd in map(_plain, found)} <= set(map(_plain, each))  # told by a member
+    return found
+
+
+def _plain(crowd: Crowd) -> Crowd:
+    return crowd._replace(had=tuple(crowd.had), lows=tuple(crowd.lows), ends=tuple(crowd.ends))  # type: ignore[arg-type]
+
+
+def enter(sequence: Sequence, engine: Engine, *minutes: int) -> None:
+    """People who come in so many minutes after nine, and get the first email at once."""
+    account = Account.objects.get(pk=sequence.account_id)
+    for late in minutes:
+        engine.run_until(MONDAY_9 + late * MINUTE)
+        make_enrollment(sequence, make_subscriber(account), engine.clock.now())
+        engine.run()
+
+
+def test_minutes_apart_is_one_crowd_and_an_hour_apart_is_two(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, *LETTERS)
+    enter(sequence, engine, 1, 3, 9, 14, 60)
+    engine.clock.set(MONDAY_9 + 2 * HOUR)
+    assert Counter(crowd.n_people for crowd in told(sequence, engine)) == {4: 1, 1: 1}
+
+
+def test_now_and_every_hour_before_and_after_it_cut_a_crowd_in_two(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, *LETTERS)
+    enter(sequence, engine, 1, 3, 9, 14)
+    engine.clock.set(MONDAY_9 + 5 * HOUR + 4 * MINUTE)  # two of them are due by now
+    assert [crowd.n_people for crowd in told(sequence, engine)] == [2, 2]
+
+
+def test_what_people_had_tells_them_apart_and_so_does_what_excludes_them(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, *LETTERS)
+    enter(sequence, engine, 1, 3, 9, 14)
+    first, second = Enrollment.objects.order_by("pk")[:2]
+    first.deliveries.all().delete()
+    sequence.exclude_subscriber_sources = [{"type": "tag", "ids": [make_tag(alice, second.subscriber).pk]}]
+    engine.clock.set(MONDAY_9 + HOUR)
+    found = told(sequence, engine)
+    assert [(crowd.n_people, crowd.excluded, len(crowd.had)) for crowd in found] == [(1, 0, 1), (1, 1, 2), (2, 0, 2)]
+
+
+def test_ends_that_count_no_more_tell_nobody_apart(alice: Account, engine: Engine) -> None:
+    """Behind whoever has had them all another email is inserted: once its delay is over, it goes right away."""
+    sequence = make_sequence(alice, *LETTERS, hold=True)
+    enter(sequence, engine, 0, 20, 40)
+    engine.run_until(MONDAY_9 + 30 * HOUR)
+    make_email(sequence, subject="new", position=5, delay_value=2, delay_unit="days")
+    engine.clock.set(MONDAY_9 + 36 * HOUR)
+    assert [crowd.n_people for crowd in told(sequence, engine)] == [1, 1, 1]
+    engine.clock.set(MONDAY_9 + timedelta(days=11))
+    (crowd,) = told(sequence, engine)
+    assert (crowd.n_people, crowd.at) == (3, None)
