@@ -83,34 +83,31 @@ place AS MATERIALIZED (
         SELECT CASE WHEN e.in_flight THEN f.ready_at ELSE COALESCE(e.due_at, e.held_due_at) END AS at) t
     WHERE e.sequence_id = %(sequence)s AND {inside}),
 kind AS MATERIALIZED (
-    SELECT k.*, row_number() OVER () AS number, %(reschedules)s OR k.current_id = ANY (k.had) AS needs_last,
+    SELECT k.*, gaps.*, row_number() OVER () AS number, %(reschedules)s OR k.current_id = ANY (k.had) AS needs_last,
            %(drops_passed)s AND NOT k.in_flight AND EXISTS (
-               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.position < k.position) AS is_passed,
-           ARRAY(SELECT low.id FROM (
-                     SELECT m.*, min(m.position) FILTER (WHERE NOT m.had) OVER () AS first_missing,
-                            min(m.position) FILTER (WHERE NOT m.had) OVER behind AS next_missing,
-                            min(m.position) FILTER (WHERE m.had) OVER behind AS next_had
-                     FROM (SELECT m.id, m.position, m.id = ANY (k.had) AS had FROM email m
-                           WHERE m.is_live OR m.id = k.current_id OR m.id = ANY (k.had)) m
-                     WINDOW behind AS (ORDER BY m.position DESC GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) low
-                 WHERE low.had AND low.next_missing <= COALESCE(low.next_had, low.next_missing)
-                   AND (k.is_asked OR low.next_missing <> low.first_missing OR low.first_missing <> k.position)
-                   AND (k.is_asked OR %(goes_on)s OR low.next_missing = low.first_missing)
-                 ORDER BY low.position, low.id) AS lows
+               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.position < k.position) AS is_passed
     FROM (SELECT p.*, c.position, p.undated OR %(reschedules)s OR c.is_live IS NOT TRUE AS is_asked
           FROM (SELECT kind, NULLIF(kind[1], 0) AS current_id, kind[2] = 1 AS undated, kind[3] = 1 AS in_flight,
                        kind[4] = 1 AS paused, kind[5] = 1 AS unconfirmed, kind[6] AS excluded, kind[7:] AS had
                 FROM place GROUP BY kind) p
-          LEFT JOIN email c ON c.id = p.current_id) k),
-aged_kind AS MATERIALIZED (
-    SELECT k.*, ARRAY(
-               SELECT %(past)s - (
-                   SELECT max(m.longest_delay) FROM email low JOIN email m ON m.position > low.position
-                   WHERE low.id = l.id AND m.position <= COALESCE((
-                       SELECT min(n.position) FROM email n
-                       WHERE n.is_live AND n.id <> ALL (k.had) AND n.position > low.position), m.position))
-               FROM unnest(k.lows) AS l (id)) AS old
-    FROM kind k),
+          LEFT JOIN email c ON c.id = p.current_id) k
+    CROSS JOIN LATERAL (
+        SELECT COALESCE(array_agg(low.id ORDER BY low.position, low.id), '{{}}') AS lows,
+               array_agg(%(past)s - (
+                   SELECT max(m.longest_delay) FROM email m
+                   WHERE m.position > low.position AND m.position <= COALESCE(low.next_live, m.position))
+                   ORDER BY low.position, low.id) AS old
+        FROM (SELECT m.*, min(m.position) FILTER (WHERE NOT m.had) OVER () AS first_missing,
+                     min(m.position) FILTER (WHERE NOT m.had) OVER behind AS next_missing,
+                     min(m.position) FILTER (WHERE NOT m.had AND m.is_live) OVER behind AS next_live,
+                     min(m.position) FILTER (WHERE m.had) OVER behind AS next_had
+              FROM (SELECT m.*, m.id = ANY (k.had) AS had FROM email m
+                    WHERE m.is_live OR m.id = k.current_id OR m.id = ANY (k.had)) m
+              WINDOW behind AS (ORDER BY m.position DESC
+                                GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) low
+        WHERE low.had AND low.next_missing <= COALESCE(low.next_had, low.next_missing)
+          AND (k.is_asked OR low.next_missing <> low.first_missing OR low.first_missing <> k.position)
+          AND (k.is_asked OR %(goes_on)s OR low.next_missing = low.first_missing)) gaps),
 person AS MATERIALIZED (
     SELECT p.id, k.number, k.old, CASE WHEN NOT k.is_passed THEN p.at END AS at,
            CASE WHEN k.needs_last THEN (SELECT max(d.ended_at) FROM engine_delivery d
@@ -121,7 +118,7 @@ person AS MATERIALIZED (
                            WHERE d.enrollment_id = p.id AND d.run = p.run AND d.email_id = low.id),
                           {lower_end}) END)
                FROM unnest(k.lows) AS low (id)) END AS ends
-    FROM place p JOIN aged_kind k ON k.kind = p.kind)
+    FROM place p JOIN kind k ON k.kind = p.kind)
 SELECT p.id, k.current_id, p.at, k.in_flight, k.paused, k.unconfirmed, k.excluded, k.had, k.lows,
        COALESCE(p.ends, '{{}}'), p.last_ended_at, crowd.n_people
 FROM (SELECT min(id) AS id, count(*) AS n_people FROM person GROUP BY {alike}) crowd
