@@ -9,7 +9,6 @@ nobody stands in line; and both again with nobody's past equal to anybody else's
 """
 
 import statistics
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -170,18 +169,19 @@ def reading(title: str, sequence: "Sequence", n_people: int, now: datetime, days
     """The middle one of several, and what the process grew by over all of them."""
     from dripstone.engine import forecast
 
-    before, times, totals = common.peak_memory_mb(), [], []
+    before, costs, totals = common.peak_memory_mb(), [], []
     for _ in range(N_READINGS):
-        began = time.perf_counter()
-        sends = forecast.of_sequence(sequence, now, now + timedelta(days=days))
-        times.append(time.perf_counter() - began)
+        with common.measured() as cost:
+            sends = forecast.of_sequence(sequence, now, now + timedelta(days=days))
+        costs.append(cost)
         totals.append(sum(counter.total() for counter in sends.values()))
     assert len(set(totals)) == 1 and totals[0] > n_people, totals  # the same every time, and something
     return {
         "reading": title,
         "people": n_people,
-        "seconds": statistics.median(times),
-        "slowest": max(times),
+        "seconds": statistics.median(cost.wall for cost in costs),
+        "slowest": max(cost.wall for cost in costs),
+        "CPU s": statistics.median(cost.python + cost.server for cost in costs),
         "MB more": common.peak_memory_mb() - before,
         "sends": totals[0],
     }

@@ -8,6 +8,7 @@ Measured per proposal: the answer, how long the sequence was locked, the slowest
 """
 
 import multiprocessing
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -80,36 +81,37 @@ def reading(
     from dripstone import clock
     from dripstone.engine import impact
 
-    memory, times, locked = common.peak_memory_mb(), [], []
+    memory, costs, locked = common.peak_memory_mb(), [], []
     adds()
     for _ in range(N_READINGS):
-        with watched_lock() as seconds_locked:
-            began = time.perf_counter()
+        with watched_lock() as seconds_locked, common.measured() as cost:
             told = impact.of(account, sequence.pk, proposal, clock.now())
-            times.append(time.perf_counter() - began)
+        costs.append(cost)
         locked.append(seconds_locked())
         assert told.people >= n_people and sum(told.kinds.values()) == told.people
-    return figures(title, n_people, sorted(times)[len(times) // 2], max(locked), adds(), memory)
+    return figures(title, n_people, costs, max(locked), adds(), memory)
 
 
 def token(sequence: "Sequence", n_people: int, adds: Callable[[], Any]) -> common.Figures:
     """What If-Match costs the real call, which holds the lock meanwhile."""
     from dripstone.engine import impact
 
-    memory, began = common.peak_memory_mb(), time.perf_counter()
+    memory = common.peak_memory_mb()
     adds()
-    impact.world(sequence.pk)
-    return figures("the token alone", n_people, time.perf_counter() - began, None, adds(), memory)
+    with common.measured() as cost:
+        impact.world(sequence.pk)
+    return figures("the token alone", n_people, [cost], None, adds(), memory)
 
 
 def figures(
-    title: str, n_people: int, seconds: float, locked: float | None, adds: tuple[int, float], memory: float
+    title: str, n_people: int, costs: list[common.Cost], locked: float | None, adds: tuple[int, float], memory: float
 ) -> common.Figures:
     n_adds, slowest = adds
     return {
         "proposal": title,
         "people": n_people,
-        "seconds": seconds,
+        "seconds": statistics.median(cost.wall for cost in costs),
+        "CPU s": statistics.median(cost.python + cost.server for cost in costs),
         "sequence locked ms": None if locked is None else 1000 * locked,
         "adds meanwhile": n_adds,
         "slowest add ms": 1000 * slowest,
