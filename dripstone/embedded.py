@@ -350,6 +350,11 @@ def _binary(name: str) -> str:
     return str(Path(spec.submodule_search_locations[0]) / f"pginstall{VERSION}" / "bin" / name)
 
 
+def programs() -> Path:
+    """The folder of PostgreSQL's own programs, psql and pg_dump among them."""
+    return Path(_binary("postgres")).parent
+
+
 def _as_owner() -> dict[str, Any]:
     """Options for subprocess: who to run as, in a clean environment (PGOPTIONS and LANG are not for us)."""
     common: dict[str, Any] = {"cwd": "/", "env": {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}}

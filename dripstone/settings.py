@@ -108,8 +108,22 @@ def _wrong_domain_limit(entry: str, problem: str) -> str:
 # Most messages to a recipient domain, all workers together: gmail.com=20/s,yahoo.com=5/s;50000/day,*=50/s
 DRIPSTONE_DOMAIN_LIMITS = _domain_limits(_text("DRIPSTONE_DOMAIN_LIMITS"))
 
+# After so many hours without a running engine, what is overdue waits for `dripstone resume-sending`; 0 = never ask.
+DRIPSTONE_ASK_AFTER_HOURS = _integer("DRIPSTONE_ASK_AFTER_HOURS", 24, 0, 8760)
+
+# /healthz fails when something has been due for so many minutes while nothing at all was sent.
+DRIPSTONE_STUCK_AFTER_MINUTES = _integer("DRIPSTONE_STUCK_AFTER_MINUTES", 15, 1, 1440)
+
 # Port of the local inbox's SMTP door, on DRIPSTONE_HOST; 0 = none. For software under test that speaks SMTP.
 DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
+
+# --- Keeping ----------------------------------------------------------------------------------------------------
+
+# Days after which rows nobody needs are deleted, each night and by `dripstone prune`; 0 = keep them for ever.
+# Deliveries of earlier runs and deleted sequences: the unsubscribe links in those emails end with them.
+DRIPSTONE_KEEP_DELIVERIES_DAYS = _integer("DRIPSTONE_KEEP_DELIVERIES_DAYS", 730, 0, 36500)
+DRIPSTONE_KEEP_EVENTS_DAYS = _integer("DRIPSTONE_KEEP_EVENTS_DAYS", 400, 0, 36500)
+DRIPSTONE_KEEP_INBOX_DAYS = _integer("DRIPSTONE_KEEP_INBOX_DAYS", 90, 0, 36500)
 
 # --- Time, limits, processes ------------------------------------------------------------------------------------
 

@@ -72,6 +72,28 @@ def test_every_metric_is_documented() -> None:
         assert f"`{name}" in page, name
 
 
+LEVELS = {name: name for name in ("debug", "info", "warning", "error")} | {"exception": "error"}
+
+
+def logged() -> set[tuple[str, str]]:
+    """(level, event) of every log call. An event is a fixed name, never a sentence made up on the spot."""
+    found = set()
+    for module in (ROOT / "dripstone").rglob("*.py"):
+        for level, name in re.findall(r"\blog(?:ger)?\.(\w+)\(\s*([^,)]+)", module.read_text()):
+            if level in LEVELS:
+                assert re.fullmatch('"[a-z_]+"', name), f"{module.relative_to(ROOT)} logs {name}"
+                found.add((LEVELS[level], name.strip('"')))
+    return found
+
+
+def test_every_log_event_is_documented_with_its_level_and_nothing_else_is() -> None:
+    page = (
+        (ROOT / "docs" / "operations" / "watching.md").read_text().split("## Events in the logs")[1].split("\n## ")[0]
+    )
+    rows = re.findall(r"^\| (`.+?`) \| (\w+) \|", page, re.MULTILINE)
+    assert {(level, name) for names, level in rows for name in re.findall("`([a-z_]+)`", names)} == logged()
+
+
 def test_links_between_pages_lead_somewhere() -> None:
     for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
         if not page.exists():

@@ -13,11 +13,11 @@ from dripstone import clock
 from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, Id
-from dripstone.api.ext_engine import EnrollmentAnswer
+from dripstone.api.ext_engine import DeliveryAnswer, EnrollmentAnswer
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
-from dripstone.engine import edits, person
-from dripstone.engine.models import Enrollment
+from dripstone.engine import edits, person, unknown
+from dripstone.engine.models import Delivery, Enrollment
 from dripstone.shapes import sequences as shapes
 
 router = Router(tags=["People in sequences"])
@@ -102,6 +102,18 @@ def list_notes(request: KitRequest, id: int, paging: Query[Paging]) -> HttpRespo
     return reply(200, notes=[shapes.note(row) for row in found.rows], pagination=found.pagination)
 
 
+@router.post("/deliveries/{int:id}/send_again", response=DeliveryAnswer, summary="Send an email again")
+def send_again(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """One that failed, or of which nobody knows whether it arrived. 422 when it may not go right now."""
+    return _decided(request, id, unknown.send_again, body)
+
+
+@router.post("/deliveries/{int:id}/treat_as_sent", response=DeliveryAnswer, summary="Treat an unknown email as sent")
+def treat_as_sent(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """At the moment it was handed over. Nothing else changes."""
+    return _decided(request, id, unknown.treat_as_sent, body)
+
+
 @router.post("/sequences/{int:id}/reschedule", response={202: dict[str, str]}, summary="Reschedule waiting people")
 def reschedule(request: KitRequest, id: int) -> HttpResponse:
     """Everybody who waits gets their date anew, by today's delays and schedule. Done in the background."""
@@ -115,6 +127,14 @@ def _done(
 ) -> HttpResponse:
     row = verb(_place(request, id).pk, request.auth.actor, (body.reason or "").strip(), clock.now())
     return reply(200, enrollment=shapes.enrollment(row))
+
+
+def _decided(
+    request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Delivery], body: Why
+) -> HttpResponse:
+    found = lookup.row(Delivery.objects.filter(account=request.auth.account), id)
+    row = verb(found.pk, request.auth.actor, (body.reason or "").strip(), clock.now())
+    return reply(200, delivery=shapes.delivery(row))
 
 
 def _place(request: KitRequest, id: int) -> Enrollment:

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from django.db import connection
 
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, gate, health_content, saying
+from dripstone.engine import audience, gate, health_content, late, saying
 from dripstone.engine.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.engine.models import Enrollment
@@ -147,7 +147,7 @@ def of(sequences: Iterable[Sequence], now: datetime, machine_now: datetime) -> l
     """The sequences come with account and sending_address."""
     looks = _looks(list(sequences), now)
     server = server_finding()
-    engine = [*engine_findings(machine_now), *([server] if server else [])]
+    engine = [*engine_findings(machine_now), *halt_findings(now), *([server] if server else [])]
     content = health_content.findings({look.sequence: look.live for look in looks})
     return [_health(look, [*engine, *_findings(look), *content[look.sequence.pk]]) for look in looks]
 
@@ -280,6 +280,13 @@ def server_finding() -> Finding | None:
         mend_by="Nothing is lost, and sending goes on by itself once it answers. If the reply speaks of sign-in, "
         "connection or certificate, correct DRIPSTONE_MAIL_URL and restart.",
     )
+
+
+def halt_findings(now: datetime) -> list[Finding]:
+    """About the installation: does it wait for its operator?"""
+    halted = late.why_halted(now)
+    mend = "Whoever runs this server decides what becomes of overdue mail: dripstone resume-sending."
+    return [Finding("sending_halted", ERROR, halted, mend_by=mend)] if halted else []
 
 
 def _findings(look: Look) -> Iterator[Finding]:

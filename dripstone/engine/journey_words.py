@@ -2,7 +2,7 @@
 
 import re
 
-from dripstone.engine import notes, saying, schedule
+from dripstone.engine import late, notes, saying, schedule
 from dripstone.engine.journey import (
     Anchor,
     Coming,
@@ -25,6 +25,7 @@ _SKIPPED = {
     "restarted": "they were started again from the beginning",
     "removed by the owner": "the owner took them out of the sequence",
     "sequence deleted": "the sequence was deleted",
+    late.SKIPPED: "it was overdue after the engine had stood still, and the operator chose to treat it as sent",
 }
 _STATES = {
     State.INACTIVE: "they have not confirmed their address",
@@ -348,6 +349,8 @@ def note(one: Note, facts: Facts) -> str:
         notes.SENT_NOW: f"{which} was told to go right away{reason}",
         notes.MOVED_TO: f"they were moved{f' to {which}' if email else ''}{reason}{came}",
         notes.RESTARTED: f"they were started again from the beginning{reason}{came}",
+        notes.SENT_AGAIN: f"{which} was told to be sent again{reason}",
+        notes.TREATED_AS_SENT: f"{which} was declared as sent, though no answer had come{reason}",
         notes.REMOVED: f"they were taken out of the sequence{reason}",
     }
     by = "" if one.actor == notes.ENGINE else f" (by {one.actor})"

@@ -153,6 +153,10 @@ class Delivery(models.Model):
             models.Index("lease_until", condition=Q(status="sending"), name="delivery_leased"),
             models.Index("account", "id", name="delivery_by_account"),
             models.Index("sequence", "id", name="delivery_by_sequence"),
+            # Few rows ever enter it, none of them on the way to `sent`: counts for /metrics, and what owners decide.
+            models.Index(
+                "status", "account", "id", condition=Q(status__in=["failed", "unknown"]), name="delivery_not_sent"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -184,3 +188,41 @@ class Note(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} #{self.pk}"
+
+
+class Pulse(models.Model):
+    """How the engine as a whole is doing, for every process to read. One row, id 1; engine/pulse.py writes it.
+
+    With the virtual clock nobody reads or writes it.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    beat_at = models.DateTimeField(null=True)  # the last tick, of whichever worker
+    running_since = models.DateTimeField(null=True)  # since then the ticks came without a gap
+    sent_at = models.DateTimeField(null=True)  # the last time a mail server took something
+    halted_at = models.DateTimeField(null=True)  # set: nothing is planned or sent until the operator decides
+    halted_after = models.DateTimeField(null=True)  # the beat before the silence that led to it
+
+    objects: ClassVar[models.Manager["Pulse"]] = models.Manager()
+
+    class Meta:
+        constraints: ClassVar = [models.CheckConstraint(name="pulse_one_row", condition=Q(id=1))]
+
+    def __str__(self) -> str:
+        return f"last beat {self.beat_at}"
+
+
+class Figure(models.Model):
+    """A number that only grows, summed over all workers: engine/figures.py."""
+
+    name = models.TextField()
+    label = models.TextField(blank=True)
+    value = models.FloatField()
+
+    objects: ClassVar[models.Manager["Figure"]] = models.Manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("name", "label", name="figure_once")]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.label}"

@@ -24,8 +24,12 @@ SENT_NOW = "sent_now"
 MOVED_TO = "moved_to"
 RESTARTED = "restarted"
 REMOVED = "removed"
+SENT_AGAIN = "sent_again"
+TREATED_AS_SENT = "treated_as_sent"
 
 ENGINE = "engine"
+
+TOO_LATE = "more than 6 hours late: waits for the next slot"
 
 Row = tuple[int, int | None, datetime | None, datetime | None]
 """enrollment, next email, due before, due after"""
@@ -37,9 +41,9 @@ def of_edit(changes: Iterable[tuple[Standing, Place]], reason: str, actor: str, 
     _insert(MOVED, rows, reason, actor, now)
 
 
-def of_lateness(rows: Series[Row], now: datetime) -> None:
-    """The engine came too late for a day-email (R4)."""
-    _insert(LATE, rows, "more than 6 hours late: waits for the next slot", ENGINE, now)
+def of_lateness(rows: Series[Row], reason: str, now: datetime) -> None:
+    """The engine came too late, and gave another date (R4)."""
+    _insert(LATE, rows, reason, ENGINE, now)
 
 
 def of_person(

@@ -81,7 +81,7 @@ def send_now(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enro
         _must_be_active(row)
         if row.next_email is None:
             raise Invalid("Nothing comes next for this person, so there is nothing to send")
-        _must_be_sendable(row, row.next_email)
+        must_be_sendable(row, row.next_email)
         if not _planned(row).update(ready_at=now):
             _must_not_be_on_the_wire(row)
             plan.place(row.sequence, row, now)
@@ -147,7 +147,7 @@ def remove(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enroll
 
 @transaction.atomic
 def _do(verb: Verb, kind: str, enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
-    row = _lock(enrollment_id, now)
+    row = lock(enrollment_id, now)
     due_before = _date(row)
     email_id = verb(row)
     row = _read(enrollment_id)
@@ -155,7 +155,7 @@ def _do(verb: Verb, kind: str, enrollment_id: int, actor: str, reason: str, now:
     return row
 
 
-def _lock(enrollment_id: int, now: datetime) -> Enrollment:
+def lock(enrollment_id: int, now: datetime) -> Enrollment:
     """Sequence, subscriber, enrollment: the order everybody keeps (queries.py). Raises NotFound."""
     row = Enrollment.objects.filter(pk=enrollment_id).first()
     if row is None:
@@ -180,7 +180,7 @@ def _must_be_active(row: Enrollment) -> None:
         raise Invalid(_NOT_IN_IT[Enrollment.Status(row.status)])
 
 
-def _must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
+def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
     if row.paused_at is not None:
         raise Invalid("This person is paused: resume them first")
     if not row.sequence.active:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, audience, notes, queries, schedule, wake
+from dripstone.engine import advance, audience, figures, notes, queries, schedule, wake
 from dripstone.engine.models import Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -68,7 +68,7 @@ def _sequence(sequence_id: int, now: datetime) -> int:
 def batch(sequence_id: int, now: datetime, limit: int = BATCH) -> int:
     """Plan up to `limit` due places of one sequence. Returns how many there were; safe beside any other planner."""
     sequence = lock_if_sending(sequence_id)
-    due = _take_due(sequence_id, now, limit) if sequence else []
+    due = take_due(sequence_id, now, limit) if sequence else []
     if sequence is None or not due:
         return 0
     _plan(sequence, due, now)
@@ -84,10 +84,12 @@ def place(sequence: Sequence, row: Enrollment, now: datetime) -> None:
 def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
     sorted_due = _sort(sequence, due, now)
     left = _write(sorted_due, now)
-    _move(sorted_due.moved, now)
+    move(sorted_due.moved, notes.TOO_LATE, now)
     # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
     advance.advance(left, now)
     wake.senders(len(sorted_due.planned) + len(sorted_due.skipped) - len(left))
+    figures.add(figures.PLANNED, n=len(sorted_due.planned) + len(sorted_due.skipped))
+    figures.add(figures.OUTCOME, "skipped", len(sorted_due.skipped))
 
 
 def lock_if_sending(sequence_id: int) -> Sequence | None:
@@ -99,7 +101,8 @@ def lock_if_sending(sequence_id: int) -> Sequence | None:
     return Sequence.objects.get(pk=sequence_id)
 
 
-def _take_due(sequence_id: int, now: datetime, limit: int) -> list[Due]:
+def take_due(sequence_id: int, now: datetime, limit: int) -> list[Due]:
+    """Locks up to `limit` due places of one sequence, the oldest first."""
     with connection.cursor() as cursor:
         cursor.execute(queries.TAKE_DUE, {"sequence": sequence_id, "now": now, "limit": limit})
         return [Due._make(row) for row in cursor.fetchall()]
@@ -145,10 +148,12 @@ def _write(sorted_due: Sorted, now: datetime) -> list[int]:
         return [enrollment_id for (enrollment_id,) in cursor.fetchall()]
 
 
-def _move(pairs: list[tuple[Due, datetime]], now: datetime) -> None:
+def move(pairs: list[tuple[Due, datetime]], reason: str, now: datetime) -> None:
+    """Places taken (`take_due`) get another date, with a note that says why."""
     if not pairs:
         return
-    notes.of_lateness([(place.enrollment_id, place.email_id, place.due_at, slot) for place, slot in pairs], now)
+    rows = [(place.enrollment_id, place.email_id, place.due_at, slot) for place, slot in pairs]
+    notes.of_lateness(rows, reason, now)
     with connection.cursor() as cursor:
         cursor.execute(
             queries.SET_DUE,

@@ -248,6 +248,13 @@ UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = N
 WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned'
 """
 
+# planned → skipped for what is ready and counts as sent when it was planned (late.py). The places are locked.
+SKIP_OVERDUE = """
+UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = NULL, ended_at = planned_at
+WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned' AND ready_at <= %(now)s
+RETURNING enrollment_id
+"""
+
 # Sending rows whose lease has run out, for the rescue. Index delivery_leased.
 EXPIRED = """
 SELECT id, attempt, worker FROM engine_delivery

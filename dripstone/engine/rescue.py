@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.db import connection
 
-from dripstone.engine import queries, record, send
+from dripstone.engine import figures, queries, record, send
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 from dripstone.engine.send import Outcome
@@ -34,6 +34,7 @@ def abandoned(flights: Path, now: datetime) -> Tally:
         tally += settled
         if not settled:
             break  # somebody else was faster with all of them
+    figures.outcomes(tally)
     for worker in dead:
         if not Delivery.objects.filter(status=Delivery.Status.SENDING, worker=worker).exists():
             flight.forget(flights, worker)

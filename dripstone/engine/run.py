@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 
 from dripstone import clock
-from dripstone.engine import gate, plan, process, record, reevaluate, render, rescue, send, wake
+from dripstone.engine import figures, gate, plan, process, record, reevaluate, render, rescue, send, wake
 from dripstone.engine.record import Tally
 from dripstone.engine.send import Outcome
 from dripstone.senders import breaker
@@ -33,18 +33,22 @@ def send_batch(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
 def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
     """The second value: a limit applies to these messages, so that the next batch may have to wait for room."""
     not_after = time.monotonic() + plan.LEASE.total_seconds()  # taken before the claim: never later than the lease
-    batch = gate.claim(worker, sender, now())
+    with figures.timed("claim"):
+        batch = gate.claim(worker, sender, now())
     if not batch.rows:
         return Tally(), not batch.server.limit.is_none
-    rendered = render.messages(batch.rows, now(), not_after, eight_bit=sender.eight_bit)
+    with figures.timed("render"):
+        rendered = render.messages(batch.rows, now(), not_after, eight_bit=sender.eight_bit)
     for delivery_id, warnings in rendered.warnings.items():
         log.warning("message_has_gaps", delivery_id=delivery_id, warnings=warnings)
     going, put_off = gate.within_limits(batch, rendered, now())
     withheld = [Outcome(row.delivery_id, row.attempt, status, reason) for row, status, reason in rendered.withheld]
     tally = record.outcomes([*withheld, *put_off], now()) if withheld or put_off else Tally()
     evidence = Evidence()
-    for chunk in send.chunks(send.hand_over(going, sender, evidence)):
-        tally += record.outcomes(chunk, now())
+    for chunk in figures.timed_each("hand_over", send.chunks(send.hand_over(going, sender, evidence))):
+        with figures.timed("record"):
+            tally += record.outcomes(chunk, now())
+    figures.outcomes(tally)
     breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
     if batch.is_probe:
         tally += gate.give_up(worker, now())

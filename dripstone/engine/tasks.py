@@ -12,8 +12,9 @@ from procrastinate import JobContext
 from procrastinate.contrib.django import app
 
 from dripstone import clock
-from dripstone.engine import gate, plan, process, rescue, run, virtual, wake
+from dripstone.engine import figures, gate, plan, process, prune, pulse, rescue, run, virtual, wake
 from dripstone.engine import reevaluate as reevaluation
+from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,12 @@ def _tick() -> None:
         now = clock.now()
         for sequence_id in reevaluation.pending():
             wake.reevaluation(sequence_id)
-        planned = plan.everything_due(now)
+        if not pulse.beat(now):
+            return  # sending is halted: mail after a long silence is for the operator to decide
+        with figures.timed("plan"):
+            planned = plan.everything_due(now)
         wake.missing_senders(now, gate.jobs_worth_waking(now, MOST_SEND_JOBS))
+    figures.flush_if_due()
     if planned:
         log.info("tick", planned=planned)
 
@@ -49,7 +54,12 @@ def send() -> None:
     """Send one batch; where a limit makes batches small, go on for a while."""
     crew = process.current()
     with virtual.turn():
+        if not pulse.may_send(clock.now()):
+            return
         tally = run.keep_pace(crew.worker, crew.sender)
+        if any(status == Delivery.Status.SENT for _, status in tally):
+            pulse.sent(clock.now())
+    figures.flush_if_due()
     if tally:
         log.info("batch_sent", **_by_status(tally))
 
@@ -86,6 +96,14 @@ async def retry_stalled(context: JobContext, timestamp: int) -> None:
     for job in await manager.get_stalled_jobs():
         log.warning("job_stalled", job_id=job.id, task=job.task_name)
         await manager.retry_job(job)
+
+
+@app.periodic(cron="17 3 * * *")  # at night, UTC, and off the full hour, when many emails are due
+@app.task(name="dripstone.engine.tasks.prune_periodic", queue="engine", lock="prune", queueing_lock="prune")
+def prune_periodic(timestamp: int) -> None:
+    """Rows nobody needs any more. Not by a virtual clock: a rehearsal of ten years keeps its mail."""
+    if not clock.is_virtual():
+        prune.everything(clock.now())
 
 
 def _by_status(tally: Tally) -> dict[str, Any]:

@@ -22,8 +22,8 @@ DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "sending": frozenset({"planned", "sent", "failed", "unknown", "skipped"}),
     "sent": frozenset(),
     "skipped": frozenset(),
-    "failed": frozenset(),
-    "unknown": frozenset({"planned", "sent"}),  # the owner's choice: send again, or treat as sent
+    "failed": frozenset({"planned"}),  # the owner's choice: send again
+    "unknown": frozenset({"planned", "sent"}),  # the same, or treat as sent
 }
 
 # R15: these end all enrollments at once, and coming back resumes none.
@@ -140,6 +140,25 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
 def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_PLANNED, {"enrollments": list(enrollment_ids), "reason": reason, "now": now})
+
+
+def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
+    """failed or unknown → planned, and its person waits for it. Both are locked; nothing of theirs is in flight."""
+    row.status = Delivery.Status.PLANNED
+    row.planned_at = row.ready_at = now
+    row.ended_at, row.reason = None, ""
+    row.save(update_fields=["status", "planned_at", "ready_at", "ended_at", "reason"])
+    place.status = Enrollment.Status.ACTIVE
+    place.next_email_id, place.in_flight = row.email_id, True
+    place.due_at = place.completed_at = None
+    place.save(update_fields=["status", "next_email", "in_flight", "due_at", "completed_at"])
+
+
+def treat_as_sent(row: Delivery) -> None:
+    """unknown → sent, when it was handed over. The row is locked."""
+    row.status = Delivery.Status.SENT
+    row.sent_at = row.ended_at
+    row.save(update_fields=["status", "sent_at"])
 
 
 def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: datetime) -> Delivery:

@@ -112,6 +112,36 @@ def worker() -> None:
         serve.worker()
 
 
+@app.command("resume-sending")
+def resume_sending(
+    late: Annotated[str | None, typer.Option(help="What becomes of overdue mail: send, next-slot or skip.")] = None,
+) -> None:
+    """Let sending go on after it was halted, and say what becomes of the mail that is overdue by then."""
+    from dripstone.ops import past
+
+    with ready_database():
+        past.resume(late, tell)
+
+
+@app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would go.")] = False,
+) -> None:
+    """Delete what is older than DRIPSTONE_KEEP_…_DAYS and not needed any more. Workers do the same each night."""
+    from dripstone import clock
+    from dripstone.engine import prune as engine_prune
+
+    with ready_database(), err.status("Looking") if err.is_terminal else nullcontext():
+        done = engine_prune.everything(clock.now(), rehearse=dry_run)
+    for one in done:
+        if one.cutoff is None:
+            out.print(f"{one.name}: kept for ever")
+        else:
+            out.print(
+                f"{one.name}: {one.n_gone:,} {'would go' if dry_run else 'gone'}, from before {one.cutoff:%Y-%m-%d}"
+            )
+
+
 @app.command()
 def migrate() -> None:
     """Bring the database to this version. Safe to run twice, and while another one runs."""
@@ -120,6 +150,18 @@ def migrate() -> None:
     with database():
         n_applied = schema.migrate(tell)
     out.print(f"{n_applied} migrations applied." if n_applied else "The database is up to date.")
+
+
+@app.command("with-database", context_settings={"ignore_unknown_options": True})
+def with_database(
+    command: Annotated[list[str], typer.Argument(help="A program with its arguments: psql, pg_dump, pg_restore …")],
+) -> None:
+    """Run a program of PostgreSQL's on Dripstone's database, which is started if need be."""
+    from dripstone.ops import beside
+
+    with database():
+        code = beside.run(command)
+    raise SystemExit(code)
 
 
 @app.command()

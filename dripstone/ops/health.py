@@ -1,4 +1,4 @@
-"""Is it ready? For /healthz, `dripstone doctor` and the start of `dripstone up`. Three cheap queries."""
+"""Is it ready, and does mail flow? For /healthz, `dripstone doctor` and the start of `dripstone up`. Cheap queries."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -7,9 +7,22 @@ from functools import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
+from dripstone import clock
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
+from dripstone.ops import flow
+
+OK, NOT_READY, NOT_SENDING = "ok", "not ready", "not sending"
 
 _APPLIED = "SELECT app, name FROM django_migrations"
+
+
+def report() -> tuple[str, list[str]]:
+    """How it stands right now, and a sentence for each thing that is wrong."""
+    missing = list(findings(clock.system_now()))
+    if missing:
+        return NOT_READY, missing
+    stop = flow.stopped(clock.now())
+    return (NOT_SENDING, [stop]) if stop else (OK, [])
 
 
 def findings(now: datetime) -> Iterator[str]:

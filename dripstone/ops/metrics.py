@@ -1,19 +1,23 @@
-"""Figures for Prometheus: what waits, what was done, and how long requests took.
+"""Figures for Prometheus: what waits, what was done, how long each stage and each request took.
 
-Counts are read from the rows when asked, so every web process answers the same and a restart loses nothing;
-only the request durations are this process's own.
+What waits is counted from the rows when asked, by partial indexes that hold only what is on its way: the cost does not
+grow with what was sent before. What was done comes from engine/figures.py, summed over all workers. So every web
+process answers the same, and a restart loses nothing; only the request durations are this process's own.
 """
 
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from functools import lru_cache
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from dripstone.engine import figures, pulse, reevaluate
 from dripstone.senders import breaker
 
 _requests = CollectorRegistry()
@@ -26,13 +30,24 @@ REQUEST_SECONDS = Histogram(
 )
 
 _AREAS = {"v4": "api", "ext": "api", "oauth": "api", "u": "public", "c": "public", "static": "static"}
+_OUTCOMES = ("sent", "failed", "unknown", "skipped", "retry")
+PEOPLE_EVERY_SECONDS = 300
 
-# Purpose: deliveries by how they stand. Index delivery_by_email (email_id, status): an index-only scan.
-_DELIVERIES = "SELECT status, count(*) FROM engine_delivery GROUP BY status"
-# Purpose: enrollments by how they stand. A sequential scan: a row is small, and Prometheus asks every 15 s or more.
+# Purpose: deliveries that are on their way or want somebody's eye. Partial indexes delivery_ready, delivery_leased and
+# delivery_not_sent, index-only. A scrape takes 30 to 40 ms with 3 million sent rows and 24,000 planned, where counting
+# all of them took 1.1 s.
+_DELIVERIES = """
+SELECT 'ready', count(*) FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(now)s UNION ALL
+SELECT 'later', count(*) FROM engine_delivery
+WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < %(parked)s UNION ALL
+SELECT 'parked', count(*) FROM engine_delivery WHERE status = 'planned' AND ready_at >= %(parked)s UNION ALL
+SELECT 'sending', count(*) FROM engine_delivery WHERE status = 'sending' UNION ALL
+SELECT 'failed', count(*) FROM engine_delivery WHERE status = 'failed' UNION ALL
+SELECT 'unknown', count(*) FROM engine_delivery WHERE status = 'unknown'
+"""
+
+# Purpose: enrollments by how they stand. A sequential scan, so asked every five minutes at most.
 _ENROLLMENTS = "SELECT status, count(*) FROM engine_enrollment GROUP BY status"
-# Purpose: who is due and waiting longest. Partial index enrollment_due: it costs what is due.
-_DUE = "SELECT count(*), min(due_at) FROM engine_enrollment WHERE due_at <= %s AND NOT in_flight AND status = 'active'"
 
 
 class RequestMetrics:
@@ -55,28 +70,79 @@ class _Rows(Collector):
     def __init__(self, now: datetime) -> None:
         self.now = now
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
+        yield from self._what_waits()
+        yield from self._the_engine()
+        yield from _what_was_done(figures.read())
+        yield _by_label(
+            "dripstone_enrollments",
+            "Enrollments by status, counted every five minutes",
+            "status",
+            _people(int(time.monotonic() // PEOPLE_EVERY_SECONDS)),
+        )
+
+    def _what_waits(self) -> Iterator[Metric]:
         with connection.cursor() as cursor:
-            for name, help_text, query in (
-                ("dripstone_deliveries", "Deliveries by status", _DELIVERIES),
-                ("dripstone_enrollments", "Enrollments by status", _ENROLLMENTS),
-            ):
-                cursor.execute(query)
-                family = GaugeMetricFamily(name, help_text, labels=["status"])
-                for status, n_rows in cursor.fetchall():
-                    family.add_metric([status], n_rows)
-                yield family
-            cursor.execute(_DUE, [self.now])
-            n_due, oldest = cursor.fetchone()
-        yield GaugeMetricFamily("dripstone_due", "People due now and not yet planned", value=n_due)
-        age = (self.now - oldest).total_seconds() if oldest else 0.0
-        yield GaugeMetricFamily("dripstone_oldest_due_seconds", "Age of the longest waiting of them", value=age)
+            cursor.execute(_DELIVERIES, {"now": self.now, "parked": reevaluate.PARKED})
+            counts = dict(cursor.fetchall())
+        planned = {name: counts.pop(name) for name in ("ready", "later", "parked")}
+        standing = {"planned": sum(planned.values()), **counts}
+        yield _by_label("dripstone_deliveries", "Deliveries on their way or not sent, by status", "status", standing)
+        yield _by_label("dripstone_planned", "Planned deliveries: ready, for later, parked", "state", planned)
+        found = pulse.overdue(self.now)
+        yield GaugeMetricFamily("dripstone_due", "People due now and not yet planned", value=found.n_people)
+        for name, oldest, help_text in (
+            ("dripstone_oldest_due_seconds", found.due_since, "How long the longest of them waits"),
+            ("dripstone_oldest_ready_seconds", found.ready_since, "How long the oldest ready delivery waits"),
+        ):
+            age = (self.now - oldest).total_seconds() if oldest else 0.0
+            yield GaugeMetricFamily(name, help_text, value=age)
+
+    def _the_engine(self) -> Iterator[Metric]:
+        row = pulse.read()
+        yield GaugeMetricFamily(
+            "dripstone_halted", "1: sending waits for the operator", value=pulse.is_halted(row, self.now)
+        )
+        for name, instant, help_text in (
+            ("dripstone_last_tick_timestamp_seconds", row.beat_at, "When the engine last looked for what is due"),
+            ("dripstone_last_sent_timestamp_seconds", row.sent_at, "When a mail server last took something"),
+        ):
+            yield GaugeMetricFamily(name, help_text, value=instant.timestamp() if instant else 0.0)
         left_alone = GaugeMetricFamily(
             "dripstone_server_left_alone_seconds", "For how long a mail server has been of no use", labels=["server"]
         )
-        for row in breaker.open_ones():
-            left_alone.add_metric([row.server], (self.now - (row.opened_at or self.now)).total_seconds())
+        for server in breaker.open_ones():
+            left_alone.add_metric([server.server], (self.now - (server.opened_at or self.now)).total_seconds())
         yield left_alone
+
+
+def _what_was_done(counts: dict[tuple[str, str], float]) -> Iterator[Metric]:
+    yield CounterMetricFamily(
+        "dripstone_deliveries_planned_total", "Deliveries made", value=counts.get((figures.PLANNED, ""), 0)
+    )
+    outcomes = CounterMetricFamily("dripstone_outcomes_total", "Attempts and skips by outcome", labels=["outcome"])
+    for name in _OUTCOMES:
+        outcomes.add_metric([name], counts.get((figures.OUTCOME, name), 0))
+    yield outcomes
+    stages = HistogramMetricFamily("dripstone_stage_seconds", "Time of one run of a stage of sending", labels=["stage"])
+    for stage in figures.STAGES:
+        stages.add_metric([stage], figures.buckets(counts, stage), counts.get((figures.SECONDS, stage), 0))
+    yield stages
+
+
+@lru_cache(maxsize=1)
+def _people(period: int) -> dict[str, int]:
+    """`period`: the answer is kept while it stays the same."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ENROLLMENTS)
+        return dict(cursor.fetchall())
+
+
+def _by_label(name: str, help_text: str, label: str, counts: dict[str, int]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(name, help_text, labels=[label])
+    for value, n in counts.items():
+        family.add_metric([value], n)
+    return family
 
 
 def text(now: datetime) -> bytes:

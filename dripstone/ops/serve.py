@@ -4,14 +4,21 @@ import asyncio
 import signal
 import threading
 
+import structlog
 from django.conf import settings
+from django.db import connections
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
+from dripstone import clock
+from dripstone.engine import figures, pulse
+from dripstone.ops import past
 from dripstone.senders import inbox_server
+
+log = structlog.get_logger(__name__)
 
 STOP_SECONDS = 8  # jobs and requests under way may take this long after SIGTERM
 
@@ -36,6 +43,9 @@ def worker() -> None:
     The jobs come over a connection of the worker's own (LISTEN/NOTIFY), while what a job enqueues goes through
     Django's, inside the job's transaction: hence a second app around the same tasks.
     """
+    if not pulse.may_send(clock.now()):
+        log.warning("worker_starts_halted", mend=past.COMMAND)  # nobody may look at more than the log
+    connections.close_all()
     connector = app.connector
     assert isinstance(connector, DjangoConnector)
     worker_app = app.with_connector(connector.get_worker_connector())
@@ -49,7 +59,10 @@ def worker() -> None:
                 shutdown_graceful_timeout=STOP_SECONDS,
             )
 
-    asyncio.run(run())
+    try:
+        asyncio.run(run())
+    finally:
+        figures.flush()
 
 
 def inbox_door() -> None:

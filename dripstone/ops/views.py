@@ -11,10 +11,9 @@ from dripstone.ops import metrics as ops_metrics
 
 @require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
-    """200 when database, migrations and engine are ready; else 503 with a sentence per finding."""
-    findings = list(health.findings(clock.system_now()))
-    answer = {"status": "not ready" if findings else "ok", "findings": findings}
-    return JsonResponse(answer, status=503 if findings else 200)
+    """200 when database, migrations and engine are ready and mail flows; else 503 with a sentence per finding."""
+    status, findings = health.report()
+    return JsonResponse({"status": status, "findings": findings}, status=200 if status == health.OK else 503)
 
 
 @require_safe

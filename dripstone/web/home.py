@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 
 from dripstone import clock
 from dripstone.accounts.models import Account
+from dripstone.engine import late, unknown
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.web import words
@@ -21,6 +22,7 @@ from dripstone.web.pages import member, show
 
 WEEK = 7
 RECENT = 8
+MOST_UNKNOWN = 20
 RECENT_ENDS = (Delivery.Status.SENT, Delivery.Status.FAILED, Delivery.Status.UNKNOWN)
 
 
@@ -58,6 +60,8 @@ def home(request: HttpRequest, account: Account) -> HttpResponse:
         "rows": rows,
         "week": _week(account, now) if rows else [],
         "recent": recent.select_related("email", "sequence", "subscriber")[:RECENT],
+        "unknown": unknown.undecided(account.pk).select_related("email", "sequence", "subscriber")[:MOST_UNKNOWN],
+        "halted": late.why_halted(now),
         "api_url": settings.DRIPSTONE_URL,
     }
     return show(request, "home.html", account, context)

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from dripstone.engine import virtual
-from dripstone.engine.models import Enrollment, Note
+from dripstone.engine import plan, virtual
+from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.sequences.models import Sequence
 from tests import factories
 from tests.api.caller import Caller
@@ -210,3 +210,37 @@ def test_kits_way_of_removing_leaves_a_note_too(alice: Caller, place: Enrollment
 def test_a_reason_may_be_left_out_with_the_body(alice: Caller, place: Enrollment) -> None:
     status, answer = alice.raw("post", f"/ext/v1/enrollments/{place.pk}/pause", b"", content_type="")
     assert (status, answer["enrollment"]["paused_at"]) == (200, "2026-11-23T09:00:00Z")
+
+
+@pytest.fixture
+def lost(place: Enrollment) -> Delivery:
+    """Their first email left, and nobody answered."""
+    plan.everything_due(MONDAY_9 + timedelta(hours=2))
+    Delivery.objects.update(status="unknown", ready_at=None, ended_at=MONDAY_9)
+    Enrollment.objects.update(in_flight=False)
+    return Delivery.objects.get()
+
+
+def test_an_unknown_email_is_sent_again(alice: Caller, lost: Delivery) -> None:
+    status, answer = alice.post(f"/ext/v1/deliveries/{lost.pk}/send_again", {"reason": "he asked"})
+    assert (status, answer["delivery"]["status"]) == (200, "planned")
+    assert Note.objects.get().reason == "he asked"
+    status, answer = alice.post(f"/ext/v1/deliveries/{lost.pk}/send_again")
+    assert (status, answer["errors"]) == (
+        422,
+        ["Only an email that failed or is unknown can be sent again; this one is planned"],
+    )
+
+
+def test_an_unknown_email_is_treated_as_sent(alice: Caller, lost: Delivery) -> None:
+    status, answer = alice.post(f"/ext/v1/deliveries/{lost.pk}/treat_as_sent")
+    assert (status, answer["delivery"]["status"], answer["delivery"]["sent_at"]) == (
+        200,
+        "sent",
+        "2026-11-23T09:00:00Z",
+    )
+
+
+@pytest.mark.parametrize("verb", ["send_again", "treat_as_sent"])
+def test_mallory_finds_no_email_to_decide_about(mallory: Caller, lost: Delivery, verb: str) -> None:
+    assert mallory.post(f"/ext/v1/deliveries/{lost.pk}/{verb}") == NOT_FOUND

@@ -149,5 +149,5 @@ def test_the_notes_of_many_are_one_statement(alice: Account, engine: Engine, dja
     places = [place_in(sequence, engine) for _ in range(20)]
     now = engine.clock.now()
     with django_assert_num_queries(1):
-        notes.of_lateness([(place.pk, None, now, now + DAY) for place in places], now)
+        notes.of_lateness([(place.pk, None, now, now + DAY) for place in places], notes.TOO_LATE, now)
     assert Note.objects.count() == 20

@@ -1,14 +1,27 @@
-from datetime import timedelta
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
-from dripstone.ops import doctor, health, metrics
+from dripstone.engine import figures, gate, person, plan, pulse, reevaluate
+from dripstone.engine.models import Delivery, Pulse
+from dripstone.ops import doctor, flow, health, metrics
+from dripstone.senders import pace
 from dripstone.senders.models import Breaker
+from dripstone.sequences.models import Sequence
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def nothing_counted_yet() -> None:
+    """Other tests of this process count too."""
+    figures._counts.clear()
 
 
 def a_worker_was_seen(seconds_ago: float) -> None:
@@ -77,6 +90,175 @@ def test_a_server_that_is_left_alone_is_seen_by_probes_and_doctor(client: Client
     assert result.is_well
 
 
-def test_the_metrics_touch_the_database_four_times(django_assert_num_queries: pytest.FixtureRequest) -> None:
-    with django_assert_num_queries(4):  # type: ignore[operator]
+def test_the_metrics_touch_the_database_six_times_and_people_seldom(django_assert_num_queries: Any) -> None:
+    metrics._people.cache_clear()
+    with django_assert_num_queries(6):
         metrics.text(clock.now())
+    with django_assert_num_queries(5):
+        metrics.text(clock.now())
+
+
+def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
+    sequence = make_sequence(make_account(), {"delay_value": 0}, {"delay_value": 3})
+    for status in ("planned", "planned", "planned", "sent", "failed", "unknown"):
+        make_place_with(sequence, status)
+    parked, later = Delivery.objects.filter(status="planned").order_by("-pk")[:2]
+    Delivery.objects.filter(pk=parked.pk).update(ready_at=reevaluate.PARKED)
+    Delivery.objects.filter(pk=later.pk).update(ready_at=MONDAY_9 + timedelta(hours=1))
+    make_enrollment(sequence, make_subscriber(sequence.account), MONDAY_9 - timedelta(minutes=7))
+    figures.outcomes({(1, "sent"): 3, (2, "sent"): 2, (1, "planned"): 1})
+    with figures.timed("render"):
+        pass
+    assert list(figures.timed_each("hand_over", "ab")) == ["a", "b"]
+    figures.flush()
+    lines = metrics.text(MONDAY_9).decode().splitlines()
+    for line in (
+        'dripstone_deliveries{status="planned"} 3.0',
+        'dripstone_deliveries{status="failed"} 1.0',
+        'dripstone_deliveries{status="unknown"} 1.0',
+        'dripstone_planned{state="ready"} 1.0',
+        'dripstone_planned{state="later"} 1.0',
+        'dripstone_planned{state="parked"} 1.0',
+        "dripstone_due 1.0",
+        "dripstone_oldest_due_seconds 420.0",
+        'dripstone_outcomes_total{outcome="sent"} 5.0',
+        'dripstone_outcomes_total{outcome="retry"} 1.0',
+        'dripstone_stage_seconds_count{stage="render"} 1.0',
+        'dripstone_stage_seconds_count{stage="hand_over"} 3.0',
+        "dripstone_halted 0.0",
+    ):
+        assert line in lines, line
+
+
+def test_figures_of_all_processes_add_up() -> None:
+    for n in (2, 3):
+        figures.add(figures.OUTCOME, "sent", n)
+        figures.flush()
+    assert figures.read()[figures.OUTCOME, "sent"] == 5
+
+
+def test_figures_that_cannot_be_written_are_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures.flush()
+    before = figures.read().get((figures.OUTCOME, "sent"), 0)
+    figures.add(figures.OUTCOME, "sent", 4)
+    with monkeypatch.context() as broken:
+        broken.setattr(figures, "_ADD", "SELECT 1/0")
+        with transaction.atomic(), suppress(InternalError):
+            figures.flush()
+            transaction.set_rollback(True)
+    figures.flush()
+    assert figures.read()[figures.OUTCOME, "sent"] == before + 4
+
+
+# --- Does mail flow? --------------------------------------------------------------------------------------------
+
+NOW = MONDAY_9
+LONG_AGO = NOW - timedelta(hours=3)
+
+
+def the_engine_runs(since: datetime = LONG_AGO, sent_at: datetime | None = None) -> None:
+    Pulse.objects.update_or_create(pk=1, defaults={"beat_at": NOW, "running_since": since, "sent_at": sent_at})
+
+
+def make_place_with(sequence: Sequence, status: str, at: datetime = NOW, **values: Any) -> Delivery:
+    """Somebody whose first email was planned at that instant, and stands so now."""
+    make_enrollment(sequence, make_subscriber(sequence.account), at)
+    plan.everything_due(at)
+    row = Delivery.objects.latest("pk")
+    if status != "planned":
+        values |= {"ready_at": None, "ended_at": at, "sent_at": at if status == "sent" else None}
+    Delivery.objects.filter(pk=row.pk).update(**{"status": status, **values})
+    return row
+
+
+@pytest.fixture
+def sequence() -> Sequence:
+    return make_sequence(make_account(), {"delay_value": 0}, {"delay_value": 3})
+
+
+def test_mail_that_should_have_gone_while_nothing_is_sent_is_a_stop(sequence: Sequence) -> None:
+    the_engine_runs()
+    make_enrollment(sequence, make_subscriber(sequence.account), NOW - timedelta(minutes=20))
+    assert flow.stopped(NOW).startswith("1 email should have gone, the oldest at 2026-11-23 08:40 UTC, and nothing was")
+    plan.everything_due(NOW - timedelta(minutes=20))
+    assert flow.stopped(NOW), "planned and taken by nobody, too"
+
+
+@pytest.mark.parametrize("minutes_ago", [0, 14])
+def test_what_is_due_since_a_moment_is_none(sequence: Sequence, minutes_ago: int) -> None:
+    the_engine_runs()
+    make_enrollment(sequence, make_subscriber(sequence.account), NOW - timedelta(minutes=minutes_ago))
+    assert flow.stopped(NOW) == ""
+
+
+def test_a_backlog_that_is_worked_off_is_none(sequence: Sequence) -> None:
+    the_engine_runs(sent_at=NOW - timedelta(minutes=1))
+    make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
+    assert flow.stopped(NOW) == ""
+
+
+def test_a_restart_after_an_outage_gets_its_time(sequence: Sequence) -> None:
+    the_engine_runs(since=NOW - timedelta(minutes=3))
+    make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
+    assert flow.stopped(NOW) == ""
+
+
+def test_people_and_sequences_that_are_paused_stop_nothing(sequence: Sequence) -> None:
+    the_engine_runs()
+    make_place_with(sequence, "planned", LONG_AGO, ready_at=reevaluate.PARKED)
+    place = make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
+    person.pause(place.pk, "test", "", NOW)
+    resting = make_sequence(sequence.account, {"delay_value": 0})
+    make_enrollment(resting, make_subscriber(sequence.account), LONG_AGO)
+    Sequence.objects.filter(pk=resting.pk).update(active=False)
+    assert flow.stopped(NOW) == ""
+
+
+def test_a_mail_server_that_takes_nothing_is_a_stop_but_one_person_s_is_not(sequence: Sequence) -> None:
+    the_engine_runs()
+    for _ in range(4):
+        make_place_with(
+            sequence, "planned", LONG_AGO, attempt=3, reason="451 later", ready_at=NOW + timedelta(minutes=5)
+        )
+    assert flow.stopped(NOW) == ""
+    make_place_with(sequence, "planned", LONG_AGO, attempt=3, reason="451 later", ready_at=NOW + timedelta(minutes=5))
+    assert "The mail server has taken nothing for 15 minutes" in flow.stopped(NOW)
+    the_engine_runs(sent_at=NOW - timedelta(minutes=1))
+    assert flow.stopped(NOW) == ""
+
+
+def test_a_mail_server_that_is_left_alone_is_a_stop_while_something_waits_for_it(sequence: Sequence) -> None:
+    the_engine_runs()
+    Breaker.objects.create(server="inbox://", reason="refused", opened_at=LONG_AGO, retry_at=NOW + timedelta(minutes=9))
+    assert flow.stopped(NOW) == ""
+    make_place_with(sequence, "planned", LONG_AGO)
+    assert "The mail server has been of no use since 2026-11-23 06:00 UTC" in flow.stopped(NOW)
+
+
+def test_a_limit_that_is_used_up_stops_nothing(sequence: Sequence, settings: Any) -> None:
+    settings.DRIPSTONE_MAIL_URL = "smtp://127.0.0.1:2525?per_day=1"
+    the_engine_runs()
+    make_place_with(sequence, "planned", LONG_AGO)
+    assert flow.stopped(NOW)
+    mail = gate.server()
+    with pace.server_gauge(mail.server, mail.limit) as gauge:
+        gauge.take(NOW, 1)
+    assert flow.stopped(NOW) == ""
+
+
+def test_a_virtual_clock_that_stands_still_stops_nothing(sequence: Sequence, settings: Any) -> None:
+    the_engine_runs()
+    make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
+    settings.DRIPSTONE_VIRTUAL_CLOCK = True
+    assert flow.stopped(NOW) == ""
+
+
+def test_healthz_fails_while_sending_is_halted(client: Client, sequence: Sequence) -> None:
+    a_worker_was_seen(seconds_ago=5)
+    make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
+    Pulse.objects.create(beat_at=LONG_AGO)
+    assert not pulse.beat(clock.now() + timedelta(days=400))
+    response = client.get("/healthz")
+    assert (response.status_code, response.json()["status"]) == (503, "not sending")
+    assert "dripstone resume-sending --late" in response.json()["findings"][0]
+    assert "dripstone_halted 1.0" in client.get("/metrics").content.decode()

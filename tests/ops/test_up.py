@@ -1,16 +1,20 @@
 """`dripstone up` for real: its own database, its own processes, the signals an operator sends."""
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import psutil
+import psycopg
 import pytest
 
 from dripstone import embedded
@@ -40,6 +44,32 @@ class Machine:
             stderr=subprocess.STDOUT,
             text=True,
         )
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command beside the running server, without a terminal."""
+        return subprocess.run(
+            [sys.executable, "-m", "dripstone", *arguments],
+            env={"PATH": os.environ["PATH"], "DRIPSTONE_DATA": str(self.data)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def post(self, key: str, path: str, body: dict[str, object]) -> dict[str, Any]:
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/v4{path}",
+            json.dumps(body).encode(),
+            {"X-Kit-Api-Key": key, "Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            answer: dict[str, Any] = json.load(response)
+        return answer
+
+    def execute(self, statement: str) -> None:
+        with psycopg.connect(embedded.url(self.data), autocommit=True) as connection:
+            connection.execute(statement.encode())
 
     def health(self) -> int:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as response:
@@ -106,3 +136,41 @@ def test_it_starts_stops_and_survives_being_killed(machine: Machine) -> None:
     fourth.terminate()
     rest(fourth)
     assert fourth.returncode == 0
+
+
+def somebody_waits(machine: Machine) -> None:
+    """An account with a person whose first email goes in an hour."""
+    made = machine.run("accounts", "create", "--name", "Alice", "--email", "alice@example.com", "--json")
+    key = json.loads(made.stdout)["api_key"]
+    sequence = machine.post(key, "/sequences", {"name": "Course"})["sequence"]["id"]
+    email = {"subject": "One", "content": "<p>Hi</p>", "delay_value": 1, "delay_unit": "hours", "published": True}
+    machine.post(key, f"/sequences/{sequence}/emails", email)
+    machine.post(key, "/subscribers", {"email_address": "bob@example.org"})
+    machine.post(key, f"/sequences/{sequence}/subscribers", {"email_address": "bob@example.org"})
+
+
+def test_after_a_long_silence_it_asks_before_it_mails_the_past(machine: Machine) -> None:
+    first = machine.up()
+    wait_until_ready(first)
+    somebody_waits(machine)
+    first.terminate()
+    rest(first)
+    with embedded.running(machine.data):  # three days pass
+        machine.execute("UPDATE engine_pulse SET beat_at = beat_at - interval '3 days'")
+        machine.execute("UPDATE engine_enrollment SET due_at = due_at - interval '3 days'")
+
+    second = machine.up()
+    said = wait_until_ready(second)
+    assert "1 email is overdue" in said
+    assert "To decide: dripstone resume-sending --late" in said  # without a terminal nobody can be asked
+    with pytest.raises(urllib.error.HTTPError, match="503"):
+        machine.health()
+    undecided = machine.run("resume-sending")
+    assert undecided.returncode == 1
+    assert "treat every overdue email as sent" in undecided.stderr
+    assert "1 email was skipped. Sending goes on." in machine.run("resume-sending", "--late", "skip").stderr
+    assert machine.health() == 200
+    assert "nothing to decide" in machine.run("resume-sending", "--late", "send").stderr
+    second.terminate()
+    rest(second)
+    assert second.returncode == 0

@@ -3,9 +3,9 @@ from datetime import timedelta
 from django.test import Client
 
 from dripstone.accounts.models import Account
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery, Enrollment, Pulse
 from tests.conftest import VirtualClock
-from tests.factories import make_enrollment, make_sequence, make_subscriber
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
 from tests.web.making import make_delivery
 
 
@@ -74,5 +74,12 @@ def test_it_costs_the_same_queries_however_many_sequences(
 ) -> None:
     for _ in range(5):
         make_delivery(make_enrollment(make_sequence(account, {}), make_subscriber(account)))
-    with django_assert_max_num_queries(10):  # type: ignore[operator]
+    with django_assert_max_num_queries(12):  # type: ignore[operator]
         alice.get("/")
+
+
+def test_it_says_that_sending_is_halted(alice: Client, delivery: Delivery) -> None:
+    Pulse.objects.create(beat_at=MONDAY_9, halted_at=MONDAY_9, halted_after=MONDAY_9 - timedelta(days=3))
+    page = alice.get("/").content.decode()
+    assert "Sending is halted: the engine had not run since 2026-11-20 09:00 UTC, and mail is overdue." in page
+    assert "resume-sending" in page

@@ -9,8 +9,8 @@ from dripstone import signing
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
-from tests.factories import make_user
-from tests.web.making import make_message
+from tests.factories import make_enrollment, make_subscriber, make_user
+from tests.web.making import make_delivery, make_message
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -128,6 +128,7 @@ def test_it_fits_every_screen_and_keeps_the_console_quiet(
     signed_in: "Page", account: Account, delivery: Delivery, complaints: list[str], width: int, scheme: Any
 ) -> None:
     message = make_message(account, to=f"{'long' * 15}@{'host' * 14}.example.org", subject="Unbreakable" * 20)
+    make_unknown(delivery)
     signed_in.set_viewport_size({"width": width, "height": 800})
     signed_in.emulate_media(color_scheme=scheme)
     token = signing.make("unsubscribe", delivery.pk)
@@ -138,6 +139,22 @@ def test_it_fits_every_screen_and_keeps_the_console_quiet(
         assert signed_in.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0, path
         assert signed_in.locator("h1").count() == 1, path
         assert signed_in.locator("main").count() == 1, path
+    assert complaints == []
+
+
+def make_unknown(delivery: Delivery) -> Delivery:
+    """An email of the same sequence that nobody answered for."""
+    person = make_subscriber(delivery.sequence.account, email_address=f"{'long' * 9}@{'host' * 9}.example.org")
+    return make_delivery(make_enrollment(delivery.sequence, person), "unknown")
+
+
+def test_it_decides_about_an_unknown_email(signed_in: "Page", delivery: Delivery, complaints: list[str]) -> None:
+    lost = make_unknown(delivery)
+    signed_in.goto("/")
+    signed_in.get_by_role("button", name="Treat as sent").click()
+    signed_in.get_by_text("The email counts as sent.").wait_for()
+    lost.refresh_from_db()
+    assert lost.status == "sent"
     assert complaints == []
 
 
@@ -166,6 +183,7 @@ CONTRAST = """() => {
 def test_it_writes_with_enough_contrast(signed_in: "Page", account: Account, delivery: Delivery, scheme: Any) -> None:
     """WCAG AA: 4.5 to 1 for all text."""
     message = make_message(account)
+    make_unknown(delivery)
     delivery.sequence.emails.filter(position=1).update(published=False)
     signed_in.emulate_media(color_scheme=scheme)
     token = signing.make("unsubscribe", delivery.pk)

@@ -1,0 +1,119 @@
+"""What the engine did, counted for /metrics: attempts by outcome, and how long each stage takes.
+
+A process counts in memory and adds to the rows (models.Figure) every ten seconds, so that any web process can tell the
+sum over all workers on all machines. A worker that is killed takes the last seconds' counts with it: these figures are
+for graphs and alerts. What must be exact is counted from the deliveries themselves.
+"""
+
+import threading
+import time
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TypeVar
+
+import structlog
+from django.db import DatabaseError, connection
+
+from dripstone.engine.models import Figure
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+FLUSH_EVERY_SECONDS = 10.0
+STAGES = ("plan", "claim", "render", "hand_over", "record")
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)  # seconds
+
+PLANNED = "planned"  # deliveries made
+OUTCOME = "outcome"  # how attempts and skips ended, by status; "retry" is what goes back to planned
+SECONDS = "stage_seconds"  # sum, by stage
+BUCKET = "stage_bucket"  # times a stage took so long, by "stage/number of bucket"
+
+# In order, so that two processes cannot wait for each other.
+_ADD = """
+INSERT INTO engine_figure (name, label, value)
+SELECT * FROM unnest(%(names)s::text[], %(labels)s::text[], %(values)s::float8[]) AS u (name, label, value)
+ORDER BY name, label
+ON CONFLICT (name, label) DO UPDATE SET value = engine_figure.value + EXCLUDED.value
+"""
+
+_lock = threading.Lock()
+_counts: defaultdict[tuple[str, str], float] = defaultdict(float)
+_flushed = time.monotonic()
+
+
+def add(name: str, label: str = "", n: float = 1) -> None:
+    if n:
+        with _lock:
+            _counts[name, label] += n
+
+
+def outcomes(tally: Mapping[tuple[int, str], int]) -> None:
+    """(account, status) → number, as record.outcomes tells it."""
+    for (_, status), n in tally.items():
+        add(OUTCOME, "retry" if status == "planned" else status, n)
+
+
+@contextmanager
+def timed(stage: str) -> Iterator[None]:
+    """One run of a stage, whatever the number of messages in it."""
+    begun = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds = time.perf_counter() - begun
+        add(SECONDS, stage, seconds)
+        add(BUCKET, f"{stage}/{bisect_left(BUCKETS, seconds)}")
+
+
+def timed_each(stage: str, items: Iterable[T]) -> Iterator[T]:
+    """The time until each item comes; what the caller does with it does not count."""
+    source = iter(items)
+    while True:
+        with timed(stage):
+            try:
+                item = next(source)
+            except StopIteration:
+                return
+        yield item
+
+
+def flush_if_due() -> None:
+    if time.monotonic() - _flushed >= FLUSH_EVERY_SECONDS:
+        flush()
+
+
+def flush() -> None:
+    """Add what was counted to the rows. Figures never stop mail: what cannot be written now is written later."""
+    global _flushed
+    with _lock:
+        counts, _flushed = dict(_counts), time.monotonic()
+        _counts.clear()
+    if not counts:
+        return
+    names, labels = zip(*counts, strict=True)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _ADD, {"names": list(names), "labels": list(labels), "values": [float(n) for n in counts.values()]}
+            )
+    except DatabaseError as error:
+        log.warning("figures_not_written", error=type(error).__name__)
+        for (name, label), n in counts.items():
+            add(name, label, n)
+
+
+def read() -> dict[tuple[str, str], float]:
+    """(name, label) → value, over all processes."""
+    return {(name, label): value for name, label, value in Figure.objects.values_list("name", "label", "value")}
+
+
+def buckets(figures: Mapping[tuple[str, str], float], stage: str) -> list[tuple[str, float]]:
+    """Prometheus's cumulative buckets of one stage."""
+    total, result = 0.0, []
+    for number, bound in enumerate((*BUCKETS, float("inf"))):
+        total += figures.get((BUCKET, f"{stage}/{number}"), 0.0)
+        result.append(("+Inf" if number == len(BUCKETS) else str(bound), total))
+    return result

@@ -1,0 +1,182 @@
+"""What becomes of mail that is overdue after a long silence: the operator decides, then sending goes on (pulse.py).
+
+Takes       the decision; people due and deliveries ready in sequences that may send
+Leaves      send: everything as it is, and the rules for an outage decide (R4)
+            next-slot: nobody gets anything right away; every overdue email waits for its sequence's next day and hour
+            skip: every overdue email counts as sent when it was due, and so does each that would have followed by now
+A crash here means sending is still halted, with some people decided about: deciding again goes on with the others.
+"""
+
+from collections.abc import Sequence as Series
+from datetime import datetime, timedelta
+from typing import Literal, get_args
+
+import structlog
+from django.db import connection, transaction
+
+from dripstone import clock
+from dripstone.engine import advance, plan, pulse, queries, reevaluate, saying, schedule, transitions, wake
+from dripstone.engine.advance import Place, Standing
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.plan import Due
+from dripstone.engine.schedule import Schedule
+from dripstone.sequences.models import Sequence, SequenceEmail
+
+log = structlog.get_logger(__name__)
+
+Choice = Literal["send", "next-slot", "skip"]
+CHOICES: tuple[Choice, ...] = get_args(Choice)
+
+AFTER = timedelta(seconds=1)  # a slot that is this very instant would be right away
+
+SKIPPED = "overdue after a silence: treated as sent"
+NEXT_SLOT = "overdue after a silence: waits for the next slot"
+
+
+def why_halted(now: datetime) -> str:
+    """Why nothing is sent, without what to do; empty when sending may go on. Everybody may read it: no totals."""
+    if clock.is_virtual():
+        return ""
+    now_is = f"{now:%Y-%m-%d %H:%M} UTC"
+    row = pulse.read()
+    if pulse.is_ahead(row, now):
+        return (
+            f"Sending is halted: the engine last ran at {row.beat_at:%Y-%m-%d %H:%M} UTC, which lies ahead of this "
+            f"machine's clock ({now_is}). Either the clock is wrong now, or it was then."
+        )
+    if row.halted_at is None:
+        return ""
+    return (
+        f"Sending is halted: the engine had not run since {row.halted_after:%Y-%m-%d %H:%M} UTC, and mail is overdue. "
+        "After a restored backup some of it may have been sent already."
+    )
+
+
+def how_much(now: datetime) -> str:
+    """What is overdue in all accounts together, as a sentence: for the operator alone."""
+    found = pulse.overdue(now)
+    if found.oldest is None:
+        return "Nothing is overdue."
+    verb = "is" if found.n == 1 else "are"
+    return f"{saying.count(found.n, 'email')} {verb} overdue, the oldest since {found.oldest:%Y-%m-%d %H:%M} UTC."
+
+
+def resume(choice: Choice, now: datetime) -> int:
+    """Decide about everything overdue, then let sending go on. Returns how many emails were moved or skipped."""
+    for sequence_id in reevaluate.pending():
+        reevaluate.sequence(sequence_id, now)
+    n_decided = {"send": _nothing, "next-slot": _to_next_slots, "skip": _skip}[choice](now)
+    pulse.resume(now)
+    wake.engine()
+    log.warning("sending_resumed", late=choice, decided=n_decided)
+    return n_decided
+
+
+def _nothing(now: datetime) -> int:
+    return 0
+
+
+def _active() -> list[int]:
+    return list(Sequence.objects.filter(active=True, deleted_at=None).order_by("pk").values_list("pk", flat=True))
+
+
+# --- Next slot --------------------------------------------------------------------------------------------------
+
+
+def _to_next_slots(now: datetime) -> int:
+    n_moved = 0
+    for sequence_id in _active():
+        n_moved += _planned_to_next_slot(sequence_id, now)
+        while n_places := _due_to_next_slot(sequence_id, now):
+            n_moved += n_places
+    return n_moved
+
+
+@transaction.atomic
+def _planned_to_next_slot(sequence_id: int, now: datetime) -> int:
+    sequence = plan.lock_if_sending(sequence_id)
+    if sequence is None:
+        return 0
+    ready = Delivery.objects.filter(sequence=sequence, status=Delivery.Status.PLANNED, ready_at__lte=now)
+    emails = SequenceEmail.objects.filter(pk__in=ready.values("email_id"))
+    return sum(ready.filter(email=email).update(ready_at=_slot(sequence, email, now)) for email in emails)
+
+
+@transaction.atomic
+def _due_to_next_slot(sequence_id: int, now: datetime) -> int:
+    sequence = plan.lock_if_sending(sequence_id)
+    due = plan.take_due(sequence_id, now, plan.BATCH) if sequence else []
+    if sequence is None or not due:
+        return 0
+    emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
+    plan.move([(place, _slot(sequence, emails[place.email_id], now)) for place in due], NEXT_SLOT, now)
+    return len(due)
+
+
+def _slot(sequence: Sequence, email: SequenceEmail, now: datetime) -> datetime:
+    """Hours have no slot of their own: here they take the sequence's, since the point is that nothing goes at once."""
+    own = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone)
+    return schedule.next_slot(now + AFTER, own.for_email(email.send_days))
+
+
+# --- Skip -------------------------------------------------------------------------------------------------------
+
+
+def _skip(now: datetime) -> int:
+    n_skipped = 0
+    for sequence_id in _active():
+        while n_places := _skip_planned(sequence_id, now):
+            n_skipped += n_places
+        while n_places := _skip_due(sequence_id, now):
+            n_skipped += n_places
+    return n_skipped
+
+
+@transaction.atomic
+def _skip_planned(sequence_id: int, now: datetime) -> int:
+    """Ready and not sent: ends when it was planned."""
+    if plan.lock_if_sending(sequence_id) is None:
+        return 0
+    ready = Delivery.objects.filter(sequence=sequence_id, status=Delivery.Status.PLANNED, ready_at__lte=now)
+    flying = list(ready.order_by("enrollment_id").values_list("enrollment_id", flat=True)[: plan.BATCH])
+    _lock(flying)
+    with connection.cursor() as cursor:
+        cursor.execute(queries.SKIP_OVERDUE, {"enrollments": flying, "reason": SKIPPED, "now": now})
+        ended = [row[0] for row in cursor.fetchall()]
+    _go_on(ended, now)
+    return len(ended)
+
+
+@transaction.atomic
+def _skip_due(sequence_id: int, now: datetime) -> int:
+    """Due and not planned: ends when it was due."""
+    if plan.lock_if_sending(sequence_id) is None:
+        return 0
+    due = plan.take_due(sequence_id, now, plan.BATCH)
+    rows = Enrollment.objects.in_bulk([place.enrollment_id for place in due])
+    emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
+    skipped = [_skipped(rows[place.enrollment_id], emails[place.email_id], place) for place in due]
+    Delivery.objects.bulk_create(skipped, ignore_conflicts=True)
+    _go_on([place.enrollment_id for place in due], now)
+    return len(due)
+
+
+def _skipped(row: Enrollment, email: SequenceEmail, place: Due) -> Delivery:
+    return transitions.skipped_delivery(row, email, SKIPPED, place.due_at)
+
+
+def _lock(enrollment_ids: Series[int]) -> None:
+    rows = Enrollment.objects.select_for_update(no_key=True).filter(pk__in=enrollment_ids)
+    list(rows.order_by("pk").values_list("pk"))
+
+
+def _go_on(enrollment_ids: Series[int], now: datetime) -> None:
+    """To the next email, at the date it has by the rules even if that is past too: then it is skipped in its turn."""
+    standings = advance.standings_of(enrollment_ids)
+    advance.write(standings, [_place(standing, now) for standing in standings], now)
+
+
+def _place(standing: Standing, now: datetime) -> Place:
+    if standing.next_id is None:
+        return advance.end_of_sequence(standing, now)
+    return Place(standing.enrollment_id, standing.next_id, advance.date_after_end(standing, now))

@@ -1,0 +1,127 @@
+"""What nobody needs any more goes: old events, captured mail, ended jobs, and the deliveries no rule can ask for again.
+
+Takes       tables that only grow, and how long to keep rows (DRIPSTONE_KEEP_…_DAYS; docs/decisions/retention.md)
+Leaves      the rows a rule, a page or a link may still want; a statement deletes one batch, and locks nothing else
+A crash here means some batches are gone and the others are not: the next time goes on. Two at once do no harm.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from asgiref.sync import async_to_sync
+from django.conf import settings
+from django.db import connection
+from procrastinate.contrib.django import app
+
+log = structlog.get_logger(__name__)
+
+BATCH = 5000  # rows looked at per statement: some 50 ms
+KEEP_JOBS = timedelta(days=7)  # that failed: long enough to look at them; the others go when they are done
+
+# A batch walks along the ids, which are given in order of time, and stops at rows that are too young. Rows that stay
+# are read again the next time. Deleting: 34,000 rows a second (docs/decisions/retention.md).
+_WALK = """
+WITH span AS (SELECT {columns} FROM {table} WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
+     old AS (SELECT span.id FROM span {joins} WHERE {is_old}),
+     gone AS ({act})
+SELECT (SELECT max(id) FROM span), (SELECT min({begun}) < %(cutoff)s FROM span), (SELECT count(*) FROM gone)
+"""
+_DELETE = "DELETE FROM {table} WHERE id IN (SELECT id FROM old) RETURNING id"
+_COUNT = "SELECT id FROM old"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A table, and which of its rows may go. `begun`: the column that grows along the ids."""
+
+    name: str
+    table: str
+    setting: str
+    columns: str
+    begun: str
+    is_old: str
+    joins: str = ""
+
+
+KINDS = (
+    Kind(
+        name="deliveries",  # of earlier runs and of deleted sequences; R1, R2 and R12 look at the current run only
+        table="engine_delivery",
+        setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
+        columns="id, enrollment_id, sequence_id, run, planned_at, ended_at, status",
+        begun="planned_at",
+        joins="JOIN engine_enrollment e ON e.id = span.enrollment_id"
+        " JOIN sequences_sequence s ON s.id = span.sequence_id",
+        is_old="span.ended_at < %(cutoff)s AND span.status <> 'unknown'"
+        " AND (span.run < e.run OR s.deleted_at < %(cutoff)s)",
+    ),
+    Kind(
+        name="events",
+        table="events_event",
+        setting="DRIPSTONE_KEEP_EVENTS_DAYS",
+        columns="id, occurred_at",
+        begun="occurred_at",
+        is_old="span.occurred_at < %(cutoff)s",
+    ),
+    Kind(
+        name="captured messages",
+        table="senders_capturedmessage",
+        setting="DRIPSTONE_KEEP_INBOX_DAYS",
+        columns="id, sent_at",
+        begun="sent_at",
+        is_old="span.sent_at < %(cutoff)s",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    name: str
+    n_gone: int  # or would be, in a rehearsal
+    cutoff: datetime | None  # None: they are kept for ever
+
+
+def everything(
+    now: datetime, *, rehearse: bool = False, after_batch: Callable[[], None] = lambda: None
+) -> list[Pruned]:
+    """One after the other. `rehearse` only counts."""
+    done = [_prune(kind, now, rehearse, after_batch) for kind in KINDS]
+    if not rehearse:
+        hours = int(KEEP_JOBS.total_seconds() // 3600)
+        delete = async_to_sync(app.job_manager.delete_old_jobs)
+        delete(hours, include_failed=True, include_cancelled=True, include_aborted=True)
+        log.info("pruned", **{one.name.replace(" ", "_"): one.n_gone for one in done})
+    return done
+
+
+def _prune(kind: Kind, now: datetime, rehearse: bool, after_batch: Callable[[], None]) -> Pruned:
+    days = getattr(settings, kind.setting)
+    if not days:
+        return Pruned(kind.name, 0, None)
+    cutoff = now - timedelta(days=days)
+    n_gone = 0
+    for n in _batches(kind, cutoff, rehearse):
+        n_gone += n
+        after_batch()
+    return Pruned(kind.name, n_gone, cutoff)
+
+
+def _batches(kind: Kind, cutoff: datetime, rehearse: bool) -> Iterator[int]:
+    """Rows gone per batch. Each statement is a transaction of its own."""
+    query = _WALK.format(
+        columns=kind.columns,
+        table=kind.table,
+        joins=kind.joins,
+        is_old=kind.is_old,
+        begun=kind.begun,
+        act=(_COUNT if rehearse else _DELETE).format(table=kind.table),
+    )
+    after: int | None = 0
+    has_old: bool | None = True
+    while has_old:
+        with connection.cursor() as cursor:
+            cursor.execute(query, {"after": after, "limit": BATCH, "cutoff": cutoff})
+            after, has_old, n_gone = cursor.fetchone()
+        yield n_gone

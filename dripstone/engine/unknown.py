@@ -1,0 +1,69 @@
+"""An email that failed, or of which nobody knows whether it arrived: the owner may send it again, or treat it as sent.
+
+Sent again, it is its person's email in flight like any other: what comes next waits for it (R5), and counts its delay
+from when it went (R2). The row stays the same, and with it Message-ID and unsubscribe link: a mail program that gets a
+second copy can tell.
+A crash here means nothing was changed.
+"""
+
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from dripstone.engine import notes, person, transitions, wake
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.errors import Invalid
+from dripstone.sequences.models import SequenceEmail
+from dripstone.subscribers.models import State
+
+_MAY_GO_AGAIN = (Delivery.Status.UNKNOWN, Delivery.Status.FAILED)
+
+
+def undecided(account_id: int) -> QuerySet[Delivery]:
+    """Oldest first. Index delivery_not_sent."""
+    return Delivery.objects.filter(account_id=account_id, status=Delivery.Status.UNKNOWN).order_by("pk")
+
+
+@transaction.atomic
+def send_again(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
+    """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way."""
+    place = person.lock(Delivery.objects.get(pk=delivery_id).enrollment_id, now)
+    row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery_id)
+    _must_be_able_to_go(row, place)
+    due_before = place.due_at
+    transitions.send_again(row, place, now)
+    notes.of_person(place, notes.SENT_AGAIN, row.email_id, reason, actor, now, due_before=due_before, due_after=None)
+    wake.senders(1)
+    return row
+
+
+@transaction.atomic
+def treat_as_sent(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
+    """It counts as sent at the moment it was handed over. Nothing else changes: the person has gone on since."""
+    row = Delivery.objects.select_for_update(no_key=True, of=("self",)).select_related("enrollment").get(pk=delivery_id)
+    if row.status != Delivery.Status.UNKNOWN:
+        raise Invalid(f"It is known what became of this email: it is {row.status}")
+    transitions.treat_as_sent(row)
+    due = row.enrollment.due_at
+    notes.of_person(
+        row.enrollment, notes.TREATED_AS_SENT, row.email_id, reason, actor, now, due_before=due, due_after=due
+    )
+    return row
+
+
+def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
+    if row.status not in _MAY_GO_AGAIN:
+        raise Invalid(f"Only an email that failed or is unknown can be sent again; this one is {row.status}")
+    if place.subscriber.state != State.ACTIVE:
+        raise Invalid(f"This person can't be mailed: the subscriber is {place.subscriber.state}")
+    if place.status == Enrollment.Status.REMOVED:
+        raise Invalid("This person has been removed from the sequence: nothing of it is sent to them")
+    if place.run != row.run:
+        raise Invalid("This person has started again since: the email belongs to an earlier run")
+    if place.in_flight:
+        raise Invalid("Another email is on its way to this person: try again when it has been sent")
+    email = SequenceEmail.objects.get(pk=row.email_id)
+    if email.deleted_at is not None or not email.published:
+        raise Invalid("The email is not published any more, so it can't be sent again")
+    person.must_be_sendable(place, email)

@@ -1,0 +1,78 @@
+"""Does mail flow? Not whether the parts are there (health.py), but whether something moves: for /healthz and `doctor`.
+
+People who are paused, sequences that are, retries whose time has not come: nothing of that is a stop. Nor is anything
+with the virtual clock, which stands still until it is told to move.
+"""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import connection
+
+from dripstone import clock
+from dripstone.engine import gate, late, pulse, reevaluate, saying
+from dripstone.engine.pulse import Overdue
+from dripstone.ops import past
+from dripstone.senders import breaker
+
+REFUSED_AT_LEAST = 5  # one person's mail server that says "later" for a day is their matter, not a stop
+
+# Of the hundred that are tried next, those that were refused before and wait since then. Index delivery_ready.
+_REFUSED = """
+SELECT count(*), min(planned_at) FROM (
+    SELECT planned_at, attempt, reason FROM engine_delivery
+    WHERE status = 'planned' AND ready_at < %(parked)s ORDER BY ready_at LIMIT 100) next
+WHERE attempt > 0 AND reason <> '' AND planned_at <= %(cutoff)s
+"""
+
+
+def stopped(now: datetime) -> str:
+    """Why no mail flows, and what to do about it; empty when it does, or when there is none to send."""
+    if clock.is_virtual():
+        return ""
+    if halted := late.why_halted(now):
+        return f"{halted} To decide: {past.COMMAND}"
+    cutoff = now - timedelta(minutes=settings.DRIPSTONE_STUCK_AFTER_MINUTES)
+    beats = pulse.read()
+    has_just_started = beats.running_since is None or beats.running_since > cutoff
+    has_just_sent = beats.sent_at is not None and beats.sent_at > cutoff
+    return "" if has_just_started or has_just_sent else _what_waits(now, cutoff)
+
+
+def _what_waits(now: datetime, cutoff: datetime) -> str:
+    found, minutes = pulse.overdue(now), settings.DRIPSTONE_STUCK_AFTER_MINUTES
+    if found.oldest is not None and found.oldest <= cutoff:
+        return _at_the_gate(now, found, minutes)
+    with connection.cursor() as cursor:
+        cursor.execute(_REFUSED, {"parked": reevaluate.PARKED, "cutoff": cutoff})
+        n_refused, since = cursor.fetchone()
+    if n_refused < REFUSED_AT_LEAST:
+        return ""
+    return (
+        f"The mail server has taken nothing for {minutes} minutes, and refuses "
+        f"mail planned at {since:%Y-%m-%d %H:%M} UTC: look at the workers' log, and check DRIPSTONE_MAIL_URL."
+    )
+
+
+def _at_the_gate(now: datetime, found: Overdue, minutes: int) -> str:
+    """Something waits. Because the server is left alone, because a limit of the owner's is used up, or else."""
+    mail = gate.server()
+    if left_alone := next((row for row in breaker.open_ones() if row.server == mail.server), None):
+        return (
+            f"The mail server has been of no use since {left_alone.opened_at:%Y-%m-%d %H:%M} UTC, and everything "
+            "waits: dripstone doctor says what it answered."
+        )
+    if (gate.opens_at(now) or now) > now:
+        return ""
+    return (
+        f"{saying.count(found.n, 'email')} should have gone, the oldest at {found.oldest:%Y-%m-%d %H:%M} UTC, and "
+        f"nothing was sent for {minutes} minutes: look at the workers' log, and restart them."
+    )
+
+
+def in_words(found: Overdue, now: datetime) -> str:
+    """How much is on its way, for `doctor`."""
+    if found.oldest is None:
+        return "Nothing is overdue."
+    waits = (now - found.oldest).total_seconds()
+    return f"{found.n_people:,} people due and {found.n_deliveries:,} emails ready, the longest for {waits:.0f} s."

@@ -1,0 +1,69 @@
+"""The question before mailing the past: asked on a terminal, told elsewhere, answered by `dripstone resume-sending`."""
+
+import sys
+from collections.abc import Callable
+
+import typer
+
+from dripstone import clock
+from dripstone.engine import late, pulse, saying
+from dripstone.errors import Invalid
+
+Tell = Callable[[str], None]
+
+COMMAND = "dripstone resume-sending --late send|next-slot|skip"
+ANSWERS = """\
+  send       as after any outage: hours and immediate emails right away, days at their next day and hour
+  next-slot  nothing right away: every overdue email at its sequence's next day and hour
+  skip       treat every overdue email as sent when it was due: the choice after a restored backup"""
+
+
+def ask_or_tell(tell: Tell) -> None:
+    """At the start of `dripstone up`. On a terminal, Enter leaves it halted; without one nobody can answer."""
+    now = clock.now()
+    if pulse.may_send(now):
+        return
+    tell(f"{late.why_halted(now)} {late.how_much(now)}")
+    if sys.stdin is None or not sys.stdin.isatty():
+        tell(f"To decide: {COMMAND}")
+        return
+    answer = _ask(tell)
+    if answer == "later":
+        tell(f"Sending stays halted. To decide: {COMMAND}")
+    else:
+        resume(answer, tell)
+
+
+def resume(answer: str | None, tell: Tell) -> None:
+    """Raises Invalid when the answer is none, or missing where nobody can be asked."""
+    now = clock.now()
+    if pulse.may_send(now):
+        tell("Sending is not halted; there is nothing to decide.")
+        return
+    if answer is None and sys.stdin is not None and sys.stdin.isatty():
+        tell(f"{late.why_halted(now)} {late.how_much(now)}")
+        answer = _ask(tell)
+        if answer == "later":
+            return
+    choice = next((one for one in late.CHOICES if one == answer), None)
+    if choice is None:
+        raise Invalid(
+            f"Say what becomes of overdue mail: {COMMAND}\n{late.why_halted(now)} {late.how_much(now)}\n{ANSWERS}"
+        )
+    n_decided = late.resume(choice, clock.now())
+    emails = saying.count(n_decided, "email")
+    done = {
+        "send": "",
+        "next-slot": f"{emails} {'waits' if n_decided == 1 else 'wait'} for the next day and hour. ",
+        "skip": f"{emails} {'was' if n_decided == 1 else 'were'} skipped. ",
+    }
+    tell(f"{done[choice]}Sending goes on.")
+
+
+def _ask(tell: Tell) -> str:
+    tell(f"What is to become of overdue mail?\n{ANSWERS}\n  later      go on without sending, and decide later")
+    answers = [*late.CHOICES, "later"]
+    answer = ""
+    while answer not in answers:
+        answer = typer.prompt("/".join(answers), default="later", show_default=False, err=True).strip()
+    return answer

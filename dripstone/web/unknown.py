@@ -1,0 +1,46 @@
+"""What an owner decides about an email nobody answered for: it goes again, or it counts as sent."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST
+
+from dripstone import clock
+from dripstone.accounts.models import Account, User
+from dripstone.engine import unknown
+from dripstone.engine.models import Delivery
+from dripstone.errors import Invalid
+from dripstone.web.pages import member
+
+
+@require_POST
+@member
+def resending(request: HttpRequest, account: Account, delivery_id: int) -> HttpResponse:
+    return _decide(request, account, delivery_id, unknown.send_again, "The email is being sent again.")
+
+
+@require_POST
+@member
+def acceptance(request: HttpRequest, account: Account, delivery_id: int) -> HttpResponse:
+    return _decide(request, account, delivery_id, unknown.treat_as_sent, "The email counts as sent.")
+
+
+def _decide(
+    request: HttpRequest,
+    account: Account,
+    delivery_id: int,
+    verb: Callable[[int, str, str, datetime], Delivery],
+    done: str,
+) -> HttpResponse:
+    row = get_object_or_404(Delivery, pk=delivery_id, account=account)
+    assert isinstance(request.user, User)
+    try:
+        verb(row.pk, request.user.email, "", clock.now())
+    except Invalid as refused:
+        messages.error(request, f"{refused}.")
+    else:
+        messages.success(request, done)
+    return redirect("home")

@@ -1,0 +1,163 @@
+"""What nobody needs any more goes; everything a rule may ask for stays."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from procrastinate.contrib.django import app
+from typer.testing import CliRunner
+
+from dripstone.accounts.models import Account
+from dripstone.engine import prune, tasks
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.events.models import Event
+from dripstone.ops import cli
+from dripstone.senders.models import CapturedMessage
+from dripstone.sequences.models import Sequence
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
+
+pytestmark = pytest.mark.django_db
+
+NOW = MONDAY_9
+OLD = NOW - timedelta(days=731)
+
+
+@pytest.fixture
+def alice() -> Account:
+    return make_account("Alice")
+
+
+def delivered(sequence: Sequence, at: datetime = OLD, *, run: int = 1, current_run: int = 2, **values: Any) -> Delivery:
+    """An email somebody got in one run; meanwhile they are in another."""
+    place = make_enrollment(sequence, make_subscriber(sequence.account), at)
+    Enrollment.objects.filter(pk=place.pk).update(run=current_run)
+    stamps = {"status": "sent", "sent_at": at, "planned_at": at, "ended_at": at}
+    return Delivery.objects.create(
+        account_id=place.account_id,
+        sequence=sequence,
+        subscriber_id=place.subscriber_id,
+        enrollment=place,
+        run=run,
+        email=sequence.emails.earliest("position"),
+        **(stamps | values),
+    )
+
+
+def left() -> set[int]:
+    return set(Delivery.objects.values_list("pk", flat=True))
+
+
+def gone(name: str = "deliveries", **options: Any) -> int:
+    return next(one.n_gone for one in prune.everything(NOW, **options) if one.name == name)
+
+
+def test_deliveries_of_earlier_runs_go_and_those_of_the_current_one_stay(alice: Account) -> None:
+    sequence = make_sequence(alice, {})
+    delivered(sequence)
+    current = delivered(sequence, run=2)
+    young = delivered(sequence, NOW - timedelta(days=729))
+    assert gone() == 1
+    assert left() == {current.pk, young.pk}
+
+
+def test_the_deliveries_of_people_who_completed_stay(alice: Account) -> None:
+    """Removed and added again they go on after the last email (R12): its row must say which that was."""
+    one = delivered(make_sequence(alice, {}), current_run=1)
+    Enrollment.objects.update(status="completed", completed_at=OLD, due_at=None, next_email=None)
+    assert gone() == 0
+    assert left() == {one.pk}
+
+
+def test_the_deliveries_of_a_sequence_deleted_long_ago_go(alice: Account) -> None:
+    delivered(make_sequence(alice, {}), current_run=1)
+    recent = delivered(make_sequence(alice, {}), current_run=1)
+    Sequence.objects.exclude(pk=recent.sequence_id).update(deleted_at=OLD)
+    Sequence.objects.filter(pk=recent.sequence_id).update(deleted_at=NOW)
+    assert gone() == 1
+    assert left() == {recent.pk}
+
+
+def test_what_nobody_decided_about_stays(alice: Account) -> None:
+    delivered(make_sequence(alice, {}), status="unknown", sent_at=None)
+    assert gone() == 0
+
+
+def test_zero_days_keep_everything(alice: Account, settings: Any) -> None:
+    settings.DRIPSTONE_KEEP_DELIVERIES_DAYS = 0
+    delivered(make_sequence(alice, {}))
+    assert gone() == 0
+
+
+def test_a_rehearsal_only_counts(alice: Account) -> None:
+    delivered(make_sequence(alice, {}))
+    assert gone(rehearse=True) == 1
+    assert len(left()) == 1
+
+
+def test_it_goes_through_all_batches_and_can_be_killed_between_them(
+    alice: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prune, "BATCH", 2)
+    sequence = make_sequence(alice, {})
+    for number in range(7):
+        delivered(sequence, run=1 if number % 2 else 2)
+
+    class Killed(Exception):
+        pass
+
+    def kill() -> None:
+        raise Killed
+
+    with pytest.raises(Killed):
+        prune.everything(NOW, after_batch=kill)
+    assert len(left()) == 6
+    assert gone() == 2
+    assert len(left()) == 4
+
+
+def test_old_events_and_captured_mail_go(alice: Account) -> None:
+    for days in (500, 300, 80):
+        at = NOW - timedelta(days=days)
+        Event.objects.create(account_id=alice.pk, type="x", occurred_at=at)
+        CapturedMessage.objects.create(account=alice, to="b@example.org", sent_at=at, raw=b"")
+    done = {one.name: one.n_gone for one in prune.everything(NOW)}
+    assert (done["events"], done["captured messages"]) == (1, 2)
+    assert (Event.objects.count(), CapturedMessage.objects.count()) == (2, 1)
+
+
+def test_jobs_that_failed_long_ago_go() -> None:
+    with connection.cursor() as cursor:
+        for hours in (1, 24 * 8):
+            app.configure_task("dripstone.engine.tasks.tick").defer()
+            cursor.execute("UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'todo' RETURNING id")
+            job = cursor.fetchone()[0]
+            cursor.execute(
+                "UPDATE procrastinate_events SET at = now() - make_interval(hours => %s) WHERE job_id = %s",
+                [hours, job],
+            )
+        prune.everything(NOW)
+        cursor.execute("SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'")
+        assert cursor.fetchone() == (1,)
+
+
+def test_the_nightly_job_leaves_a_rehearsal_alone(alice: Account, settings: Any) -> None:
+    settings.DRIPSTONE_VIRTUAL_CLOCK = True
+    delivered(make_sequence(alice, {}), OLD - timedelta(days=9999))
+    tasks.prune_periodic(0)
+    assert len(left()) == 1
+    settings.DRIPSTONE_VIRTUAL_CLOCK = False
+    tasks.prune_periodic(0)
+    assert left() == set()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_command_says_what_it_did(settings: Any) -> None:
+    settings.DRIPSTONE_KEEP_EVENTS_DAYS = 0
+    delivered(make_sequence(make_account(), {}), OLD - timedelta(days=9999))
+    would = CliRunner().invoke(cli.app, ["prune", "--dry-run"])
+    assert "deliveries: 1 would go, from before 20" in would.stdout
+    did = CliRunner().invoke(cli.app, ["prune"])
+    assert "deliveries: 1 gone" in did.stdout
+    assert "events: kept for ever" in did.stdout
+    assert left() == set()

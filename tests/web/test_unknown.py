@@ -1,0 +1,55 @@
+import pytest
+from django.test import Client
+
+from dripstone.accounts.models import Account
+from dripstone.engine.models import Delivery, Enrollment, Note
+from tests.conftest import VirtualClock
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
+from tests.web.making import make_delivery
+
+
+@pytest.fixture
+def lost(account: Account, clock: VirtualClock) -> Delivery:
+    bob = make_subscriber(account, email_address="bob@example.org")
+    sequence = make_sequence(account, {"delay_value": 0, "subject": "Stone"}, {"delay_value": 2}, name="Caves")
+    place = make_enrollment(sequence, bob, MONDAY_9)
+    row = make_delivery(place, "unknown")
+    second = sequence.emails.get(position=1)
+    Enrollment.objects.update(next_email=second, due_at=MONDAY_9)
+    return row
+
+
+def test_home_asks_about_emails_nobody_answered_for(alice: Client, lost: Delivery) -> None:
+    page = alice.get("/").content.decode()
+    assert "Did these arrive?" in page
+    assert f'action="/deliveries/{lost.pk}/resending"' in page
+    lost.delete()
+    assert "Did these arrive?" not in alice.get("/").content.decode()
+
+
+def test_one_button_sends_it_again(alice: Client, lost: Delivery) -> None:
+    page = alice.post(f"/deliveries/{lost.pk}/resending", follow=True).content.decode()
+    assert "The email is being sent again." in page
+    lost.refresh_from_db()
+    assert lost.status == "planned"
+    assert Note.objects.get().actor == "alice@example.com"
+
+
+def test_the_other_treats_it_as_sent(alice: Client, lost: Delivery) -> None:
+    page = alice.post(f"/deliveries/{lost.pk}/acceptance", follow=True).content.decode()
+    assert "The email counts as sent." in page
+    lost.refresh_from_db()
+    assert (lost.status, lost.sent_at) == ("sent", MONDAY_9)
+
+
+def test_what_cannot_be_done_is_told_in_a_sentence(alice: Client, lost: Delivery) -> None:
+    Enrollment.objects.update(due_at=None, in_flight=True)
+    page = alice.post(f"/deliveries/{lost.pk}/resending", follow=True).content.decode()
+    assert "Another email is on its way to this person" in page
+
+
+@pytest.mark.parametrize("noun", ["resending", "acceptance"])
+def test_mallory_decides_nothing(mallory: Client, lost: Delivery, noun: str) -> None:
+    assert mallory.post(f"/deliveries/{lost.pk}/{noun}").status_code == 404
+    assert mallory.get(f"/deliveries/{lost.pk}/{noun}").status_code == 405
+    assert "bob@example.org" not in mallory.get("/").content.decode()
