@@ -14,6 +14,7 @@ An active enrollment is in exactly one of three places:
 Delivery     planned ──claim──▶ sending ──answer──▶ sent | failed | unknown
                 ▲ │                │
                 │ └─▶ skipped      └── refused for now, put off by a limit, or given back by the rescue: back to planned
+             By the owner alone (unknown.py): unknown or failed ──▶ planned, unknown ──▶ sent
 """
 
 from typing import ClassVar
