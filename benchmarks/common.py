@@ -6,10 +6,11 @@ import os
 import platform
 import resource
 import signal
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -28,6 +29,8 @@ from dripstone import embedded
 if TYPE_CHECKING:
     from dripstone.accounts.models import Account
     from dripstone.sequences import models as sequences
+
+PATIENCE_SECONDS = 600
 
 Figures = Mapping[str, float | int | str | None]
 
@@ -213,6 +216,17 @@ def enroll_everybody(account: "Account", lowest: int, sequence: str, due: str, p
     execute(_ENROLL.format(account=account.pk, lowest=lowest, sequence=sequence, due=due, position=position))
 
 
+def make_due(account: "Account", n_messages: int) -> None:
+    """One sequence in which everybody is due for the first of three emails, one after the other."""
+    from dripstone.sequences.models import Sequence as Course
+
+    Course.objects.update(active=False)
+    sequence = make_sequence(account, "Course")
+    lowest = add_people(account, n_messages)
+    due = f"now() - interval '1 minute' + n * interval '{30 / n_messages:.9f} seconds'"
+    enroll_everybody(account, lowest, str(sequence.pk), due)
+
+
 def settle() -> None:
     """Statistics and visibility as autovacuum would have left them, and the checkpoint's cost behind us."""
     execute("VACUUM (ANALYZE) subscribers_subscriber, engine_enrollment, engine_delivery, procrastinate_jobs")
@@ -231,12 +245,59 @@ def without_key_checks() -> Iterator[None]:
     _as_superuser("SET session_replication_role = origin")
 
 
+def restart_server(mode: str) -> None:
+    """Stops PostgreSQL (fast: connections are cut, then a clean stop; immediate: as in a crash) and starts it again.
+
+    A server of yours, found by DATABASE_URL, is left running: all connections to the database are cut instead.
+    """
+    folder = Path(os.environ["DRIPSTONE_DATA"])
+    if (folder / "postgres").exists():
+        embedded.restart(folder, mode)
+    else:
+        with psycopg.connect(os.environ["DATABASE_URL"], autocommit=True) as connection:
+            connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            )
+
+
 def _as_superuser(statement: str) -> None:
     """On a server of yours we may not be one; then without."""
     from django.db import Error
 
     with suppress(Error):
         execute(statement)
+
+
+# --- Processes --------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def stopping(processes: Sequence[Any]) -> Iterator[None]:
+    """None of them outlives the block."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.terminate()
+        for process in processes:
+            if process.pid is not None:
+                process.wait(30) if isinstance(process, subprocess.Popen) else process.join(30)
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + PATIENCE_SECONDS
+    while not is_so():
+        assert time.monotonic() < give_up_at, "nothing happens any more"
+        time.sleep(0.05)
+
+
+def n_listening() -> int:
+    n_workers: int = execute(
+        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'"
+    )[0][0]
+    return n_workers
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------

@@ -50,14 +50,14 @@ def run(account: "Account", target: Sink, what: str, n_messages: int, **environm
     common.empty()
     command = [sys.executable, "-m", "dripstone", "worker"]
     processes = [subprocess.Popen(command, env=os.environ | environment) for _ in range(N_WORKERS)]
-    with send.counting(target, n_messages), send.stopping(processes):
-        send.until(lambda: send.n_listening() >= N_WORKERS)
+    with send.counting(target, n_messages), common.stopping(processes):
+        common.until(lambda: common.n_listening() >= N_WORKERS)
         cpu, server_cpu = cpu_of(processes), common.server_cpu_seconds()
         with transaction.atomic():
-            send.make_due(account, n_messages)
+            common.make_due(account, n_messages)
             wake.engine()
         began = time.perf_counter()
-        send.until(lambda: common.execute(send.DONE)[0][0] >= n_messages)
+        common.until(lambda: common.execute(send.DONE)[0][0] >= n_messages)
         ended = time.perf_counter()
         cpu, server_cpu = cpu_of(processes) - cpu, common.server_cpu_seconds() - server_cpu
     rows = common.execute(PER_SECOND)

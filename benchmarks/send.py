@@ -16,7 +16,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 STAGES = ("claim", "render", "hand over", "record")
 DONE = "SELECT count(*) FROM engine_delivery WHERE status = 'sent'"
-PATIENCE_SECONDS = 600
 SAMPLE = 500
 
 
@@ -104,20 +103,20 @@ def loop(account: "Account", target: Sink, n_messages: int, n_workers: int) -> R
     start, results = spawn.Barrier(n_workers + 1), spawn.Queue()
     processes = [spawn.Process(target=send_everything, args=(start, results)) for _ in range(n_workers)]
     common.empty()
-    make_due(account, n_messages)
+    common.make_due(account, n_messages)
     common.settle()
-    with counting(target, n_messages) as count, stopping(processes):
+    with counting(target, n_messages) as count, common.stopping(processes):
         for process in processes:
             process.start()
-        start.wait(PATIENCE_SECONDS)  # they have imported and connected
+        start.wait(common.PATIENCE_SECONDS)  # they have imported and connected
         sink_cpu, server_cpu, began = cpu_of(target), common.server_cpu_seconds(), time.perf_counter()
         plan.everything_due(datetime.now(UTC))
         planned = time.perf_counter()
-        start.wait(PATIENCE_SECONDS)
-        workers: list[Worker] = [results.get(timeout=PATIENCE_SECONDS) for _ in processes]
+        start.wait(common.PATIENCE_SECONDS)
+        workers: list[Worker] = [results.get(timeout=common.PATIENCE_SECONDS) for _ in processes]
         ended = time.perf_counter()
         cpu_server, cpu_sink = common.server_cpu_seconds() - server_cpu, cpu_of(target) - sink_cpu
-        start.wait(PATIENCE_SECONDS)  # they may go; their connections' CPU has been counted
+        start.wait(common.PATIENCE_SECONDS)  # they may go; their connections' CPU has been counted
     return Run(
         name=f"{n_workers} process{'es' if n_workers > 1 else ''}",
         n_messages=n_messages,
@@ -142,8 +141,8 @@ def send_everything(start: "Barrier", results: Any) -> None:
     spent = time_stages()
     connection.ensure_connection()
     crew = process.current()
-    start.wait(PATIENCE_SECONDS)
-    start.wait(PATIENCE_SECONDS)
+    start.wait(common.PATIENCE_SECONDS)
+    start.wait(common.PATIENCE_SECONDS)
     n_sent, first_mb = 0, 0.0
     began, cpu_main, cpu_all = time.perf_counter(), time.thread_time(), time.process_time()
     while tally := run.send_batch(crew.worker, crew.sender):
@@ -152,7 +151,7 @@ def send_everything(start: "Barrier", results: Any) -> None:
     wall, cpu_main = time.perf_counter() - began, time.thread_time() - cpu_main
     cpu_all = time.process_time() - cpu_all
     results.put(Worker(n_sent, wall, dict(spent), cpu_main, cpu_all - cpu_main, first_mb, common.peak_memory_mb()))
-    start.wait(PATIENCE_SECONDS)
+    start.wait(common.PATIENCE_SECONDS)
     process.close()
 
 
@@ -165,15 +164,15 @@ def production(account: "Account", target: Sink, n_messages: int, n_workers: int
     common.empty()
     n_before = target.count().messages
     processes = [subprocess.Popen([sys.executable, "-m", "dripstone", "worker"]) for _ in range(n_workers)]
-    with counting(target, n_messages) as count, stopping(processes):
-        until(lambda: n_listening() >= n_workers)
+    with counting(target, n_messages) as count, common.stopping(processes):
+        common.until(lambda: common.n_listening() >= n_workers)
         with transaction.atomic():
-            make_due(account, n_messages)
+            common.make_due(account, n_messages)
             wake.engine()
         cpu_before = sum(common.process_cpu_seconds(process.pid) for process in processes)
         sink_cpu, server_cpu, began = cpu_of(target), common.server_cpu_seconds(), time.perf_counter()
-        until(lambda: target.count().messages - n_before >= n_messages)
-        until(lambda: common.execute(DONE)[0][0] >= n_messages)
+        common.until(lambda: target.count().messages - n_before >= n_messages)
+        common.until(lambda: common.execute(DONE)[0][0] >= n_messages)
         ended = time.perf_counter()
         return Run(
             name=f"{n_workers} × dripstone worker",
@@ -186,17 +185,6 @@ def production(account: "Account", target: Sink, n_messages: int, n_workers: int
             cpu_sink=cpu_of(target) - sink_cpu,
             peak_mb=max(psutil.Process(process.pid).memory_info().rss / 2**20 for process in processes),
         )
-
-
-def make_due(account: "Account", n_messages: int) -> None:
-    """One sequence in which everybody is due for the first of three emails, one after the other."""
-    from dripstone.sequences.models import Sequence
-
-    Sequence.objects.update(active=False)
-    sequence = common.make_sequence(account, "Course")
-    lowest = common.add_people(account, n_messages)
-    due = f"now() - interval '1 minute' + n * interval '{30 / n_messages:.9f} seconds'"
-    common.enroll_everybody(account, lowest, str(sequence.pk), due)
 
 
 @contextmanager
@@ -212,34 +200,6 @@ def counting(target: Sink, n_messages: int) -> Iterator[dict[str, int]]:
 
 def count_bytes(target: Sink, count: dict[str, int]) -> int:
     return target.count().body_bytes - count["bytes_before"]
-
-
-@contextmanager
-def stopping(processes: Sequence[Any]) -> Iterator[None]:
-    """None of them outlives the block."""
-    try:
-        yield
-    finally:
-        for process in processes:
-            if process.pid is not None:
-                process.terminate()
-        for process in processes:
-            if process.pid is not None:
-                process.wait(30) if isinstance(process, subprocess.Popen) else process.join(30)
-
-
-def until(is_so: Callable[[], bool]) -> None:
-    give_up_at = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < give_up_at, "nothing happens any more"
-        time.sleep(0.05)
-
-
-def n_listening() -> int:
-    n_workers: int = common.execute(
-        "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'"
-    )[0][0]
-    return n_workers
 
 
 def cpu_of(target: Sink) -> float:
@@ -296,7 +256,7 @@ def sample(account: "Account") -> "list[Outgoing]":
     """The messages of one batch, as the engine makes them."""
     from dripstone.engine import plan, render
 
-    make_due(account, SAMPLE)
+    common.make_due(account, SAMPLE)
     plan.everything_due(datetime.now(UTC))
     now = datetime.now(UTC)
     return render.messages(plan.claim("sample", now), now).messages

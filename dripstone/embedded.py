@@ -133,6 +133,14 @@ def running(data: Path, tell: Tell = lambda _: None) -> Iterator[None]:
                 _stop_if_last(cluster, users.fileno())
 
 
+def restart(data: Path, mode: str) -> None:
+    """Stops the running server and starts it again. mode: fast, or immediate (as in a crash). For trials of both."""
+    cluster = data.resolve() / "postgres"
+    with _only_one(data):
+        _run("pg_ctl", "stop", "-s", "-w", "-m", mode, "-t", str(STOP_SECONDS), "-D", str(cluster))
+        _ensure_running(cluster, lambda _: None)
+
+
 @contextmanager
 def throwaway() -> Iterator[str]:
     """A server for tests in a temporary folder, without fsync, gone afterwards. Yields its URL (database postgres).
