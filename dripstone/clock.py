@@ -4,7 +4,9 @@ Domain functions take `now` as an argument; views, commands and tasks ask here. 
 the instant is a row in the database, shared by every process: it stands still until `set_virtual` moves it.
 """
 
-from datetime import UTC, datetime
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import connection
@@ -26,6 +28,38 @@ def now() -> datetime:
 def system_now() -> datetime:
     """The machine's clock, whatever `now()` stands at: for leases, logs and durations that are about the machine."""
     return datetime.now(UTC)
+
+
+class Watch:
+    """Tells when the machine's clock has been set, or the machine has slept: then it has left time.monotonic() behind.
+
+    A process cannot know what happened before it began; the clock counts as steady from then on at most.
+    """
+
+    TOLERANCE = 5.0  # seconds between two looks: NTP slews by less, a thread that is held up is no jump
+
+    def __init__(
+        self, wall: Callable[[], datetime] = system_now, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._ahead = self._distance()
+        self._steady_since = monotonic()
+
+    def jump(self) -> timedelta:
+        """How far the clock has jumped since the last look, negative backwards; zero when it kept step."""
+        ahead = self._distance()
+        jumped, self._ahead = ahead - self._ahead, ahead
+        if abs(jumped) < self.TOLERANCE:
+            return timedelta(0)
+        self._steady_since = self._monotonic()
+        return timedelta(seconds=jumped)
+
+    def steady(self) -> timedelta:
+        """For how long there has been no jump, as of the last look."""
+        return timedelta(seconds=self._monotonic() - self._steady_since)
+
+    def _distance(self) -> float:
+        return self._wall().timestamp() - self._monotonic()
 
 
 def is_virtual() -> bool:

@@ -39,14 +39,17 @@ def server() -> MailUrl:
     return urls.parse(settings.DRIPSTONE_MAIL_URL)
 
 
-def claim(worker: str, sender: Sender, now: datetime) -> Batch:
-    """As much as may go now. Committed when this returns, unless the caller is in a transaction."""
+def claim(holder: str, sender: Sender, now: datetime) -> Batch:
+    """As much as may go now. Committed when this returns, unless the caller is in a transaction.
+
+    holder  "worker/batch number" (process.batch)
+    """
     mail = server()
-    if not _may_connect(mail, worker, sender, now):
+    if not _may_connect(mail, holder.partition("/")[0], sender, now):
         return Batch([], mail)
-    if rows := _claim(mail, worker, now, wake.BATCH, mail.server):
+    if rows := _claim(mail, holder, now, wake.BATCH, mail.server):
         return Batch(rows, mail)
-    return Batch(_claim_probe(mail, worker, now), mail, is_probe=True)
+    return Batch(_claim_probe(mail, holder, now), mail, is_probe=True)
 
 
 def _claim(mail: MailUrl, worker: str, now: datetime, most: int, unless_open: str) -> list[Claimed]:

@@ -1,9 +1,12 @@
-"""This process as a worker: its name, its flight log, its sender. Made on first use, kept for its life."""
+"""This process as a worker: its name, its flight log, its sender, its batches. Made on first use, kept for its life."""
 
+import itertools
 import os
 import secrets
 import socket
 import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +14,7 @@ from django.conf import settings
 
 from dripstone.senders import shares, urls
 from dripstone.senders.base import Sender
-from dripstone.senders.flight import FlightLog
+from dripstone.senders.flight import FlightLog, Key
 from dripstone.senders.urls import sender_for
 
 
@@ -19,10 +22,14 @@ from dripstone.senders.urls import sender_for
 class Process:
     worker: str
     sender: Sender
+    flight: FlightLog
 
 
 _lock = threading.Lock()
 _current: Process | None = None
+_numbers = itertools.count(1)
+_broken_off: set[str] = set()
+_retiring = threading.Event()
 
 
 def current() -> Process:
@@ -32,7 +39,7 @@ def current() -> Process:
         if _current is None:
             worker = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
             flight = FlightLog(flights(), worker)
-            _current = Process(worker, sender_for(settings.DRIPSTONE_MAIL_URL, flight))
+            _current = Process(worker, sender_for(settings.DRIPSTONE_MAIL_URL, flight), flight)
         return _current
 
 
@@ -41,10 +48,52 @@ def close() -> None:
     global _current
     with _lock:
         process, _current = _current, None
+        _retiring.clear()
     if process is not None:
         process.sender.close()
         if urls.parse(settings.DRIPSTONE_MAIL_URL).connections_in_all is not None:
             shares.give_back(process.worker)
+
+
+def retire() -> None:
+    """Finish what is on the wire within the sender's grace, and answer the rest. The process keeps its name."""
+    _retiring.set()
+    if _current is not None:
+        _current.sender.close()
+
+
+def is_retiring() -> bool:
+    return _retiring.is_set()
+
+
+@contextmanager
+def batch(worker: str) -> Iterator[str]:
+    """The name a batch is claimed in, "worker/number". Broken off by an exception, the batch is left to the rescue.
+
+    The name is made before the claim, so that rows are found whose claim was committed and never answered.
+    """
+    name = f"{worker}/{next(_numbers)}"
+    try:
+        yield name
+    except BaseException:
+        _broken_off.add(name)
+        raise
+
+
+def broken_off() -> set[str]:
+    """Batches of this process that nobody works on any more, and that may still hold rows."""
+    return set(_broken_off)
+
+
+def forget(batch_name: str) -> None:
+    """It holds nothing any more."""
+    _broken_off.discard(batch_name)
+
+
+def settled(keys: Iterable[Key]) -> None:
+    """The outcomes of these attempts stand in the database."""
+    if _current is not None:
+        _current.flight.settled(keys)
 
 
 def flights() -> Path:

@@ -255,9 +255,26 @@ WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned' AND ready_at <
 RETURNING enrollment_id
 """
 
-# Sending rows whose lease has run out, for the rescue. Index delivery_leased.
-EXPIRED = """
-SELECT id, attempt, worker FROM engine_delivery
-WHERE status = 'sending' AND (lease_until <= %(now)s OR worker = ANY(%(dead_workers)s))
+# Sending rows that nobody works on any more, for the rescue: their lease has run out, their worker is dead, or their
+# batch was broken off. `worker` is "worker/batch number". Index delivery_leased; all of it is what is on its way now.
+ABANDONED = """
+SELECT id, attempt, split_part(worker, '/', 1), lease_until <= %(leases_until)s FROM engine_delivery
+WHERE status = 'sending' AND (lease_until <= %(leases_until)s OR split_part(worker, '/', 1) = ANY(%(dead_workers)s)
+                              OR worker = ANY(%(broken_off)s))
 ORDER BY id LIMIT %(limit)s
+"""
+
+HOLDS = """
+SELECT 1 FROM engine_delivery WHERE status = 'sending' AND %(name)s IN (worker, split_part(worker, '/', 1)) LIMIT 1
+"""
+
+# After the clock was set back by `seconds`: what was put off by the wrong clock waits no longer than it would have by
+# the right one (what was put off before comes early, which does no harm), and no lease is longer than a lease.
+SHORTEN_WAITS = """
+UPDATE engine_delivery SET ready_at = GREATEST(%(now)s, ready_at - %(seconds)s * interval '1 second')
+WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < '9999-01-01'
+"""
+
+SHORTEN_LEASES = """
+UPDATE engine_delivery SET lease_until = %(longest)s WHERE status = 'sending' AND lease_until > %(longest)s
 """

@@ -1,64 +1,136 @@
 """What a crash left in `sending`: given back, settled, or unknown, by the flight log of the worker that held it.
 
-Takes       rows whose lease has run out, and those of workers of this machine that are dead
+Takes       rows of dead workers of this machine, of batches this process broke off, and those whose lease is over
 Leaves      not started → planned again; final reply known → that outcome; body started, no reply → unknown (or
             planned again under DRIPSTONE_UNKNOWN=resend)
 A crash here means the same rows are found again.
 """
 
-from collections.abc import Iterator
-from datetime import datetime
+import time
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db import connection
 
-from dripstone.engine import figures, queries, record, send
-from dripstone.engine.models import Delivery
+from dripstone import clock
+from dripstone.engine import figures, plan, process, queries, record, send
 from dripstone.engine.record import Tally
 from dripstone.engine.send import Outcome
 from dripstone.senders import flight
 from dripstone.senders.base import Answer, Kind
 
 BATCH = 500
+NEVER = datetime(1, 1, 1, tzinfo=UTC)
+# A claim that was being committed when its worker died may become visible after the rescue has looked.
+SECONDS_TO_REMEMBER = 60.0
 
 
-def abandoned(flights: Path, now: datetime) -> Tally:
-    """Settle everything nobody works on any more. `flights`: the folder of this machine's flight logs."""
-    workers = flight.workers(flights)
-    dead = [worker for worker, lives in workers.items() if not lives]
+class Held(NamedTuple):
+    """A row of queries.ABANDONED."""
+
+    delivery_id: int
+    attempt: int
+    worker: str
+    is_lease_over: bool
+
+
+class Watch:
+    """What one worker process does for the others. A machine's flight logs can only be read on it, so every process
+    looks for itself, instead of by a job that might run anywhere."""
+
+    def __init__(
+        self, flights: Path, steady: clock.Watch | None = None, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._flights, self._monotonic = flights, monotonic
+        self._clock = steady or clock.Watch(monotonic=monotonic)
+        self._gone_since: dict[str, float] = {}  # dead workers, and batches broken off
+
+    def look(self, now: datetime) -> Tally:
+        """Settle what is abandoned. A lease is only ended by a process whose clock has been steady for a whole one:
+        a clock that was set forwards makes leases look over whose holders are at work."""
+        self._mend_waits(now)
+        tally = abandoned(self._flights, now, leases=self._clock.steady() >= plan.LEASE)
+        self._forget()
+        return tally
+
+    def _mend_waits(self, now: datetime) -> None:
+        jump = self._clock.jump()
+        if jump.total_seconds() < 0 and not clock.is_virtual():
+            with connection.cursor() as cursor:
+                cursor.execute(queries.SHORTEN_WAITS, {"now": now, "seconds": -jump.total_seconds()})
+                cursor.execute(queries.SHORTEN_LEASES, {"longest": now + plan.LEASE})
+
+    def _forget(self) -> None:
+        """Logs of dead workers, and batches broken off, once they have held nothing for a while."""
+        dead = {worker for worker, lives in flight.workers(self._flights).items() if not lives}
+        gone = dead | process.broken_off()
+        self._gone_since = {name: self._gone_since.get(name, self._monotonic()) for name in gone}
+        for name, since in self._gone_since.items():
+            if self._monotonic() - since >= SECONDS_TO_REMEMBER and not _holds_rows(name):
+                flight.forget(self._flights, name)
+                process.forget(name)
+
+
+def abandoned(flights: Path, now: datetime, *, leases: bool = True) -> Tally:
+    """Settle everything nobody works on any more.
+
+    flights  the folder of this machine's flight logs
+    leases   whether a lease that is over by the clock may be taken for over
+    """
+    lives = flight.workers(flights)
     tally = Tally()
-    while rows := _expired(dead, now):
-        log = flight.read(flights)
-        chunk = [_settle(row, row[2] in workers, log) for row in rows]
-        settled = record.outcomes(chunk, now)
+    while rows := _abandoned(lives, now if leases else NEVER):
+        log = flight.read(flights, {row.worker for row in rows})
+        settled = record.outcomes([outcome for row in rows for outcome in _settle(row, lives, log)], now)
         tally += settled
         if not settled:
-            break  # somebody else was faster with all of them
+            break  # somebody else was faster with all of them, or their replies may still come
     figures.outcomes(tally)
-    for worker in dead:
-        if not Delivery.objects.filter(status=Delivery.Status.SENDING, worker=worker).exists():
-            flight.forget(flights, worker)
     return tally
 
 
-def _expired(dead: list[str], now: datetime) -> list[tuple[int, int, str]]:
+def _abandoned(lives: Mapping[str, bool], leases_until: datetime) -> list[Held]:
+    dead = [worker for worker, is_alive in lives.items() if not is_alive]
     with connection.cursor() as cursor:
-        cursor.execute(queries.EXPIRED, {"now": now, "dead_workers": dead, "limit": BATCH})
-        return list(cursor.fetchall())
+        cursor.execute(
+            queries.ABANDONED,
+            {
+                "leases_until": leases_until,
+                "dead_workers": dead,
+                "broken_off": list(process.broken_off()),
+                "limit": BATCH,
+            },
+        )
+        return [Held(*row) for row in cursor.fetchall()]
 
 
-def _settle(row: tuple[int, int, str], has_log: bool, log: dict[flight.Key, str]) -> Outcome:
-    delivery_id, attempt, _ = row
-    if not has_log:  # another machine's worker: for all we know the body left
-        return send.outcome(Answer(delivery_id, "unknown", reason="worker lost"), attempt)
-    match log.get((delivery_id, attempt)):
+def _holds_rows(name: str) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(queries.HOLDS, {"name": name})
+        return cursor.fetchone() is not None
+
+
+def _settle(row: Held, lives: Mapping[str, bool], log: Mapping[flight.Key, str]) -> Iterator[Outcome]:
+    """What becomes of a row; nothing while its reply may still come to a process that lives."""
+    if row.worker not in lives:  # another machine's worker: for all we know the body left
+        yield _outcome(row, "unknown", "worker lost")
+        return
+    match log.get((row.delivery_id, row.attempt)):
         case None:
-            given_back = Answer(delivery_id, "temporary", reason="worker stopped before the body left")
-            return send.outcome(given_back, attempt)._replace(retry_in=send.AT_ONCE)
+            given_back = _outcome(row, "temporary", "worker stopped before the body left")
+            yield given_back._replace(retry_in=send.AT_ONCE, untried=True)
+        case "started" if lives[row.worker] and not row.is_lease_over:
+            return
         case "started":
-            return send.outcome(Answer(delivery_id, "unknown", reason="worker stopped after the body started"), attempt)
+            yield _outcome(row, "unknown", "worker stopped after the body started")
         case kind:
-            return send.outcome(Answer(delivery_id, _kind(kind), reason="worker stopped before recording"), attempt)
+            yield _outcome(row, _kind(kind), "worker stopped before recording")
+
+
+def _outcome(row: Held, kind: Kind, reason: str) -> Outcome:
+    return send.outcome(Answer(row.delivery_id, kind, reason=reason), row.attempt)
 
 
 def _kind(text: str) -> Kind:

@@ -6,9 +6,11 @@ tasks.py calls these in the background, virtual.py while it moves the clock, tes
 import threading
 import time
 from collections.abc import Callable
+from collections.abc import Sequence as Series
 from datetime import datetime
 
 import structlog
+from django.db import InterfaceError, OperationalError, connection
 
 from dripstone import clock
 from dripstone.engine import figures, gate, plan, process, record, reevaluate, render, rescue, send, wake
@@ -22,6 +24,8 @@ log = structlog.get_logger(__name__)
 
 Now = Callable[[], datetime]
 
+SECONDS_BETWEEN_TRIES = 0.5
+
 _pacing = threading.Lock()
 
 
@@ -33,25 +37,26 @@ def send_batch(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
 def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
     """The second value: a limit applies to these messages, so that the next batch may have to wait for room."""
     not_after = time.monotonic() + plan.LEASE.total_seconds()  # taken before the claim: never later than the lease
-    with figures.timed("claim"):
-        batch = gate.claim(worker, sender, now())
-    if not batch.rows:
-        return Tally(), not batch.server.limit.is_none
-    with figures.timed("render"):
-        rendered = render.messages(batch.rows, now(), not_after, eight_bit=sender.eight_bit)
-    for delivery_id, warnings in rendered.warnings.items():
-        log.warning("message_has_gaps", delivery_id=delivery_id, warnings=warnings)
-    going, put_off = gate.within_limits(batch, rendered, now())
-    withheld = [Outcome(row.delivery_id, row.attempt, status, reason) for row, status, reason in rendered.withheld]
-    tally = record.outcomes([*withheld, *put_off], now()) if withheld or put_off else Tally()
-    evidence = Evidence()
-    for chunk in figures.timed_each("hand_over", send.chunks(send.hand_over(going, sender, evidence))):
-        with figures.timed("record"):
-            tally += record.outcomes(chunk, now())
-    figures.outcomes(tally)
-    breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
-    if batch.is_probe:
-        tally += gate.give_up(worker, now())
+    with process.batch(worker) as holder:
+        with figures.timed("claim"):
+            batch = gate.claim(holder, sender, now())
+        if not batch.rows:
+            return Tally(), not batch.server.limit.is_none
+        with figures.timed("render"):
+            rendered = render.messages(batch.rows, now(), not_after, eight_bit=sender.eight_bit)
+        for delivery_id, warnings in rendered.warnings.items():
+            log.warning("message_has_gaps", delivery_id=delivery_id, warnings=warnings)
+        going, put_off = gate.within_limits(batch, rendered, now())
+        withheld = [Outcome(row.delivery_id, row.attempt, status, reason) for row, status, reason in rendered.withheld]
+        tally = _record([*withheld, *put_off], now, not_after) if withheld or put_off else Tally()
+        evidence = Evidence()
+        for chunk in figures.timed_each("hand_over", send.chunks(send.hand_over(going, sender, evidence))):
+            with figures.timed("record"):
+                tally += _record(chunk, now, not_after)
+        figures.outcomes(tally)
+        breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
+        if batch.is_probe:
+            tally += gate.give_up(holder, now())
     return tally, gate.is_paced(batch, rendered)
 
 
@@ -63,7 +68,9 @@ def keep_pace(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
         return tally
     try:
         ends_at = time.monotonic() + wake.TICK.total_seconds()
-        while (ready := gate.next_ready(now())) is not None and ready <= now() + wake.TICK:
+        while (
+            not process.is_retiring() and (ready := gate.next_ready(now())) is not None and ready <= now() + wake.TICK
+        ):
             time.sleep(max(ready - now(), gate.WORTHWHILE).total_seconds())
             if time.monotonic() > ends_at:
                 wake.senders(1)
@@ -72,6 +79,22 @@ def keep_pace(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
     finally:
         _pacing.release()
     return tally
+
+
+def _record(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
+    """What happened must be written down: a database that is away is waited for, as long as the lease is ours."""
+    while True:
+        try:
+            tally = record.outcomes(chunk, now())
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > not_after or connection.in_atomic_block:
+                raise
+            log.warning("record_waits_for_database", n_outcomes=len(chunk))
+            connection.close()
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        else:
+            process.settled((outcome.delivery_id, outcome.attempt) for outcome in chunk)
+            return tally
 
 
 def until_idle(now: Now = clock.now) -> Tally:

@@ -4,12 +4,14 @@ A job that is killed stays "doing" for ever; `retry_stalled` gives it back. Ever
 anywhere, beside itself.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import structlog
 from django.db import connection
 from procrastinate import JobContext
 from procrastinate.contrib.django import app
+from procrastinate.exceptions import ConnectorException
 
 from dripstone import clock
 from dripstone.engine import figures, gate, plan, process, prune, pulse, rescue, run, virtual, wake
@@ -22,7 +24,7 @@ log = structlog.get_logger(__name__)
 MOST_SEND_JOBS = 40  # a tick never queues more than this: 20,000 messages
 
 
-@app.periodic(cron="* * * * * */5")  # every 5 seconds; the last field is seconds
+@app.periodic(cron="* * * * * */5", priority=1)  # every 5 seconds (the last field), before the batches that wait
 @app.task(name="dripstone.engine.tasks.tick_periodic", queue="engine")
 def tick_periodic(timestamp: int) -> None:
     _tick()
@@ -78,14 +80,13 @@ def reevaluate(sequence_id: int) -> None:
     log.info("reevaluated", sequence_id=sequence_id, moved=moved)
 
 
-@app.periodic(cron="* * * * * */15")
-@app.task(name="dripstone.engine.tasks.rescue_periodic", queue="engine")
-def rescue_periodic(timestamp: int) -> None:
-    """Settle what dead workers left in `sending`."""
+def look_after(neighbours: rescue.Watch) -> None:
+    """Settle what dead workers left in `sending`. No job: a machine's flight logs can only be read on it."""
     with virtual.turn():
-        tally = rescue.abandoned(process.flights(), clock.now())
-    if tally:
-        log.warning("rescued", **_by_status(tally))
+        now = clock.now()
+        if tally := neighbours.look(now):
+            wake.missing_senders(now, gate.jobs_worth_waking(now, MOST_SEND_JOBS))
+            log.warning("rescued", **_by_status(tally))
 
 
 @app.periodic(cron="* * * * *")
@@ -93,9 +94,12 @@ def rescue_periodic(timestamp: int) -> None:
 async def retry_stalled(context: JobContext, timestamp: int) -> None:
     """Jobs of workers whose heart has stopped start over."""
     manager = context.app.job_manager
-    for job in await manager.get_stalled_jobs():
-        log.warning("job_stalled", job_id=job.id, task=job.task_name)
-        await manager.retry_job(job)
+    stalled = list(await manager.get_stalled_jobs())
+    for job in stalled:
+        with suppress(ConnectorException):  # another worker was faster with this one
+            await manager.retry_job(job)
+    if stalled:
+        log.warning("jobs_stalled", n_jobs=len(stalled))
 
 
 @app.periodic(cron="17 3 * * *")  # at night, UTC, and off the full hour, when many emails are due

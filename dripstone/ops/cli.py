@@ -106,10 +106,10 @@ def web() -> None:
 @app.command()
 def worker() -> None:
     """Run one worker process alone: it plans and sends what is due. Run as many as you want, anywhere."""
-    from dripstone.ops import serve
+    from dripstone.ops import worker as ops_worker
 
     with ready_database():
-        serve.worker()
+        ops_worker.run()
 
 
 @app.command("resume-sending")

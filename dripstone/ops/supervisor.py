@@ -24,7 +24,7 @@ from django.db import connections
 from dripstone import clock, embedded
 from dripstone.accounts.models import Account
 from dripstone.ops import demo as demo_account
-from dripstone.ops import health, past, schema, serve, welcome
+from dripstone.ops import health, past, schema, serve, welcome, worker
 from dripstone.ops.processes import Child, port_problem
 
 logger = logging.getLogger(__name__)
@@ -93,7 +93,7 @@ def _run_children(first: demo_account.DemoResult | None, stopping: threading.Eve
 
 def _children(tell: Tell) -> list[Child]:
     children = [Child("web", serve.web)]
-    children += [Child(f"worker-{number}", serve.worker) for number in range(1, settings.DRIPSTONE_WORKERS + 1)]
+    children += [Child(f"worker-{number}", worker.run) for number in range(1, settings.DRIPSTONE_WORKERS + 1)]
     taken = port_problem(settings.DRIPSTONE_HOST, settings.DRIPSTONE_INBOX_PORT)
     if taken and settings.DRIPSTONE_INBOX_PORT:
         tell(f"{taken} The inbox takes no SMTP this time; DRIPSTONE_INBOX_PORT chooses another port.")

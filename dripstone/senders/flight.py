@@ -7,7 +7,9 @@ whole, so what has no line has not left.
 It guards against the death of a process, not of the machine: the kernel keeps what `write` accepted, so there is no
 fsync (which would cost more than sending). After a power cut the newest lines may be missing.
 
-A line is `s <delivery> <attempt>` (the body is about to start) or `e <delivery> <attempt> <kind>` (final reply).
+A line is `s <delivery> <attempt>` (the body is about to start) or `e <delivery> <attempt> <kind>` (final reply). It is
+kept until somebody says `settled`: that the outcome stands in the database. A batch may wait minutes for one slow
+reply while others fill file after file, and what has no line any more would be taken for never begun.
 """
 
 import contextlib
@@ -15,12 +17,13 @@ import fcntl
 import os
 import re
 import threading
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from dripstone.senders.base import Kind
 
-ROTATE_AT_BYTES = 4_000_000  # about 80,000 messages: far more than any batch whose outcomes are not recorded yet
+ROTATE_AT_BYTES = 4_000_000  # about 80,000 messages
 FILE = re.compile(r"(?P<worker>[\w.@-]+)\.(?P<generation>\d+)\.flight")
 LINE = re.compile(rb"(?P<mark>[se]) (?P<delivery>\d+) (?P<attempt>\d+)(?: (?P<kind>sent|temporary|permanent|unknown))?")
 
@@ -40,22 +43,30 @@ class FlightLog:
         directory.mkdir(parents=True, exist_ok=True)
         self._directory, self._worker, self._rotate_at = directory, worker, rotate_at
         self._generation = max((f.generation for f in _files(directory) if f.worker == worker), default=0)
-        self._open: set[Key] = set()
+        self._unsettled: dict[Key, bytes] = {}  # the newest line of each
         self._fd = -1
         self._lock = threading.Lock()
         self._next_file()
 
     def started(self, delivery_id: int, attempt: int) -> None:
         """To be called before the first byte of the body. OSError: not written, so do not send."""
+        line = b"s %d %d\n" % (delivery_id, attempt)
         with self._lock:
-            self._write(b"s %d %d\n" % (delivery_id, attempt))
-            self._open.add((delivery_id, attempt))
+            self._write(line)
+            self._unsettled[delivery_id, attempt] = line
 
     def ended(self, delivery_id: int, attempt: int, kind: Kind) -> None:
         """To be called when the final reply is in. A failure here costs an `unknown`, never a second message."""
+        line = b"e %d %d %b\n" % (delivery_id, attempt, kind.encode())
         with self._lock, contextlib.suppress(OSError):
-            self._open.discard((delivery_id, attempt))
-            self._write(b"e %d %d %b\n" % (delivery_id, attempt, kind.encode()))
+            self._unsettled[delivery_id, attempt] = line
+            self._write(line)
+
+    def settled(self, keys: Iterable[Key]) -> None:
+        """Their outcomes stand in the database: the log need not remember them. Unknown ones are passed over."""
+        with self._lock, contextlib.suppress(OSError):
+            for key in keys:
+                self._unsettled.pop(key, None)
             if self._size > self._rotate_at:
                 self._next_file()
 
@@ -73,10 +84,10 @@ class FlightLog:
             raise OSError("the flight log could not be written whole: is the disk full?")
 
     def _next_file(self) -> None:
-        """Go on in a new file, carrying over what is in the air; keep the one before it, drop the older ones."""
+        """Go on in a new file, carrying over what is not settled; keep the one before it, drop the older ones."""
         fd = os.open(self._path(self._generation + 1), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o600)
         fcntl.flock(fd, fcntl.LOCK_EX)  # waits only for another process that is just looking (_is_locked)
-        carried = b"".join(b"s %d %d\n" % key for key in sorted(self._open))
+        carried = b"".join(self._unsettled.values())
         if carried and os.write(fd, carried) != len(carried):
             os.close(fd)
             self._path(self._generation + 1).unlink()
@@ -96,14 +107,18 @@ class _File(NamedTuple):
     path: Path
 
 
-def read(directory: Path) -> dict[Key, str]:
-    """(delivery_id, attempt) → "started" (the body was leaving, no final reply) or the kind of its final reply.
+def read(directory: Path, of: Container[str] | None = None) -> dict[Key, str]:
+    """What these workers' logs say (None: all of them).
+
+    (delivery_id, attempt) → "started" (the body was leaving, no final reply) or the kind of its final reply.
 
     What is absent had not started, provided that its worker is in `workers(directory)`: of a worker without a file
     (another machine, a lost disk) this says nothing, and its messages must be taken for `unknown`.
     """
     flights: dict[Key, str] = {}
     for file in _files(directory):
+        if of is not None and file.worker not in of:
+            continue
         with contextlib.suppress(FileNotFoundError):  # its worker has just rotated it away
             _read_into(flights, file.path.read_bytes())
     return flights

@@ -13,7 +13,7 @@ from dripstone.senders.smtp_open import Opener, Timeouts
 from dripstone.senders.smtp_pool import Batch, Pool
 from dripstone.senders.urls import MailUrl
 
-SECONDS_TO_FINISH = 10.0
+SECONDS_TO_FINISH = 7.0  # so that a worker is gone 10 s after it was told to stop
 SECONDS_TO_CLOSE = 1.0
 SECONDS_BETWEEN_LOOKS = 0.5  # whether the thread still lives; answers wake the caller by themselves
 

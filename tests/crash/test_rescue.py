@@ -1,15 +1,18 @@
 """A worker dies between two steps: whatever it held is settled once, and nothing is lost or doubled."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.engine import plan, rescue
+from dripstone.engine import plan, process, record, rescue
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Claimed
+from dripstone.engine.send import Outcome
 from dripstone.senders.flight import FlightLog
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
@@ -28,6 +31,26 @@ def worker(tmp_path: Path) -> Iterator[FlightLog]:
     log = FlightLog(tmp_path, "worker-1")
     yield log
     log.close()
+
+
+class Time:
+    """A machine's two clocks: the one that can be set, and the one that only counts."""
+
+    def __init__(self) -> None:
+        self.wall_now, self.seconds = NOW, 1000.0
+
+    def wall(self) -> datetime:
+        return self.wall_now
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def pass_by(self, **duration: float) -> None:
+        self.wall_now += timedelta(**duration)
+        self.seconds += timedelta(**duration).total_seconds()
+
+    def jump(self, **duration: float) -> None:
+        self.wall_now += timedelta(**duration)
 
 
 def claimed(account: Account, n: int = 1) -> list[Claimed]:
@@ -95,9 +118,15 @@ def test_the_rescue_may_run_twice(account: Account, worker: FlightLog, tmp_path:
 def test_the_log_of_a_dead_worker_goes_once_it_holds_nothing(
     account: Account, worker: FlightLog, tmp_path: Path
 ) -> None:
+    """After a minute: a claim that was being committed when the worker died may show itself only then."""
     claimed(account)
     die(worker)
-    rescue.abandoned(tmp_path, NOW)
+    time = Time()
+    watch = rescue.Watch(tmp_path, monotonic=time.monotonic)
+    watch.look(NOW)
+    assert list(tmp_path.iterdir()) != []
+    time.pass_by(minutes=1)
+    watch.look(NOW)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -106,3 +135,80 @@ def test_planning_twice_plans_once(account: Account, now: datetime) -> None:
     claimed(account, 3)
     plan.everything_due(now)
     assert Delivery.objects.count() == 3
+
+
+def test_a_clock_set_forwards_takes_nothing_from_a_worker_that_is_at_work(
+    account: Account, worker: FlightLog, tmp_path: Path
+) -> None:
+    """Its messages were given back and sent by another, while it was about to send them too."""
+    claimed(account)
+    time = Time()
+    time.wall_now -= timedelta(hours=1)
+    watch = rescue.Watch(tmp_path, clock.Watch(time.wall, time.monotonic), time.monotonic)
+    time.pass_by(hours=1)  # this process has been up for long
+    assert watch.look(time.wall()) == {}
+    time.jump(hours=5)
+    assert watch.look(time.wall()) == {}
+    time.pass_by(minutes=14)
+    assert watch.look(time.wall()) == {}
+    time.pass_by(minutes=1)
+    watch.look(time.wall())
+    assert Delivery.objects.get().status == "planned"
+
+
+def test_a_process_that_has_just_started_ends_no_lease(account: Account, worker: FlightLog, tmp_path: Path) -> None:
+    """It cannot know whether the clock was set while it was away."""
+    claimed(account)
+    time = Time()
+    time.pass_by(hours=1)
+    watch = rescue.Watch(tmp_path, clock.Watch(time.wall, time.monotonic), time.monotonic)
+    assert watch.look(time.wall()) == {}
+    time.pass_by(minutes=15)
+    assert sum(watch.look(time.wall()).values()) == 1
+
+
+def test_a_clock_set_back_makes_nobody_wait_longer(account: Account, worker: FlightLog, tmp_path: Path) -> None:
+    """Planned, put off and claimed while the clock was five hours ahead, which nobody knew."""
+    sequence = make_sequence(account, {"delay_value": 0})
+    time = Time()
+    watch = rescue.Watch(tmp_path, clock.Watch(time.wall, time.monotonic), time.monotonic)
+    time.jump(hours=5)
+    watch.look(time.wall())
+    for _ in range(3):
+        make_enrollment(sequence, make_subscriber(account), time.wall())
+    plan.everything_due(time.wall())
+    (put_off,) = plan.claim("worker-1", time.wall(), 1)
+    refused = Outcome(put_off.delivery_id, put_off.attempt, "planned", "greylisted", retry_in=timedelta(minutes=1))
+    record.outcomes([refused], time.wall())
+    (leased,) = plan.claim("worker-1", time.wall(), 1)
+
+    time.jump(hours=-5)
+    watch.look(time.wall())
+    waits = dict(Delivery.objects.filter(status="planned").values_list("pk", "ready_at"))
+    assert waits.pop(put_off.delivery_id) == NOW + timedelta(minutes=1)
+    assert list(waits.values()) == [NOW]
+    assert Delivery.objects.get(pk=leased.delivery_id).lease_until == NOW + plan.LEASE
+
+
+def test_a_batch_broken_off_is_settled_though_its_worker_lives(
+    account: Account, worker: FlightLog, tmp_path: Path
+) -> None:
+    sequence = make_sequence(account, {"delay_value": 0}, {"subject": "second"})
+    for _ in range(3):
+        make_enrollment(sequence, make_subscriber(account), NOW)
+    plan.everything_due(NOW)
+    with suppress(KeyError), process.batch("worker-1") as holder:
+        replied, flying, _ = plan.claim(holder, NOW)
+        for row in (replied, flying):
+            worker.started(row.delivery_id, row.attempt)
+        worker.ended(replied.delivery_id, replied.attempt, "sent")
+        raise KeyError("a bug of ours")
+    rescue.abandoned(tmp_path, NOW)
+    statuses = dict(Delivery.objects.values_list("pk", "status"))
+    assert statuses.pop(replied.delivery_id) == "sent"
+    assert statuses.pop(flying.delivery_id) == "sending"  # its reply may still come
+    assert list(statuses.values()) == ["planned"]
+    worker.ended(flying.delivery_id, flying.attempt, "sent")
+    rescue.abandoned(tmp_path, NOW)
+    assert Delivery.objects.get(pk=flying.delivery_id).status == "sent"
+    process.forget(holder)

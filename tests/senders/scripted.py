@@ -30,6 +30,7 @@ class Script:
     cut_after_sent: dict[int, int] = field(default_factory=dict)  # connection number → bytes of ours
     cut_after_received: dict[int, int] = field(default_factory=dict)  # connection number → bytes of the client's
     always_cut_after_received: int | None = None
+    body_begins: Callable[[str], None] = lambda rcpt_to: None  # called once per recipient, with its first bytes here
 
 
 CUT = b"<cut>"
@@ -70,6 +71,15 @@ class ScriptedServer:
                 connection.cut()
 
         asyncio.run_coroutine_threadsafe(cut(), self.loop).result()
+
+    def say_on_all(self, reply: bytes) -> None:
+        """What the script left unanswered."""
+
+        async def say() -> None:
+            for connection in list(self.open):
+                connection.say(reply)
+
+        asyncio.run_coroutine_threadsafe(say(), self.loop).result()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self.loop)
@@ -196,6 +206,7 @@ class _Connection(asyncio.Protocol):
     def body(self) -> bool:
         if self.buffer and self.rcpt_to is not None and self.rcpt_to not in self.server.started:
             self.server.started.append(self.rcpt_to)
+            self.script.body_begins(self.rcpt_to)
         if self.buffer.startswith(b".\r\n"):
             data, self.buffer = b"", self.buffer[3:]
         else:

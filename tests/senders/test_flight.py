@@ -47,12 +47,34 @@ def test_it_stays_small_and_keeps_what_is_in_the_air(tmp_path: Path) -> None:
     for n in range(2, 2000):
         log.started(n, 1)
         log.ended(n, 1, "sent")
+        log.settled([(n, 1)])
     flights = flight.read(tmp_path)
     assert flights[1, 1] == "started"
     assert flights[1999, 1] == "sent"
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 3000
     assert len(list(tmp_path.iterdir())) == 2
     log.close()
+
+
+def test_it_keeps_a_reply_until_its_outcome_is_recorded(tmp_path: Path) -> None:
+    log = FlightLog(tmp_path, "w", rotate_at=1000)
+    log.started(1, 1)
+    log.ended(1, 1, "sent")  # its batch waits for another reply, and meanwhile …
+    for n in range(2, 2000):
+        log.started(n, 1)
+        log.ended(n, 1, "sent")
+        log.settled([(n, 1)])
+    assert flight.read(tmp_path)[1, 1] == "sent"
+    log.close()
+
+
+def test_it_can_be_asked_about_some_workers_only(tmp_path: Path) -> None:
+    logs = [FlightLog(tmp_path, name) for name in ("a", "b")]
+    for number, log in enumerate(logs):
+        log.started(number, 1)
+    assert flight.read(tmp_path, {"b"}) == {(1, 1): "started"}
+    for log in logs:
+        log.close()
 
 
 def test_a_restarted_worker_goes_on_behind_its_own_log(tmp_path: Path) -> None:

@@ -1,0 +1,154 @@
+"""Processes to be killed, forked from a server that has loaded Django: they start in milliseconds and hold no lock,
+thread or connection of the test's."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import django
+import psutil
+
+if TYPE_CHECKING:
+    from dripstone.sequences.models import Sequence
+
+_processes = multiprocessing.get_context("forkserver")
+_processes.set_forkserver_preload(["tests.crash.loaded"])
+
+
+@dataclass(frozen=True)
+class Place:
+    """What a worker of the test needs to know. Picklable."""
+
+    database: str  # its name
+    data: Path
+    mail_url: str
+    port: int | None = None  # of a proxy before the database, on 127.0.0.1
+
+    @property
+    def flights(self) -> Path:
+        return self.data / "flights"
+
+
+@contextmanager
+def worker(work: Callable[..., Any], place: Place, *arguments: Any) -> Iterator[BaseProcess]:
+    """A process that does `work(*arguments)`, as a worker at `place`. Gone after the block."""
+    process = _processes.Process(target=_begin, args=(work, place, arguments))
+    process.start()
+    try:
+        yield process
+    finally:
+        kill(process)
+        process.join(10)
+
+
+def kill(process: BaseProcess) -> None:
+    """Returns when it is gone. May be called from any thread; join is for one alone (it would lose the exit code)."""
+    assert process.pid is not None
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process.pid, signal.SIGKILL)
+    until(lambda: not psutil.pid_exists(process.pid or 0))
+
+
+def _begin(work: Callable[..., Any], place: Place, arguments: tuple[Any, ...]) -> None:
+    os.environ["DJANGO_SETTINGS_MODULE"] = "dripstone.settings"
+    django.setup()
+    from django.conf import settings
+    from django.db import connections
+
+    database = connections.settings["default"]
+    database["NAME"] = place.database
+    if place.port is not None:
+        database["HOST"], database["PORT"] = "127.0.0.1", str(place.port)
+    settings.DRIPSTONE_DATA, settings.DRIPSTONE_MAIL_URL = place.data, place.mail_url
+    work(*arguments)
+
+
+# --- In the test ------------------------------------------------------------------------------------------------
+
+
+def planned(n_people: int, content: str = "<p>Hello</p>") -> "Sequence":
+    """A sequence whose first email is planned for so many people, due now by the machine's clock."""
+    from django.db import connection
+
+    from dripstone import clock
+    from dripstone.engine import plan
+    from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
+
+    account, now = make_account(), clock.now()
+    sequence = make_sequence(account, {"delay_value": 0, "content": content}, {"subject": "second"})
+    for _ in range(n_people):
+        make_enrollment(sequence, make_subscriber(account), now)
+    plan.everything_due(now)
+    connection.close()
+    return sequence
+
+
+def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+    """Looks again and again, and fails when it does not happen."""
+    give_up_at = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < give_up_at, "it does not happen"
+        time.sleep(0.005)
+
+
+# --- Work -------------------------------------------------------------------------------------------------------
+
+
+def send_a_batch() -> None:
+    from dripstone.engine import process, run
+
+    crew = process.current()
+    run.send_batch(crew.worker, crew.sender)
+
+
+def die_once_claimed() -> None:
+    from dripstone import clock
+    from dripstone.engine import plan, process
+
+    with process.batch(process.current().worker) as holder:
+        plan.claim(holder, clock.now())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def send_a_batch_with_a_lease_of(seconds: float) -> None:
+    from datetime import timedelta
+
+    from dripstone.engine import plan
+
+    plan.LEASE = timedelta(seconds=seconds)
+    send_a_batch()
+
+
+def plan_though_the_database_fails_once() -> None:
+    from django.db import OperationalError, connection
+
+    from dripstone import clock
+    from dripstone.engine import plan
+
+    try:
+        plan.everything_due(clock.now())
+    except OperationalError:
+        connection.close()
+        plan.everything_due(clock.now())  # the next tick
+
+
+def send_though_the_database_fails_once() -> None:
+    from django.db import OperationalError, connection
+
+    from dripstone import clock
+    from dripstone.engine import process, rescue
+
+    try:
+        send_a_batch()
+    except OperationalError:
+        connection.close()
+        rescue.abandoned(process.flights(), clock.now())  # the next look
+        send_a_batch()

@@ -1,0 +1,184 @@
+"""A worker is killed at each point of a message's way; another one goes on. Real processes, real SMTP, real commits.
+
+Three people, one connection: the first one's message is where the worker dies.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from dripstone.engine import process, run
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.senders import flight
+from tests.crash import doomed
+from tests.crash.doomed import Place, planned, until
+from tests.senders.scripted import Script, ScriptedServer, scripted
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+N_PEOPLE = 3
+
+
+@dataclass
+class Scene:
+    """Three people whose email is planned, a mail server, and the worker that is to die."""
+
+    server: ScriptedServer
+    place: Place
+    victim: list[BaseProcess] = field(default_factory=list)
+
+    def work_and_die(self, work: Callable[..., Any] = doomed.send_a_batch) -> None:
+        """Until the script (or the work itself) has killed the process."""
+        with doomed.worker(work, self.place) as worker:
+            self.victim.append(worker)
+            worker.join(60)
+            assert worker.exitcode == -9
+
+    def kill(self) -> None:
+        until(lambda: bool(self.victim))
+        doomed.kill(self.victim[0])
+
+    def go_on(self) -> None:
+        """Another worker of this machine, which rescues and sends."""
+        self.server.script.reply = Script().reply
+        run.until_idle()
+
+    def check(self, first: str) -> None:
+        """Everybody's email has ended, the first one's like this, and nobody got two."""
+        ends = list(Delivery.objects.order_by("pk").values_list("status", flat=True))
+        assert ends == [first] + ["sent"] * (N_PEOPLE - 1)
+        recipients = [taken.rcpt_to for taken in self.server.accepted]
+        assert len(recipients) == len(set(recipients))
+        assert set(recipients) >= set(
+            Delivery.objects.filter(status="sent").values_list("subscriber__email_address", flat=True)
+        )
+        assert not Enrollment.objects.filter(in_flight=True).exists()
+
+
+@pytest.fixture
+def scene(tmp_path: Path, settings: Any) -> Iterator[Scene]:
+    with scripted() as server:
+        place = Place(connection.settings_dict["NAME"], tmp_path, f"{server.url}&connections=1")
+        settings.DRIPSTONE_DATA, settings.DRIPSTONE_MAIL_URL = place.data, place.mail_url
+        process.close()
+        yield Scene(server, place)
+        process.close()
+
+
+def test_killed_once_claimed(scene: Scene) -> None:
+    planned(N_PEOPLE)
+    scene.work_and_die(doomed.die_once_claimed)
+    scene.go_on()
+    scene.check(first="sent")
+
+
+@pytest.mark.parametrize("verb", ["EHLO", "MAIL", "RCPT", "DATA"])
+def test_killed_at_a_command_before_the_body(scene: Scene, verb: str) -> None:
+    def reply(number: int, heard: str, argument: str) -> bytes | None:
+        if heard == verb:
+            scene.kill()
+        return None
+
+    planned(N_PEOPLE)
+    scene.server.script.reply = reply
+    scene.work_and_die()
+    scene.go_on()
+    scene.check(first="sent")
+
+
+@pytest.mark.parametrize("n_bytes", [3000, None], ids=["and the rest never arrives", "and the rest arrives"])
+def test_killed_in_the_middle_of_its_body(scene: Scene, n_bytes: int | None) -> None:
+    def body_begins(recipient: str) -> None:
+        if len(scene.server.started) == 1:
+            scene.kill()
+
+    planned(N_PEOPLE, f"<p>{'drop ' * 2000}</p>")
+    scene.server.script.body_begins = body_begins
+    if n_bytes is not None:
+        scene.server.script.cut_after_received[0] = n_bytes
+    scene.work_and_die()
+    until(lambda: not scene.server.open)
+    assert len(scene.server.accepted) == (1 if n_bytes is None else 0)
+    scene.go_on()
+    scene.check(first="unknown")
+
+
+def test_killed_when_the_body_is_out(scene: Scene) -> None:
+    def reply(number: int, heard: str, argument: str) -> bytes | None:
+        if heard == "BODY":
+            scene.kill()
+        return None
+
+    planned(N_PEOPLE)
+    scene.server.script.reply = reply
+    scene.work_and_die()
+    until(lambda: len(scene.server.accepted) == 1)  # nobody will ever tell the worker
+    scene.go_on()
+    scene.check(first="unknown")
+
+
+def test_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -> None:
+    planned(N_PEOPLE)
+    with doomed.worker(doomed.send_a_batch, scene.place) as worker, transaction.atomic():
+        list(Enrollment.objects.select_for_update().values_list("pk"))  # recording waits for us
+        until(lambda: list(flight.read(scene.place.flights).values()) == ["sent"] * N_PEOPLE)
+        doomed.kill(worker)
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"sending"}
+    scene.go_on()
+    scene.check(first="sent")
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool) -> None:
+    planned(N_PEOPLE)
+    with doomed.worker(doomed.send_a_batch, scene.place) as worker, commits_that_wait() as waiting:
+        until(lambda: bool(waiting()))
+        doomed.kill(worker)
+        if not is_committed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
+    until(lambda: not waiting())
+    until(lambda: set(statuses()) == {"sent" if is_committed else "sending"})
+    scene.go_on()
+    scene.check(first="sent")
+
+
+def statuses() -> list[str]:
+    return list(Delivery.objects.values_list("status", flat=True))
+
+
+COMMIT_LOCK = 4711
+
+
+@contextmanager
+def commits_that_wait() -> Iterator[Callable[[], list[int]]]:
+    """Inside, a transaction that has ended a delivery waits in its COMMIT. Yields: the backends that do."""
+
+    def waiting() -> list[int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted",
+                           [COMMIT_LOCK])  # fmt: skip
+            return [row[0] for row in cursor.fetchall()]
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN PERFORM pg_advisory_xact_lock({COMMIT_LOCK}); RETURN NULL; END $$;
+            CREATE CONSTRAINT TRIGGER wait_for_test AFTER UPDATE ON engine_delivery
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.ended_at IS NOT NULL) EXECUTE FUNCTION wait_for_test();
+            SELECT pg_advisory_lock({COMMIT_LOCK})
+            """
+        )
+        try:
+            yield waiting
+        finally:
+            cursor.execute(f"SELECT pg_advisory_unlock({COMMIT_LOCK})")
+            until(lambda: not waiting())
+            cursor.execute("DROP FUNCTION wait_for_test CASCADE")

@@ -1,0 +1,87 @@
+"""The database goes back to an hour at which messages were on their way; the world, and the flight logs, do not."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from dripstone import clock
+from dripstone.engine import plan, process, rescue, run
+from dripstone.engine.models import Delivery, Enrollment
+from tests.crash import doomed
+from tests.crash.doomed import Place, planned
+from tests.senders.scripted import Script, ScriptedServer, scripted
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def server() -> Iterator[ScriptedServer]:
+    with scripted() as server:
+        yield server
+
+
+@pytest.fixture
+def place(server: ScriptedServer, tmp_path: Path, settings: Any) -> Iterator[Place]:
+    """Everything was sent and recorded; then a dump is restored that was made when the first body had just left."""
+    place = Place(connection.settings_dict["NAME"], tmp_path, f"{server.url}&connections=1")
+    settings.DRIPSTONE_DATA, settings.DRIPSTONE_MAIL_URL = place.data, place.mail_url
+    process.close()
+
+    def reply(number: int, verb: str, argument: str) -> bytes | None:
+        if verb == "BODY" and not server.accepted:
+            aside = threading.Thread(target=dump)  # Django minds the event loop in ours
+            aside.start()
+            aside.join()
+        return None
+
+    planned(3)
+    server.script.reply = reply
+    with doomed.worker(doomed.send_a_batch, place) as worker:
+        worker.join(60)
+    assert [row.status for row in Delivery.objects.all()] == ["sent"] * 3
+    restore()
+    server.script.reply = Script().reply
+    assert [row.status for row in Delivery.objects.all()] == ["sending"] * 3
+    yield place
+    process.close()
+
+
+TABLES = ("engine_enrollment", "engine_delivery")
+
+
+def dump() -> None:
+    try:
+        with connection.cursor() as cursor:
+            for table in TABLES:
+                cursor.execute(f"CREATE TABLE kept_{table} AS TABLE {table}")
+    finally:
+        connection.close()
+
+
+def restore() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {', '.join(TABLES)} CASCADE")
+        for table in TABLES:
+            cursor.execute(f"INSERT INTO {table} TABLE kept_{table}; DROP TABLE kept_{table}")
+
+
+def test_the_flight_logs_tell_what_was_sent_since(server: ScriptedServer, place: Place) -> None:
+    run.until_idle()
+    assert [row.status for row in Delivery.objects.all()] == ["sent"] * 3
+    assert len(server.accepted) == 3
+    assert not Enrollment.objects.filter(in_flight=True).exists()
+
+
+def test_without_them_nothing_is_sent_again_by_itself(server: ScriptedServer, place: Place) -> None:
+    shutil.rmtree(place.flights)
+    run.until_idle()
+    assert [row.status for row in Delivery.objects.all()] == ["sending"] * 3
+    rescue.abandoned(place.flights, clock.now() + plan.LEASE)
+    run.until_idle()
+    assert [row.status for row in Delivery.objects.all()] == ["unknown"] * 3
+    assert len(server.accepted) == 3
