@@ -43,6 +43,7 @@ DELAY_MS = 20  # of the server's answer: there is always a body in the air
 
 STANDING = "SELECT count(*) FROM engine_delivery WHERE ended_at IS NOT NULL"
 HELD = "SELECT split_part(worker, '-', -2)::int, count(*) FROM engine_delivery WHERE status = 'sending' GROUP BY 1"
+# Under resend an unknown one is sent again after 1, 2, 4 … minutes; here at once, while the killing goes on.
 SOONER = """
 UPDATE engine_delivery SET ready_at = now() WHERE status = 'planned' AND ready_at > now() RETURNING id
 """
@@ -189,7 +190,7 @@ def chaos(account: "Account", policy: str, n_messages: int, options: argparse.Na
                 common.make_due(account, n_messages)
                 wake.engine()
             connection.close()  # it would not survive the restarts
-            with crew(run, random.Random(options.seed), folder, is_hasty=options.small) as workers:
+            with crew(run, random.Random(options.seed), folder) as workers:
                 run.seconds = workers.fire_until_done()
             run.said = (folder / "workers.log").read_text(errors="replace")
             run.rows = common.execute(ENDS)
@@ -209,9 +210,9 @@ def read_log(log: Path) -> dict[str, list[str]]:
 
 
 @contextmanager
-def crew(run: Run, lot: random.Random, folder: Path, *, is_hasty: bool) -> Iterator["Crew"]:
+def crew(run: Run, lot: random.Random, folder: Path) -> Iterator["Crew"]:
     with (folder / "workers.log").open("ab") as log:
-        workers = Crew(run, lot, log, folder / "taken", is_hasty=is_hasty)
+        workers = Crew(run, lot, log, folder / "taken")
         try:
             yield workers
         finally:
@@ -221,8 +222,8 @@ def crew(run: Run, lot: random.Random, folder: Path, *, is_hasty: bool) -> Itera
 class Crew:
     """Worker processes under a service manager that starts them again at once."""
 
-    def __init__(self, run: Run, lot: random.Random, log: BinaryIO, taken: Path, *, is_hasty: bool) -> None:
-        self.run, self.lot, self.log, self.taken, self.is_hasty = run, lot, log, taken, is_hasty
+    def __init__(self, run: Run, lot: random.Random, log: BinaryIO, taken: Path) -> None:
+        self.run, self.lot, self.log, self.taken = run, lot, log, taken
         self.processes = [self.start() for _ in range(N_WORKERS)]
         self.database = Database()
         self.restarting: threading.Thread | None = None
@@ -248,8 +249,7 @@ class Crew:
             if (found := self.database.ask(STANDING)) and found[0][0] != n_ended:
                 n_ended, last_progress = found[0][0], time.monotonic()
             self.restart_postgres(n_ended)
-            if self.is_hasty:
-                self.database.ask(SOONER)
+            self.database.ask(SOONER)
         return last_progress - began
 
     def pause(self) -> float:
