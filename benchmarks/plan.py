@@ -1,22 +1,28 @@
 """How many due rows are planned per second, and does it matter how many others wait?
 
 Per size: a few sequences in which some are due and many wait, the due ones scattered among them as in real life.
-Measured: `plan.everything_due`; beside it, for as many rows of the same tables, one bare SQL statement per 2,000
-(insert the delivery, update the enrollment, commit): about the least any planner must do. Each right after a
-checkpoint too. Also what a tick costs that finds nothing due, before and after.
+Measured: `plan.everything_due`, by one process and by two at once (as a tick that finds more than a batch calls for
+help); beside it, for as many rows of the same tables, one bare SQL statement per 2,000 (insert the delivery, update the
+enrollment, commit): about the least any planner must do. Each right after a checkpoint too. Also what a tick costs that
+finds nothing due, before and after.
 
     python -m benchmarks.plan [--small] [--large] [--json FILE]
 """
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import django
+
 from benchmarks import common
 
 if TYPE_CHECKING:
+    from multiprocessing.synchronize import Barrier
+
     from dripstone.accounts.models import Account
 
 N_SEQUENCES = 4
@@ -64,6 +70,7 @@ def main() -> None:
             {
                 "waiting": f"{sizes[0]:,} → {sizes[-1]:,}",
                 "rows/s": ratio("rows/s"),
+                "by two": ratio("by two"),
                 "bare SQL": ratio("bare SQL"),
                 "idle tick ms": ratio("idle tick ms"),
             }
@@ -78,22 +85,24 @@ def warm_up(account: "Account") -> None:
 
 
 def measure(account: "Account", n_due: int, n_waiting: int) -> dict[str, Any]:
-    """Twice `n_due` rows are planned by us and as many by the reference: half right after a checkpoint, when every
-    page is written to the log whole as it is first touched, and half without one in between."""
+    """Three times `n_due` rows are planned by us and twice as many by the reference: the first right after a
+    checkpoint, when every page is written to the log whole as it is first touched, the others without one between."""
     starts_at = datetime.now(UTC) + timedelta(hours=1)
     common.out.print(f"{n_waiting:,} waiting …", style="dim")
     active, paused = seed(account, n_due, n_waiting, starts_at)
     idle_ms = idle_tick_ms()
-    first, second = starts_at + timedelta(hours=1), starts_at + timedelta(hours=2)
+    first, second, third = (starts_at + timedelta(hours=hour) for hour in (1, 2, 3))
     common.checkpoint()
     ours_first, ours = plan_all(first, n_due), plan_all(second, n_due)
+    together = plan_together(third, n_due)
     common.checkpoint()
     bare_first, bare = plan_barely(paused, first, n_due), plan_barely(paused, second, n_due)
-    check(active, 2 * n_due)
+    check(active, 3 * n_due)
     per = 1e6 / n_due
     return {
         "waiting": n_waiting,
         "rows/s": n_due / ours.wall,
+        "by two": n_due / together,
         "bare SQL": n_due / bare.wall,
         "of bare": bare.wall / ours.wall,
         "after a checkpoint": n_due / ours_first.wall,
@@ -114,9 +123,9 @@ def seed(account: "Account", n_due: int, n_waiting: int, starts_at: datetime) ->
     active = [common.make_sequence(account, f"Course {number}").pk for number in range(N_SEQUENCES)]
     paused = common.make_sequence(account, "Reference", active=False).pk
     Sequence.objects.exclude(pk__in=[*active, paused]).update(active=False)
-    n_people = 4 * n_due + n_waiting
-    every = n_people // (2 * n_due)  # of so many, one is due, one is the reference's, the others wait
-    last = 2 * n_due * every
+    n_people = 6 * n_due + n_waiting
+    every = n_people // (3 * n_due)  # of so many, one is due, one is the reference's, the others wait
+    last = 3 * n_due * every
     with common.without_key_checks():
         lowest = common.add_people(account, n_people)
         common.enroll_everybody(
@@ -125,7 +134,7 @@ def seed(account: "Account", n_due: int, n_waiting: int, starts_at: datetime) ->
             sequence=f"CASE WHEN p.n % {every} = 1 AND p.n < {last} THEN {paused} "
             f"ELSE (ARRAY{active})[1 + (p.n / {every}) % {N_SEQUENCES}] END",
             due=f"timestamptz '{starts_at.isoformat()}' + CASE WHEN p.n % {every} < 2 AND p.n < {last} "
-            f"THEN (0.01 + 0.98 * random() + p.n / {every} / {N_SEQUENCES} % 2) * interval '1 hour' "
+            f"THEN (0.01 + 0.98 * random() + p.n / {every} / {N_SEQUENCES} % 3) * interval '1 hour' "
             "ELSE interval '1 day' + random() * interval '90 days' END",
             position=1,
         )
@@ -140,6 +149,34 @@ def plan_all(now: datetime, n_due: int) -> common.Cost:
         planned = plan.everything_due(now)
     assert planned == n_due, f"{planned} planned, {n_due} were due"
     return cost
+
+
+def plan_together(now: datetime, n_due: int, n_processes: int = 2) -> float:
+    """Seconds for two processes that plan the same sequences at the same time. Their start is not counted."""
+    spawn = multiprocessing.get_context("spawn")
+    start, planned = spawn.Barrier(n_processes + 1), spawn.Queue()
+    processes = [spawn.Process(target=plan_in_process, args=(now, start, planned)) for _ in range(n_processes)]
+    for process in processes:
+        process.start()
+    start.wait()
+    began = time.perf_counter()
+    counts = [planned.get() for _ in processes]
+    seconds = time.perf_counter() - began
+    for process in processes:
+        process.join()
+    assert sum(counts) == n_due, f"{counts} planned, {n_due} were due"
+    return seconds
+
+
+def plan_in_process(now: datetime, start: "Barrier", planned: Any) -> None:
+    django.setup()
+    from django.db import connection
+
+    from dripstone.engine import plan
+
+    connection.ensure_connection()
+    start.wait()
+    planned.put(plan.everything_due(now))
 
 
 def plan_barely(sequence_id: int, now: datetime, n_due: int) -> common.Cost:

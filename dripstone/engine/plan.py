@@ -61,6 +61,8 @@ def _sequence(sequence_id: int, now: datetime) -> int:
         total += n_places
         if n_places < BATCH:
             break
+        if total == BATCH:
+            wake.engine()  # there is more: whoever is free plans beside us, and two cores plan 1.7 times as much
     return total
 
 

@@ -1,6 +1,7 @@
 """The tasks under a real Procrastinate worker, with real jobs in PostgreSQL."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,9 +14,10 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from dripstone import clock
-from dripstone.engine import enroll, process, tasks
+from dripstone.engine import enroll, plan, process, tasks, wake
 from dripstone.engine.models import Delivery
 from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import Subscriber
 from tests.factories import make_account, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,6 +67,21 @@ def delete_jobs() -> None:
 
 def course() -> Sequence:
     return make_sequence(make_account(), {"subject": "welcome", "delay_value": 0}, {"subject": "second"})
+
+
+def test_whoever_is_free_joins_in_where_more_than_a_batch_is_due() -> None:
+    sequence = course()
+    now = clock.now()
+    address = "p{}@example.com"
+    people = [
+        Subscriber(account=sequence.account, email_address=address.format(n), created_at=now, updated_at=now)
+        for n in range(2 * plan.BATCH + 1)
+    ]
+    enroll.add(sequence, [row.pk for row in Subscriber.objects.bulk_create(people)], "bulk", now)
+    delete_jobs()
+    assert plan.everything_due(now) == len(people)
+    assert Counter(jobs()) == {"tick": 1, "send": -(-len(people) // wake.BATCH)}
+    assert plan.everything_due(now) == 0
 
 
 def test_an_immediate_first_email_goes_by_jobs_alone() -> None:
