@@ -16,14 +16,14 @@ from dripstone.errors import Invalid
 from dripstone.web.pages import member
 
 
-@require_POST
 @member
+@require_POST
 def resending(request: HttpRequest, account: Account, delivery_id: int) -> HttpResponse:
     return _decide(request, account, delivery_id, unknown.send_again, "The email is being sent again.")
 
 
-@require_POST
 @member
+@require_POST
 def acceptance(request: HttpRequest, account: Account, delivery_id: int) -> HttpResponse:
     return _decide(request, account, delivery_id, unknown.treat_as_sent, "The email counts as sent.")
 
