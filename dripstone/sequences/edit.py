@@ -107,9 +107,8 @@ def create_email(account: Account, sequence_id: int, given: Given, now: datetime
     values = email_checks.check(account, sequence, given, None)
     position = values.pop("position", None)
     if position is None:
-        position, shifted = _after_last(sequence), False
-    else:
-        shifted = _make_room(sequence, position)
+        position = _after_last(sequence)
+    shifted = _make_room(sequence, position)
     email = SequenceEmail.objects.create(
         account=account, sequence=sequence, position=position, created_at=now, updated_at=now, **values
     )
@@ -234,7 +233,19 @@ def _make_room(sequence: Sequence, position: int) -> bool:
     stood behind, is shifted along; its own new position is written afterwards.
     """
     if not sequence.emails.filter(position=position, deleted_at=None).exists():
+        _gather_deleted(sequence, position)
         return False
     sequence.emails.filter(position__gte=position).update(position=F("position") + _FAR)
     sequence.emails.filter(position__gte=_FAR).update(position=F("position") - (_FAR - 1))
     return True
+
+
+def _gather_deleted(sequence: Sequence, position: int) -> None:
+    """Before an email is put at the end: deleted ones from there on come down to the last living one.
+
+    Whoever waits for one of them is not passed by, and the new email counts from the moment they skip it
+    (docs/decisions/deleted-emails.md).
+    """
+    last = _after_last(sequence) - 1
+    if 0 <= last < position:
+        sequence.emails.filter(position__gte=position).exclude(deleted_at=None).update(position=last)

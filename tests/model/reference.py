@@ -17,7 +17,7 @@ Where the rules leave room, this is how they are read here:
 - Giving waiting people new dates (R11) asks what date they would be given today: the spacing of no-bursts.md and the
   slots after a pause hold as ever.
 - Temporary refusals are retried after 1, 2, 4 … minutes, at most 4 hours, each up to a quarter longer, for three days
-  from the first attempt.
+  from the first attempt and at least ten times (docs/decisions/breaker.md).
 - Everything that is due at one instant leaves together, before any answer is recorded.
 """
 
@@ -30,6 +30,7 @@ from zoneinfo import ZoneInfo
 
 Weather = Literal["sent", "temporary", "permanent", "bounce", "unknown"]
 GIVE_UP = timedelta(days=3)
+LEAST_TRIES = 10
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
 
 
@@ -294,7 +295,7 @@ class World:
     def _answer(self, place: Place, delivery: Delivery) -> None:
         delivery.attempt += 1
         match place.person.weather:
-            case "temporary" if self.now - delivery.planned_at < GIVE_UP:
+            case "temporary" if self.now - delivery.planned_at < GIVE_UP or delivery.attempt < LEAST_TRIES:
                 delivery.ready_at = self.now + self.patience(place, delivery)
                 return
             case "sent":
@@ -406,6 +407,10 @@ class World:
         if any(other is not email and other.position == position for other in course.live()):
             for other in course.emails:
                 other.position += 1 if other.position >= position else 0
+        elif course.live() and course.live()[-1].position < position:
+            last = course.live()[-1].position
+            for other in course.emails:  # the end: whoever waits for a deleted one there is not passed by
+                other.position = last if other.deleted and other.position >= position else other.position
         email.position = position
         after = sorted([*course.live(), *([email] if is_new else [])], key=lambda one: one.position)
         if any(one.unit == "days" and one.value == 0 for one in after[1:]):

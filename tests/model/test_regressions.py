@@ -106,3 +106,28 @@ def test_an_edit_does_not_let_go_what_was_planned_for_a_paused_person(alice: Acc
     person.resume(place.pk, "owner", "back", engine.clock.now())
     engine.run()
     assert engine.sent(place.subscriber) == [("a", engine.clock.now())]
+
+
+@pytest.mark.parametrize("n_deleted", [1, 2])
+def test_what_is_added_at_the_end_counts_from_the_skipping_of_the_deleted(
+    alice: Account, engine: Engine, n_deleted: int
+) -> None:
+    """R9: nobody is sent anything sooner because of a deletion; the moment they skip it is the anchor of the next."""
+    emails = [{"subject": f"e{n}", "delay_value": min(n, 1)} for n in range(1 + n_deleted)]
+    sequence = make_sequence(alice, *emails)
+    begin = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(begin + (n_deleted - 1) * DAY)
+    for position in range(n_deleted, 0, -1):
+        delete(engine, email_at(sequence, position))
+    given = {"subject": "added", "content": "<p>Hello</p>", "delay_value": 3, "delay_unit": "days", "published": True}
+    added = edits.create_email(alice, sequence.pk, given, engine.clock.now()).email
+    assert added is not None and added.position == 1
+    engine.run()
+    place.refresh_from_db()
+    assert place.next_email_id != added.pk and place.due_at is not None
+    skipped_at = place.due_at
+    engine.run_until(skipped_at)
+    place.refresh_from_db()
+    assert place.next_email_id == added.pk
+    assert place.due_at == skipped_at + 3 * DAY
