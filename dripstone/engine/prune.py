@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import structlog
-from asgiref.sync import async_to_sync
 from django.conf import settings
 from django.db import connection
+from procrastinate import sql
 from procrastinate.contrib.django import app
+from procrastinate.jobs import Status
 
 log = structlog.get_logger(__name__)
 
@@ -89,11 +90,16 @@ def everything(
     """One after the other. `rehearse` only counts."""
     done = [_prune(kind, now, rehearse, after_batch) for kind in KINDS]
     if not rehearse:
-        hours = int(KEEP_JOBS.total_seconds() // 3600)
-        delete = async_to_sync(app.job_manager.delete_old_jobs)
-        delete(hours, include_failed=True, include_cancelled=True, include_aborted=True)
+        _delete_ended_jobs()
         log.info("pruned", **{one.name.replace(" ", "_"): one.n_gone for one in done})
     return done
+
+
+def _delete_ended_jobs() -> None:
+    """Procrastinate's own statement; its method for it is for callers with an event loop."""
+    hours = int(KEEP_JOBS.total_seconds() // 3600)
+    ended = [status.value for status in (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.ABORTED)]
+    app.connector.execute_query(query=sql.queries["delete_old_jobs"], nb_hours=hours, queue=None, statuses=ended)
 
 
 def _prune(kind: Kind, now: datetime, rehearse: bool, after_batch: Callable[[], None]) -> Pruned:
