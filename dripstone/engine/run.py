@@ -53,10 +53,10 @@ def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
         for chunk in figures.timed_each("hand_over", send.chunks(send.hand_over(going, sender, evidence))):
             with figures.timed("record"):
                 tally += _record(chunk, now, not_after)
-        figures.outcomes(tally)
         breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
         if batch.is_probe:
             tally += gate.give_up(holder, now())
+        figures.outcomes(tally)
     return tally, gate.is_paced(batch, rendered)
 
 

@@ -1,6 +1,5 @@
 """PostgreSQL has committed, and the answer is lost: nobody can know. Nothing is lost by that, nothing doubled."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,15 +13,9 @@ from tests.crash import doomed
 from tests.crash.doomed import Place, planned
 from tests.crash.proxy import dropping_the_answer_to
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
-from tests.senders.scripted import ScriptedServer, scripted
+from tests.senders.scripted import ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as server:
-        yield server
 
 
 @pytest.fixture

@@ -2,35 +2,23 @@
 
 import shutil
 import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import plan, process, rescue, run
+from dripstone.engine import plan, rescue, run
 from dripstone.engine.models import Delivery, Enrollment
 from tests.crash import doomed
 from tests.crash.doomed import Place, planned
-from tests.senders.scripted import Script, ScriptedServer, scripted
+from tests.senders.scripted import Script, ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def place(server: ScriptedServer, tmp_path: Path, settings: Any) -> Iterator[Place]:
+def place(place: Place, server: ScriptedServer) -> Place:
     """Everything was sent and recorded; then a dump is restored that was made when the first body had just left."""
-    place = Place(connection.settings_dict["NAME"], tmp_path, f"{server.url}&connections=1")
-    settings.DRIPSTONE_DATA, settings.DRIPSTONE_MAIL_URL = place.data, place.mail_url
-    process.close()
 
     def reply(number: int, verb: str, argument: str) -> bytes | None:
         if verb == "BODY" and not server.accepted:
@@ -47,8 +35,7 @@ def place(server: ScriptedServer, tmp_path: Path, settings: Any) -> Iterator[Pla
     restore()
     server.script.reply = Script().reply
     assert [row.status for row in Delivery.objects.all()] == ["sending"] * 3
-    yield place
-    process.close()
+    return place
 
 
 TABLES = ("engine_enrollment", "engine_delivery")

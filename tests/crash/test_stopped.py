@@ -2,40 +2,21 @@
 
 import os
 import signal
-from collections.abc import Iterator
 from multiprocessing.process import BaseProcess
-from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
-from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import process, run
+from dripstone.engine import run
 from dripstone.engine.models import Delivery
 from tests.crash import doomed
 from tests.crash.doomed import Place, planned, until
-from tests.senders.scripted import Script, ScriptedServer, scripted
+from tests.senders.scripted import Script, ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LEASE_SECONDS = 1.0
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    with scripted() as server:
-        yield server
-
-
-@pytest.fixture
-def place(server: ScriptedServer, tmp_path: Path, settings: Any) -> Iterator[Place]:
-    place = Place(connection.settings_dict["NAME"], tmp_path, f"{server.url}&connections=1")
-    settings.DRIPSTONE_DATA, settings.DRIPSTONE_MAIL_URL = place.data, place.mail_url
-    process.close()
-    yield place
-    process.close()
 
 
 def stop_when_it_says(verb: str, server: ScriptedServer, stopped: list[BaseProcess]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import update_account
-from dripstone.engine import enroll, gate, plan, run, virtual
+from dripstone.engine import enroll, figures, gate, plan, run, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders import breaker
 from dripstone.senders.base import Answer, Outgoing
@@ -93,7 +93,11 @@ def test_what_waited_three_days_for_a_server_that_is_gone_has_failed(alice: Acco
     engine.run_until(begin + timedelta(days=2.9))
     assert not Delivery.objects.exclude(status="planned").exists()
     course(alice, 5, now=engine.clock.now())
+    figures.flush()
+    counted = figures.read().get((figures.OUTCOME, "failed"), 0)
     engine.run_until(begin + timedelta(days=3.1))
+    figures.flush()
+    assert figures.read()[figures.OUTCOME, "failed"] == counted + 40
     failed = Delivery.objects.filter(status="failed")
     assert set(failed.values_list("reason", flat=True)) == {"gave up after 3 days: connection refused"}
     assert failed.count() == 40
