@@ -21,7 +21,7 @@ def engine(clock: "VirtualClock", settings: Any) -> "Iterator[Engine]":
     process.close()
     mail = MemorySender.named("engine")
     mail.messages.clear()
-    mail.answer = accept
+    mail.answer, mail.eight_bit = accept, False
     yield Engine(clock, mail)
     process.close()
 
