@@ -72,8 +72,11 @@ def django_db_keepdb(django_db_keepdb: bool) -> bool:
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Threads of jobs keep their connections; on a server of the developer's they would keep the databases too."""
     yield
+    if os.environ.get(_THROWAWAY) == "1":
+        return  # the cluster goes, and all connections with it
     from django.db import connection
 
+    connection.close()  # the last test may have had it cut
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
