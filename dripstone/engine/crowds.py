@@ -10,6 +10,7 @@ what no rule can tell apart (see _alike).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as Series
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,12 +20,14 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
-from dripstone.engine import audience, timetable
-from dripstone.engine.advance import Standing
+from dripstone.engine import audience, reevaluate, timetable
+from dripstone.engine.advance import Place, Standing
+from dripstone.engine.reevaluate import Following
 from dripstone.engine.timetable import Course
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 ENTRY = 0  # the email everybody has had, before the first one: its end is the anchor of the first (R2)
+_ORDER_OF_ENTRY = (-1, False)
 QUARTER = timedelta(minutes=15)
 MIDNIGHT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 INSTANT = timedelta(microseconds=1)
@@ -54,11 +57,24 @@ class Question:
     course: Course
     now: datetime
     until: datetime  # nothing after it matters
-    as_of: datetime  # when an edit is followed: now, or when dates were asked for anew
     inside: str  # SQL over e (engine_enrollment): who counts; {is_excluded} stands for R14
-    reschedules: bool = False  # dates already given are given anew
+    edit: Following | None = None  # people are about to be brought in line
     goes_on: bool = True  # what follows the next email matters too
     drops_passed: bool = False  # but not the date of somebody who gets an email that has come before theirs
+
+    @property
+    def as_of(self) -> datetime:
+        return self.now if self.edit is None else self.edit.as_of(self.now)
+
+    @property
+    def reschedules(self) -> bool:
+        """Dates already given are given anew."""
+        return self.edit is not None and self.edit.rescheduled_at is not None
+
+    @property
+    def moves(self) -> Series[SequenceEdit]:
+        """Emails that moved: who waits for one may be given its date anew."""
+        return () if self.edit is None else self.edit.moves
 
 
 # A kind is what people have in common besides dates, as one array, at its end the emails they had (read from the index
@@ -67,8 +83,8 @@ class Question:
 # where its email has a date. `old`: an end before that has had its effect, whenever it was.
 _CROWDS = """
 WITH email AS MATERIALIZED (
-    SELECT * FROM unnest(%(emails)s::bigint[], %(positions)s::int[], %(live)s::boolean[], %(delays)s::interval[])
-             AS m (id, position, is_live, longest_delay)),
+    SELECT * FROM unnest(%(emails)s::bigint[], %(ranks)s::int[], %(live)s::boolean[], %(moved)s::boolean[],
+                         %(delays)s::interval[]) AS m (id, rank, is_live, is_moved, longest_delay)),
 place AS MATERIALIZED (
     SELECT e.id, e.run, e.anchored_at, t.at,
            ARRAY[COALESCE(e.next_email_id, 0), (t.at IS NULL)::int, e.in_flight::int, (e.paused_at IS NOT NULL)::int,
@@ -83,31 +99,35 @@ place AS MATERIALIZED (
         SELECT CASE WHEN e.in_flight THEN f.ready_at ELSE COALESCE(e.due_at, e.held_due_at) END AS at) t
     WHERE e.sequence_id = %(sequence)s AND {inside}),
 kind AS MATERIALIZED (
-    SELECT k.*, gaps.*, row_number() OVER () AS number, %(reschedules)s OR k.current_id = ANY (k.had) AS needs_last,
+    SELECT k.*, gaps.*, row_number() OVER () AS number,
+           %(reschedules)s OR k.is_moved OR k.current_id = ANY (k.had) AS needs_last,
            %(drops_passed)s AND NOT k.in_flight AND EXISTS (
-               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.position < k.position) AS is_passed
-    FROM (SELECT p.*, c.position, p.undated OR %(reschedules)s OR c.is_live IS NOT TRUE AS is_asked
+               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.rank < k.rank) AS is_passed
+    FROM (SELECT p.*, c.rank, c.is_moved, p.undated OR %(reschedules)s OR c.is_moved OR c.is_live IS NOT TRUE AS is_asked
           FROM (SELECT kind, NULLIF(kind[1], 0) AS current_id, kind[2] = 1 AS undated, kind[3] = 1 AS in_flight,
                        kind[4] = 1 AS paused, kind[5] = 1 AS unconfirmed, kind[6] AS excluded, kind[7:] AS had
                 FROM place GROUP BY kind) p
           LEFT JOIN email c ON c.id = p.current_id) k
     CROSS JOIN LATERAL (
-        SELECT COALESCE(array_agg(low.id ORDER BY low.position, low.id), '{{}}') AS lows,
+        SELECT COALESCE(array_agg(low.id ORDER BY low.rank, low.id), '{{}}') AS lows,
                array_agg(%(past)s - (
                    SELECT max(m.longest_delay) FROM email m
-                   WHERE m.position > low.position AND m.position <= COALESCE(low.next_live, m.position))
-                   ORDER BY low.position, low.id) AS old
-        FROM (SELECT m.*, min(m.position) FILTER (WHERE NOT m.had) OVER () AS first_missing,
-                     min(m.position) FILTER (WHERE NOT m.had) OVER behind AS next_missing,
-                     min(m.position) FILTER (WHERE NOT m.had AND m.is_live) OVER behind AS next_live,
-                     min(m.position) FILTER (WHERE m.had) OVER behind AS next_had
+                   WHERE m.rank > low.rank AND m.rank <= COALESCE(low.next_live, m.rank)
+                      OR m.rank = low.rank AND m.id = k.current_id)
+                   ORDER BY low.rank, low.id) AS old
+        FROM (SELECT m.*, min(m.rank) FILTER (WHERE NOT m.had) OVER () AS first_missing,
+                     min(m.rank) FILTER (WHERE NOT m.had) OVER behind AS next_missing,
+                     min(m.rank) FILTER (WHERE NOT m.had AND m.is_live) OVER behind AS next_live,
+                     min(m.rank) FILTER (WHERE m.had) OVER behind AS next_had
               FROM (SELECT m.*, m.id = ANY (k.had) AS had FROM email m
                     WHERE m.is_live OR m.id = k.current_id OR m.id = ANY (k.had)) m
-              WINDOW behind AS (ORDER BY m.position DESC
+              WINDOW behind AS (ORDER BY m.rank DESC
                                 GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) low
-        WHERE low.had AND low.next_missing <= COALESCE(low.next_had, low.next_missing)
-          AND (k.is_asked OR low.next_missing <> low.first_missing OR low.first_missing <> k.position)
-          AND (k.is_asked OR %(goes_on)s OR low.next_missing = low.first_missing)) gaps),
+        WHERE low.had AND (
+            k.is_asked AND low.rank = k.rank
+            OR low.next_missing <= COALESCE(low.next_had, low.next_missing)
+               AND (k.is_asked OR low.next_missing <> low.first_missing OR low.first_missing <> k.rank)
+               AND (k.is_asked OR %(goes_on)s OR low.next_missing = low.first_missing))) gaps),
 person AS MATERIALIZED (
     SELECT p.id, k.number, k.old, CASE WHEN NOT k.is_passed THEN p.at END AS at,
            CASE WHEN k.needs_last THEN (SELECT max(d.ended_at) FROM engine_delivery d
@@ -131,8 +151,8 @@ ORDER BY p.id
 _LOWER_END = """(
     SELECT d.ended_at FROM engine_delivery d JOIN email m ON m.id = d.email_id
     WHERE d.enrollment_id = p.id AND d.run = p.run AND d.ended_at IS NOT NULL
-      AND m.position < (SELECT position FROM email WHERE id = low.id)
-    ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)"""
+      AND m.rank <= (SELECT rank FROM email WHERE id = low.id)
+    ORDER BY m.rank DESC, d.ended_at DESC LIMIT 1)"""
 
 
 def of(question: Question, sequence: Sequence) -> Iterator[Crowd]:
@@ -155,12 +175,14 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
         alike=", ".join(alike),
     )
     live = {email.pk for email in course.live}
+    moved = {move.moved_id for move in question.moves}
     parameters: dict[str, Any] = {
         "sequence": sequence.pk,
         "entry": ENTRY,
         "emails": [ENTRY, *course.emails],
-        "positions": [-1, *(email.position for email in course.emails.values())],
+        "ranks": _ranks([_ORDER_OF_ENTRY, *(email.order for email in course.emails.values())]),
         "live": [False, *(pk in live for pk in course.emails)],
+        "moved": [False, *(pk in moved for pk in course.emails)],
         "delays": [timedelta(0), *map(_longest, course.emails.values())],
         "past": min(question.now, question.as_of, sequence.resumed_at or question.now),
         "reschedules": question.reschedules,
@@ -171,6 +193,11 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters | more)
         yield from (Crowd(*row) for row in cursor)
+
+
+def _ranks(orders: list[tuple[int, bool]]) -> list[int]:
+    ranks = {order: rank for rank, order in enumerate(sorted(set(orders)))}
+    return [ranks[order] for order in orders]
 
 
 def _longest(email: SequenceEmail) -> timedelta:
@@ -215,6 +242,12 @@ def standing(course: Course, crowd: Crowd) -> Standing:
     )
 
 
+def place_after_edit(question: Question, standing: Standing, crowd: Crowd) -> Place:
+    """Where the edit puts them; `standing`: theirs, on the question's course."""
+    assert question.edit is not None
+    return reevaluate.place_after(question.edit, standing, crowd.had, question.as_of)
+
+
 def _current(email: SequenceEmail | None) -> dict[str, Any]:
     if email is None:
         return {}
@@ -230,13 +263,14 @@ def _current(email: SequenceEmail | None) -> dict[str, Any]:
 
 
 def anchor_of(email: SequenceEmail, ends: Mapping[int, datetime], course: Course) -> datetime | None:
-    """R2: the end of the closest lower-position email; None if the crowd was not asked for it."""
-    lower = [(_position(pk, course), end) for pk, end in ends.items() if _position(pk, course) < email.position]
-    return max(lower)[1] if lower else None
+    """R2, as in queries.NEXT_EMAILS; None if the crowd was not asked for it."""
+    orders = ((_order(pk, course), end) for pk, end in ends.items() if pk != email.pk)
+    before = [one for one in orders if one[0] <= email.order]
+    return max(before)[1] if before else None
 
 
-def _position(email_id: int, course: Course) -> int:
-    return -1 if email_id == ENTRY else course.emails[email_id].position
+def _order(email_id: int, course: Course) -> tuple[int, bool]:
+    return _ORDER_OF_ENTRY if email_id == ENTRY else course.emails[email_id].order
 
 
 # --- Who fares alike --------------------------------------------------------------------------------------------
@@ -247,6 +281,7 @@ def _cuts(question: Question, sequence: Sequence) -> dict[str, datetime]:
     whatever else a date is compared with: every zone's midnight and every change of a clock falls on a quarter, and
     delays are whole hours. From `at` includes it, up to `at` as well: it is cut on both sides."""
     instants = [MIDNIGHT, question.now, question.until, question.as_of, sequence.resumed_at or MIDNIGHT]
+    instants += [move.at for move in question.moves]
     origins = {(at - MIDNIGHT) % QUARTER: at for at in instants}.values()  # most of them cut in the same places
     return {f"cut_{n}": at for n, at in enumerate([*origins, *(at + INSTANT for at in origins)])}
 
@@ -259,7 +294,7 @@ def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
     """
     instants = ["at", *(f"CASE WHEN ends[{n}] > old[{n}] THEN ends[{n}] END" for n in (1, 2))]
     as_they_are = ["number", *(f"CASE WHEN cardinality(ends) > 2 THEN {one} END" for one in ("ends", "at"))]
-    if question.reschedules:
+    if question.reschedules or question.moves:
         instants.append("last_ended_at")
     else:
         as_they_are.append("last_ended_at")  # of very few: Crowd says of whom

@@ -22,7 +22,6 @@ from django.db.models import QuerySet
 from dripstone.engine import crowds, reevaluate, timetable
 from dripstone.engine.crowds import Crowd, Question
 from dripstone.engine.models import Enrollment
-from dripstone.engine.reevaluate import Following
 from dripstone.engine.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEmail
 
@@ -67,13 +66,11 @@ class Stop(NamedTuple):
 def _stops(sequence: Sequence, course: Course, now: datetime, until: datetime) -> Iterator[Stop]:
     edit = reevaluate.edit_to_follow(sequence.pk)
     if edit is None:
-        question = Question(course, now, until, now, _DUE)
+        question = Question(course, now, until, _DUE)
     else:
-        as_of = edit.rescheduled_at or now
-        reschedules = edit.rescheduled_at is not None
-        question = Question(course, now, until, as_of, _INSIDE, reschedules=reschedules, drops_passed=True)
+        question = Question(course, now, until, _INSIDE, edit, drops_passed=True)
     for crowd in crowds.of(question, sequence):
-        stop = _flying(crowd, sequence, course, now) if crowd.in_flight else _waiting(crowd, question, edit)
+        stop = _flying(crowd, sequence, course, now) if crowd.in_flight else _waiting(crowd, question)
         if stop is not None:
             yield stop
 
@@ -90,12 +87,11 @@ def _flying(crowd: Crowd, sequence: Sequence, course: Course, now: datetime) -> 
     return Stop(crowd, email, max(at, now), not is_skipped)
 
 
-def _waiting(crowd: Crowd, question: Question, edit: Following | None) -> Stop | None:
+def _waiting(crowd: Crowd, question: Question) -> Stop | None:
     """At their date or, found late, at what planning makes of it (R4); after an edit, where it will put them."""
     course, email_id, due = question.course, crowd.current_id, crowd.at
-    if edit is not None:
-        standing = crowds.standing(course, crowd)
-        place = reevaluate.place_after_edit(standing, question.as_of, reschedules=question.reschedules)
+    if question.edit is not None:
+        place = crowds.place_after_edit(question, crowds.standing(course, crowd), crowd)
         email_id, due = place.next_email_id, place.due_at
     if email_id is None or due is None:
         return None
@@ -133,8 +129,8 @@ class _Ahead:
     def _is_in_line(self, email: SequenceEmail, had: Iterable[int]) -> bool:
         """They had what stands before it and nothing behind: the rest follows in order of position."""
         emails, had = self.course.emails, {pk for pk in had if pk != crowds.ENTRY}
-        return all(emails[pk].position < email.position for pk in had) and all(
-            one.pk in had for one in self.course.live if one.position < email.position
+        return all(emails[pk].order < email.order for pk in had) and all(
+            one.pk in had for one in self.course.live if one.order < email.order
         )
 
     def _leave(self, email: SequenceEmail, at: datetime, n_people: int, *, is_sent: bool) -> None:

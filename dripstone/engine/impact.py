@@ -3,7 +3,7 @@
 Takes       a proposal: one of the verbs of sequences/edit.py, with its arguments
 Leaves      nothing. The verb is carried out in a transaction that is rolled back at once, to learn what the sequence
             and its emails would be; where people would then stand is asked, crowd by crowd (crowds.py), of the code
-            that moves them (reevaluate.place_after_edit, advance.place_after_end)
+            that moves them (reevaluate.place_after, advance.place_after_end)
 A crash here means nothing: there was nothing to keep.
 
 The sequence is locked for the verb alone, a few milliseconds. People are read after that, in one statement and without
@@ -26,6 +26,7 @@ from dripstone.engine import advance, audience, crowds, reevaluate, schedule, ti
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.crowds import Crowd, Question
 from dripstone.engine.models import Enrollment
+from dripstone.engine.reevaluate import Following
 from dripstone.engine.timetable import Course
 from dripstone.sequences import edit
 from dripstone.sequences.edit import Edit
@@ -115,17 +116,13 @@ class _World:
     course: Course
     now: datetime
     was_active: bool
-    follows: bool  # people are to be brought in line: by this edit, or by one before it that is not followed yet
-    as_of: datetime  # when: now, or when dates were asked for anew
-    reschedules: bool
+    edit: Following | None  # what people are to be brought in line with: this edit, and those not followed yet
     moved_draft: int | None
     deleted: int | None  # the email this edit deletes
     exclusions: list[str]
 
     def question(self) -> Question:
-        return Question(
-            self.course, self.now, self.now, self.as_of, _INSIDE, reschedules=self.reschedules, goes_on=False
-        )
+        return Question(self.course, self.now, self.now, _INSIDE, self.edit, goes_on=False)
 
 
 def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) -> Impact:
@@ -172,17 +169,13 @@ def _carried_out_and_undone(
 
 def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now: datetime) -> _World:
     after = Sequence.objects.get(pk=before.pk)
-    following = reevaluate.edit_to_follow(before.pk)
-    rescheduled_at = following.rescheduled_at if following is not None else None
     email = done.email
     return _World(
         after,
         timetable.course(after, emails.values()),
         now,
         was_active=before.active,
-        follows=following is not None,
-        as_of=rescheduled_at or now,
-        reschedules=rescheduled_at is not None,
+        edit=reevaluate.edit_to_follow(before.pk),
         moved_draft=email.pk if email is not None and done.moved_draft else None,
         deleted=email.pk if email is not None and email.deleted_at is not None else None,
         exclusions=[reason for reason, _ in audience.sources(after)],
@@ -204,22 +197,18 @@ def _is_on_wire(crowd: Crowd) -> bool:
 def _after(edited: _World, crowd: Crowd) -> Stand:
     if edited.sequence.deleted_at is not None:
         return Stand("removed", None, None, False)
-    if not edited.follows or crowd.unconfirmed or _is_on_wire(crowd):
+    if edited.edit is None or crowd.unconfirmed or _is_on_wire(crowd):
         return _before(crowd)
     if crowd.in_flight:
         return _planned_after(edited, crowd)
     one = crowds.standing(edited.course, crowd)
     # The engine takes a draft that was moved away from those who wait for it (reevaluate.after_edit).
     free = one._replace(current_id=None) if one.current_id == edited.moved_draft else one
-    return _stand_at(_after_edit(edited, free))
+    return _stand_at(crowds.place_after_edit(edited.question(), free, crowd))
 
 
 def _stand_at(place: Place) -> Stand:
     return Stand(_ACTIVE if place.completed_at is None else "completed", place.next_email_id, place.due_at, False)
-
-
-def _after_edit(edited: _World, one: Standing) -> Place:
-    return reevaluate.place_after_edit(one, edited.as_of, reschedules=edited.reschedules)
 
 
 def _planned_after(edited: _World, crowd: Crowd) -> Stand:
@@ -244,7 +233,9 @@ def _place_after_skip(edited: _World, crowd: Crowd) -> Place:
     )
     one = crowds.standing(edited.course, crowd)
     place = advance.place_after_end(one, now)
-    return place if place.completed_at else _after_edit(edited, _standing_at(place, one))
+    if place.completed_at:
+        return place
+    return crowds.place_after_edit(edited.question(), _standing_at(place, one), crowd)
 
 
 def _standing_at(place: Place, one: Standing) -> Standing:

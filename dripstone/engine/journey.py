@@ -137,7 +137,7 @@ def of(row: Enrollment, now: datetime) -> Journey:
 
 def _read(row: Enrollment, now: datetime) -> Facts:
     sequence: Sequence = row.sequence
-    rows = list(sequence.emails.order_by("position", "pk"))
+    rows = sorted(sequence.emails.all(), key=lambda email: (email.order, email.pk))
     emails = {email.pk: email for email in rows}
     deliveries = list(row.deliveries.order_by("pk"))
     newest = list(row.notes.order_by("-at", "-pk")[:MOST_NOTES])
@@ -166,12 +166,10 @@ def _read(row: Enrollment, now: datetime) -> Facts:
 
 def _follow_edits(facts: Facts) -> None:
     """While an edit waits to be followed up, the place it will give counts already."""
-    row, sequence = facts.row, facts.sequence
-    if sequence.edits == sequence.edits_done or row.status != Enrollment.Status.ACTIVE or row.in_flight:
+    row, edit = facts.row, reevaluate.edit_to_follow(facts.sequence.pk)
+    if edit is None or row.status != Enrollment.Status.ACTIVE or row.in_flight:
         return
-    newer = sequence.edit_log.filter(number__gt=sequence.edits_done)
-    reschedules = any(newer.values_list("reschedules", flat=True))
-    for _, place in reevaluate.changes([row.pk], facts.now, reschedules=reschedules):
+    for _, place in reevaluate.changes([row.pk], edit, edit.as_of(facts.now)):
         facts.next_email = facts.emails.get(place.next_email_id or 0)
         facts.due_at, facts.completed_at = place.due_at, place.completed_at
 
@@ -279,8 +277,8 @@ def _latest(ended: dict[int, datetime], facts: Facts) -> Anchor | None:
 def anchor_of(email: SequenceEmail, ended: dict[int, datetime], facts: Facts) -> Anchor:
     """R2: the end of the closest email before it, never before entry. The same order as queries.NEXT_EMAILS."""
     entry = _entry(facts)
-    before = [(facts.emails[pk].position, at, pk) for pk, at in ended.items()]
-    before = [one for one in before if one[0] < email.position]
+    before = [(facts.emails[pk].order, at, pk) for pk, at in ended.items() if pk != email.pk]
+    before = [one for one in before if one[0] <= email.order]
     if not before:
         return entry
     _, at, email_id = max(before)
@@ -403,7 +401,7 @@ def _is_at_the_end(facts: Facts) -> bool:
 
 def _before(email: SequenceEmail, facts: Facts) -> SequenceEmail | None:
     """The email that has to go before this one can have a date; None: it is the first."""
-    waited = [one for one in facts.course.live if one.position < email.position and one.pk not in _ended(facts)]
+    waited = [one for one in facts.course.live if one.order < email.order and one.pk not in _ended(facts)]
     if facts.next_email is not None and facts.next_email not in waited and facts.next_email != email:
         waited = [facts.next_email, *waited]
-    return max(waited, key=lambda one: one.position, default=None)
+    return max(waited, key=lambda one: one.order, default=None)

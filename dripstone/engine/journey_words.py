@@ -237,7 +237,7 @@ def _draft(step: Step, facts: Facts) -> str:
     if step.why == "at_the_end":
         then = f"It then comes {_delay(step.email)} after the email before it."
         return f"A draft: they wait for it, or for any other email, to be published. {then}"
-    if any(facts.emails[pk].position > step.email.position for pk in [*facts.deliveries, *_standing_at(facts)]):
+    if any(facts.emails[pk].order > step.email.order for pk in [*facts.deliveries, *_standing_at(facts)]):
         then = "Publishing it sends it to them, right away if its date has passed by then."
         return f"A draft: they were passed over it. {then}"
     return "A draft: nobody is sent it, and they will pass over it unless it is published before their turn comes."

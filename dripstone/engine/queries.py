@@ -95,9 +95,9 @@ FROM json_to_recordset(%(places)s) AS u (id bigint, due_at timestamptz) WHERE e.
 """
 
 # R1 and R2 for a set of places: the next email (lowest position, published, no delivery in this run) and the anchor
-# (end of the closest lower-position delivery of this run, never before entry). `last` is when the latest delivery of
-# the run ended. Who waits without a date for a deleted email gets the anchor of that one too (R9). Index delivery_once
-# serves all probes.
+# (end of the closest delivery before it in this run, never before entry). Before: in the order of SequenceEmail.order;
+# of deleted emails at one position, the later end is the closer. `last` is when the latest delivery of the run ended. Who
+# waits without a date for a deleted email gets the anchor of that one too (R9). Index delivery_once serves all probes.
 NEXT_EMAILS = """
 SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COALESCE(e.due_at, e.held_due_at),
        c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,
@@ -105,8 +105,8 @@ SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COAL
        GREATEST(e.anchored_at, (
            SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
            WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
-             AND m.position < n.position
-           ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)),
+             AND m.position <= n.position
+           ORDER BY m.position DESC, m.deleted_at IS NULL DESC, d.ended_at DESC LIMIT 1)),
        last.ended_at, s.hold, s.send_days, s.send_hour, s.time_zone, s.resumed_at,
        n.id IS NOT NULL OR EXISTS (SELECT 1 FROM sequences_sequenceemail m
                                    WHERE m.sequence_id = s.id AND m.published AND m.deleted_at IS NULL),
@@ -114,8 +114,8 @@ SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COAL
            GREATEST(e.anchored_at, (
                SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
                WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
-                 AND m.position < c.position
-               ORDER BY m.position DESC, d.ended_at DESC LIMIT 1)) END
+                 AND (m.position, m.deleted_at IS NULL) <= (c.position, false)
+               ORDER BY m.position DESC, m.deleted_at IS NULL DESC, d.ended_at DESC LIMIT 1)) END
 FROM engine_enrollment e
 JOIN sequences_sequence s ON s.id = e.sequence_id
 LEFT JOIN sequences_sequenceemail c ON c.id = e.next_email_id

@@ -6,11 +6,14 @@ A crash here means some places were brought in line and others not yet: nothing 
 another worker has gone through it again, and going through it twice changes nothing.
 """
 
+from collections import defaultdict
+from collections.abc import Collection
+from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from dripstone.engine import advance, notes, queries, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
@@ -44,7 +47,7 @@ def sequence(sequence_id: int, now: datetime) -> int:
     moved = 0
     while (edit := edit_to_follow(sequence_id)) is not None:
         unpark(sequence_id, now)
-        moved += _everybody(sequence_id, edit, edit.rescheduled_at or now)
+        moved += _everybody(sequence_id, edit, edit.as_of(now))
         Sequence.objects.filter(pk=sequence_id, edits=edit.number).update(edits_done=edit.number)
     wake.engine()
     return moved
@@ -55,7 +58,7 @@ def person(sequence_id: int, enrollment_id: int, now: datetime) -> None:
     locked by the caller; the job comes by later and finds them in line."""
     edit = edit_to_follow(sequence_id)
     if edit is not None:
-        _batch(_lock([enrollment_id]), edit, edit.rescheduled_at or now)
+        _batch(_lock([enrollment_id]), edit, edit.as_of(now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,10 @@ class Following:
     reason: str
     actor: str
     rescheduled_at: datetime | None  # dates are given anew as of then, so that a second go gives the same ones
+    moves: tuple[SequenceEdit, ...] = ()  # of emails that may be counted from another one now
+
+    def as_of(self, now: datetime) -> datetime:
+        return self.rescheduled_at or now
 
 
 def park(sequence: Sequence) -> None:
@@ -129,6 +136,7 @@ def edit_to_follow(sequence_id: int) -> Following | None:
         reason="; ".join(row.what for row in log),
         actor=", ".join(dict.fromkeys(row.actor for row in log)) or notes.ENGINE,
         rescheduled_at=max((row.at for row in log if row.reschedules), default=None),
+        moves=tuple(row for row in log if row.moved_id is not None),
     )
 
 
@@ -154,16 +162,49 @@ def _lock(enrollment_ids: list[int]) -> list[int]:
 
 
 def _batch(ids: list[int], edit: Following, now: datetime) -> int:
-    changed = changes(ids, now, reschedules=edit.rescheduled_at is not None)
+    changed = changes(ids, edit, now)
     advance.write([standing for standing, _ in changed], [place for _, place in changed], now)
     notes.of_edit(changed, edit.reason, edit.actor, now)
     return len(changed)
 
 
-def changes(ids: list[int], now: datetime, *, reschedules: bool) -> list[tuple[Standing, Place]]:
+def changes(ids: list[int], edit: Following, now: datetime) -> list[tuple[Standing, Place]]:
     """Of these places, those that do not stand where the rules now say. Writes nothing."""
-    places = [(one, place_after_edit(one, now, reschedules=reschedules)) for one in advance.standings_of(ids)]
+    standings = advance.standings_of(ids)
+    had = _had([one for one in standings if _passed(edit.moves, one)])
+    places = ((one, place_after(edit, one, had.get(one.enrollment_id, ()), now)) for one in standings)
     return [(standing, place) for standing, place in places if not _stands(standing, place)]
+
+
+def _had(standings: list[Standing]) -> dict[int, list[int]]:
+    """Enrollment id → the emails they have had in this run."""
+    ids = [one.enrollment_id for one in standings]
+    rows = Delivery.objects.filter(enrollment__in=ids, run=F("enrollment__run")).values_list("enrollment_id", "email_id")
+    had = defaultdict[int, list[int]](list)
+    for enrollment_id, email_id in rows if ids else ():
+        had[enrollment_id].append(email_id)
+    return had
+
+
+def place_after(edit: Following, standing: Standing, had: Collection[int], now: datetime) -> Place:
+    """Where one person stands once the edit is followed. `had`: the emails of this run; asked for those alone whose
+    email moved.
+
+    When that went past one they have had, its delay counts from another one now (R2), as if it had been inserted there.
+    """
+    is_free = standing.current_published and not _passed(edit.moves, standing).isdisjoint(had)
+    standing = standing._replace(current_id=None) if is_free else standing
+    return place_after_edit(standing, now, reschedules=edit.rescheduled_at is not None)
+
+
+def _passed(moves: Series[SequenceEdit], standing: Standing) -> set[int]:
+    """What stands on the other side of somebody's email now, by the moves made since their date was given."""
+    passed: set[int] = set()
+    for move in moves:
+        given_before = standing.last_ended_at is None or standing.last_ended_at <= move.at
+        if move.moved_id == standing.current_id and given_before:
+            passed ^= set(move.passed or ())
+    return passed
 
 
 def _stands(standing: Standing, place: Place) -> bool:

@@ -48,12 +48,12 @@ class Course:
 
 def course(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Course:
     """`emails`: all rows of the sequence; people may still wait for a deleted one."""
-    rows = sorted(emails, key=lambda email: email.position)
+    rows = sorted(emails, key=lambda email: email.order)
     live = [email for email in rows if email.published and email.deleted_at is None]
     return Course(
         {email.pk: email for email in rows},
         live,
-        {email.pk: next((one for one in live if one.position > email.position), None) for email in rows},
+        {email.pk: next((one for one in live if one.order > email.order), None) for email in rows},
         {email.pk: _standing(sequence, email) for email in rows},
         _at_end(sequence)._replace(sequence_publishes=bool(live)),
     )

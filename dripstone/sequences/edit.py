@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Max
+from django.db.models import F, Max, Q
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.errors import Invalid, NotFound
@@ -130,19 +130,26 @@ def update_email(
     changed = _changes(email, values)
     retimed = _retimed(email, values, changed)
     moves_people = not changed.isdisjoint({"published", "position"})
+    was_behind = _behind(email) if "position" in changed else set()
     if "position" in changed:
-        _make_room(sequence, values["position"])
+        _make_room(sequence, values["position"], email)
     if changed:
         _set(email, values)
         email.version += 0 if changed.isdisjoint(_PRINTED) else 1
         email.updated_at = now
         email.save()
     if moves_people:
-        _log(sequence, _what_became_of(email, changed), actor, now)
+        passed = sorted(was_behind ^ _behind(email)) if "position" in changed else None
+        _log(sequence, _what_became_of(email, changed), actor, now, moved=email if passed else None, passed=passed)
     if retimed:
         sequence.edit_log.create(what=f"email {email.pk}: {retimed}", actor=actor, at=now)
     moved_draft = "position" in changed and not email.published
     return Edit(sequence, email, moves_people, moved_draft, retimed, warnings.of_email(email))
+
+
+def _behind(email: SequenceEmail) -> set[int]:
+    others = SequenceEmail.objects.filter(sequence_id=email.sequence_id).exclude(pk=email.pk)
+    return {other.pk for other in others if other.order > email.order}
 
 
 def _what_became_of(email: SequenceEmail, changed: set[str]) -> str:
@@ -214,11 +221,11 @@ def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:
         setattr(row, name, value)
 
 
-def _log(sequence: Sequence, what: str, actor: str, now: datetime, *, reschedules: bool = False) -> None:
+def _log(sequence: Sequence, what: str, actor: str, now: datetime, **details: Any) -> None:
     """Raises `edits`, counted in memory: the row has been locked since it was read."""
     sequence.edits += 1
     sequence.save(update_fields=["edits"])
-    sequence.edit_log.create(number=sequence.edits, what=what, actor=actor, reschedules=reschedules, at=now)
+    sequence.edit_log.create(number=sequence.edits, what=what, actor=actor, at=now, **details)
 
 
 def _after_last(sequence: Sequence) -> int:
@@ -226,26 +233,24 @@ def _after_last(sequence: Sequence) -> int:
     return 0 if last is None else last + 1
 
 
-def _make_room(sequence: Sequence, position: int) -> bool:
-    """Shift the emails from a taken position on up by one, deleted ones along with them. False: it was free.
+def _make_room(sequence: Sequence, position: int, moving: SequenceEmail | None = None) -> bool:
+    """Before an email is put at `position`. False: none of the living had to shift.
 
-    By way of far above, since the unique index looks at every row as it is written. The email that moves here, if it
-    stood behind, is shifted along; its own new position is written afterwards.
-    """
-    if not sequence.emails.filter(position=position, deleted_at=None).exists():
-        _gather_deleted(sequence, position)
-        return False
-    sequence.emails.filter(position__gte=position).update(position=F("position") + _FAR)
-    sequence.emails.filter(position__gte=_FAR).update(position=F("position") - (_FAR - 1))
-    return True
-
-
-def _gather_deleted(sequence: Sequence, position: int) -> None:
-    """Before an email is put at the end: deleted ones from there on come down to the last living one.
-
-    Whoever waits for one of them is not passed by, and the new email counts from the moment they skip it
+    A taken position shifts the emails from there on up by one, and deleted ones behind it along with them. At the end
+    there is nobody to shift, and deleted ones come down instead: whoever still waits for one is not passed by
     (docs/decisions/deleted-emails.md).
     """
-    last = _after_last(sequence) - 1
-    if 0 <= last < position:
-        sequence.emails.filter(position__gte=position).exclude(deleted_at=None).update(position=last)
+    emails = sequence.emails.all()
+    others = emails.filter(deleted_at=None)
+    others = others.exclude(pk=moving.pk) if moving else others
+    if not others.filter(position__gte=position).exists():
+        emails.exclude(deleted_at=None).filter(position__gt=position).update(position=position)
+        return False
+    if not others.filter(position=position).exists():
+        return False
+    # By way of far above, since the unique index looks at every row as it is written. The email that moves here, if it
+    # stood behind, is shifted along; its own new position is written afterwards.
+    shifting = Q(position__gte=position, deleted_at=None) | Q(position__gt=position)  # SequenceEmail.order
+    emails.filter(shifting).update(position=F("position") + _FAR)
+    emails.filter(position__gte=_FAR).update(position=F("position") - (_FAR - 1))
+    return True

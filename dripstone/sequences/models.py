@@ -66,8 +66,8 @@ class SequenceEmail(models.Model):
     version = models.PositiveIntegerField(default=1)  # + 1 with every change of what is printed
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
-    # Deleted emails keep their row and position: deliveries point at them, and people who were waiting for one skip
-    # it at the moment it would have gone (R9).
+    # Deleted emails keep their row and their place in the order: deliveries point at them, and people who were waiting
+    # for one skip it at the moment it would have gone (R9).
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -88,6 +88,12 @@ class SequenceEmail(models.Model):
     def __str__(self) -> str:
         return self.subject
 
+    @property
+    def order(self) -> tuple[int, bool]:
+        """Sorts the emails of a sequence: deleted ones stand before the living one at their position, in no order among
+        themselves."""
+        return self.position, self.deleted_at is None
+
 
 class SequenceEdit(models.Model):
     """An edit that could move people, or changed when emails go: what was done, by whom.
@@ -100,6 +106,8 @@ class SequenceEdit(models.Model):
     what = models.TextField()  # "email 12 published"; with None, "email 12: …" or "the sequence: …"
     actor = models.TextField()  # "API key …f3a2", "owner"
     reschedules = models.BooleanField(default=False)  # dates already given are to be given anew (R11's other half)
+    moved = models.ForeignKey(SequenceEmail, models.CASCADE, null=True, related_name="+", db_index=False)
+    passed = ArrayField(models.BigIntegerField(), null=True)  # ids of the emails that `moved` went past
     at = models.DateTimeField()
 
     class Meta:

@@ -108,26 +108,93 @@ def test_an_edit_does_not_let_go_what_was_planned_for_a_paused_person(alice: Acc
     assert engine.sent(place.subscriber) == [("a", engine.clock.now())]
 
 
-@pytest.mark.parametrize("n_deleted", [1, 2])
-def test_what_is_added_at_the_end_counts_from_the_skipping_of_the_deleted(
-    alice: Account, engine: Engine, n_deleted: int
-) -> None:
-    """R9: nobody is sent anything sooner because of a deletion; the moment they skip it is the anchor of the next."""
-    emails = [{"subject": f"e{n}", "delay_value": min(n, 1)} for n in range(1 + n_deleted)]
-    sequence = make_sequence(alice, *emails)
-    begin = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(begin + (n_deleted - 1) * DAY)
-    for position in range(n_deleted, 0, -1):
-        delete(engine, email_at(sequence, position))
-    given = {"subject": "added", "content": "<p>Hello</p>", "delay_value": 3, "delay_unit": "days", "published": True}
-    added = edits.create_email(alice, sequence.pk, given, engine.clock.now()).email
-    assert added is not None and added.position == 1
+def three_days_apart(alice: Account) -> Sequence:
+    return make_sequence(
+        alice,
+        {"subject": "a", "delay_value": 0},
+        {"subject": "b", "delay_value": 3},
+        {"subject": "c", "delay_value": 3},
+        {"subject": "d", "delay_value": 3},
+    )
+
+
+def create(engine: Engine, sequence: Sequence, **given: Any) -> SequenceEmail:
+    given = {"delay_value": 1, "delay_unit": "days", "published": True} | given
+    made = edits.create_email(sequence.account, sequence.pk, given, engine.clock.now()).email
+    assert made is not None
     engine.run()
+    return made
+
+
+@pytest.mark.parametrize("position", [None, 1])
+def test_an_email_put_at_the_end_stands_after_deleted_ones_people_wait_for(
+    alice: Account, engine: Engine, position: int | None
+) -> None:
+    """R9, R10: nobody is sent it sooner, and its delay counts from the moment the deleted one would have gone."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)  # they wait for c by now
+    for at in (3, 2, 1):
+        delete(engine, email_at(sequence, at))
+    new = create(engine, sequence, subject="new", position=position)
+    assert new.position == 1
     place.refresh_from_db()
-    assert place.next_email_id != added.pk and place.due_at is not None
-    skipped_at = place.due_at
-    engine.run_until(skipped_at)
-    place.refresh_from_db()
-    assert place.next_email_id == added.pk
-    assert place.due_at == skipped_at + 3 * DAY
+    assert (place.next_email and place.next_email.subject, place.due_at) == ("c", start + 6 * DAY)
+    engine.run_until(start + 20 * DAY)
+    assert engine.history(place.subscriber)[2:] == [
+        ("c", "skipped", start + 6 * DAY),
+        ("new", "sent", start + 7 * DAY),
+    ]
+
+
+def test_an_email_moved_to_the_end_stands_after_deleted_ones_people_wait_for(alice: Account, engine: Engine) -> None:
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    draft = create(engine, sequence, subject="new", position=1, published=False)
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    delete(engine, email_at(sequence, 4))
+    delete(engine, email_at(sequence, 3))
+    edit(engine, draft, position=3, published=True)
+    engine.run_until(start + 20 * DAY)
+    assert [subject for subject, _ in engine.sent(place.subscriber)] == ["a", "b", "new"]
+    assert engine.sent(place.subscriber)[2][1] == start + 7 * DAY
+
+
+def test_an_insertion_leaves_a_deleted_email_before_the_one_that_took_its_position(
+    alice: Account, engine: Engine
+) -> None:
+    """Whoever waits for the deleted one is not passed by."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    delete(engine, email_at(sequence, 3))
+    delete(engine, email_at(sequence, 2))
+    create(engine, sequence, subject="last", delay_value=2)
+    create(engine, sequence, subject="before last", position=2)
+    engine.run_until(start + 20 * DAY)
+    assert engine.history(place.subscriber)[2:] == [
+        ("c", "skipped", start + 6 * DAY),
+        ("before last", "sent", start + 7 * DAY),
+        ("last", "sent", start + 9 * DAY),
+    ]
+
+
+def test_moving_the_email_somebody_waits_for_past_one_they_had_gives_its_date_anew(
+    alice: Account, engine: Engine
+) -> None:
+    """R2, R4: its delay counts from another email now, and a date that is past by that means right away."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    edit(engine, email_at(sequence, 2), position=1)
+    engine.run_until(start + 20 * DAY)
+    assert engine.sent(place.subscriber) == [
+        ("a", start),
+        ("b", start + 3 * DAY),
+        ("c", start + 4 * DAY),
+        ("d", start + 6 * DAY),  # three days after b, which stands before it now
+    ]
