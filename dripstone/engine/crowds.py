@@ -103,7 +103,8 @@ kind AS MATERIALIZED (
            %(reschedules)s OR k.is_moved OR k.current_id = ANY (k.had) AS needs_last,
            %(drops_passed)s AND NOT k.in_flight AND EXISTS (
                SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.rank < k.rank) AS is_passed
-    FROM (SELECT p.*, c.rank, c.is_moved, p.undated OR %(reschedules)s OR c.is_moved OR c.is_live IS NOT TRUE AS is_asked
+    FROM (SELECT p.*, c.rank, c.is_moved,
+                 p.undated OR %(reschedules)s OR c.is_moved OR c.is_live IS NOT TRUE AS is_asked
           FROM (SELECT kind, NULLIF(kind[1], 0) AS current_id, kind[2] = 1 AS undated, kind[3] = 1 AS in_flight,
                        kind[4] = 1 AS paused, kind[5] = 1 AS unconfirmed, kind[6] AS excluded, kind[7:] AS had
                 FROM place GROUP BY kind) p

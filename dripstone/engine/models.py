@@ -123,6 +123,7 @@ class Delivery(models.Model):
     untried = models.PositiveIntegerField(default=0, db_default=0)  # of them, those in which no server was asked
     planned_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True)  # planned: earliest instant of the next attempt
+    unparked_at = models.DateTimeField(null=True)  # when a pause or a draft last let it go: refusals count from here
     lease_until = models.DateTimeField(null=True)  # sending: after this the rescue decides
     worker = models.TextField(default="", blank=True)  # sending: who holds it; names its flight log
     sent_at = models.DateTimeField(null=True)

@@ -54,7 +54,7 @@ def resume(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enroll
         row.due_at = held if held is None or held >= now else _after_pause(row, now)
         row.save(update_fields=["paused_at", "held_due_at", "due_at"])
         if row.next_email and _may_go(row.sequence, row.next_email):  # else it stays parked, as everybody's
-            _planned(row).update(ready_at=_after_pause(row, now))
+            _planned(row).update(ready_at=_after_pause(row, now), unparked_at=now)
         _wake(row, now)
         return row.next_email_id
 

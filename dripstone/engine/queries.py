@@ -96,8 +96,8 @@ FROM json_to_recordset(%(places)s) AS u (id bigint, due_at timestamptz) WHERE e.
 
 # R1 and R2 for a set of places: the next email (lowest position, published, no delivery in this run) and the anchor
 # (end of the closest delivery before it in this run, never before entry). Before: in the order of SequenceEmail.order;
-# of deleted emails at one position, the later end is the closer. `last` is when the latest delivery of the run ended. Who
-# waits without a date for a deleted email gets the anchor of that one too (R9). Index delivery_once serves all probes.
+# of deleted emails at one position, the later end is the closer. `last` is when the latest delivery of the run ended.
+# Who waits without a date for a deleted email gets the anchor of that one too (R9). Index delivery_once serves all.
 NEXT_EMAILS = """
 SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COALESCE(e.due_at, e.held_due_at),
        c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,

@@ -48,11 +48,12 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
 
 
 def _with_retries(chunk: Series[Outcome], now: datetime) -> Series[Outcome]:
-    """Refused for now: when it is tried again. Temporary refusals end after three days of them."""
+    """Refused for now: when it is tried again. Temporary refusals end after three days of them; a pause
+    starts the three days anew."""
     refused = [outcome.delivery_id for outcome in chunk if _is_refusal(outcome)]
     if not refused:
         return chunk
-    rows = {row.pk: row for row in Delivery.objects.filter(pk__in=refused).only("planned_at", "untried")}
+    rows = {row.pk: row for row in Delivery.objects.filter(pk__in=refused).only("planned_at", "unparked_at", "untried")}
     return [
         _retried(outcome, rows[outcome.delivery_id], now)
         if _is_refusal(outcome) and outcome.delivery_id in rows
@@ -67,7 +68,7 @@ def _is_refusal(outcome: Outcome) -> bool:
 
 def _retried(outcome: Outcome, row: Delivery, now: datetime) -> Outcome:
     tries = outcome.attempt - row.untried
-    if send.is_given_up(row.planned_at, tries, now):
+    if send.is_given_up(row.unparked_at or row.planned_at, tries, now):
         return outcome._replace(status="failed", retry_in=None, reason=f"gave up after 3 days: {outcome.reason}")
     if outcome.retry_in is None:
         return outcome._replace(retry_in=send.backoff(outcome.delivery_id, tries))

@@ -99,7 +99,8 @@ def unpark(sequence_id: int, now: datetime) -> None:
         if email.deleted_at is not None:
             _skip_deleted(email, now)
         elif owner.active and email.published:
-            planned.filter(ready_at=PARKED, enrollment__paused_at=None).update(ready_at=ready_again(owner, email, now))
+            parked = planned.filter(ready_at=PARKED, enrollment__paused_at=None)
+            parked.update(ready_at=ready_again(owner, email, now), unparked_at=now)
 
 
 def ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetime:
@@ -178,10 +179,10 @@ def changes(ids: list[int], edit: Following, now: datetime) -> list[tuple[Standi
 
 def _had(standings: list[Standing]) -> dict[int, list[int]]:
     """Enrollment id → the emails they have had in this run."""
-    ids = [one.enrollment_id for one in standings]
-    rows = Delivery.objects.filter(enrollment__in=ids, run=F("enrollment__run")).values_list("enrollment_id", "email_id")
     had = defaultdict[int, list[int]](list)
-    for enrollment_id, email_id in rows if ids else ():
+    ids = [one.enrollment_id for one in standings]
+    deliveries = Delivery.objects.filter(enrollment__in=ids, run=F("enrollment__run"))
+    for enrollment_id, email_id in deliveries.values_list("enrollment_id", "email_id") if ids else ():
         had[enrollment_id].append(email_id)
     return had
 

@@ -18,7 +18,7 @@ from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.breaker import Evidence
 
 CHUNK = 250  # outcomes per transaction: twice the size saves a tenth of the time, and the flight log covers the rest
-GIVE_UP_AFTER = timedelta(days=3)  # of temporary refusals, counted from planning
+GIVE_UP_AFTER = timedelta(days=3)  # of temporary refusals, counted from planning or from the end of a pause
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=4)
 LEAST_TRIES = 10  # before giving up, half a day of them: it may have waited three days for its turn (pace, breaker)
@@ -79,5 +79,5 @@ def backoff(delivery_id: int, tries: int) -> timedelta:
     return exact * (1 + int.from_bytes(digest) / 65536 / 4)
 
 
-def is_given_up(planned_at: datetime, tries: int, now: datetime) -> bool:
-    return now - planned_at >= GIVE_UP_AFTER and tries >= LEAST_TRIES
+def is_given_up(begun_at: datetime, tries: int, now: datetime) -> bool:
+    return now - begun_at >= GIVE_UP_AFTER and tries >= LEAST_TRIES

@@ -1,7 +1,7 @@
 """What becomes of a delivery once it is handed over: sent, tried again, given up, in doubt."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account, SendingAddress
-from dripstone.engine import plan, process, record, send, transitions
+from dripstone.engine import edits, person, plan, process, record, send, transitions
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.send import Outcome
 from dripstone.senders.base import Answer, Outgoing
@@ -54,6 +54,33 @@ def test_after_three_days_of_refusals_it_fails_and_the_sequence_goes_on(alice: A
     assert (welcome, second) == ("failed", "sent")
     assert timedelta(days=3) <= gave_up_at - begin <= timedelta(days=3, hours=5)
     assert Delivery.objects.earliest("pk").reason == "gave up after 3 days: 451 later"
+
+
+@pytest.mark.parametrize("stop", ["person", "sequence", "draft"])
+@pytest.mark.django_db
+def test_time_spent_paused_does_not_count_as_refusals(alice: Account, engine: Engine, stop: str) -> None:
+    place = start(alice, engine)
+    engine.mail.answer = answering("temporary", reply="451 later")
+    begin = engine.clock.now()
+    engine.run_until(begin + timedelta(hours=1))
+    stop_or_go(place, stop, goes=False, now=engine.clock.now())
+    engine.run_until(begin + timedelta(days=5))
+    stop_or_go(place, stop, goes=True, now=engine.clock.now())
+    engine.run_until(begin + timedelta(days=7))
+    assert Delivery.objects.get().status == "planned"
+    engine.run_until(begin + timedelta(days=8, hours=5))
+    assert Delivery.objects.earliest("pk").status == "failed"
+
+
+def stop_or_go(place: Enrollment, stop: str, *, goes: bool, now: datetime) -> None:
+    sequence = place.sequence
+    if stop == "person":
+        (person.resume if goes else person.pause)(place.pk, "owner", "", now)
+    elif stop == "sequence":
+        edits.update_sequence(sequence.account, sequence.pk, {"active": goes}, now)
+    else:
+        email = sequence.emails.earliest("position")
+        edits.update_email(sequence.account, sequence.pk, email.pk, {"published": goes}, now)
 
 
 @pytest.mark.django_db
