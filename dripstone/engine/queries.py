@@ -173,7 +173,7 @@ CLAIM = """
 UPDATE engine_delivery d
 SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, lease_until = %(lease_until)s, worker = %(worker)s
 FROM (SELECT id FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(ready_until)s
-        AND planned_at <= %(planned_until)s
+        AND COALESCE(unparked_at, planned_at) <= %(planned_until)s
         AND NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
       ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) ready
 WHERE d.id = ready.id

@@ -4,7 +4,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from tests.model.reference import Course, Email, Person, Place, World, at_wall
+from tests.model.reference import Course, Email, Person, Place, World
+from tests.model.when import at_wall
 
 FRIDAY = datetime(2026, 10, 30, 14, 20, tzinfo=UTC)
 
@@ -93,11 +94,44 @@ def test_a_deleted_email_is_skipped_when_it_would_have_gone() -> None:
     ]
 
 
+def test_an_email_added_at_the_end_stands_after_deleted_ones() -> None:
+    """Its delay counts from the moment at which the deleted one would have gone."""
+    world, course, place = a_world(welcome(), later(1, 3), later(2, 3))
+    for email in course.emails[:0:-1]:
+        world.delete_email(course, email)
+    world.create_email(course, later(0, 1), None)
+    world.let_pass(FRIDAY + timedelta(days=20))
+    assert told(place)[1:] == [
+        ("at 1", "skipped", utc("2026-11-02 14:00")),
+        ("at 0", "sent", utc("2026-11-03 14:00")),
+    ]
+
+
+def test_a_person_paused_keeps_their_date_and_a_late_one_waits_for_its_slot() -> None:
+    world, _, place = a_world(welcome(), later(1, 1), later(2, 1, "hours"))
+    assert world.act("pause", place)
+    world.let_pass(utc("2026-11-03 20:00"))
+    assert world.act("resume", place)
+    world.let_pass(utc("2026-11-10 20:00"))
+    assert told(place)[1:] == [
+        ("at 1", "sent", utc("2026-11-04 14:00")),
+        ("at 2", "sent", utc("2026-11-04 15:00")),
+    ]
+
+
+def test_an_email_moved_past_one_they_had_counts_from_the_one_before_it() -> None:
+    world, course, place = a_world(welcome(), later(1, 1), later(2, 3))
+    world.let_pass(utc("2026-11-01 00:00"))
+    world.move(course, course.emails[2], 1)
+    world.let_pass(FRIDAY + timedelta(days=20))
+    assert told(place)[2:] == [("at 2", "sent", utc("2026-11-02 14:00"))]
+
+
 def test_after_a_pause_a_day_email_waits_for_its_slot() -> None:
     world, course, place = a_world(welcome(), later(1, 1))
-    world.pause(course)
+    world.switch(course, active=False)
     world.let_pass(utc("2026-11-03 20:00"))
-    world.resume(course)
+    world.switch(course, active=True)
     world.let_pass(utc("2026-11-10 20:00"))
     assert told(place)[1:] == [("at 1", "sent", utc("2026-11-04 14:00"))]
 
