@@ -106,8 +106,8 @@ def unpark(sequence_id: int, now: datetime) -> None:
 def ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetime:
     """What a pause held goes at its next slot if it is a day-email; what was a draft meanwhile right away (R4)."""
     delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == "hours" else "days")
-    published_last = owner.resumed_at is None or email.updated_at > owner.resumed_at
-    if published_last or not schedule.follows_schedule(delay):
+    paused_last = owner.resumed_at is not None and (email.published_at or email.created_at) <= owner.resumed_at
+    if not paused_last or not schedule.follows_schedule(delay):
         return now
     own = schedule.Schedule(frozenset(owner.send_days), owner.send_hour, owner.time_zone).for_email(email.send_days)
     return schedule.next_slot(now, own)

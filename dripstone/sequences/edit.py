@@ -136,6 +136,7 @@ def update_email(
     if changed:
         _set(email, values)
         email.version += 0 if changed.isdisjoint(_PRINTED) else 1
+        email.published_at = now if "published" in changed and email.published else email.published_at
         email.updated_at = now
         email.save()
     if moves_people:

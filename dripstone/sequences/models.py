@@ -66,6 +66,7 @@ class SequenceEmail(models.Model):
     version = models.PositiveIntegerField(default=1)  # + 1 with every change of what is printed
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
+    published_at = models.DateTimeField(null=True)  # the last time; None: it has been published from the beginning
     # Deleted emails keep their row and their place in the order: deliveries point at them, and people who were waiting
     # for one skip it at the moment it would have gone (R9).
     deleted_at = models.DateTimeField(null=True)

@@ -20,10 +20,10 @@ BY_HOUR = {"subject": "by hour", "delay_value": 5, "delay_unit": "hours"}
 LETTERS = ({"subject": "a", "delay_value": 0}, {**BY_HOUR, "position": 10}, {**BY_HOUR, "position": 20})
 
 
-def told(sequence: Sequence, engine: Engine, **values: bool) -> list[Crowd]:
+def told(sequence: Sequence, engine: Engine) -> list[Crowd]:
     now = engine.clock.now()
     course = timetable.course(sequence, sequence.emails.all())
-    question = Question(course, now, now + timedelta(days=30), now, "e.status = 'active'", **values)
+    question = Question(course, now, now + timedelta(days=30), "e.status = 'active'")
     found = list(crowds.of(question, sequence))
     each = list(crowds.each(question, sequence))
     assert sum(crowd.n_people for crowd in found) == len(each)

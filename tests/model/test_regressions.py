@@ -94,6 +94,24 @@ def test_publishing_again_sends_what_was_being_retried_right_away(alice: Account
     assert engine.sent(place.subscriber) == [("a", engine.clock.now())]
 
 
+def test_an_edit_right_after_resuming_does_not_hurry_what_the_pause_made_late(alice: Account, engine: Engine) -> None:
+    """R4: a day-email that was being retried goes at its next slot, whatever else is changed meanwhile."""
+    sequence = make_sequence(alice, {"subject": "a"})
+    place = enter(sequence, engine)
+    accept, engine.mail.answer = engine.mail.answer, refuse_for_now
+    slot = engine.clock.now() + DAY
+    engine.run_until(slot)
+    edits.update_sequence(alice, sequence.pk, {"active": False}, engine.clock.now())
+    engine.run_until(slot + timedelta(hours=3))
+    engine.mail.answer = accept
+    edits.update_sequence(alice, sequence.pk, {"active": True}, engine.clock.now())
+    engine.clock.advance(seconds=1)
+    edit(engine, email_at(sequence, 0), preview_text="changed")
+    assert engine.sent(place.subscriber) == []
+    engine.run_until(slot + DAY)
+    assert engine.sent(place.subscriber) == [("a", slot + DAY)]
+
+
 def test_an_edit_does_not_let_go_what_was_planned_for_a_paused_person(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, {"subject": "a", "delay_value": 0}, {"subject": "b", "delay_value": 9})
     accept, engine.mail.answer = engine.mail.answer, refuse_for_now
