@@ -119,9 +119,17 @@ class Story(Stage):
             assert self.model.create_email(course, email, position)
         self.after()
 
-    @rule(index=indices, delay=delays_behind, back=st.integers(0, 2), n_instants=st.integers(0, 2))
-    def new_email_behind(self, index: int, delay: tuple[int, str], back: int, n_instants: int) -> None:
-        """Published, before one of the last emails that somebody on their way has had (R7); and how they go on."""
+    @rule(
+        index=indices,
+        delay=delays_behind,
+        back=st.integers(0, 2),
+        n_hours=st.integers(0, 40),
+        n_instants=st.integers(0, 2),
+    )
+    def new_email_behind(self, index: int, delay: tuple[int, str], back: int, n_hours: int, n_instants: int) -> None:
+        """Published, before one of the last emails that somebody on their way has had (R7), which they had some time
+        ago (what comes next counts from that one still, R2); and how they go on."""
+        self.let_pass(timedelta(hours=n_hours))
         there = [place for place in self.model.places if place.due and place.in_run() and not place.course.deleted]
         if there:
             place = there[index % len(there)]
