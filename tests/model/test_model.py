@@ -123,13 +123,14 @@ class Story(Stage):
         index=indices,
         delay=delays_behind,
         back=st.integers(0, 2),
-        n_hours=st.integers(0, 40),
+        n_hours=st.sampled_from([0, 0, 5, 26, 40]),
         n_instants=st.integers(0, 2),
     )
     def new_email_behind(self, index: int, delay: tuple[int, str], back: int, n_hours: int, n_instants: int) -> None:
         """Published, before one of the last emails that somebody on their way has had (R7), which they had some time
         ago (what comes next counts from that one still, R2); and how they go on."""
-        self.let_pass(timedelta(hours=n_hours))
+        if n_hours:
+            self.let_pass(timedelta(hours=n_hours))
         there = [place for place in self.model.places if place.due and place.in_run() and not place.course.deleted]
         if there:
             place = there[index % len(there)]
@@ -383,7 +384,7 @@ def test_the_engine_does_what_the_rules_say(engine: Engine) -> None:
     profile = hypothesis.settings.get_profile(hypothesis.settings.get_current_profile_name())
     stories = hypothesis.settings(
         profile,
-        max_examples=max(1, profile.max_examples * 3 // 10),
+        max_examples=max(1, profile.max_examples // 2),
         stateful_step_count=30 if profile.max_examples <= 100 else 50,
         suppress_health_check=list(HealthCheck),
     )
