@@ -80,7 +80,8 @@ class Question:
 # A kind is what people have in common besides dates, as one array, at its end the emails they had (read from the index
 # delivery_once alone). There are few, so what follows from it is worked out once for each. `lows`: behind each of them,
 # and before anything else one had, something is missing whose delay counts from its end; the first gap is left out
-# where its email has a date. `old`: an end before that has had its effect, whenever it was.
+# where its email has a date. (A deleted email counts from others deleted at its position too.) `old`: an end before
+# that has had its effect, whenever it was.
 _CROWDS = """
 WITH email AS MATERIALIZED (
     SELECT * FROM unnest(%(emails)s::bigint[], %(ranks)s::int[], %(live)s::boolean[], %(moved)s::boolean[],
