@@ -1,6 +1,6 @@
 """What becomes of a delivery once it is handed over: sent, tried again, given up, in doubt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -193,6 +193,32 @@ def test_backoff_is_the_same_for_everybody_who_asks_and_bounded(delivery_id: int
     wait = send.backoff(delivery_id, attempt)
     assert wait == send.backoff(delivery_id, attempt)
     assert send.FIRST_RETRY <= wait <= send.LONGEST_RETRY * 5 / 4
+
+
+@given(st.lists(st.floats(0, 3), max_size=20))
+def test_what_a_slow_server_answers_is_recorded_within_a_second_or_with_the_next_answer(pauses: list[float]) -> None:
+    moment, came_at = 0.0, dict[int, float]()
+
+    def answers() -> Iterator[Outcome]:
+        nonlocal moment
+        for number, pause in enumerate(pauses):
+            moment = came_at[number] = moment + pause
+            yield Outcome(number, 1, "sent")
+
+    recorded = []
+    for chunk in send.chunks(answers(), lambda: moment):
+        recorded += [outcome.delivery_id for outcome in chunk]
+        assert all(came_at[one.delivery_id] - came_at[chunk[0].delivery_id] < send.LONGEST_CHUNK for one in chunk[:-1])
+    assert recorded == list(range(len(pauses)))
+
+
+@given(st.integers(0, 3 * send.CHUNK))
+def test_what_a_quick_server_answers_is_recorded_in_full_chunks(n_answers: int) -> None:
+    outcomes = [Outcome(number, 1, "sent") for number in range(n_answers)]
+    chunks = list(send.chunks(outcomes, lambda: 0.0))
+    assert [outcome for chunk in chunks for outcome in chunk] == outcomes
+    assert all(len(chunk) == send.CHUNK for chunk in chunks[:-1])
+    assert all(0 < len(chunk) <= send.CHUNK for chunk in chunks[-1:])
 
 
 def test_every_state_of_a_delivery_has_its_moves() -> None:
