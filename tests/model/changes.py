@@ -37,8 +37,12 @@ class Changes:
                 place.leave(self.now)
             elif not course.deleted:
                 self._let_go(place)
-                place.follow(self.now, anew=course.gives_anew)
-        course.is_edited = course.gives_anew = False
+                self._bring_in_line(place)
+        course.is_edited, course.anew_at = False, None
+
+    def _bring_in_line(self, place: Place) -> None:
+        anew_at = place.course.anew_at
+        place.follow(anew_at or self.now, anew=anew_at is not None)
 
     def _let_go(self, place: Place) -> None:
         """What was stopped while it was being retried. Held by a pause: hours at once, days at their next slot (R4).
@@ -63,7 +67,7 @@ class Changes:
         self.edited(course)
 
     def reschedule(self, course: Course) -> None:
-        course.gives_anew = True
+        course.anew_at = self.now
         self.edited(course)
 
     def delete_course(self, course: Course) -> None:
@@ -135,7 +139,7 @@ class Changes:
     def act(self, verb: str, place: Place, target: Email | None = None) -> bool:
         """The verb looks at where the edits so far leave this person."""
         if place.course.is_edited:
-            place.follow(self.now, anew=place.course.gives_anew)
+            self._bring_in_line(place)
         if verb == "restart":
             return self._restart(place)
         if verb == "remove":

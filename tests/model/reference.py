@@ -17,7 +17,8 @@ Where the rules leave room, this is how they are read here:
 - Temporary refusals are retried after 1, 2, 4 … minutes, at most 4 hours, each up to a quarter longer, for three days
   from the first attempt, or from when a stopped retry was let go, and never before the tenth attempt.
 - Everything that is due at one instant leaves together, before any answer is recorded.
-- Several edits at once are followed as one: what counts is where they leave the sequence.
+- Several edits at once are followed as one: what counts is where they leave the sequence. When new dates are among what
+  was asked for, they are followed as of when that was.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,8 @@
 """What a story is played on: an account in the database, the engine under a virtual clock, the model beside it."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -123,6 +125,12 @@ class Stage(RuleBasedStateMachine):
             return
         virtual.advance_to(self.now, self.account.pk)
         self.model.settle()
+
+    @contextmanager
+    def in_haste(self) -> Iterator[None]:
+        was_hasty, self.is_hasty = self.is_hasty, True
+        yield
+        self.is_hasty = was_hasty
 
     def tick(self) -> None:
         """A second in which nobody works: publishing and resuming do not happen at the same instant, and which came

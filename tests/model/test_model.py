@@ -124,18 +124,25 @@ class Story(Stage):
         delay=delays_behind,
         back=st.integers(0, 2),
         n_hours=st.sampled_from([0, 0, 5, 26, 40]),
+        n_emails=st.integers(1, 2),
         n_instants=st.integers(0, 2),
     )
-    def new_email_behind(self, index: int, delay: tuple[int, str], back: int, n_hours: int, n_instants: int) -> None:
+    def new_email_behind(
+        self, index: int, delay: tuple[int, str], back: int, n_hours: int, n_emails: int, n_instants: int
+    ) -> None:
         """Published, before one of the last emails that somebody on their way has had (R7), which they had some time
-        ago (what comes next counts from that one still, R2); and how they go on."""
+        ago (what comes next counts from that one still, R2); or two of them, which must not go at once (R4). And how
+        they go on."""
         if n_hours:
             self.let_pass(timedelta(hours=n_hours))
         there = [place for place in self.model.places if place.due and place.in_run() and not place.course.deleted]
         if there:
             place = there[index % len(there)]
             had = sorted(delivery.email.position for delivery in place.in_run())
-            self.new_email(self.number(place.course), delay, True, had[-1 - back % len(had)], None)
+            with self.in_haste():
+                for _ in range(n_emails):
+                    self.new_email(self.number(place.course), delay, True, had[-1 - back % len(had)], None)
+            self.after()
             for _ in range(n_instants):
                 self.let_pass_until_next(0)
 
@@ -161,6 +168,25 @@ class Story(Stage):
             assert self.update_email(*found, position=position) == self.model.move(*found, position)
             self.after()
 
+    @rule(index=indices, back=st.integers(0, 2), returns=st.booleans())
+    def move_behind(self, index: int, back: int, returns: bool) -> None:
+        """What somebody waits for, before one they have had; and perhaps where it was, before anybody has noticed."""
+        there = [
+            (place, email)
+            for place in self.model.places
+            if (email := place.waits_for) and place.in_run() and email in place.course.live()
+        ]
+        if not there:
+            return
+        place, email = there[index % len(there)]
+        course, had = place.course, sorted(delivery.email.position for delivery in place.in_run())
+        if course.deleted:
+            return
+        with self.in_haste():
+            for position in (had[-1 - back % len(had)], *([had[-1] + 1] if returns else [])):
+                self.move(self.number(course), course.live().index(email), position)
+        self.after()
+
     @rule(index=indices, email=indices, sure=st.booleans())
     def delete_email(self, index: int, email: int, sure: bool) -> None:
         found = self.email(index, email)
@@ -180,6 +206,15 @@ class Story(Stage):
             self.update_course(course, active=active)
             self.model.switch(course, active)
             self.after()
+
+    @rule(index=indices, n_hours=st.integers(0, 30))
+    def pause_over_next(self, index: int, n_hours: int) -> None:
+        """A pause in which the next email falls due."""
+        course, instant = self.course(index), self.model.next_instant()
+        if course and course.active and instant:
+            self.pause_or_resume(index)
+            self.let_pass(max(instant - self.now, timedelta(0)) + timedelta(hours=n_hours))
+            self.pause_or_resume(index)
 
     @rule(index=indices, what=st.sampled_from(["hold", "repeat"]))
     def switch(self, index: int, what: str) -> None:
@@ -343,10 +378,11 @@ class Story(Stage):
         if instant is not None and instant > self.now:
             self.let_pass(instant - self.now - timedelta(seconds=early))
 
-    @rule(n=st.integers(1, 36))
-    def be_down(self, n: int) -> None:
-        """Nobody works meanwhile."""
-        self.model.now += timedelta(hours=n)
+    @rule(n=st.integers(1, 36), while_due=st.booleans())
+    def be_down(self, n: int, while_due: bool) -> None:
+        """Nobody works meanwhile, for so many hours or until so many hours after the next thing was due."""
+        since = self.model.next_instant() if while_due else None
+        self.model.now = max(self.now, since or self.now) + timedelta(hours=n)
         self.engine.clock.set(self.now)
         self.after()
 

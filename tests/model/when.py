@@ -57,7 +57,7 @@ class Course:
     deleted: bool = False
     resumed_at: datetime = LONG_AGO
     is_edited: bool = False  # and nobody in it has been brought in line yet
-    gives_anew: bool = False  # and they are to get new dates
+    anew_at: datetime | None = None  # when new dates for them were last asked for
 
     def slots(self, first: date, email: Email) -> Iterator[datetime]:
         """Every moment from a local date on at which this day-email may go."""
