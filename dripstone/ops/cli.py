@@ -42,7 +42,7 @@ def main() -> None:
     except (ImproperlyConfigured, embedded.EmbeddedError, DripstoneError) as error:
         fail(str(error))
     except django.db.OperationalError as error:
-        fail(f"The database does not answer: {str(error).strip()}")
+        fail(f"The database cannot be used: {str(error).strip()}")
 
 
 def fail(sentence: str) -> None:
@@ -81,6 +81,20 @@ def ready_database() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def lasting_database() -> Iterator[None]:
+    """`ready_database()` for what runs on and on: started while PostgreSQL is away, it waits."""
+    from django.conf import settings
+
+    from dripstone.ops import processes, waiting
+
+    with processes.stop_signals() as stopping:
+        if settings.DATABASE_URL and not waiting.until_postgresql_answers(stopping, tell):
+            raise SystemExit(0)
+    with ready_database():
+        yield
+
+
 # --- Running ----------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +113,7 @@ def web() -> None:
     """Run the web server alone: API, pages, /healthz and /metrics."""
     from dripstone.ops import serve
 
-    with ready_database():
+    with lasting_database():
         serve.web()
 
 
@@ -108,7 +122,7 @@ def worker() -> None:
     """Run one worker process alone: it plans and sends what is due. Run as many as you want, anywhere."""
     from dripstone.ops import worker as ops_worker
 
-    with ready_database():
+    with lasting_database():
         ops_worker.run()
 
 

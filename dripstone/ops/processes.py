@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive their parent, and the ports they want."""
+"""Child processes that cannot outlive their parent, the signals that stop them, and the ports they want."""
 
 import ctypes
 import errno
@@ -9,10 +9,11 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from types import FrameType
 from typing import Any
 
 import django
@@ -105,6 +106,25 @@ def _stop_when_gone(parent: int) -> None:
 
     if sys.platform != "linux" or os.getppid() != parent:
         threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+@contextmanager
+def stop_signals() -> Iterator[threading.Event]:
+    """An event set by Ctrl-C, SIGTERM, or the terminal going away. The second signal ends the process as usual."""
+    stopping = threading.Event()
+    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        stopping.set()
+        for name in names:
+            signal.signal(name, signal.default_int_handler)
+
+    before = {name: signal.signal(name, stop) for name in names}
+    try:
+        yield stopping
+    finally:
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def port_problem(host: str, port: int) -> str | None:

@@ -9,13 +9,11 @@ import fcntl
 import http.client
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 
 from django.conf import settings
 from django.core import checks
@@ -24,8 +22,8 @@ from django.db import connections
 from dripstone import clock, embedded
 from dripstone.accounts.models import Account
 from dripstone.ops import demo as demo_account
-from dripstone.ops import health, past, schema, serve, welcome, worker
-from dripstone.ops.processes import Child, port_problem
+from dripstone.ops import health, past, schema, serve, waiting, welcome, worker
+from dripstone.ops.processes import Child, port_problem, stop_signals
 
 logger = logging.getLogger(__name__)
 
@@ -40,10 +38,12 @@ def run(*, demo: bool, tell: Tell) -> int:
     if problem:
         tell(problem)
         return 1
-    with _stop_signals() as stopping, _alone_on(settings.DRIPSTONE_DATA) as is_alone:
+    with stop_signals() as stopping, _alone_on(settings.DRIPSTONE_DATA) as is_alone:
         if not is_alone:
             tell(f"Dripstone already runs on {settings.DRIPSTONE_DATA}; stop it first, or set DRIPSTONE_DATA.")
             return 1
+        if settings.DATABASE_URL and not waiting.until_postgresql_answers(stopping, tell):
+            return 0
         with nullcontext() if settings.DATABASE_URL else embedded.running(settings.DRIPSTONE_DATA, tell):
             schema.migrate(tell)
             first = _load_demo(tell) if demo and not Account.objects.exists() else None
@@ -160,25 +160,6 @@ def _stop(children: list[Child], tell: Tell) -> None:
     for child in children:
         if not child.make_sure_it_stopped(give_up_at):
             logger.warning("process_killed", extra={"child": child.name})
-
-
-@contextmanager
-def _stop_signals() -> Iterator[threading.Event]:
-    """An event set by Ctrl-C, SIGTERM, or the terminal going away. The second signal ends the process as usual."""
-    stopping = threading.Event()
-    names = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        stopping.set()
-        for name in names:
-            signal.signal(name, signal.default_int_handler)
-
-    before = {name: signal.signal(name, stop) for name in names}
-    try:
-        yield stopping
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from django.db import connection
 
 class Proxy:
     """Drops the answer to the last of `needles`, which are looked for in what clients send, in this order; and the
-    connection with it. Afterwards it only passes on."""
+    connection with it. Afterwards, or without any, it only passes on."""
 
-    def __init__(self, needles: Sequence[bytes]) -> None:
+    def __init__(self, needles: Sequence[bytes] = (), port: int = 0) -> None:
         self.needles = list(needles)
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self.listener.getsockname()[1]
         self.sockets: list[socket.socket] = [self.listener]
         self.threads: list[threading.Thread] = []
