@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import structlog
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 from procrastinate.contrib.django import app
@@ -67,6 +68,7 @@ class _Worker:
     async def _round(self) -> None:
         """Jobs until told to stop, until the clock jumps, or until the database is lost."""
         self._new_round.clear()
+        await sync_to_async(close_old_connections)()  # in the thread of the periodic jobs, which never looks itself
         jobs = asyncio.create_task(_take_jobs())
         ends = [asyncio.create_task(event.wait()) for event in (self._told_to_stop, self._new_round)]
         await asyncio.wait([jobs, *ends], return_when=asyncio.FIRST_COMPLETED)
