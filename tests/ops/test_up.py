@@ -18,6 +18,7 @@ import psycopg
 import pytest
 
 from dripstone import embedded
+from tests.crash.doomed import until
 
 READY = "Ctrl-C stops everything"
 
@@ -27,11 +28,12 @@ class Machine:
 
     def __init__(self, data: Path) -> None:
         self.data = data
+        self.started: list[subprocess.Popen[str]] = []
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
 
     def up(self) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "dripstone", "up", "--no-demo"],
             env={
                 "PATH": os.environ["PATH"],
@@ -44,6 +46,8 @@ class Machine:
             stderr=subprocess.STDOUT,
             text=True,
         )
+        self.started.append(process)
+        return process
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """A command beside the running server, without a terminal."""
@@ -80,7 +84,12 @@ class Machine:
 @pytest.fixture
 def machine() -> Iterator[Machine]:
     with TemporaryDirectory(prefix="dripstone-test-", dir="/tmp") as folder:
-        yield Machine(Path(folder) / "data")
+        machine = Machine(Path(folder) / "data")
+        yield machine
+        for process in machine.started:
+            if process.poll() is None:  # the test has failed
+                process.terminate()
+                rest(process)
 
 
 def wait_until_ready(process: subprocess.Popen[str]) -> str:
@@ -138,15 +147,26 @@ def test_it_starts_stops_and_survives_being_killed(machine: Machine) -> None:
     assert fourth.returncode == 0
 
 
+def course(machine: Machine, delay_value: int, delay_unit: str) -> tuple[str, int]:
+    """An account with a sequence of one email: its key, and the sequence's id."""
+    made = machine.run("accounts", "create", "--name", "Alice", "--email", "alice@example.com", "--json")
+    key: str = json.loads(made.stdout)["api_key"]
+    sequence: int = machine.post(key, "/sequences", {"name": "Course"})["sequence"]["id"]
+    delay = {"delay_value": delay_value, "delay_unit": delay_unit}
+    email = {"subject": "One", "content": "<p>Hi</p>", "published": True, **delay}
+    machine.post(key, f"/sequences/{sequence}/emails", email)
+    return key, sequence
+
+
+def enter(machine: Machine, key: str, sequence: int, email_address: str) -> None:
+    machine.post(key, "/subscribers", {"email_address": email_address})
+    machine.post(key, f"/sequences/{sequence}/subscribers", {"email_address": email_address})
+
+
 def somebody_waits(machine: Machine) -> None:
     """An account with a person whose first email goes in an hour."""
-    made = machine.run("accounts", "create", "--name", "Alice", "--email", "alice@example.com", "--json")
-    key = json.loads(made.stdout)["api_key"]
-    sequence = machine.post(key, "/sequences", {"name": "Course"})["sequence"]["id"]
-    email = {"subject": "One", "content": "<p>Hi</p>", "delay_value": 1, "delay_unit": "hours", "published": True}
-    machine.post(key, f"/sequences/{sequence}/emails", email)
-    machine.post(key, "/subscribers", {"email_address": "bob@example.org"})
-    machine.post(key, f"/sequences/{sequence}/subscribers", {"email_address": "bob@example.org"})
+    key, sequence = course(machine, 1, "hours")
+    enter(machine, key, sequence, "bob@example.org")
 
 
 def test_after_a_long_silence_it_asks_before_it_mails_the_past(machine: Machine) -> None:
@@ -174,3 +194,51 @@ def test_after_a_long_silence_it_asks_before_it_mails_the_past(machine: Machine)
     second.terminate()
     rest(second)
     assert second.returncode == 0
+
+
+def test_a_database_that_was_killed_is_started_again_and_mail_flows(machine: Machine) -> None:
+    process = machine.up()
+    wait_until_ready(process)
+    key, sequence = course(machine, 0, "days")
+    enter(machine, key, sequence, "bob@example.org")
+    until(lambda: captured(machine) == ["bob@example.org"])
+    for name in ("carol", "dave"):
+        killed = embedded._postmaster(machine.data / "postgres")
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        until(lambda: is_well(machine))
+        assert embedded._postmaster(machine.data / "postgres") not in (None, killed)
+        enter(machine, key, sequence, f"{name}@example.org")
+        until(lambda: f"{name}@example.org" in captured(machine))  # noqa: B023
+    process.terminate()
+    said = rest(process)
+    assert process.returncode == 0, said
+    assert said.count("database_ended") == said.count("database_started_again") == 2
+    assert "process_ended" not in said  # the others were not touched
+    assert embedded._postmaster(machine.data / "postgres") is None  # who leaves last still stops it
+
+
+def test_told_to_stop_while_the_database_is_dead_it_stops(machine: Machine) -> None:
+    process = machine.up()
+    wait_until_ready(process)
+    killed = embedded._postmaster(machine.data / "postgres")
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    process.terminate()
+    rest(process)
+    assert process.returncode == 0
+    assert embedded._postmaster(machine.data / "postgres") is None
+
+
+def captured(machine: Machine) -> list[str]:
+    """Who got mail, in order."""
+    with psycopg.connect(embedded.url(machine.data)) as connection:
+        rows = connection.execute('SELECT "to" FROM senders_capturedmessage ORDER BY id').fetchall()
+    return [str(address) for (address,) in rows]
+
+
+def is_well(machine: Machine) -> bool:
+    try:
+        return machine.health() == 200
+    except OSError:  # 503, or no answer: it waits for the database, too
+        return False
