@@ -33,22 +33,24 @@ SKIPPED = "overdue after a silence: treated as sent"
 NEXT_SLOT = "overdue after a silence: waits for the next slot"
 
 
-def why_halted(now: datetime) -> str:
-    """Why nothing is sent, without what to do; empty when sending may go on. Everybody may read it: no totals."""
+def why_halted(now: datetime, zone: str = "UTC") -> str:
+    """Why nothing is sent, without what to do; empty when sending may go on. Everybody may read it: no totals.
+
+    zone  of whoever reads it
+    """
     if clock.is_virtual():
         return ""
-    now_is = f"{now:%Y-%m-%d %H:%M} UTC"
     row = pulse.read()
-    if pulse.is_ahead(row, now):
+    if row.beat_at is not None and pulse.is_ahead(row, now):
         return (
-            f"Sending is halted: the engine last ran at {row.beat_at:%Y-%m-%d %H:%M} UTC, which lies ahead of this "
-            f"machine's clock ({now_is}). Either the clock is wrong now, or it was then."
+            f"Sending is halted: the engine last ran on {saying.moment(row.beat_at, zone)}, which lies ahead of this "
+            f"machine's clock ({saying.when(now, zone)}). Either the clock is wrong now, or it was then."
         )
-    if row.halted_at is None:
+    if row.halted_at is None or row.halted_after is None:
         return ""
     return (
-        f"Sending is halted: the engine had not run since {row.halted_after:%Y-%m-%d %H:%M} UTC, and mail is overdue. "
-        "After a restored backup some of it may have been sent already."
+        f"Sending is halted: the engine had not run since {saying.moment(row.halted_after, zone)}, and mail is "
+        "overdue. After a restored backup some of it may have been sent already."
     )
 
 
@@ -58,7 +60,7 @@ def how_much(now: datetime) -> str:
     if found.oldest is None:
         return "Nothing is overdue."
     verb = "is" if found.n == 1 else "are"
-    return f"{saying.count(found.n, 'email')} {verb} overdue, the oldest since {found.oldest:%Y-%m-%d %H:%M} UTC."
+    return f"{saying.count(found.n, 'email')} {verb} overdue, the oldest since {saying.moment(found.oldest, 'UTC')}."
 
 
 def resume(choice: Choice, now: datetime) -> int:

@@ -61,7 +61,7 @@ def home(request: HttpRequest, account: Account) -> HttpResponse:
         "week": _week(account, now) if rows else [],
         "recent": recent.select_related("email", "sequence", "subscriber")[:RECENT],
         "unknown": unknown.undecided(account.pk).select_related("email", "sequence", "subscriber")[:MOST_UNKNOWN],
-        "halted": late.why_halted(now),
+        "halted": late.why_halted(now, account.time_zone),
         "api_url": settings.DRIPSTONE_URL,
     }
     return show(request, "home.html", account, context)

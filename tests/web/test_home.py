@@ -78,8 +78,8 @@ def test_it_costs_the_same_queries_however_many_sequences(
         alice.get("/")
 
 
-def test_it_says_that_sending_is_halted(alice: Client, delivery: Delivery) -> None:
+def test_it_says_that_sending_is_halted_and_since_when_on_the_accounts_clock(alice: Client, delivery: Delivery) -> None:
     Pulse.objects.create(beat_at=MONDAY_9, halted_at=MONDAY_9, halted_after=MONDAY_9 - timedelta(days=3))
     page = alice.get("/").content.decode()
-    assert "Sending is halted: the engine had not run since 2026-11-20 09:00 UTC, and mail is overdue." in page
+    assert "had not run since Friday, 20 November 2026 at 04:00 (America/New_York), and mail is overdue." in page
     assert "resume-sending" in page
