@@ -1,4 +1,7 @@
-"""The database goes back to an hour at which messages were on their way; the world, and the flight logs, do not."""
+"""The database goes back to an hour at which messages were on their way; the world, and the flight logs, do not.
+
+What a log still has counts. What it has forgotten, once that stood in the database, would be taken for never begun:
+hence docs/operations/backup.md has the logs removed on a restore."""
 
 import shutil
 import threading
@@ -72,3 +75,11 @@ def test_without_them_nothing_is_sent_again_by_itself(server: ScriptedServer, pl
     run.until_idle()
     assert [row.status for row in Delivery.objects.all()] == ["unknown"] * 3
     assert len(server.accepted) == 3
+
+
+def test_that_they_forget_is_why_they_go_on_a_restore(server: ScriptedServer, place: Place) -> None:
+    """A log that has been rotated twice since: what was settled is in it no more."""
+    for log in place.flights.iterdir():
+        log.write_bytes(b"")
+    run.until_idle()
+    assert len(server.accepted) == 6, "it can say now what has become of them: tell it in docs/operations/backup.md"

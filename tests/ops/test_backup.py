@@ -41,6 +41,8 @@ def test_a_backup_comes_back_on_another_machine(folder: Path) -> None:
     made = json.loads(shell("dripstone accounts create --name Alice --email a@example.com --json", old, folder))
     for line in commands("Back up"):
         shell(line, old, folder)
+    (new / "flights").mkdir(parents=True)
+    (new / "flights" / "host-1-abc.7.flight").write_text("s 1 1\n")
     *restore, up = commands("Restore")
     assert up == "dripstone up"
     for line in restore:
@@ -48,6 +50,7 @@ def test_a_backup_comes_back_on_another_machine(folder: Path) -> None:
     keys = json.loads(shell("dripstone keys list --json", new, folder))["keys"]
     assert [key["account_id"] for key in keys] == [made["account_id"]]
     assert (new / "secret_key").read_text() == (old / "secret_key").read_text()
+    assert not (new / "flights").exists()
     assert re.search(r"ok +schema", shell("dripstone doctor || true", new, folder))
 
 
