@@ -37,7 +37,7 @@ class Result:
 def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
-        _settings, _server, _schema, _engine, _database_clock, _disk, _mail_server, _mail_flow, _sums,
+        _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _mail_flow, _sums,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -76,12 +76,32 @@ def _engine() -> Result:
     return Result("engine", silent < heartbeat.ENGINE_SILENT_SECONDS, f"a worker was last seen {silent:.0f} s ago")
 
 
-def _database_clock() -> Result:
-    before = clock.system_now()
+def _clocks() -> Result:
+    """Dates and leases are by the clocks of the machines that work, heartbeats by the database's."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
-        gap = abs((cursor.fetchone()[0] - before).total_seconds())
-    return Result("clocks", gap < LARGEST_CLOCK_GAP_SECONDS, f"this machine and the database are {gap:.1f} s apart")
+        database, machine = cursor.fetchone()[0], clock.system_now()
+    beat_at = pulse.read().beat_at if _is_migrated() and not clock.is_virtual() else None
+    ahead = (machine - database).total_seconds()
+    return _of_clocks(ahead, (beat_at - database).total_seconds() if beat_at else None)
+
+
+def _of_clocks(machine_ahead: float, beat_ahead: float | None) -> Result:
+    """Seconds before the database's clock. A worker's last beat is a moment old, unless its clock is ahead; one that
+    is behind does not show."""
+    found = []
+    if abs(machine_ahead) >= LARGEST_CLOCK_GAP_SECONDS:
+        found.append(f"this machine's clock is {_apart(machine_ahead)} the database's")
+    if beat_ahead is not None and beat_ahead >= LARGEST_CLOCK_GAP_SECONDS:
+        found.append(f"a worker's clock is, or was, {_apart(beat_ahead)} the database's")
+    if not found:
+        return Result("clocks", True, f"this machine and the database are {abs(machine_ahead):.1f} s apart")
+    mend = "emails go, and leases end, by the workers' clocks: have all machines follow NTP"
+    return Result("clocks", False, f"{' and '.join(found)}; {mend}")
+
+
+def _apart(ahead: float) -> str:
+    return f"{abs(ahead):,.0f} s {'ahead of' if ahead > 0 else 'behind'}"
 
 
 def _disk() -> Result:

@@ -56,7 +56,9 @@ def test_a_long_silence_with_something_overdue_halts_sending(alice: Account) -> 
     assert not pulse.may_send(NOW)
     assert not pulse.beat(NOW)
     assert not pulse.beat(NOW + timedelta(hours=1)), "until the operator decides"
-    why = "Sending is halted: the engine had not run since Monday, 23 November 2026 at 09:00 (UTC), and mail is overdue."
+    why = (
+        "Sending is halted: the engine had not run since Monday, 23 November 2026 at 09:00 (UTC), and mail is overdue."
+    )
     assert late.why_halted(NOW).startswith(why)
     assert late.how_much(NOW) == "1 email is overdue, the oldest since Monday, 23 November 2026 at 10:00 (UTC)."
 

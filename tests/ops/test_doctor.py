@@ -1,11 +1,15 @@
 """`dripstone doctor`, about the sequences of the installation."""
 
+import re
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from typer.testing import CliRunner
 
 from dripstone import clock
 from dripstone.accounts.models import Account
+from dripstone.engine.models import Pulse
 from dripstone.ops import doctor
 from dripstone.ops.cli import app
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
@@ -58,3 +62,32 @@ def test_its_exit_code_tells_what_is_wrong_with_a_sequence() -> None:
     assert "“Welcome” uses the snippet gone, and there is none of that name" in result.output
     assert "Mend: POST /v4/snippets" in result.output
     assert Account.objects.count() == 1
+
+
+def clocks() -> doctor.Result:
+    return next(result for result in doctor.examine() if result.subject == "clocks")
+
+
+def test_it_compares_the_machines_clock_with_the_databases() -> None:
+    Pulse.objects.create(beat_at=clock.now())
+    assert clocks().is_well
+    assert clocks().sentence.startswith("this machine and the database are 0.")
+
+
+def test_it_sees_a_worker_whose_clock_is_ahead() -> None:
+    Pulse.objects.create(beat_at=clock.now() + timedelta(minutes=5))
+    assert not clocks().is_well
+    assert re.match(r"a worker's clock is, or was, (299|300) s ahead of the database's; .* NTP$", clocks().sentence)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "told"),
+    [
+        (7.0, "this machine's clock is 7 s ahead of the database's; "),
+        (-4000.0, "this machine's clock is 4,000 s behind the database's; "),
+    ],
+)
+def test_it_says_which_clock_is_ahead_of_which(ahead: float, told: str) -> None:
+    result = doctor._of_clocks(ahead, -3.0)
+    assert (result.is_well, result.sentence.startswith(told)) == (False, True)
+    assert doctor._of_clocks(-4.9, None).is_well
