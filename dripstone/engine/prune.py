@@ -1,10 +1,12 @@
 """What nobody needs any more goes: old events, captured mail, ended jobs, and the deliveries no rule can ask for again.
 
 Takes       tables that only grow, and how long to keep rows (DRIPSTONE_KEEP_…_DAYS; docs/decisions/retention.md)
-Leaves      the rows a rule, a page or a link may still want; a statement deletes one batch, and locks nothing else
+Leaves      the rows a rule, a page or a link may still want; a statement deletes one batch, and locks nothing else.
+            After each it rests: nobody waits for it, and those who send share the machine
 A crash here means some batches are gone and the others are not: the next time goes on. Two at once do no harm.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,13 +18,16 @@ from procrastinate import sql
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
+from dripstone.engine import process
+
 log = structlog.get_logger(__name__)
 
-BATCH = 5000  # rows looked at per statement: some 50 ms
+BATCH = 1000  # rows looked at per statement: some 30 ms when all of them go
+REST = 3.0  # times as long as the batch took (docs/decisions/retention.md)
 KEEP_JOBS = timedelta(days=7)  # that failed: long enough to look at them; the others go when they are done
 
 # A batch walks along the ids, which are given in order of time, and stops at rows that are too young. Rows that stay
-# are read again the next time. Deleting: 34,000 rows a second (docs/decisions/retention.md).
+# are read again the next time.
 _WALK = """
 WITH span AS (SELECT {columns} FROM {table} WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
      old AS (SELECT span.id FROM span {joins} WHERE {is_old}),
@@ -87,7 +92,7 @@ class Pruned:
 def everything(
     now: datetime, *, rehearse: bool = False, after_batch: Callable[[], None] = lambda: None
 ) -> list[Pruned]:
-    """One after the other. `rehearse` only counts."""
+    """One after the other. `rehearse` only counts. In a worker that is told to stop it ends with the batch."""
     done = [_prune(kind, now, rehearse, after_batch) for kind in KINDS]
     if not rehearse:
         _delete_ended_jobs()
@@ -111,6 +116,8 @@ def _prune(kind: Kind, now: datetime, rehearse: bool, after_batch: Callable[[], 
     for n in _batches(kind, cutoff, rehearse):
         n_gone += n
         after_batch()
+        if process.is_retiring():
+            break
     return Pruned(kind.name, n_gone, cutoff)
 
 
@@ -127,7 +134,10 @@ def _batches(kind: Kind, cutoff: datetime, rehearse: bool) -> Iterator[int]:
     after: int | None = 0
     has_old: bool | None = True
     while has_old:
+        began = time.monotonic()
         with connection.cursor() as cursor:
             cursor.execute(query, {"after": after, "limit": BATCH, "cutoff": cutoff})
             after, has_old, n_gone = cursor.fetchone()
         yield n_gone
+        if not rehearse:
+            time.sleep(REST * (time.monotonic() - began))

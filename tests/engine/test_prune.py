@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from typer.testing import CliRunner
 
 from dripstone.accounts.models import Account
-from dripstone.engine import prune, tasks
+from dripstone.engine import process, prune, tasks
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
 from dripstone.ops import cli
@@ -114,6 +114,19 @@ def test_it_goes_through_all_batches_and_can_be_killed_between_them(
     assert len(left()) == 6
     assert gone() == 2
     assert len(left()) == 4
+
+
+def test_a_worker_that_is_told_to_stop_ends_with_the_batch(alice: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prune, "BATCH", 2)
+    sequence = make_sequence(alice, {})
+    for _ in range(5):
+        delivered(sequence)
+    process.retire()
+    try:
+        assert gone() == 2
+    finally:
+        process.close()
+    assert gone() == 3
 
 
 def test_old_events_and_captured_mail_go(alice: Account) -> None:
