@@ -201,7 +201,7 @@ def chaos(account: "Account", policy: str, n_messages: int, options: argparse.Na
 def read_log(log: Path) -> dict[str, list[str]]:
     taken: dict[str, list[str]] = collections.defaultdict(list)
     for line in log.read_text().splitlines() if log.exists() else ():
-        recipient, _, message_id = line.partition(" ")
+        recipient, message_id, _ = line.split(" ")
         taken[recipient].append(message_id)
     return dict(taken)
 

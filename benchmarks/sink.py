@@ -3,7 +3,7 @@
 A process of its own, so that its work is not counted as the sender's. Besides SMTP it knows one command, XCOUNT:
 `250 <messages> <bytes of their bodies>` since it started. Prints its port when it listens; ends with its stdin.
 
---log FILE    a line `<recipient> <Message-ID>` per message, written before the message is answered
+--log FILE    a line `<recipient> <Message-ID> <seconds since 1970>` per message, written before the message is answered
 --delay N     milliseconds between a message and its answer, as of a server that puts it on its disk first
 
     python -m benchmarks.sink [--host 127.0.0.1] [--port 2525] [--log FILE] [--delay 20]
@@ -17,6 +17,7 @@ import re
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,7 +47,7 @@ class Counter:
         self.body_bytes += n_bytes
         if self.log is not None:
             found = MESSAGE_ID.search(header)
-            os.write(self.log, b"%b %b\n" % (recipient, found[1] if found else b"-"))
+            os.write(self.log, b"%b %b %.6f\n" % (recipient, found[1] if found else b"-", time.time()))
 
 
 class Conversation(asyncio.Protocol):

@@ -26,12 +26,14 @@ from dripstone.senders.smtp import SmtpSender
 from dripstone.senders.urls import MailUrl
 
 WORTHWHILE = timedelta(seconds=0.2)  # of a limit per second: batches smaller than that cost more than they give
+HELD_UP = timedelta(seconds=0.05)  # from the claim to the hand-over: a new email is compiled, the machine is busy
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     rows: list[Claimed]
     server: MailUrl
+    claimed_at: datetime  # and tokens of the server taken
     is_probe: bool = False
 
 
@@ -46,10 +48,10 @@ def claim(holder: str, sender: Sender, now: datetime) -> Batch:
     """
     mail = server()
     if not _may_connect(mail, holder.partition("/")[0], sender, now):
-        return Batch([], mail)
+        return Batch([], mail, now)
     if rows := _claim(mail, holder, now, wake.BATCH, mail.server):
-        return Batch(rows, mail)
-    return Batch(_claim_probe(mail, holder, now), mail, is_probe=True)
+        return Batch(rows, mail, now)
+    return Batch(_claim_probe(mail, holder, now), mail, now, is_probe=True)
 
 
 def _claim(mail: MailUrl, worker: str, now: datetime, most: int, unless_open: str) -> list[Claimed]:
@@ -99,19 +101,30 @@ def is_paced(batch: Batch, rendered: Rendered) -> bool:
 def within_limits(batch: Batch, rendered: Rendered, now: datetime) -> tuple[list[Outgoing], list[Outcome]]:
     """The messages that may go, and the others: back to planned, each until its place in the queue has come. Tokens of
     the server that were taken for what stays go back too."""
-    going, put_off = rendered.messages, []
+    later: dict[int, datetime] = {}
     if rendered.limits or settings.DRIPSTONE_DOMAIN_LIMITS:
-        later = _put_off(batch, rendered, now)
-        going = [message for message in rendered.messages if message.delivery_id not in later]
-        put_off = [
-            Outcome(row.delivery_id, row.attempt, "planned", retry_in=later[row.delivery_id] - now, untried=True)
-            for row in batch.rows
-            if row.delivery_id in later
-        ]
-    if not batch.server.limit.is_none and len(going) < len(batch.rows):
-        with pace.server_gauge(batch.server.server, batch.server.limit) as gauge:
-            gauge.give_back(len(batch.rows) - len(going))
-    return going, put_off
+        later |= _put_off(batch, rendered, now)
+    if not batch.server.limit.is_none:
+        going = [message.delivery_id for message in rendered.messages if message.delivery_id not in later]
+        later |= _too_late(batch, going, now)
+    put_off = [
+        Outcome(row.delivery_id, row.attempt, "planned", retry_in=later[row.delivery_id] - now, untried=True)
+        for row in batch.rows
+        if row.delivery_id in later
+    ]
+    return [message for message in rendered.messages if message.delivery_id not in later], put_off
+
+
+def _too_late(batch: Batch, going: list[int], now: datetime) -> dict[int, datetime]:
+    """Give back what is not used of the server's tokens. A batch that was held up asks again for the rest: others may
+    have had the room meanwhile."""
+    n_over, is_held_up = len(batch.rows) - len(going), now - batch.claimed_at > HELD_UP
+    if not n_over and not is_held_up:
+        return {}
+    with pace.server_gauge(batch.server.server, batch.server.limit) as gauge:
+        gauge.give_back(n_over, batch.claimed_at, now)
+        n_now = gauge.renew(len(going), batch.claimed_at, now) if is_held_up else len(going)
+        return dict.fromkeys(going[n_now:], gauge.next_room(now))
 
 
 def _put_off(batch: Batch, rendered: Rendered, now: datetime) -> dict[int, datetime]:
@@ -147,6 +160,12 @@ def next_ready(now: datetime) -> datetime | None:
         cursor.execute(queries.NEXT_READY)
         row = cursor.fetchone()
     return max(row[0], opens_at(now) or row[0]) if row else None
+
+
+def pause(ready: datetime, began: datetime, now: datetime) -> timedelta:
+    """From `now` to the next batch of a worker whose last one began at `began`: no sooner than something is ready, and
+    no more batches a second than are worthwhile. Never longer than a tick, though the clock was set back meanwhile."""
+    return min(max(ready, began + WORTHWHILE, now) - now, wake.TICK)
 
 
 def jobs_worth_waking(now: datetime, most: int) -> int:

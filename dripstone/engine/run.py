@@ -60,21 +60,28 @@ def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
     return tally, gate.is_paced(batch, rendered)
 
 
-def keep_pace(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
+def keep_pace(
+    worker: str,
+    sender: Sender,
+    now: Now = clock.now,
+    sleep: Callable[[float], None] = time.sleep,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Tally:
     """One batch. Under limits batches are as small as the room there is, so one job per process goes on until nothing
     is ready soon, and leaves another to follow it when its time is over. What waits stands in the rows all the same."""
+    ends_at, began = monotonic() + wake.TICK.total_seconds(), now()
     tally, is_paced = _send_batch(worker, sender, now)
     if not is_paced or clock.is_virtual() or not _pacing.acquire(blocking=False):
         return tally
     try:
-        ends_at = time.monotonic() + wake.TICK.total_seconds()
-        while (
-            not process.is_retiring() and (ready := gate.next_ready(now())) is not None and ready <= now() + wake.TICK
-        ):
-            time.sleep(max(ready - now(), gate.WORTHWHILE).total_seconds())
-            if time.monotonic() > ends_at:
+        while (ready := gate.next_ready(now())) is not None and ready <= now() + wake.TICK:
+            sleep(gate.pause(ready, began, now()).total_seconds())
+            if process.is_retiring():
+                break
+            if monotonic() > ends_at:
                 wake.senders(1)
                 break
+            began = now()
             tally += send_batch(worker, sender, now)
     finally:
         _pacing.release()

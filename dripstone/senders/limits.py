@@ -1,7 +1,8 @@
 """How much may go: limits as operators write them, and how they are counted. Pure; no database, no clock.
 
-A limit has up to two numbers. Per second: a bucket that fills at that rate and holds half a second's worth (at least
-one message), so that no second sees more than one and a half times the number, and a longer time sees it exactly.
+A limit has up to two numbers. Per second: a bucket that fills at that rate and holds 0.3 seconds' worth (at least one
+message), so that in no second more than 1.3 times the number is given out, and in a longer time just the number. What
+the mail server sees in a second may be a little more, since messages take time from here to there.
 Per day: no more than that many in any 24 hours, counted by the hour (docs/decisions/pacing.md).
 
 What finds no room is put in a queue behind the limit, one place every 1/rate seconds: nobody looks at it again before
@@ -17,7 +18,9 @@ MAX_PER_SECOND, MAX_PER_DAY = 100_000, 1_000_000_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-BUCKET = SECOND / 2  # how much of the rate per second may be saved up
+# How much of the rate per second may be saved up: more than a batch takes (gate.WORTHWHILE), or what comes in while a
+# worker is busy is lost; and little, as all of it may reach the server together with what came after it.
+BUCKET = timedelta(milliseconds=300)
 IDLE = timedelta(seconds=30)  # a queue that takes none of the tokens for so long is not there any more: it was paused
 
 
@@ -63,19 +66,25 @@ class Gauge:
             self.full_at = max(self.full_at or now, now) + n * (SECOND / self.limit.per_second)
         if self.limit.per_day:
             self.hours = self._last_day(now)
-            hour = str((now - EPOCH) // HOUR)
-            self.hours[hour] = self.hours.get(hour, 0) + n
+            self.hours[_hour_of(now)] = self.hours.get(_hour_of(now), 0) + n
         self.used_at = now
 
-    def give_back(self, n: int) -> None:
-        """Tokens that were taken for what did not go after all."""
+    def give_back(self, n: int, taken_at: datetime, now: datetime) -> None:
+        """Tokens that were taken for what did not go after all. Per second, only what is not over: had nobody taken
+        them, the bucket would have been full, and as much of it lost as has come in since."""
         if self.limit.per_second and self.full_at is not None:
-            self.full_at -= n * (SECOND / self.limit.per_second)
-        for hour in sorted(self.hours, key=int, reverse=True) if self.limit.per_day else ():
-            kept = max(0, self.hours[hour] - n)
-            n -= self.hours[hour] - kept
-            self.hours[hour] = kept
-        self.hours = {hour: kept for hour, kept in self.hours.items() if kept}
+            worth = n * (SECOND / self.limit.per_second)
+            self.full_at -= max(timedelta(0), worth - max(timedelta(0), now - taken_at))
+        if self.limit.per_day and (kept := self.hours.pop(_hour_of(taken_at), 0) - n) > 0:
+            self.hours[_hour_of(taken_at)] = kept
+
+    def renew(self, n: int, taken_at: datetime, now: datetime) -> int:
+        """Tokens taken a while ago, for messages that leave only now, are given back and asked for again: they would
+        reach the server together with later ones. Returns how many there are."""
+        self.give_back(n, taken_at, now)
+        n_now = min(n, self.room(now))
+        self.take(now, n_now)
+        return n_now
 
     def next_room(self, now: datetime, n: int = 1) -> datetime:
         """When `n` may go (no more than the bucket holds), if nobody takes anything meanwhile; `now` if they may."""
@@ -123,6 +132,10 @@ class Gauge:
 
 def _hour(number: str) -> datetime:
     return EPOCH + int(number) * HOUR
+
+
+def _hour_of(instant: datetime) -> str:
+    return str((instant - EPOCH) // HOUR)
 
 
 class Wish(NamedTuple):
