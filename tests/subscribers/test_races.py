@@ -1,42 +1,17 @@
 """Two calls at the same instant, on two connections with real commits: both succeed, one row is made."""
 
-import threading
-from collections.abc import Callable
 from datetime import datetime
-from typing import Any
 
 import pytest
-from django.db import connection
 
 from dripstone.content import library
 from dripstone.events.models import Event
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import CustomField, Subscriber, Tag, Tagging
 from tests import factories
+from tests.racing import together
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def together(call: Callable[[], Any], times: int = 6) -> list[Any]:
-    """Results, or the exceptions, of so many calls begun at once."""
-    barrier = threading.Barrier(times)
-    results: list[Any] = []
-
-    def run() -> None:
-        barrier.wait()
-        try:
-            results.append(call())
-        except Exception as error:
-            results.append(error)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
 
 
 def test_one_tag_is_made(now: datetime) -> None:
