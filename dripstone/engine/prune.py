@@ -1,4 +1,5 @@
-"""What nobody needs any more goes: old events, captured mail, ended jobs, and the deliveries no rule can ask for again.
+"""What nobody needs any more goes: old events, captured mail, ended jobs, unused meters, and the deliveries no rule can
+ask for again.
 
 Takes       tables that only grow, and how long to keep rows (DRIPSTONE_KEEP_…_DAYS; docs/decisions/retention.md)
 Leaves      the rows a rule, a page or a link may still want; a statement deletes one batch, and locks nothing else.
@@ -19,6 +20,7 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
 from dripstone.engine import process
+from dripstone.senders import pace
 
 log = structlog.get_logger(__name__)
 
@@ -96,7 +98,8 @@ def everything(
     done = [_prune(kind, now, rehearse, after_batch) for kind in KINDS]
     if not rehearse:
         _delete_ended_jobs()
-        log.info("pruned", **{one.name.replace(" ", "_"): one.n_gone for one in done})
+        n_meters = pace.forget_unused(now)
+        log.info("pruned", meters=n_meters, **{one.name.replace(" ", "_"): one.n_gone for one in done})
     return done
 
 

@@ -16,7 +16,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import connection, transaction
 
-from dripstone.senders.limits import Gauge, Limit, Wish, share_out
+from dripstone.senders.limits import DAY, HOUR, Gauge, Limit, Wish, share_out
 from dripstone.senders.models import Meter
 
 # Locks the meters of a batch, made where they are missing. Primary key; a batch has a handful.
@@ -31,6 +31,18 @@ FROM unnest(%s::text[], %s::timestamptz[], %s::jsonb[], %s::timestamptz[], %s::t
      AS u (key, full_at, hours, used_at, queue_until)
 WHERE m.key = u.key
 """
+
+# What a missing row says as well: nothing in the last day, no debt, no queue. The whole table, once a night. It waits for
+# nobody, so that it cannot deadlock with workers, who lock meters they need though they look unused.
+_FORGET = """
+DELETE FROM senders_meter WHERE key IN (
+    SELECT key FROM senders_meter
+    WHERE COALESCE(used_at, '-infinity') < %(unused_since)s AND COALESCE(full_at, '-infinity') <= %(now)s
+      AND COALESCE(queue_until, '-infinity') <= %(now)s
+    ORDER BY key LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
+"""
+_FORGET_AT_ONCE = 5000
+_UNUSED = DAY + HOUR  # an hour counts until all of it is a day old
 
 
 def limits_of(server: str, account_id: int, account: Limit, domain: str) -> dict[str, Limit]:
@@ -63,13 +75,26 @@ def peek(server: str, limit: Limit) -> Gauge:
     return Gauge(limit, meter.full_at, meter.hours, meter.used_at) if meter else Gauge(limit)
 
 
+def forget_unused(now: datetime) -> int:
+    """Delete meters that say nothing any more: with a limit for every domain there is one per recipient domain."""
+    n_gone, n_last = 0, _FORGET_AT_ONCE
+    while n_last == _FORGET_AT_ONCE:
+        with connection.cursor() as cursor:
+            cursor.execute(_FORGET, {"unused_since": now - _UNUSED, "now": now, "limit": _FORGET_AT_ONCE})
+            n_last = cursor.rowcount
+        n_gone += n_last
+    return n_gone
+
+
 @contextmanager
 def _locked(limits: Mapping[str, Limit]) -> Iterator[dict[str, Gauge]]:
     keys = sorted(limits)
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_ADD, [keys])
-        cursor.execute(_LOCK, [keys])
-        gauges = {key: Gauge(limits[key], full, json.loads(hours), *more) for key, full, hours, *more in cursor}
+        gauges: dict[str, Gauge] = {}
+        while len(gauges) < len(keys):  # again when one was forgotten in between
+            cursor.execute(_ADD, [keys])
+            cursor.execute(_LOCK, [keys])
+            gauges = {key: Gauge(limits[key], full, json.loads(hours), *more) for key, full, hours, *more in cursor}
         yield gauges
         cursor.execute(
             _WRITE,
