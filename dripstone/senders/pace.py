@@ -32,8 +32,8 @@ FROM unnest(%s::text[], %s::timestamptz[], %s::jsonb[], %s::timestamptz[], %s::t
 WHERE m.key = u.key
 """
 
-# What a missing row says as well: nothing in the last day, no debt, no queue. The whole table, once a night. It waits for
-# nobody, so that it cannot deadlock with workers, who lock meters they need though they look unused.
+# What a missing row says as well: nothing in the last day, no debt, no queue. The whole table, once a night. It waits
+# for nobody, so that it cannot deadlock with workers, who may be about to use one that looks unused.
 _FORGET = """
 DELETE FROM senders_meter WHERE key IN (
     SELECT key FROM senders_meter
