@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, connection, transaction
 
 from dripstone.engine.models import Figure
 
@@ -54,6 +54,19 @@ def outcomes(tally: Mapping[tuple[int, str], int]) -> None:
     """(account, status) → number, as record.outcomes tells it."""
     for (_, status), n in tally.items():
         add(OUTCOME, "retry" if status == "planned" else status, n)
+
+
+def on_commit(*, planned: int = 0, skipped: int = 0) -> None:
+    """What an act of the owner or a person did beside the hot path. Not counted when it is rolled back (impact.py makes
+    edits only to look), and written at once: a web process has no tick that would."""
+
+    def count() -> None:
+        add(PLANNED, n=planned)
+        add(OUTCOME, "skipped", skipped)
+        flush()
+
+    if planned or skipped:
+        transaction.on_commit(count)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import structlog
 from django.db import connection, transaction
 
 from dripstone import clock
-from dripstone.engine import advance, plan, pulse, queries, reevaluate, saying, schedule, transitions, wake
+from dripstone.engine import advance, figures, plan, pulse, queries, reevaluate, saying, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Due
@@ -145,6 +145,7 @@ def _skip_planned(sequence_id: int, now: datetime) -> int:
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_OVERDUE, {"enrollments": flying, "reason": SKIPPED, "now": now})
         ended = [row[0] for row in cursor.fetchall()]
+    figures.on_commit(skipped=len(ended))
     _go_on(ended, now)
     return len(ended)
 
@@ -159,6 +160,7 @@ def _skip_due(sequence_id: int, now: datetime) -> int:
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
     skipped = [_skipped(rows[place.enrollment_id], emails[place.email_id], place) for place in due]
     Delivery.objects.bulk_create(skipped, ignore_conflicts=True)
+    figures.on_commit(planned=len(skipped), skipped=len(skipped))
     _go_on([place.enrollment_id for place in due], now)
     return len(due)
 

@@ -12,7 +12,19 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from dripstone.engine import advance, audience, enroll, notes, plan, queries, reevaluate, schedule, transitions, wake
+from dripstone.engine import (
+    advance,
+    audience,
+    enroll,
+    figures,
+    notes,
+    plan,
+    queries,
+    reevaluate,
+    schedule,
+    transitions,
+    wake,
+)
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.errors import Invalid, NotFound
@@ -196,8 +208,11 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
 def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime) -> None:
     """Deliveries that say so, then on to the next email. What they have had already has its row."""
     _take_back(row, "skipped by the owner", now)
-    skipped = [transitions.skipped_delivery(row, email, "skipped by the owner", now) for email in emails]
-    Delivery.objects.bulk_create(skipped, ignore_conflicts=True)
+    had = set(Delivery.objects.filter(enrollment=row, run=row.run).values_list("email_id", flat=True))
+    left = [email for email in emails if email.pk not in had]
+    skipped = [transitions.skipped_delivery(row, email, "skipped by the owner", now) for email in left]
+    Delivery.objects.bulk_create(skipped)
+    figures.on_commit(planned=len(skipped), skipped=len(skipped))
     wake.engine_if_due(advance.advance([row.pk], now), now)
 
 

@@ -7,7 +7,7 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
-from dripstone.engine import figures, gate, person, plan, pulse, reevaluate
+from dripstone.engine import figures, gate, person, plan, pulse, reevaluate, transitions
 from dripstone.engine.models import Delivery, Pulse
 from dripstone.ops import doctor, flow, health, metrics
 from dripstone.senders import pace
@@ -262,3 +262,24 @@ def test_healthz_fails_while_sending_is_halted(client: Client, sequence: Sequenc
     assert (response.status_code, response.json()["status"]) == (503, "not sending")
     assert "dripstone resume-sending --late" in response.json()["findings"][0]
     assert "dripstone_halted 1.0" in client.get("/metrics").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_an_act_skips_is_counted_so_that_planned_and_ended_add_up() -> None:
+    account = make_account()
+    sequence = make_sequence(account, {"delay_value": 0}, {"delay_value": 3})
+    places = [make_enrollment(sequence, make_subscriber(account), MONDAY_9) for _ in range(4)]
+    figures.flush()
+    before = figures.read()
+    plan.everything_due(MONDAY_9)
+    transitions.remove([places[0].pk], "asked", MONDAY_9)
+    transitions.cancel(places[1].subscriber_id, MONDAY_9)
+    person.skip(places[2].pk, "api", "", MONDAY_9)
+    with suppress(InternalError), transaction.atomic():
+        transitions.remove([places[3].pk], "only to look", MONDAY_9)
+        raise InternalError
+    figures.flush()
+    rows = figures.read()
+    ended = Delivery.objects.filter(status="skipped").count()
+    assert rows[figures.OUTCOME, "skipped"] - before.get((figures.OUTCOME, "skipped"), 0) == ended >= 3
+    assert rows[figures.PLANNED, ""] - before.get((figures.PLANNED, ""), 0) == Delivery.objects.count()
