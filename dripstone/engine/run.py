@@ -55,8 +55,9 @@ def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
                 tally += _record(chunk, now, not_after)
         breaker.learn(batch.server.server, evidence, now(), is_probe=batch.is_probe)
         if batch.is_probe:
-            tally += gate.give_up(holder, now())
-        figures.outcomes(tally)
+            given_up = gate.give_up(holder, now())
+            figures.outcomes(given_up)
+            tally += given_up
     return tally, gate.is_paced(batch, rendered)
 
 
@@ -101,6 +102,7 @@ def _record(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
             time.sleep(SECONDS_BETWEEN_TRIES)
         else:
             process.settled((outcome.delivery_id, outcome.attempt) for outcome in chunk)
+            figures.outcomes(tally)
             return tally
 
 

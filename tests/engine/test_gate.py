@@ -1,5 +1,6 @@
 """Breaker and pace as the engine meets them: what is claimed, what is left alone, what is put in a queue."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import update_account
-from dripstone.engine import enroll, figures, gate, plan, render, run, virtual
+from dripstone.engine import enroll, figures, gate, plan, render, run, send, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders import breaker
 from dripstone.senders.base import Answer, Outgoing
@@ -102,6 +103,29 @@ def test_what_waited_three_days_for_a_server_that_is_gone_has_failed(alice: Acco
     assert set(failed.values_list("reason", flat=True)) == {"gave up after 3 days: connection refused"}
     assert failed.count() == 40
     assert Delivery.objects.filter(status="planned", planned_at__gt=begin + timedelta(days=2.8)).count() == 5
+
+
+def test_what_was_recorded_of_a_batch_that_broke_off_is_counted(
+    alice: Account, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(send, "CHUNK", 100)
+    course(alice, 300, now=engine.clock.now())
+    figures.flush()
+    counted = figures.read().get((figures.OUTCOME, "sent"), 0)
+    accept, n_asked = engine.mail.answer, itertools.count()
+
+    def break_at_the_end(message: Outgoing) -> Answer:
+        if next(n_asked) == 299:
+            raise RuntimeError("broken")
+        return accept(message)
+
+    engine.mail.answer = break_at_the_end
+    with pytest.raises(RuntimeError):
+        engine.run()
+    figures.flush()
+    n_sent = Delivery.objects.filter(status="sent").count()
+    assert figures.read()[figures.OUTCOME, "sent"] == counted + n_sent
+    assert 0 < n_sent < 300
 
 
 def test_what_waits_is_not_touched_while_it_is_open(
