@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,8 +62,8 @@ class Hand:
 
 
 @pytest.fixture
-def hand(engine: Engine, settings: object, monkeypatch: pytest.MonkeyPatch) -> Hand:
-    monkeypatch.setattr(settings, "DRIPSTONE_VIRTUAL_CLOCK", False)
+def hand(engine: Engine, settings: Any) -> Hand:
+    settings.DRIPSTONE_VIRTUAL_CLOCK = False
     return Hand()
 
 
