@@ -61,7 +61,7 @@ class Story(Stage):
         now=moments,
         zone=st.sampled_from(ZONES),
         hour=hours,
-        shape=st.lists(delays, min_size=4, max_size=6),
+        shape=st.lists(st.tuples(delays, st.none() | st.none() | days), min_size=4, max_size=6),
         weather=weathers,
         head_starts=st.tuples(st.integers(0, 3), st.integers(0, 5)),
     )
@@ -70,7 +70,7 @@ class Story(Stage):
         now: datetime,
         zone: str,
         hour: int,
-        shape: list[tuple[int, str]],
+        shape: list[tuple[tuple[int, str], list[int] | None]],
         weather: Weather,
         head_starts: tuple[int, int],
     ) -> None:
@@ -78,8 +78,8 @@ class Story(Stage):
         self.build(now)
         self.new_course(zone, hour, list(range(7)))
         self.build_segments()
-        for delay in shape:
-            self.new_email(0, delay, True, None, None)
+        for delay, own in shape:
+            self.new_email(0, delay, True, None, own)
         for n_emails in head_starts:
             self.new_person("active", 0)
             for _ in range(n_emails):

@@ -216,3 +216,18 @@ def test_moving_the_email_somebody_waits_for_past_one_they_had_gives_its_date_an
         ("c", start + 4 * DAY),
         ("d", start + 6 * DAY),  # three days after b, which stands before it now
     ]
+
+
+def test_an_email_moved_there_and_back_before_anybody_noticed_keeps_its_date(alice: Account, engine: Engine) -> None:
+    """R11: it counts from the same email as before."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    waited_for, now = email_at(sequence, 2), engine.clock.now()
+    edits.update_email(alice, sequence.pk, waited_for.pk, {"delay_value": 1}, now)
+    edits.update_email(alice, sequence.pk, waited_for.pk, {"position": 1}, now)
+    edits.update_email(alice, sequence.pk, waited_for.pk, {"position": 3}, now)
+    engine.run()
+    place.refresh_from_db()
+    assert (place.next_email, place.due_at) == (waited_for, start + 6 * DAY)
