@@ -134,12 +134,9 @@ person AS MATERIALIZED (
     SELECT p.id, k.number, k.old, CASE WHEN NOT k.is_passed THEN p.at END AS at,
            CASE WHEN k.needs_last THEN (SELECT max(d.ended_at) FROM engine_delivery d
                                         WHERE d.enrollment_id = p.id AND d.run = p.run) END AS last_ended_at,
-           CASE WHEN k.lows <> '{{}}' THEN ARRAY(
-               SELECT GREATEST(p.anchored_at, CASE WHEN low.id <> %(entry)s THEN COALESCE(
-                          (SELECT d.ended_at FROM engine_delivery d
-                           WHERE d.enrollment_id = p.id AND d.run = p.run AND d.email_id = low.id),
-                          {lower_end}) END)
-               FROM unnest(k.lows) AS low (id)) END AS ends
+           CASE cardinality(k.lows)  -- hardly anybody has more than two: those are spared a function scan
+               WHEN 0 THEN NULL WHEN 1 THEN ARRAY[{end_1}] WHEN 2 THEN ARRAY[{end_1}, {end_2}]
+               ELSE ARRAY(SELECT {end_n} FROM unnest(k.lows) AS low (id)) END AS ends
     FROM place p JOIN kind k ON k.kind = p.kind)
 SELECT p.id, k.current_id, p.at, k.in_flight, k.paused, k.unconfirmed, k.excluded, k.had, k.lows,
        COALESCE(p.ends, '{{}}'), p.last_ended_at, crowd.n_people
@@ -149,12 +146,15 @@ JOIN kind k ON k.number = p.number
 ORDER BY p.id
 """
 
-# On the wire still, though the person has been taken out and added again since: what ended before it counts.
-_LOWER_END = """(
-    SELECT d.ended_at FROM engine_delivery d JOIN email m ON m.id = d.email_id
-    WHERE d.enrollment_id = p.id AND d.run = p.run AND d.ended_at IS NOT NULL
-      AND m.rank <= (SELECT rank FROM email WHERE id = low.id)
-    ORDER BY m.rank DESC, d.ended_at DESC LIMIT 1)"""
+# The end of an email somebody had, never before entry. On the wire still, though the person has been taken out and
+# added again since: what ended before it counts.
+_END = """GREATEST(p.anchored_at, CASE WHEN {low} <> %(entry)s THEN COALESCE(
+    (SELECT d.ended_at FROM engine_delivery d
+     WHERE d.enrollment_id = p.id AND d.run = p.run AND d.email_id = {low}),
+    (SELECT d.ended_at FROM engine_delivery d JOIN email m ON m.id = d.email_id
+     WHERE d.enrollment_id = p.id AND d.run = p.run AND d.ended_at IS NOT NULL
+       AND m.rank <= (SELECT rank FROM email WHERE id = {low})
+     ORDER BY m.rank DESC, d.ended_at DESC LIMIT 1)) END)"""
 
 
 def of(question: Question, sequence: Sequence) -> Iterator[Crowd]:
@@ -173,7 +173,9 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
     statement = _CROWDS.format(
         excluded=excluded,
         inside=inside.format(is_excluded=is_excluded),
-        lower_end=_LOWER_END,
+        end_1=_END.format(low="k.lows[1]"),
+        end_2=_END.format(low="k.lows[2]"),
+        end_n=_END.format(low="low.id"),
         alike=", ".join(alike),
     )
     live = {email.pk for email in course.live}
