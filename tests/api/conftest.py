@@ -18,6 +18,12 @@ def mallory(clock: Any) -> Any:
     return _caller("Mallory", "UTC")
 
 
+@pytest.fixture
+def unlimited(settings: Any) -> None:
+    """As many requests as one likes: --deep makes thousands."""
+    settings.DRIPSTONE_RATE_LIMITS = None
+
+
 def _caller(name: str, time_zone: str) -> Any:
     from tests import factories
     from tests.api.caller import Caller

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 from django.test import Client
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.content import library
 from dripstone.subscribers import fields, forms
 from tests import factories
 from tests.api.caller import Caller
+
+pytestmark = pytest.mark.usefixtures("unlimited")
 
 scalars = (
     st.none()
@@ -56,13 +57,7 @@ LISTS = [
 PARAMETERS = ["after", "before", "per_page", "include_total_count", "status", "include", "slim", "created_after"]
 PARAMETERS += ["updated_before", "email_address", "sort_field", "sort_order", "type", "archived", "to", "tagged_after"]
 
-FUZZ = hypothesis_settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-
-
-@pytest.fixture(autouse=True)
-def _no_rate_limits(settings: Any) -> None:
-    """--deep sends a thousand requests."""
-    settings.DRIPSTONE_RATE_LIMITS = None
+FUZZ = settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @pytest.fixture

@@ -11,6 +11,8 @@ from dripstone.sequences.models import Sequence, SequenceEmail
 from tests import factories
 from tests.api.caller import Caller
 
+pytestmark = pytest.mark.usefixtures("unlimited")
+
 SEQUENCE_MEMBERS = [
     *("name", "email_address", "email_template_id", "send_days", "send_hour", "time_zone"),
     *("active", "repeat", "hold", "exclude_subscriber_sources"),
