@@ -136,10 +136,10 @@ class Place:
             self.give(following, now)  # R7
         elif current is not None and not current.published and not current.deleted:
             self.due = None  # R8
-        elif current is not None and self.due is None:
-            self.give(current, now)  # R8, R9: those who had no date
         elif current is not None and anew and not current.deleted:
             self.give_anew(current, now)
+        elif current is not None and self.due is None:
+            self.give(current, now)  # R8, R9: those who had no date
         elif current is not None and self.due is not None:
             self.due = self.after_pause(current, self.due)
 
