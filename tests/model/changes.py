@@ -13,12 +13,10 @@ from tests.model.where import Person, Place
 class Changes:
     now: datetime
     places: list[Place]
+    segments: dict[int, tuple[str, list[tuple[str, int, bool]]]]
 
     def of(self, course: Course) -> list[Place]:
         return [place for place in self.places if place.course is course]
-
-    def is_excluded(self, place: Place) -> bool:
-        raise NotImplementedError
 
     # Edits
 
@@ -215,6 +213,19 @@ class Changes:
         place.run += 1
         place.enter(self.now)
         return True
+
+    # Exclusions
+
+    def is_excluded(self, place: Place) -> bool:
+        """R14."""
+        return any(self._belongs(place.person, kind, number) for kind, number in place.course.without)
+
+    def _belongs(self, person: Person, kind: str, number: int) -> bool:
+        if kind != "segment":
+            return member(person, kind, number, self.places)
+        match, conditions = self.segments[number]
+        answers = [member(person, kind, number, self.places) == wanted for kind, number, wanted in conditions]
+        return all(answers) if match == "all" else any(answers)
 
 
 def member(person: Person, kind: str, number: int, places: list[Place]) -> bool:

@@ -24,7 +24,7 @@ Where the rules leave room, this is how they are read here:
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from tests.model.changes import Changes, member
+from tests.model.changes import Changes
 from tests.model.when import Course, Email
 from tests.model.where import GIVE_UP, LEAST_TRIES, Delivery, Person, Place
 
@@ -92,17 +92,6 @@ class World(Changes):
         if email.deleted or self.is_excluded(place):
             delivery.end("skipped", self.now)
             place.go_on(self.now)
-
-    def is_excluded(self, place: Place) -> bool:
-        """R14."""
-        return any(self._belongs(place.person, kind, number) for kind, number in place.course.without)
-
-    def _belongs(self, person: Person, kind: str, number: int) -> bool:
-        if kind != "segment":
-            return member(person, kind, number, self.places)
-        match, conditions = self.segments[number]
-        answers = [member(person, kind, number, self.places) == wanted for kind, number, wanted in conditions]
-        return all(answers) if match == "all" else any(answers)
 
     def _answer(self, place: Place, delivery: Delivery) -> None:
         delivery.attempt += 1
