@@ -1,13 +1,15 @@
 """R11: a new delay moves nobody who has a date. Rescheduling the waiting does, when it is asked for."""
 
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, person, plan, reevaluate
+from dripstone.engine import edits, impact, person, plan, reevaluate
 from dripstone.engine.models import Enrollment, Note
+from dripstone.sequences import edit as domain
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
 from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
@@ -26,6 +28,11 @@ def place_in(sequence: Sequence, engine: Engine) -> Enrollment:
 def change(sequence: Sequence, subject: str, engine: Engine, **values: Any) -> None:
     email = sequence.emails.get(subject=subject)
     edits.update_email(sequence.account, sequence.pk, email.pk, values, engine.clock.now())
+
+
+def delete(sequence: Sequence, subject: str, engine: Engine) -> None:
+    email = sequence.emails.get(subject=subject)
+    edits.delete_email(sequence.account, sequence.pk, email.pk, engine.clock.now())
 
 
 def reschedule(sequence: Sequence, engine: Engine) -> None:
@@ -192,3 +199,25 @@ def test_going_through_it_twice_changes_nothing(alice: Account, engine: Engine) 
     Sequence.objects.update(edits_done=0)  # killed before it could be written down
     engine.clock.advance(minutes=10)
     assert reevaluate.sequence(sequence.pk, engine.clock.now()) == 0
+
+
+def test_of_two_deleted_emails_at_one_position_the_date_counts_from_the_later_end(
+    alice: Account, engine: Engine
+) -> None:
+    """R2: what somebody has had lately must not be followed sooner because it was deleted."""
+    three_days = {"delay_value": 3}
+    sequence = make_sequence(alice, WELCOME, {"subject": "old"} | three_days, {"subject": "last"} | three_days)
+    place = place_in(sequence, engine)
+    start, position = engine.clock.now(), sequence.emails.get(subject="old").position
+    engine.run_until(start + 4 * DAY)
+    delete(sequence, "old", engine)
+    new = {"subject": "new", "delay_value": 1, "delay_unit": "days", "published": True, "position": position}
+    edits.create_email(alice, sequence.pk, new, engine.clock.now())
+    engine.run_until(start + 5 * DAY)
+    delete(sequence, "new", engine)
+    assert set(sequence.emails.exclude(deleted_at=None).values_list("position", flat=True)) == {position}
+    proposal = partial(domain.reschedule, alice, sequence.pk, engine.clock.now())
+    assert impact.of(alice, sequence.pk, proposal, engine.clock.now()).moved == 0
+    reschedule(sequence, engine)
+    engine.run_until(start + 20 * DAY)
+    assert engine.sent(place.subscriber)[-2:] == [("new", start + 4 * DAY), ("last", start + 7 * DAY)]

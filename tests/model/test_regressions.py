@@ -81,6 +81,28 @@ def test_an_email_deleted_while_it_was_a_draft_is_skipped_by_its_own_anchor(alic
     assert place.due_at == start + 5 * DAY
 
 
+def test_an_email_deleted_as_a_draft_counts_from_the_later_of_two_deleted_at_its_position(
+    alice: Account, engine: Engine
+) -> None:
+    """R9, R2: they skip it when it would have gone."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    delete(engine, email_at(sequence, 1))
+    create(engine, sequence, subject="new", position=1)  # a day after b: goes at once
+    delete(engine, email_at(sequence, 1))
+    edit(engine, create(engine, sequence, subject="draft", position=1, delay_value=3), published=False)
+    delete(engine, email_at(sequence, 1))
+    engine.run_until(start + 20 * DAY)
+    assert engine.history(place.subscriber)[2:] == [
+        ("new", "sent", start + 4 * DAY),
+        ("draft", "skipped", start + 7 * DAY),
+        ("c", "sent", start + 10 * DAY),
+        ("d", "sent", start + 13 * DAY),
+    ]
+
+
 def test_publishing_again_sends_what_was_being_retried_right_away(alice: Account, engine: Engine) -> None:
     """R4: the next slot is for what a pause made late."""
     sequence = make_sequence(alice, {"subject": "a"})
@@ -231,3 +253,23 @@ def test_an_email_moved_there_and_back_before_anybody_noticed_keeps_its_date(ali
     engine.run()
     place.refresh_from_db()
     assert (place.next_email, place.due_at) == (waited_for, start + 6 * DAY)
+
+
+def test_an_email_moved_while_the_one_before_it_is_on_the_wire_is_no_burst(alice: Account, engine: Engine) -> None:
+    """R4: its date was given after the move, by which it counts from an email long gone: the edit gives no other."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    accept = engine.mail.answer
+
+    def move_the_last_to_the_second_and_accept(message: Outgoing) -> Answer:
+        edits.update_email(alice, sequence.pk, email_at(sequence, 3).pk, {"position": 1}, engine.clock.now())
+        engine.clock.advance(seconds=1)
+        engine.mail.answer = accept
+        return accept(message)
+
+    engine.run_until(start + 5 * DAY)
+    engine.mail.answer = move_the_last_to_the_second_and_accept
+    engine.run_until(start + 20 * DAY)
+    (_, c_at), (_, d_at) = engine.sent(place.subscriber)[2:]
+    assert (c_at, d_at) == (start + 6 * DAY + timedelta(seconds=1), start + 9 * DAY)
