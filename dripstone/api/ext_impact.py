@@ -41,8 +41,14 @@ class Change(Part):
     body: Json = None
 
 
+def _call_as_object(value: Any) -> Any:
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("must be an object: the method, path and body of the call")
+    return value
+
+
 class ImpactBody(Body):
-    change: Change
+    change: Annotated[Change, BeforeValidator(_call_as_object)]
 
 
 class ImpactAnswer(TypedDict):

@@ -158,7 +158,8 @@ def test_it_says_what_can_be_proposed(alice: Caller, sequence: Sequence) -> None
     assert status == 422
     assert answer["errors"][0].startswith(f"change must be one of: PUT /v4/sequences/{sequence.pk}, DELETE")
     assert alice.post(url) == (422, {"errors": ["change can't be blank"]})
-    assert alice.post(url, {"change": 3}) == (422, {"errors": ["change must be an object"]})
+    shape = "change must be an object: the method, path and body of the call"
+    assert alice.post(url, {"change": "PUT"}) == (422, {"errors": [shape]})
     problems = ["change.method must be one of: POST, PUT, DELETE", "change.path must be a string"]
     assert alice.post(url, {"change": {"method": "GET", "path": 3}}) == (422, {"errors": problems})
     other = ask(alice, sequence, "DELETE", f"/v4/sequences/{sequence.pk + 1}")
