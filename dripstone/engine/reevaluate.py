@@ -193,7 +193,8 @@ def place_after(edit: Following, standing: Standing, had: Collection[int], now: 
 
     When that went past one they have had, its delay counts from another one now (R2), as if it had been inserted there.
     """
-    is_free = standing.current_published and not _passed(edit.moves, standing).isdisjoint(had)
+    is_live = standing.current_published and not standing.current_deleted
+    is_free = is_live and not _passed(edit.moves, standing).isdisjoint(had)
     standing = standing._replace(current_id=None) if is_free else standing
     return place_after_edit(standing, now, reschedules=edit.rescheduled_at is not None)
 

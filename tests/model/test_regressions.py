@@ -273,3 +273,21 @@ def test_an_email_moved_while_the_one_before_it_is_on_the_wire_is_no_burst(alice
     engine.run_until(start + 20 * DAY)
     (_, c_at), (_, d_at) = engine.sent(place.subscriber)[2:]
     assert (c_at, d_at) == (start + 6 * DAY + timedelta(seconds=1), start + 9 * DAY)
+
+
+def test_an_email_moved_past_one_they_had_and_deleted_at_once_is_still_skipped_at_its_date(
+    alice: Account, engine: Engine
+) -> None:
+    """R9: nothing comes sooner because of a deletion, also when the engine meets both edits together."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    waited_for, now = email_at(sequence, 2), engine.clock.now()
+    edits.update_email(alice, sequence.pk, waited_for.pk, {"position": 1}, now)
+    edits.delete_email(alice, sequence.pk, waited_for.pk, now)
+    engine.run_until(start + 20 * DAY)
+    assert engine.history(place.subscriber)[2:] == [
+        ("c", "skipped", start + 6 * DAY),
+        ("d", "sent", start + 9 * DAY),
+    ]
