@@ -147,8 +147,8 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     """failed or unknown → planned, and its person waits for it. Both are locked; nothing of theirs is in flight."""
     row.status = Delivery.Status.PLANNED
     row.planned_at = row.ready_at = now
-    row.ended_at, row.reason = None, ""
-    row.save(update_fields=["status", "planned_at", "ready_at", "ended_at", "reason"])
+    row.unparked_at, row.ended_at, row.reason = None, None, ""
+    row.save(update_fields=["status", "planned_at", "ready_at", "unparked_at", "ended_at", "reason"])
     figures.on_commit(planned=1)
     place.status = Enrollment.Status.ACTIVE
     place.next_email_id, place.in_flight = row.email_id, True

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import journey, journey_words, notes, person, transitions, unknown
+from dripstone.engine import edits, journey, journey_words, notes, person, transitions, unknown
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.errors import Invalid
 from dripstone.senders.base import Answer, Outgoing
@@ -112,6 +112,23 @@ def test_a_failed_email_can_be_sent_again_but_not_declared_as_sent(alice: Accoun
     unknown.send_again(row.pk, "Alice", "", engine.clock.now())
     engine.run()
     assert len(engine.sent(place.subscriber)) == 1
+
+
+def test_a_copy_has_three_days_of_its_own_though_a_pause_once_held_the_first(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME)
+    place = make_enrollment(sequence, make_subscriber(alice), engine.clock.now())
+    engine.mail.answer = lambda message: Answer(message.delivery_id, "temporary", reason="later")
+    engine.run()
+    for is_active in (False, True):
+        edits.update_sequence(alice, sequence.pk, {"active": is_active}, engine.clock.now())
+        engine.run_until(engine.clock.now() + HOUR)
+    engine.run_until(engine.clock.now() + timedelta(days=5))
+    row = Delivery.objects.get(enrollment=place)
+    assert row.status == "failed"
+    unknown.send_again(row.pk, "Alice", "", engine.clock.now())
+    engine.run()
+    row.refresh_from_db()
+    assert row.status == "planned", "refused once"
 
 
 def test_it_waits_while_another_email_is_on_its_way(lost: Delivery, engine: Engine) -> None:
