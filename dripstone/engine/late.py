@@ -65,13 +65,19 @@ def how_much(now: datetime) -> str:
 
 def resume(choice: Choice, now: datetime) -> int:
     """Decide about everything overdue, then let sending go on. Returns how many emails were moved or skipped."""
-    for sequence_id in reevaluate.pending():
-        reevaluate.sequence(sequence_id, now)
-    n_decided = {"send": _nothing, "next-slot": _to_next_slots, "skip": _skip}[choice](now)
+    n_decided = _decide(choice, now)
+    while choice != "send" and pulse.overdue(now).n:  # a sequence was edited meanwhile, and passed over
+        n_decided += _decide(choice, now)
     pulse.resume(now)
     wake.engine()
     log.warning("sending_resumed", late=choice, decided=n_decided)
     return n_decided
+
+
+def _decide(choice: Choice, now: datetime) -> int:
+    for sequence_id in reevaluate.pending():
+        reevaluate.sequence(sequence_id, now)
+    return {"send": _nothing, "next-slot": _to_next_slots, "skip": _skip}[choice](now)
 
 
 def _nothing(now: datetime) -> int:
@@ -101,7 +107,9 @@ def _planned_to_next_slot(sequence_id: int, now: datetime) -> int:
         return 0
     ready = Delivery.objects.filter(sequence=sequence, status=Delivery.Status.PLANNED, ready_at__lte=now)
     emails = SequenceEmail.objects.filter(pk__in=ready.values("email_id"))
-    return sum(ready.filter(email=email).update(ready_at=_slot(sequence, email, now)) for email in emails)
+    return sum(
+        ready.filter(email=email).update(ready_at=_slot(sequence, email, now), unparked_at=now) for email in emails
+    )
 
 
 @transaction.atomic

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from dripstone.accounts.models import Account
-from dripstone.engine import late, plan, process, pulse, tasks
+from dripstone.engine import edits, late, plan, process, pulse, tasks
 from dripstone.engine.models import Delivery, Enrollment, Note, Pulse
 from dripstone.sequences.models import Sequence
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
@@ -175,6 +175,30 @@ def test_skipping_ends_what_was_planned_when_it_was_planned(alice: Account) -> N
     assert statuses()[0] == ("one", "skipped", planned_at)
     place.refresh_from_db()
     assert (place.in_flight, place.due_at) == (False, datetime(2026, 11, 28, 9, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(("choice", "next_status"), [("next-slot", []), ("skip", [("one", "skipped")])])
+def test_an_edit_in_the_middle_lets_nothing_go(
+    alice: Account, choice: late.Choice, next_status: list[tuple[str, str]]
+) -> None:
+    """The sequence is passed over until its people have followed, and then decided about like the others."""
+    sequence = course(alice, HOURLY[0], HOURLY[2])
+    last, is_edited = sequence.emails.get(subject="three"), False
+    entered(sequence)
+    last_ran(MONDAY_9)
+    assert not pulse.beat(NOW)
+
+    def edit_before_it_is_locked(execute: Any, sql: str, *more: Any) -> Any:
+        nonlocal is_edited
+        if not is_edited and "FOR SHARE" in sql:
+            is_edited = True
+            edits.update_email(alice, sequence.pk, last.pk, {"published": False}, NOW)
+        return execute(sql, *more)
+
+    with connection.execute_wrapper(edit_before_it_is_locked):
+        assert late.resume(choice, NOW) == 1
+    plan.everything_due(NOW)
+    assert [(subject, status) for subject, status, _ in statuses()] == next_status
 
 
 def test_skipping_completes_those_for_whom_nothing_is_left(alice: Account) -> None:
