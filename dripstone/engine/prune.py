@@ -95,7 +95,11 @@ def everything(
     now: datetime, *, rehearse: bool = False, after_batch: Callable[[], None] = lambda: None
 ) -> list[Pruned]:
     """One after the other. `rehearse` only counts. In a worker that is told to stop it ends with the batch."""
-    done = [_prune(kind, now, rehearse, after_batch) for kind in KINDS]
+    done = []
+    for kind in KINDS:
+        done.append(_prune(kind, now, rehearse, after_batch))
+        if process.is_retiring():
+            return done
     if not rehearse:
         _delete_ended_jobs()
         n_meters = pace.forget_unused(now)
@@ -141,6 +145,7 @@ def _batches(kind: Kind, cutoff: datetime, rehearse: bool) -> Iterator[int]:
         with connection.cursor() as cursor:
             cursor.execute(query, {"after": after, "limit": BATCH, "cutoff": cutoff})
             after, has_old, n_gone = cursor.fetchone()
+        took = time.monotonic() - began
         yield n_gone
         if not rehearse:
-            time.sleep(REST * (time.monotonic() - began))
+            time.sleep(REST * took)
