@@ -200,7 +200,10 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters | more)
-        yield from (Crowd(*row) for row in cursor)
+        known = {ENTRY, *course.emails}
+        for crowd in map(Crowd._make, cursor):
+            if known.issuperset([crowd.current_id or ENTRY, *crowd.had]):  # else they met one made since it was read
+                yield crowd
 
 
 def _ranks(orders: list[tuple[int, bool]]) -> list[int]:

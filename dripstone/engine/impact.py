@@ -79,8 +79,8 @@ class Person(NamedTuple):
 
     @property
     def is_moved(self) -> bool:
-        """Another email, or another date."""
-        stays = self.after.status == _ACTIVE and not self.after.in_flight
+        """Another email, or another date. What is planned and must not go meanwhile is not: it keeps its place."""
+        stays = self.after.status == _ACTIVE and (self.after.at is not None or not self.after.in_flight)
         return stays and self.before[1:3] != self.after[1:3]
 
 

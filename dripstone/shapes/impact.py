@@ -164,12 +164,15 @@ def _still(row: Impact) -> Iterator[str]:
         yield f"{_people(paused)} {_s(paused, 'keep')} their place, and nothing is sent until the sequence is resumed"
     if waiting := row.kinds["waiting"]:
         yield f"{_people(waiting)} {_s(waiting, 'wait')} without a date"
-    kept = row.unchanged - row.kinds_kept["waiting"]
+    if unconfirmed := row.kinds["unconfirmed"]:
+        has = "has" if unconfirmed == 1 else "have"
+        yield f"{_people(unconfirmed)} {has} yet to confirm, and nothing changes for them"
+    kept = row.unchanged - row.kinds_kept["waiting"] - row.kinds_kept["unconfirmed"]
     if kept > 0:
         noun = "date" if row.done.sequence.active else "place"
         yield f"{_people(kept)} {_s(kept, 'keep')} their {noun}{'' if kept == 1 else 's'}"
     if row.done.retimed:
-        yield f"{row.done.retimed}: for dates given from now on (rescheduling gives those who wait theirs anew)"
+        yield f"{row.done.retimed}: for dates given from now on (rescheduling gives those who wait a new one)"
 
 
 def _people(n: int) -> str:

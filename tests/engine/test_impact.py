@@ -16,6 +16,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine import edits, impact, person, plan, reevaluate, transitions
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import Invalid, NotFound
+from dripstone.senders.base import Answer
 from dripstone.sequences import edit
 from dripstone.sequences.edit import Edit
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -103,6 +104,52 @@ def test_it_says_who_gets_a_published_email(alice: Account, engine: Engine) -> N
     assert shape["unchanged"] == 1
 
 
+def test_a_retry_that_a_pause_held_is_told_when_it_goes(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, {"subject": "Day 1"})
+    make_enrollment(sequence, make_subscriber(alice), engine.clock.now())
+    engine.mail.answer = lambda message: Answer(message.delivery_id, "temporary", reason="later")
+    engine.run_until(engine.clock.now() + timedelta(days=1))
+    edits.update_sequence(alice, sequence.pk, {"active": False}, engine.clock.now())
+    now = engine.clock.advance(hours=5)
+    answer = told(sequence, now, "update_sequence", {"active": True})
+    assert (answer.moved, shapes.summary(answer)) == (1, "1 person gets another next email or date.")
+    assert shapes.why(answer, answer.examples[0]) == (
+        "“Day 1” waited for the sequence to be resumed; now it goes on 2026-11-25 at 09:00 (UTC)."
+    )
+
+
+def test_somebody_who_has_yet_to_confirm_keeps_no_date(alice: Account, engine: Engine) -> None:
+    sequence = course(alice, engine)
+    make_enrollment(sequence, make_subscriber(alice, state="inactive"), engine.clock.now())
+    answer = told(sequence, engine.clock.now(), "update_email", email_of(sequence, "Day 3").pk, {"preview_text": "new"})
+    assert shapes.summary(answer) == (
+        "1 person has yet to confirm, and nothing changes for them; 3 people keep their dates."
+    )
+
+
+def test_an_email_made_and_met_since_the_emails_were_read_confuses_nobody(alice: Account, engine: Engine) -> None:
+    """People are read again for examples, in a statement of its own."""
+    sequence = course(alice, engine)
+    now = engine.clock.advance(hours=1)
+    has_been_read = False
+
+    def edit_before_the_examples(execute: Any, sql: str, *more: Any) -> Any:
+        nonlocal has_been_read
+        if "engine_enrollment e" in sql and "CROSS JOIN LATERAL" in sql:
+            if has_been_read:
+                new = {"subject": "New", "delay_value": 1, "delay_unit": "hours", "position": 1, "published": True}
+                edits.create_email(alice, sequence.pk, new, now)
+                reevaluate.sequence(sequence.pk, now)
+            has_been_read = not has_been_read
+        return execute(sql, *more)
+
+    proposal = Proposed("update_email", (email_of(sequence, "Day 2").pk, {"published": True})).of(edit, sequence, now)
+    with connection.execute_wrapper(edit_before_the_examples):
+        answer = impact.of(alice, sequence.pk, proposal, now)
+    assert sequence.emails.filter(subject="New").exists()
+    assert shapes.impact(answer, "t")["people"] == 3
+
+
 def test_it_says_who_is_excluded(alice: Account, engine: Engine) -> None:
     sequence = course(alice, engine)
     tag = make_tag(alice, Enrollment.objects.filter(sequence=sequence).earliest("pk").subscriber)
@@ -165,7 +212,7 @@ def test_a_delay_moves_no_date_but_rescheduling_does(alice: Account, engine: Eng
     longer = told(sequence, now, "update_email", day3.pk, {"delay_value": 9})
     assert shapes.summary(longer) == (
         "3 people keep their dates; delay changed from 2 days to 9 days: for dates given from now on (rescheduling "
-        "gives those who wait theirs anew)."
+        "gives those who wait a new one)."
     )
     edits.update_email(alice, sequence.pk, day3.pk, {"delay_value": 9}, now)
     assert told(sequence, now, "reschedule").moved == 2
