@@ -128,7 +128,8 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime) -> 
                 )
             },
         )
-    completed = {place.enrollment_id for place in places if place.completed_at is not None}
+        written = {row[0] for row in cursor.fetchall()}  # not who was taken out meanwhile
+    completed = {place.enrollment_id for place in places if place.completed_at is not None} & written
     record(_completion(standing, now) for standing in standings if standing.enrollment_id in completed)
 
 

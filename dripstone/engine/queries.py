@@ -141,6 +141,7 @@ SET next_email_id = u.next_email_id, in_flight = false,
 FROM json_to_recordset(%(places)s)
      AS u (id bigint, next_email_id bigint, due_at timestamptz, completed_at timestamptz)
 WHERE e.id = u.id AND e.status = 'active'
+RETURNING e.id
 """
 
 # The people of a sequence, a batch at a time, from a given subscriber on. Index enrollment_once.
@@ -268,11 +269,13 @@ HOLDS = """
 SELECT 1 FROM engine_delivery WHERE status = 'sending' AND %(name)s IN (worker, split_part(worker, '/', 1)) LIMIT 1
 """
 
-# After the clock was set back by `seconds`: what was put off by the wrong clock waits no longer than it would have by
-# the right one (what was put off before comes early, which does no harm), and no lease is longer than a lease.
+# After the clock was set back by `seconds`: what was planned, or put off after a refusal, by the wrong clock waits no
+# longer than it would have by the right one, and no lease is longer than a lease. What was put off before comes early,
+# and the earlier the more workers mend: that does no harm. What a pause let go waits for its slot, by any clock.
 SHORTEN_WAITS = """
 UPDATE engine_delivery SET ready_at = GREATEST(%(now)s, ready_at - %(seconds)s * interval '1 second')
 WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < '9999-01-01'
+  AND (planned_at > %(now)s OR attempt > 0 AND unparked_at IS NULL)
 """
 
 SHORTEN_LEASES = """

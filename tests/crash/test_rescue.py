@@ -9,7 +9,7 @@ import pytest
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.engine import plan, process, record, rescue
+from dripstone.engine import edits, plan, process, record, reevaluate, rescue
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Claimed
 from dripstone.engine.send import Outcome
@@ -188,6 +188,28 @@ def test_a_clock_set_back_makes_nobody_wait_longer(account: Account, worker: Fli
     assert waits.pop(put_off.delivery_id) == NOW + timedelta(minutes=1)
     assert list(waits.values()) == [NOW]
     assert Delivery.objects.get(pk=leased.delivery_id).lease_until == NOW + plan.LEASE
+
+
+def test_a_clock_set_back_hurries_nothing_to_before_its_slot(
+    account: Account, worker: FlightLog, tmp_path: Path
+) -> None:
+    """What a pause held goes at the next allowed hour; as many workers look at it as there are."""
+    sequence = make_sequence(account, {})
+    make_enrollment(sequence, make_subscriber(account), NOW - timedelta(days=1))
+    plan.everything_due(NOW)
+    for is_active in (False, True):
+        edits.update_sequence(account, sequence.pk, {"active": is_active}, NOW + timedelta(minutes=1))
+        reevaluate.sequence(sequence.pk, NOW + timedelta(minutes=1))
+    slot = Delivery.objects.get().ready_at
+    assert slot == NOW + timedelta(days=1)
+    time = Time()
+    watches = [rescue.Watch(tmp_path, clock.Watch(time.wall, time.monotonic), time.monotonic) for _ in range(3)]
+    time.jump(hours=5)
+    for jump in (timedelta(), timedelta(hours=-5)):
+        time.jump(hours=jump / timedelta(hours=1))
+        for watch in watches:
+            watch.look(time.wall())
+    assert Delivery.objects.get().ready_at == slot
 
 
 def test_a_batch_broken_off_is_settled_though_its_worker_lives(

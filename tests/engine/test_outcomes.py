@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account, SendingAddress
-from dripstone.engine import edits, person, plan, process, record, send, transitions
+from dripstone.engine import advance, edits, person, plan, process, record, send, transitions
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.send import Outcome
+from dripstone.events import types
+from dripstone.events.models import Event
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.subscribers.models import Subscriber
 from tests.engine.driving import Engine
@@ -227,3 +229,16 @@ def test_every_state_of_a_delivery_has_its_moves() -> None:
 
 def test_a_process_keeps_one_sender(engine: Engine) -> None:
     assert process.current() is process.current()
+
+
+@pytest.mark.django_db
+def test_somebody_taken_out_just_before_nothing_was_left_has_not_completed(alice: Account, engine: Engine) -> None:
+    """Whoever goes on with them may have waited for the unsubscription to end."""
+    place = start(alice, engine)
+    engine.run()
+    edits.delete_email(alice, place.sequence_id, place.sequence.emails.get(subject="second").pk, engine.clock.now())
+    transitions.cancel(place.subscriber_id, engine.clock.now())
+    advance.advance([place.pk], engine.clock.now())
+    kinds = Event.objects.filter(subscriber_id=place.subscriber_id).values_list("type", flat=True)
+    assert types.REMOVED_FROM_SEQUENCE in kinds
+    assert types.SEQUENCE_COMPLETED not in kinds
