@@ -76,6 +76,7 @@ class Person(NamedTuple):
     is_affected: bool  # something is different with the edit
     skipped_id: int | None = None  # an email that is not sent to them …
     reason: str = ""  # … and why
+    let_go_id: int | None = None  # a draft or deleted email they wait for no longer
 
     @property
     def is_moved(self) -> bool:
@@ -102,6 +103,7 @@ class Impact:
     kinds_kept: Counter[Kind] = field(default_factory=Counter)  # of those who are unchanged
     right_away: Counter[int] = field(default_factory=Counter)  # by email
     skipped: Counter[tuple[int, str]] = field(default_factory=Counter)  # by email and reason
+    let_go: Counter[int] = field(default_factory=Counter)  # by email
     moved_from: Counter[date | None] = field(default_factory=Counter)  # by day in the sequence's zone; None: no date
     moved_to: Counter[date | None] = field(default_factory=Counter)
     examples: list[Person] = field(default_factory=list)
@@ -267,12 +269,21 @@ def _person(edited: _World, crowd: Crowd) -> Person:
         kind = "skipped"
     stops = kind == "paused" and edited.was_active and not crowd.paused
     is_affected = before != after or bool(reason) or stops or kind == "right_away"
-    return Person(crowd.enrollment_id, before, after, kind, crowd.paused, is_affected, skipped_id, reason)
+    let_go_id = before.email_id if _lets_go(edited, before, after) else None
+    return Person(crowd.enrollment_id, before, after, kind, crowd.paused, is_affected, skipped_id, reason, let_go_id)
 
 
 def _skips_deleted(edited: _World, crowd: Crowd) -> bool:
     """Who had a place at the email that is deleted now skips it, at once or when it would have gone (R9)."""
     return edited.deleted is not None and crowd.current_id == edited.deleted and not _is_on_wire(crowd)
+
+
+def _lets_go(edited: _World, before: Stand, after: Stand) -> bool:
+    """Sent aside by an email before it, or it was moved: by R1 nobody comes back to what is not published."""
+    if before.email_id in (None, after.email_id) or after.email_id is None or edited.deleted == before.email_id:
+        return False
+    email = edited.course.emails[before.email_id]
+    return email.deleted_at is not None or not email.published
 
 
 def _exclusion(edited: _World, crowd: Crowd) -> str:
@@ -336,6 +347,8 @@ def _count(impact: Impact, edited: _World, everybody: Iterable[Crowd]) -> list[P
             impact.right_away[person.after.email_id] += n_people
         if person.skipped_id is not None:
             impact.skipped[person.skipped_id, person.reason] += n_people
+        if person.let_go_id is not None:
+            impact.let_go[person.let_go_id] += n_people
     return affected
 
 

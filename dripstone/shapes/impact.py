@@ -144,6 +144,8 @@ def _parts(row: Impact) -> Iterator[str]:
         yield f"{_people(n)} {_s(n, 'get')} “{row.emails[pk].subject}” right away"
     for (pk, reason), n in row.skipped.most_common():
         yield f"{_people(n)} {_s(n, 'skip')} “{row.emails[pk].subject}” ({_reason(row, reason)})"
+    for pk, n in _by_position(row, row.let_go):
+        yield f"{_people(n)} no longer {_s(n, 'wait')} for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
     if removed := row.kinds["removed"]:
         yield f"{_people(removed)} {_s(removed, 'leave')} the sequence and {_s(removed, 'get')} nothing more of it"
     if completed := row.kinds["completed"]:
@@ -173,6 +175,10 @@ def _still(row: Impact) -> Iterator[str]:
         yield f"{_people(kept)} {_s(kept, 'keep')} their {noun}{'' if kept == 1 else 's'}"
     if row.done.retimed:
         yield f"{row.done.retimed}: for dates given from now on (rescheduling gives those who wait a new one)"
+
+
+def _is_not_there(row: Impact, email_id: int) -> str:
+    return "is not published" if row.emails[email_id].deleted_at is None else "is deleted"
 
 
 def _people(n: int) -> str:
@@ -214,7 +220,10 @@ def _why_dated(row: Impact, person: Person, before: str, after: str) -> str:
     if person.before.email_id is None:
         return f"They waited with nothing to come; now {after} comes next, {at}."
     if person.before.email_id != person.after.email_id:
-        return f"They waited for {before}; now {after} comes before it, {at}."
+        sentence = f"They waited for {before}; now {after} comes before it, {at}."
+        if person.let_go_id is not None:
+            sentence += f" {before} {_is_not_there(row, person.let_go_id)}, and is passed over after that."
+        return sentence
     if not row.before.active:
         return f"{after} waited for the sequence to be resumed; now it goes {at}."
     if person.before.at is None:

@@ -118,6 +118,26 @@ def test_a_retry_that_a_pause_held_is_told_when_it_goes(alice: Account, engine: 
     )
 
 
+def test_it_says_who_will_pass_over_the_draft_they_waited_for(alice: Account, engine: Engine) -> None:
+    """R7, R1: one is sent aside by what is published before it, and nothing leads back to a draft."""
+    sequence = make_sequence(alice, {"subject": "A", "published": False}, {"subject": "B", "delay_value": 3})
+    place = make_enrollment(sequence, make_subscriber(alice), engine.clock.now())
+    edits.update_email(alice, sequence.pk, email_of(sequence, "B").pk, {"published": False}, engine.clock.now())
+    engine.run()
+    now = engine.clock.advance(days=2)
+    answer = told(sequence, now, "update_email", email_of(sequence, "A").pk, {"published": True})
+    assert shapes.summary(answer) == (
+        "1 person gets “A” right away; 1 person no longer waits for “B”, which is not published."
+    )
+    assert shapes.why(answer, answer.examples[0]) == (
+        "They waited for “B”; now “A” comes before it, right away. “B” is not published, and is passed over after that."
+    )
+    edits.update_email(alice, sequence.pk, email_of(sequence, "A").pk, {"published": True}, now)
+    engine.run()
+    place.refresh_from_db()
+    assert place.status == "completed"
+
+
 def test_somebody_who_has_yet_to_confirm_keeps_no_date(alice: Account, engine: Engine) -> None:
     sequence = course(alice, engine)
     make_enrollment(sequence, make_subscriber(alice, state="inactive"), engine.clock.now())
