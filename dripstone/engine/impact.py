@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from dripstone.accounts.models import Account
-from dripstone.engine import advance, audience, crowds, reevaluate, schedule, timetable
+from dripstone.engine import advance, audience, crowds, reevaluate, timetable
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.crowds import Crowd, Question
 from dripstone.engine.models import Enrollment
@@ -90,7 +90,6 @@ class Impact:
     """All counts are of people."""
 
     world: str  # see world()
-    now: datetime
     before: Sequence
     done: Edit  # unsaved by now; a created email has an id nobody else will ever see
     is_new: bool  # the edit creates its email
@@ -139,7 +138,7 @@ def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) ->
 def person_by_person(
     account: Account, sequence_id: int, proposal: Proposal, now: datetime
 ) -> tuple[Impact, list[Person]]:
-    """The same, counted one by one and in full: for tests, and for small sequences."""
+    """The same, counted one by one and in full: what the crowds are held against."""
     impact, edited = _carried_out_and_undone(account, sequence_id, proposal, now)
     everybody = list(crowds.each(edited.question(), edited.sequence))
     _count(impact, edited, everybody)
@@ -166,7 +165,7 @@ def _carried_out_and_undone(
         edited = _edited(before, done, emails, now)
         transaction.set_rollback(True)
     is_new = done.email is not None and done.email.pk not in ids
-    return Impact(known, now, before, done, is_new, emails), edited
+    return Impact(known, before, done, is_new, emails), edited
 
 
 def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now: datetime) -> _World:
@@ -305,13 +304,9 @@ def _goes_right_away(edited: _World, crowd: Crowd, after: Stand) -> bool:
 
 def _is_too_late(edited: _World, after: Stand) -> bool:
     """A day-email more than six hours late waits for the next slot (R4): the edit itself waited for the engine."""
-    assert after.at is not None
-    if after.in_flight or after.email_id is None or edited.now - after.at <= schedule.LATE_DAYS:
+    if after.at is None or after.in_flight or after.email_id is None:
         return False
-    owner, email = edited.sequence, edited.course.emails[after.email_id]
-    own = schedule.Schedule(frozenset(owner.send_days), owner.send_hour, owner.time_zone).for_email(email.send_days)
-    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
-    return schedule.due_when_late(after.at, edited.now, delay, own) > edited.now
+    return edited.course.due_when_late(after.email_id, after.at, edited.now) > edited.now
 
 
 def _kind(edited: _World, crowd: Crowd, after: Stand) -> Kind:

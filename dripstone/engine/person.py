@@ -80,6 +80,7 @@ def skip(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollme
         _must_be_active(row)
         if row.next_email is None:
             raise Invalid("Nothing comes next for this person, so there is nothing to skip")
+        _take_back(row, "skipped by the owner", now)
         _skip(row, [row.next_email], now)
         return row.next_email_id
 
@@ -94,10 +95,11 @@ def send_now(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enro
         if row.next_email is None:
             raise Invalid("Nothing comes next for this person, so there is nothing to send")
         must_be_sendable(row, row.next_email)
-        if not _planned(row).update(ready_at=now):
+        if _planned(row).update(ready_at=now):
+            wake.senders(1)
+        else:
             _must_not_be_on_the_wire(row)
             plan.place(row.sequence, row, now)
-        wake.senders(1)
         return row.next_email_id
 
     return _do(verb, notes.SENT_NOW, enrollment_id, actor, reason, now)
@@ -207,7 +209,6 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
 
 def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime) -> None:
     """Deliveries that say so, then on to the next email. What they have had already has its row."""
-    _take_back(row, "skipped by the owner", now)
     had = set(Delivery.objects.filter(enrollment=row, run=row.run).values_list("email_id", flat=True))
     left = [email for email in emails if email.pk not in had]
     skipped = [transitions.skipped_delivery(row, email, "skipped by the owner", now) for email in left]
