@@ -57,26 +57,30 @@ def measure(n_people: int, n_sent: int) -> list[common.Figures]:
     worker = multiprocessing.get_context("fork").Process(target=send_until, args=(stop,))
     connections.close_all()  # the child must not share a socket with us
     worker.start()
-    with Watch() as watch:
-        before = watch.rate(0.5 if n_people < 10_000 else 4)
-        email = {"subject": "New", "delay_value": 1, "delay_unit": "days", "published": True}
-        made: dict[str, Any] = {}
+    try:
+        with Watch() as watch:
+            before = watch.rate(0.5 if n_people < 10_000 else 4)
+            email = {"subject": "New", "delay_value": 1, "delay_unit": "days", "published": True}
+            made: dict[str, Any] = {}
 
-        def create(position: int) -> None:
-            made["email"] = edits.create_email(account, course.pk, {**email, "position": position}, clock.now()).email
+            def create(position: int) -> None:
+                made["email"] = edits.create_email(
+                    account, course.pk, {**email, "position": position}, clock.now()
+                ).email
 
-        def change(**values: Any) -> Callable[[], object]:
-            return lambda: edits.update_email(account, course.pk, made["email"].pk, values, clock.now())
+            def change(**values: Any) -> Callable[[], object]:
+                return lambda: edits.update_email(account, course.pk, made["email"].pk, values, clock.now())
 
-        acts: list[tuple[str, Callable[[], object]]] = [
-            ("publish behind everybody", lambda: create(1)),
-            ("insert ahead of everybody", lambda: create(9)),
-            ("move it behind everybody", change(position=2)),
-            ("delete it", lambda: edits.delete_email(account, course.pk, made["email"].pk, clock.now())),
-        ]
-        rows = [act_and_follow(title, act, course.pk, watch, before) for title, act in acts]
-    stop.set()
-    worker.join()
+            acts: list[tuple[str, Callable[[], object]]] = [
+                ("publish behind everybody", lambda: create(1)),
+                ("insert ahead of everybody", lambda: create(9)),
+                ("move it behind everybody", change(position=2)),
+                ("delete it", lambda: edits.delete_email(account, course.pk, made["email"].pk, clock.now())),
+            ]
+            rows = [act_and_follow(title, act, course.pk, watch, before) for title, act in acts]
+    finally:
+        stop.set()
+        worker.join()
     return rows
 
 
@@ -155,8 +159,7 @@ class Watch(threading.Thread):
 
     def rate(self, seconds: float) -> float:
         """Sends per second over a while, from the first one on."""
-        while not self.sent():
-            time.sleep(0.05)
+        common.until(lambda: self.sent() > 0)
         first = self.sent()
         time.sleep(seconds)
         return (self.sent() - first) / seconds

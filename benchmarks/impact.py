@@ -146,17 +146,23 @@ def adding(sequence_id: int, lowest: int) -> Iterator[Callable[[], tuple[int, fl
     context = multiprocessing.get_context("fork")
     stop, here, there = context.Event(), *context.Pipe()
     worker = context.Process(target=add_until, args=(stop, there, sequence_id, lowest))
-    worker.start()
-    here.recv()  # the first one is in
+
+    def heard() -> Any:
+        assert here.poll(common.PATIENCE_SECONDS), "nobody adds people any more"
+        return here.recv()
 
     def since() -> tuple[int, float]:
         here.send(None)
-        n_adds, slowest = here.recv()
+        n_adds, slowest = heard()
         return n_adds, slowest
 
-    yield since
-    stop.set()
-    worker.join()
+    worker.start()
+    try:
+        heard()  # the first one is in
+        yield since
+    finally:
+        stop.set()
+        worker.join()
 
 
 def add_until(stop: Any, pipe: Any, sequence_id: int, subscriber_id: int) -> None:

@@ -156,14 +156,13 @@ def plan_together(now: datetime, n_due: int, n_processes: int = 2) -> float:
     spawn = multiprocessing.get_context("spawn")
     start, planned = spawn.Barrier(n_processes + 1), spawn.Queue()
     processes = [spawn.Process(target=plan_in_process, args=(now, start, planned)) for _ in range(n_processes)]
-    for process in processes:
-        process.start()
-    start.wait()
-    began = time.perf_counter()
-    counts = [planned.get() for _ in processes]
-    seconds = time.perf_counter() - began
-    for process in processes:
-        process.join()
+    with common.stopping(processes):
+        for process in processes:
+            process.start()
+        start.wait(common.PATIENCE_SECONDS)
+        began = time.perf_counter()
+        counts = [planned.get(timeout=common.PATIENCE_SECONDS) for _ in processes]
+        seconds = time.perf_counter() - began
     assert sum(counts) == n_due, f"{counts} planned, {n_due} were due"
     return seconds
 
@@ -175,7 +174,7 @@ def plan_in_process(now: datetime, start: "Barrier", planned: Any) -> None:
     from dripstone.engine import plan
 
     connection.ensure_connection()
-    start.wait()
+    start.wait(common.PATIENCE_SECONDS)
     planned.put(plan.everything_due(now))
 
 
