@@ -127,7 +127,7 @@ def test_people_behind_whom_an_email_was_inserted_get_it_and_go_on(alice: Accoun
         edits.create_email(alice, sequence.pk, values, engine.clock.now())
     pending = foreseen(sequence, engine.clock.now())  # the edits are not followed up yet
     engine.run()
-    assert pending - Counter({("x", date(2026, 12, 2)): 1}) == foreseen(sequence, engine.clock.now())
+    assert pending == foreseen(sequence, engine.clock.now()) + Counter({("x", date(2026, 12, 2)): 1})
     assert foreseen(sequence, engine.clock.now(), 60) == happened(sequence, engine, 60)
 
 
