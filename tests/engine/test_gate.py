@@ -15,7 +15,6 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders import breaker
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.models import Breaker, Meter
-from dripstone.senders.urls import MailUrl
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
 from tests.factories import make_account, make_sequence, make_subscriber
@@ -191,17 +190,6 @@ def test_no_send_jobs_are_queued_for_a_closed_gate(alice: Account, engine: Engin
 # --- Pace -------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def server_limit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def limit(url: str) -> None:
-        from dripstone.senders import urls
-
-        limits = urls.parse(url).limit
-        monkeypatch.setattr(gate, "server", lambda: MailUrl("memory", "engine", limit=limits))
-
-    return limit
-
-
 def test_without_limits_no_meter_is_written(alice: Account, engine: Engine) -> None:
     course(alice, 20, now=engine.clock.now())
     engine.run()
@@ -209,9 +197,9 @@ def test_without_limits_no_meter_is_written(alice: Account, engine: Engine) -> N
 
 
 def test_a_servers_limit_is_kept_and_nothing_is_claimed_twice(
-    alice: Account, engine: Engine, server_limit: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+    alice: Account, engine: Engine, limit: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server_limit("smtp://h?per_second=10")
+    limit("per_second=10")
     course(alice, 120, now=engine.clock.now())
     claims = written(monkeypatch)
     engine.run_until(engine.clock.now() + timedelta(seconds=30))
@@ -222,8 +210,8 @@ def test_a_servers_limit_is_kept_and_nothing_is_claimed_twice(
     assert set(claims.values()) == {1}
 
 
-def test_a_servers_day_is_kept(alice: Account, engine: Engine, server_limit: Callable[..., None]) -> None:
-    server_limit("smtp://h?per_day=50")
+def test_a_servers_day_is_kept(alice: Account, engine: Engine, limit: Callable[[str], None]) -> None:
+    limit("per_day=50")
     course(alice, 120, now=engine.clock.now())
     begin = engine.clock.now()
     engine.run()
@@ -275,9 +263,9 @@ def test_an_accounts_limit_holds_back_that_account_alone(alice: Account, engine:
     assert Delivery.objects.filter(status="sent", email__subject="welcome").count() == 40
 
 
-def test_a_batch_that_was_held_up_asks_again(alice: Account, engine: Engine, server_limit: Callable[..., None]) -> None:
+def test_a_batch_that_was_held_up_asks_again(alice: Account, engine: Engine, limit: Callable[[str], None]) -> None:
     """Another worker has had the room meanwhile; together they keep the limit at the hand-over."""
-    server_limit("smtp://h?per_second=100")
+    limit("per_second=100")
     claimed_at = engine.clock.now()
     course(alice, 200, now=claimed_at)
     plan.everything_due(claimed_at)
@@ -295,9 +283,9 @@ def test_a_batch_that_was_held_up_asks_again(alice: Account, engine: Engine, ser
 
 
 def test_a_batch_that_was_held_up_goes_when_nobody_else_came(
-    alice: Account, engine: Engine, server_limit: Callable[..., None]
+    alice: Account, engine: Engine, limit: Callable[[str], None]
 ) -> None:
-    server_limit("smtp://h?per_second=100&per_day=30")
+    limit("per_second=100&per_day=30")
     claimed_at = engine.clock.now()
     course(alice, 30, now=claimed_at)
     plan.everything_due(claimed_at)
@@ -309,9 +297,9 @@ def test_a_batch_that_was_held_up_goes_when_nobody_else_came(
 
 
 def test_tokens_of_the_server_for_what_a_domain_holds_back_are_given_back(
-    alice: Account, engine: Engine, settings: Any, server_limit: Callable[..., None]
+    alice: Account, engine: Engine, settings: Any, limit: Callable[[str], None]
 ) -> None:
-    server_limit("smtp://h?per_day=100")
+    limit("per_day=100")
     settings.DRIPSTONE_DOMAIN_LIMITS = {"gmail.com": (1, None)}
     course(alice, 90, domain="gmail.com", now=engine.clock.now())
     course(alice, 90, now=engine.clock.now())

@@ -14,10 +14,8 @@ from dripstone.accounts.models import Account
 from dripstone.engine import enroll, gate, plan, process, run, wake
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
-from dripstone.senders import urls
 from dripstone.senders.base import Outgoing
 from dripstone.senders.memory import MemorySender, accept
-from dripstone.senders.urls import MailUrl
 from tests.engine.driving import Engine
 from tests.factories import MONDAY_9, make_sequence, make_subscriber
 
@@ -65,15 +63,6 @@ class Hand:
 def hand(engine: Engine, settings: Any) -> Hand:
     settings.DRIPSTONE_VIRTUAL_CLOCK = False
     return Hand()
-
-
-@pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    def set_limit(options: str) -> None:
-        server = MailUrl("memory", "engine", limit=urls.parse(f"smtp://h?{options}").limit)
-        monkeypatch.setattr(gate, "server", lambda: server)
-
-    return set_limit
 
 
 def planned(account: Account, n_people: int) -> None:

@@ -12,13 +12,12 @@ from dripstone.accounts.verbs import update_account
 from dripstone.engine import enroll, gate, plan, run
 from dripstone.engine.gate import Batch
 from dripstone.engine.models import Delivery
-from dripstone.senders import breaker, pace, shares, urls
+from dripstone.senders import breaker, pace, shares
 from dripstone.senders.base import Answer
 from dripstone.senders.breaker import Evidence
 from dripstone.senders.limits import SECOND, Limit, Wish
 from dripstone.senders.memory import MemorySender
 from dripstone.senders.models import Breaker, Share
-from dripstone.senders.urls import MailUrl
 from tests.factories import MONDAY_9, make_account, make_sequence, make_subscriber
 from tests.racing import together
 
@@ -27,15 +26,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 NOW = MONDAY_9
 N = 6  # workers
 ROUNDS = 5  # a race is not won the same way each time
-
-
-@pytest.fixture
-def limit(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    def set_limit(options: str) -> None:
-        server = MailUrl("memory", "engine", limit=urls.parse(f"smtp://h?{options}").limit)
-        monkeypatch.setattr(gate, "server", lambda: server)
-
-    return set_limit
 
 
 @pytest.fixture
