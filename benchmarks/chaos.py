@@ -103,10 +103,9 @@ class Run:
         by_status = self.by_status()
         if not self.kills or len(self.restarts) < len(MODES):
             yield f"{len(self.kills)} kills and {len(self.restarts)} restarts: nothing was tried"
-        lost = [address for _, address, status, *_ in self.rows if status in (None, "planned", "sending")]
-        if lost:
-            kinds = collections.Counter(row[2] for row in self.rows if row[1] in set(lost))
-            yield f"{len(lost)} people have no ended delivery ({dict(kinds)}), such as {lost[0]}"
+        if lost := self.lost():
+            kinds = collections.Counter(status for _, status in lost)
+            yield f"{len(lost)} people have no ended delivery ({dict(kinds)}), such as {lost[0][0]}"
         if len(self.rows) != self.n_messages or sum(by_status.values()) != self.n_messages:
             yield f"{self.n_messages} were due, {len(self.rows)} rows are there: {dict(by_status)}"
         if by_status["failed"] or by_status["skipped"]:
@@ -131,6 +130,10 @@ class Run:
 
     def by_status(self) -> "collections.Counter[str]":
         return collections.Counter(str(status) for _, _, status, *_ in self.rows)
+
+    def lost(self) -> list[tuple[str, str | None]]:
+        """Address and status of everybody without a delivery that has ended."""
+        return [(address, status) for _, address, status, *_ in self.rows if status in (None, "planned", "sending")]
 
     def duplicates(self) -> list[str]:
         return [address for address, ids in self.taken.items() if len(ids) > 1]
@@ -160,7 +163,7 @@ class Run:
             "bodies on the wire at kills, at most": CONNECTIONS * len(self.kills),
             "duplicates": len(duplicates),
             "with another Message-ID": sum(len(set(self.taken[address])) > 1 for address in duplicates),
-            "lost": 0,
+            "lost": len(self.lost()),
         }
 
     def latency(self) -> common.Figures:
@@ -168,9 +171,10 @@ class Run:
         return {
             "run": self.policy,
             "rows held at a kill, median": statistics.median(kill.n_held for kill in self.kills),
-            "median": statistics.median(seconds),
-            "90 %": seconds[len(seconds) * 9 // 10],
-            "longest": seconds[-1],
+            "median": statistics.median(seconds) if seconds else None,
+            "90 %": seconds[len(seconds) * 9 // 10] if seconds else None,
+            "longest": seconds[-1] if seconds else None,
+            "kills whose rows were not seen to move": len(self.kills) - len(seconds),
         }
 
 
