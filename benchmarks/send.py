@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from dripstone.accounts.models import Account
     from dripstone.senders.base import Outgoing
 
-STAGES = ("plan", "claim", "render", "hand over", "record")
 DONE = "SELECT count(*) FROM engine_delivery WHERE status = 'sent'"
 SAMPLE = 500
 
@@ -74,7 +73,7 @@ class Worker:
 
     n_sent: int
     wall: float
-    stages: dict[str, float]
+    plan_seconds: float
     cpu_main: float  # the thread that claims, renders and records
     cpu_others: float  # the thread that speaks SMTP
     first_mb: float  # resident after the first batch
@@ -93,6 +92,7 @@ class Run:
     cpu_sink: float
     peak_mb: float
     workers: list[Worker] = field(default_factory=list)
+    stages: dict[str, float] = field(default_factory=dict)  # seconds that the workers' main threads spent in each
 
 
 def loop(account: "Account", target: Sink, n_messages: int, n_workers: int) -> Run:
@@ -103,6 +103,7 @@ def loop(account: "Account", target: Sink, n_messages: int, n_workers: int) -> R
     common.empty()
     common.make_due(account, n_messages)
     common.settle()
+    before = stage_seconds()
     with counting(target, n_messages) as count, common.stopping(processes):
         for process in processes:
             process.start()
@@ -113,10 +114,12 @@ def loop(account: "Account", target: Sink, n_messages: int, n_workers: int) -> R
         ended = time.perf_counter()
         cpu_server, cpu_sink = common.server_cpu_seconds() - server_cpu, cpu_of(target) - sink_cpu
         start.wait(common.PATIENCE_SECONDS)  # they may go; their connections' CPU has been counted
+        for process in processes:
+            process.join(common.PATIENCE_SECONDS)  # they write down the seconds of their stages
     return Run(
         name=f"{n_workers} process{'es' if n_workers > 1 else ''}",
         n_messages=n_messages,
-        plan_seconds=max(worker.stages["plan"] for worker in workers),
+        plan_seconds=max(worker.plan_seconds for worker in workers),
         seconds=ended - began,
         message_bytes=count["bytes"] / n_messages,
         cpu_workers=sum(worker.cpu_main + worker.cpu_others for worker in workers),
@@ -124,6 +127,7 @@ def loop(account: "Account", target: Sink, n_messages: int, n_workers: int) -> R
         cpu_sink=cpu_sink,
         peak_mb=max(worker.peak_mb for worker in workers),
         workers=workers,
+        stages={stage: seconds - before[stage] for stage, seconds in stage_seconds().items()},
     )
 
 
@@ -132,24 +136,37 @@ def send_everything(start: "Barrier", results: Any) -> None:
     django.setup()
     from django.db import connection
 
-    from dripstone.engine import plan, process, run
+    from dripstone.engine import figures, plan, process, run
 
-    spent = time_stages()
     connection.ensure_connection()
     crew = process.current()
     start.wait(common.PATIENCE_SECONDS)
     start.wait(common.PATIENCE_SECONDS)
     n_sent, first_mb = 0, 0.0
     began, cpu_main, cpu_all = time.perf_counter(), time.thread_time(), time.process_time()
-    plan.everything_due(datetime.now(UTC))
+    with figures.timed("plan"):
+        plan.everything_due(datetime.now(UTC))
+    plan_seconds = time.perf_counter() - began
     while tally := run.send_batch(crew.worker, crew.sender):
         n_sent += sum(tally.values())
         first_mb = first_mb or psutil.Process().memory_info().rss / 2**20
     wall, cpu_main = time.perf_counter() - began, time.thread_time() - cpu_main
     cpu_all = time.process_time() - cpu_all
-    results.put(Worker(n_sent, wall, dict(spent), cpu_main, cpu_all - cpu_main, first_mb, common.peak_memory_mb()))
+    results.put(Worker(n_sent, wall, plan_seconds, cpu_main, cpu_all - cpu_main, first_mb, common.peak_memory_mb()))
     start.wait(common.PATIENCE_SECONDS)
+    figures.flush()
     process.close()
+
+
+def stage_seconds() -> dict[str, float]:
+    """What the engine's own figures say, of all workers so far, waiting included.
+
+    While a worker renders or records, its SMTP thread goes on sending; "hand_over" is what is left to wait for.
+    """
+    from dripstone.engine import figures
+
+    counted = figures.read()
+    return {stage: counted.get((figures.SECONDS, stage), 0.0) for stage in figures.STAGES}
 
 
 def production(account: "Account", target: Sink, n_messages: int, n_workers: int = 2) -> Run:
@@ -201,50 +218,6 @@ def count_bytes(target: Sink, count: dict[str, int]) -> int:
 
 def cpu_of(target: Sink) -> float:
     return common.process_cpu_seconds(target.pid)
-
-
-# --- Stages -----------------------------------------------------------------------------------------------------
-
-
-def time_stages() -> dict[str, float]:
-    """From now on, the seconds that this process's main thread spends in each stage (waiting included).
-
-    While it renders or records, the SMTP thread goes on sending; "hand over" is what is left to wait for.
-    """
-    from dripstone.engine import plan, record, render, send
-
-    spent: dict[str, float] = collections.defaultdict(float)
-    _time(plan, "everything_due", "plan", spent)
-    _time(plan, "claim", "claim", spent)
-    _time(render, "messages", "render", spent)
-    _time(record, "outcomes", "record", spent)
-    hand_over: Callable[..., Iterator[Any]] = send.hand_over
-
-    def timed(*arguments: Any) -> Iterator[Any]:
-        outcomes = hand_over(*arguments)
-        while True:
-            began = time.perf_counter()
-            outcome = next(outcomes, None)
-            spent["hand over"] += time.perf_counter() - began
-            if outcome is None:
-                return
-            yield outcome
-
-    setattr(send, "hand_over", timed)  # noqa: B010  (mypy)
-    return spent
-
-
-def _time(module: Any, name: str, stage: str, spent: dict[str, float]) -> None:
-    function = getattr(module, name)
-
-    def timed(*arguments: Any, **named: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return function(*arguments, **named)
-        finally:
-            spent[stage] += time.perf_counter() - began
-
-    setattr(module, name, timed)
 
 
 # --- What others reach ------------------------------------------------------------------------------------------
@@ -336,7 +309,7 @@ def figures(run: Run, against: common.Figures) -> common.Figures:
 
 def shares(run: Run) -> common.Figures:
     wall = sum(worker.wall for worker in run.workers)
-    spent = {stage: sum(worker.stages.get(stage, 0.0) for worker in run.workers) / wall * 100 for stage in STAGES}
+    spent = {stage.replace("_", " "): seconds / wall * 100 for stage, seconds in run.stages.items()}
     return {"run": run.name, **spent, "between": 100 - sum(spent.values())}
 
 
