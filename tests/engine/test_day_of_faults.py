@@ -132,8 +132,8 @@ class Dying:
 class Workers:
     """This process as one worker after the other."""
 
-    def __init__(self, seed: int, clock: VirtualClock, sender_url: str) -> None:
-        self.draw, self.clock, self.url = random.Random(seed), clock, sender_url
+    def __init__(self, seed: int, clock: VirtualClock) -> None:
+        self.draw, self.clock = random.Random(seed), clock
         self.deaths: Counter[str] = Counter()
 
     def die(self) -> None:
@@ -152,7 +152,6 @@ class Workers:
     def _die_on_the_wire(self) -> int:
         """Some had their final reply, of some the body had left, and nothing was written down."""
         crew = process.current()
-        held = 0
         with suppress(Death):
             run.send_batch(crew.worker, Dying(crew.sender, self.draw.randrange(8)), self.clock.now)
         held = Delivery.objects.filter(status="sending", worker__startswith=crew.worker).count()
@@ -194,12 +193,12 @@ def server() -> Iterator[ScriptedServer]:
 
 
 @pytest.fixture
-def url(server: ScriptedServer, settings: Any, tmp_path: Path) -> Iterator[str]:
+def mail_url(server: ScriptedServer, settings: Any, tmp_path: Path) -> Iterator[None]:
     settings.DRIPSTONE_MAIL_URL = f"{server.url}&connections=3&per_second=300&per_day=2000"
     settings.DRIPSTONE_DATA = tmp_path
     settings.DRIPSTONE_DOMAIN_LIMITS = {"big.example": (20, None)}
     process.close()
-    yield settings.DRIPSTONE_MAIL_URL
+    yield
     process.close()
 
 
@@ -298,14 +297,13 @@ def check_refusals() -> None:
     assert {row.subscriber.email_address.partition("-")[0] for row in refused} == {"spam", "gone"}
 
 
+@pytest.mark.usefixtures("mail_url")
 @pytest.mark.django_db(transaction=True)  # in one transaction dead row versions pile up
-def test_nothing_is_lost_doubled_or_out_of_order(
-    seed: int, clock: VirtualClock, server: ScriptedServer, url: str
-) -> None:
+def test_nothing_is_lost_doubled_or_out_of_order(seed: int, clock: VirtualClock, server: ScriptedServer) -> None:
     begin, before = clock.now(), counted()
     alice = make_account("Alice")
     update_account(alice, per_second=200, per_day=1500)
-    weather, workers = Weather(seed, server, begin), Workers(seed, clock, url)
+    weather, workers = Weather(seed, server, begin), Workers(seed, clock)
     everybody, all_courses = people(alice, seed), courses(alice)
     entries = [(course, person) for n, course in enumerate(all_courses) for person in everybody[n * 60 : n * 60 + 120]]
     random.Random(seed).shuffle(entries)

@@ -12,27 +12,14 @@ from dripstone.engine.models import Enrollment, Note
 from dripstone.sequences import edit as domain
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
-from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
+from tests.engine.owner import DAY, WELCOME, edit_email, email, place_in
+from tests.factories import make_email, make_sequence
 
 pytestmark = pytest.mark.django_db
 
-WELCOME = {"subject": "welcome", "delay_value": 0}
-DAY = timedelta(days=1)
-
-
-def place_in(sequence: Sequence, engine: Engine) -> Enrollment:
-    account = Account.objects.get(pk=sequence.account_id)
-    return make_enrollment(sequence, make_subscriber(account), engine.clock.now())
-
-
-def change(sequence: Sequence, subject: str, engine: Engine, **values: Any) -> None:
-    email = sequence.emails.get(subject=subject)
-    edits.update_email(sequence.account, sequence.pk, email.pk, values, engine.clock.now())
-
 
 def delete(sequence: Sequence, subject: str, engine: Engine) -> None:
-    email = sequence.emails.get(subject=subject)
-    edits.delete_email(sequence.account, sequence.pk, email.pk, engine.clock.now())
+    edits.delete_email(sequence.account, sequence.pk, email(sequence, subject).pk, engine.clock.now())
 
 
 def reschedule(sequence: Sequence, engine: Engine) -> None:
@@ -53,7 +40,7 @@ def test_those_who_wait_get_the_date_of_todays_delay(alice: Account, engine: Eng
     place = place_in(sequence, engine)
     start = engine.clock.now()
     engine.run_until(start + DAY)
-    change(sequence, "second", engine, delay_value=delay)
+    edit_email(sequence, "second", engine, delay_value=delay)
     reschedule(sequence, engine)
     engine.run_until(start + 9 * DAY)
     assert engine.sent(place.subscriber)[-1] == ("second", start + delay * DAY)
@@ -75,7 +62,7 @@ def test_a_date_that_would_lie_in_the_past_means_right_away(alice: Account, engi
     place = place_in(sequence, engine)
     start = engine.clock.now()
     engine.run_until(start + timedelta(days=4, hours=2))
-    change(sequence, "second", engine, delay_value=1)
+    edit_email(sequence, "second", engine, delay_value=1)
     reschedule(sequence, engine)
     engine.run()
     assert engine.sent(place.subscriber)[-1] == ("second", start + timedelta(days=4, hours=2))
@@ -86,7 +73,7 @@ def test_what_is_in_flight_stays(alice: Account, engine: Engine) -> None:
     place = place_in(sequence, engine)
     engine.clock.advance(days=1)
     plan.everything_due(engine.clock.now())
-    change(sequence, "first", engine, delay_value=9)
+    edit_email(sequence, "first", engine, delay_value=9)
     reschedule(sequence, engine)
     engine.run()
     assert engine.sent(place.subscriber) == [("first", engine.clock.now())]
@@ -98,7 +85,7 @@ def test_those_without_a_date_stay_without(alice: Account, engine: Engine) -> No
     waits_for_draft, at_end = place_in(sequence, engine), place_in(sequence, engine)
     engine.run()
     person.skip(at_end.pk, "owner", "", engine.clock.now())
-    change(sequence, "second", engine, published=False)
+    edit_email(sequence, "second", engine, published=False)
     engine.run()
     reschedule(sequence, engine)
     engine.run()
@@ -114,7 +101,7 @@ def test_in_a_paused_sequence_the_new_date_is_kept_for_later(alice: Account, eng
     engine.run()
     active(sequence, engine, False)
     engine.run_until(start + DAY)
-    change(sequence, "second", engine, delay_value=5)
+    edit_email(sequence, "second", engine, delay_value=5)
     reschedule(sequence, engine)
     engine.run_until(start + 3 * DAY)
     active(sequence, engine, True)
@@ -146,7 +133,7 @@ def test_a_paused_persons_kept_date_is_given_anew(alice: Account, engine: Engine
     start = engine.clock.now()
     engine.run()
     person.pause(place.pk, "owner", "", start)
-    change(sequence, "second", engine, delay_value=6)
+    edit_email(sequence, "second", engine, delay_value=6)
     reschedule(sequence, engine)
     engine.run()
     place.refresh_from_db()
@@ -163,7 +150,7 @@ def test_nobody_gets_two_emails_at_once_by_it(alice: Account, engine: Engine) ->
     engine.run_until(start + 9 * DAY)
     for position, subject in ((5, "x"), (15, "y")):
         make_email(sequence, position=position, subject=subject, delay_value=2, published=False)
-        change(sequence, subject, engine, published=True)
+        edit_email(sequence, subject, engine, published=True)
     engine.run()
     assert engine.sent(place.subscriber)[-1] == ("x", start + 9 * DAY)
     reschedule(sequence, engine)
@@ -176,7 +163,7 @@ def test_a_kill_in_the_middle_is_finished_with_the_same_dates_and_one_note_each(
     places = [place_in(sequence, engine) for _ in range(3)]
     start = engine.clock.now()
     engine.run_until(start + 5 * DAY)
-    change(sequence, "second", engine, delay_value=1)
+    edit_email(sequence, "second", engine, delay_value=1)
     reschedule(sequence, engine)
     killed_at = engine.clock.now()
     reevaluate.person(sequence.pk, places[0].pk, killed_at)  # as far as the first worker came
@@ -192,9 +179,8 @@ def test_going_through_it_twice_changes_nothing(alice: Account, engine: Engine) 
     sequence = make_sequence(alice, WELCOME, {"subject": "second", "delay_value": 9})
     place_in(sequence, engine)
     engine.run_until(engine.clock.now() + 5 * DAY)
-    change(sequence, "second", engine, delay_value=1)
+    edit_email(sequence, "second", engine, delay_value=1)
     reschedule(sequence, engine)
-    Sequence.objects.update(active=True)
     assert reevaluate.sequence(sequence.pk, engine.clock.now()) == 1
     Sequence.objects.update(edits_done=0)  # killed before it could be written down
     engine.clock.advance(minutes=10)
