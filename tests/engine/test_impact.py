@@ -509,7 +509,7 @@ def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetim
     total = impact.of(alice, sequence.pk, proposal, now)
     assert everything() == before
     assert total.people == len(foreseen)
-    assert shapes.summary(total)
+    assert shapes.summary(total) != "."
     shapes.impact(total, "token")
     done = proposed.of(edits, sequence, now)()
     reevaluate.sequence(sequence.pk, now)
@@ -522,8 +522,10 @@ def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetim
             continue
         row = foreseen[pk]
         assert tuple(row.before) == places[pk]
+        assert row.is_affected or stand == places[pk]
         email_id = row.after.email_id if row.after.email_id is None or row.after.email_id in known else new_id
         assert tuple(row.after._replace(email_id=email_id)) == stand, row
+    assert total.unchanged == sum(not row.is_affected for row in foreseen.values())
     happens(sequence, foreseen, new_id, known, now)
     return {row.kind for row in foreseen.values()}
 
