@@ -58,6 +58,7 @@ class Coming:
     given_by: Note | None = None  # what set the date, where the reckoning says another one
     excluded: str = ""  # it will be skipped, for this reason
     after_late: bool = False  # counted from the latest email, since its own date had passed (R4)
+    missed: datetime | None = None  # the date it had, missed by so much that planning will move it to `at` (R4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,11 +261,10 @@ def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], fact
             reckoning, after_late = reckon(email, late, facts), True
         elif is_next:
             given_by = _note_that_gave(at, at, facts)
-    if is_next:
-        slot = max(facts.course.due_when_late(email.pk, at, facts.now), facts.now)
-        at = slot
+    slot = facts.course.due_when_late(email.pk, at, facts.now) if is_next else at
+    missed, at = at if slot > at else None, max(slot, facts.now) if is_next else at
     reason = "email deleted" if email.deleted_at is not None else facts.excluded
-    return Coming(at, reckoning, given_by, reason, after_late)
+    return Coming(at, reckoning, given_by, reason, after_late, missed)
 
 
 def _latest(ended: dict[int, datetime], facts: Facts) -> Anchor | None:

@@ -1,6 +1,7 @@
 """A journey in plain words. Times are the sequence's wall clock; the main one of a sentence names the zone."""
 
 import re
+from datetime import datetime
 
 from dripstone.engine import late, notes, saying, schedule
 from dripstone.engine.journey import (
@@ -184,6 +185,8 @@ def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
     figures = rule(one.reckoning, facts)
     is_by_rule = one.at == one.reckoning.due
     is_just_late = one.at <= facts.now and one.given_by is None and one.reckoning.due <= facts.now
+    if one.missed is not None:
+        return _why_moved(one, one.missed, facts)
     if one.after_late:
         return (
             f": {figures}. (Its own date had passed; it counts from there, since two emails at once would be a burst)"
@@ -199,6 +202,16 @@ def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
         f". This date was given before the delay or the schedule was changed, and stays; by today's settings it "
         f"would be {by_rule} ({figures})"
     )
+
+
+def _why_moved(one: Coming, missed: datetime, facts: Facts) -> str:
+    """The engine came too late for the date it had (R4)."""
+    figures = f" ({rule(one.reckoning, facts)})" if missed == one.reckoning.due else ""
+    words = (
+        f". Its date, {saying.when(missed, facts.sequence.time_zone)}{figures}, was missed by more than six hours, so "
+        "it waits for the next allowed day and hour"
+    )
+    return words if one.given_by is None else f"{words}. {note(one.given_by, facts).rstrip('.')}"
 
 
 def _waiting(step: Step, facts: Facts) -> str:

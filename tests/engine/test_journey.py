@@ -345,10 +345,28 @@ def test_a_late_engine_says_that_it_was_late(alice: Account, engine: Engine) -> 
     engine.run()
     engine.clock.set(MONDAY_9 + timedelta(days=2, hours=9))
     assert steps(place, engine)["Second"].at == datetime(2026, 11, 26, 8, tzinfo=UTC)
+    assert sentences(place, engine)["Second"] == (
+        "Goes on Thursday, 26 November 2026 at 09:00 (Europe/Paris). Its date, Wednesday, 25 November 2026 at 09:00 "
+        "(2 days after “Welcome” was sent on Monday, 23 November 2026 at 10:00, at the sequence's hour of 09:00), was "
+        "missed by more than six hours, so it waits for the next allowed day and hour."
+    )
     engine.run()
     assert (
         "On Wednesday, 25 November 2026 at 19:00 (Europe/Paris) the engine came too late for “Second”"
         in (sentences(place, engine)["Second"])
+    )
+
+
+def test_a_missed_date_of_before_an_edit_is_told_without_todays_figures(alice: Account, engine: Engine) -> None:
+    place = entered(alice, WELCOME, SECOND)
+    engine.run()
+    email = place.sequence.emails.get(position=1)
+    edits.update_email(alice, place.sequence_id, email.pk, {"delay_value": 4}, engine.clock.now())
+    engine.run()
+    engine.clock.set(MONDAY_9 + timedelta(days=2, hours=9))
+    assert sentences(place, engine)["Second"] == (
+        "Goes on Thursday, 26 November 2026 at 09:00 (Europe/Paris). Its date, Wednesday, 25 November 2026 at 09:00, "
+        "was missed by more than six hours, so it waits for the next allowed day and hour."
     )
 
 
