@@ -9,14 +9,14 @@ health_content.py looks at what the emails say.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from collections.abc import Sequence as Series
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.db import connection
 
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, gate, health_content, late, saying
+from dripstone.engine import audience, gate, health_content, late, pulse, saying
 from dripstone.engine.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.engine.models import Enrollment
@@ -129,6 +129,7 @@ class Look:
     waiting_for: dict[int, int] = field(default_factory=dict)  # email id → people who have no date for it
     next: Next | None = None
     recent: Recent = field(default=NO_MAIL)
+    has_room: bool = True  # no limit nor the breaker explains that mail stands ready
 
     @property
     def path(self) -> str:
@@ -149,6 +150,8 @@ def of(sequences: Iterable[Sequence], now: datetime, machine_now: datetime) -> l
     server = server_finding()
     engine = [*engine_findings(machine_now), *halt_findings(now), *([server] if server else [])]
     content = health_content.findings({look.sequence: look.live for look in looks})
+    if any(look.recent.n_stuck for look in looks) and _waits_for_room(now):
+        looks = [replace(look, has_room=False) for look in looks]
     return [_health(look, [*engine, *_findings(look), *content[look.sequence.pk]]) for look in looks]
 
 
@@ -221,6 +224,12 @@ def _count(
             people.in_flight += n if in_flight else 0
             if email_id is not None and not (is_paused or has_date or in_flight):
                 look.waiting_for[email_id] = look.waiting_for.get(email_id, 0) + n
+
+
+def _waits_for_room(now: datetime) -> bool:
+    """Mail goes, or the gate is shut for now: what stands ready waits for its turn, and not for a worker."""
+    sent_at = pulse.read().sent_at
+    return (sent_at is not None and sent_at > now - LATE) or (gate.opens_at(now) or now) > now
 
 
 def _emails(ids: Series[int]) -> dict[int, list[SequenceEmail]]:
@@ -463,7 +472,7 @@ def _about_mail(look: Look) -> Iterator[Finding]:
             mend_by="Look at the worker's log, and start more with dripstone worker. What is too late goes right away "
             "or at the next allowed hour; nobody gets two at once.",
         )
-    elif may_send and recent.n_stuck:
+    elif may_send and recent.n_stuck and look.has_room:
         yield Finding(
             "late",
             ERROR,

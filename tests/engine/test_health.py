@@ -9,10 +9,11 @@ from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.content.library import create_snippet, create_template
-from dripstone.engine import edits, health, person, plan
+from dripstone.engine import edits, gate, health, person, plan
 from dripstone.engine.findings import Finding
 from dripstone.engine.health import Health
-from dripstone.engine.models import Enrollment
+from dripstone.engine.models import Enrollment, Pulse
+from dripstone.senders import pace
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import CustomField
@@ -293,6 +294,31 @@ def test_planned_mail_that_no_worker_takes(alice: Account, engine: Engine) -> No
     assert "1 email is on the way now." in look(sequence, engine).sentence
     engine.clock.advance(minutes=11)
     assert codes(sequence, engine) == ["late"]
+
+
+def test_planned_mail_that_waits_for_room_is_not_late(alice: Account, engine: Engine, settings: Any) -> None:
+    settings.DRIPSTONE_MAIL_URL = "smtp://127.0.0.1:2525?per_day=3"
+    sequence = make_sequence(alice, WELCOME)
+    for _ in range(20):
+        enter(sequence, engine)
+    plan.everything_due(engine.clock.now())
+    mail = gate.server()
+    with pace.server_gauge(mail.server, mail.limit) as gauge:
+        gauge.take(engine.clock.now(), 3)  # today's three have gone
+    engine.clock.advance(minutes=11)
+    assert "late" not in codes(sequence, engine)
+
+
+@pytest.mark.parametrize(("minutes_ago", "found"), [(1, []), (11, ["late"])])
+def test_planned_mail_is_late_only_when_nothing_was_sent_for_long(
+    alice: Account, engine: Engine, minutes_ago: int, found: list[str]
+) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND)
+    enter(sequence, engine)
+    plan.everything_due(engine.clock.now())
+    engine.clock.advance(minutes=11)
+    Pulse.objects.create(sent_at=engine.clock.now() - timedelta(minutes=minutes_ago))
+    assert codes(sequence, engine) == found
 
 
 def test_many_sequences_cost_as_many_queries_as_one(alice: Account, engine: Engine) -> None:
