@@ -127,6 +127,8 @@ class Look:
     verified: list[str]  # the account's other addresses
     people: People = field(default_factory=People)
     waiting_for: dict[int, int] = field(default_factory=dict)  # email id → people who have no date for it
+    at_the_end: int = 0  # active people for whom nothing comes next; paused or not
+    paused_at_the_end: int = 0
     next: Next | None = None
     recent: Recent = field(default=NO_MAIL)
     has_room: bool = True  # no limit nor the breaker explains that mail stands ready
@@ -169,11 +171,24 @@ def _sentence(look: Look, findings: list[Finding], coming: Next | None) -> str:
         more = f" And {saying.count(len(to_mend) - 1, 'more thing')} to mend." if len(to_mend) > 1 else ""
         return f"Not sending as it should: {to_mend[0].sentence}{more}"
     lead = f"It sends, with {saying.count(len(to_mend), 'thing')} to mend." if to_mend else "All is well."
+    if why := _why_nothing_comes(look):
+        return f"{lead if to_mend else ''} {why}".strip()
     inside = saying.count(look.people.active, "person is", "people are")
     flying = f" {saying.count(look.people.in_flight, 'email is', 'emails are')} on the way now." * (
         look.people.in_flight > 0
     )
     return f"{lead} {inside} inside.{flying}{_what_comes(look, coming)}"
+
+
+def _why_nothing_comes(look: Look) -> str:
+    """Everybody has had everything."""
+    people = look.people
+    if people.completed and not people.active and not people.unconfirmed:
+        return "Nothing is to be sent: everybody who came in has completed it."
+    if _is_settled(look) and people.active and look.at_the_end == people.active:
+        had = _verb(people.active, "the one person inside has", f"all {people.active:,} people inside have")
+        return f"Nothing is to be sent: {had} had every published email."
+    return ""
 
 
 def _what_comes(look: Look, coming: Next | None) -> str:
@@ -222,6 +237,9 @@ def _count(
             people.paused += n if is_paused else 0
             people.with_a_date += n if has_date else 0
             people.in_flight += n if in_flight else 0
+            if email_id is None and not in_flight:
+                look.at_the_end += n
+                look.paused_at_the_end += n if is_paused else 0
             if email_id is not None and not (is_paused or has_date or in_flight):
                 look.waiting_for[email_id] = look.waiting_for.get(email_id, 0) + n
 
@@ -381,16 +399,19 @@ def _about_people(look: Look) -> Iterator[Finding]:
         yield Finding(
             "everybody_paused",
             ERROR,
-            f"{_all(people.active)} inside {_verb(people.active, 'is', 'are')} paused one by one.",
+            f"{_all(people.active)} inside {_verb(people.active, 'is paused', 'are paused, each on their own')}.",
             mend_by="Resume each person with POST /ext/v1/enrollments/{id}/resume.",
         )
-    elif not people.with_a_date and not people.in_flight and not look.waiting_for and look.live and look.follows_edits:
+    elif look.at_the_end and look.at_the_end + _n_paused_before(look) == people.active and _is_settled(look):
         hold = ", where hold keeps them" if look.sequence.hold else ""
+        n_end, n_paused = look.at_the_end, _n_paused_before(look)
+        who = f"{_people(n_end)} inside" if n_paused else f"{_all(n_end)} inside"
+        paused = f" {_people(n_paused)} more {_verb(n_paused, 'is', 'are')} paused." if n_paused else ""
         yield Finding(
             "everybody_at_the_end",
             NOTICE if look.sequence.hold else ERROR,
-            f"{_all(people.active)} inside {_verb(people.active, 'has', 'have')} had every published email and "
-            f"{_verb(people.active, 'waits', 'wait')} at the end{hold}. A new email reaches them when it is published.",
+            f"{who} {_verb(n_end, 'has', 'have')} had every published email and {_verb(n_end, 'waits', 'wait')} at the "
+            f"end{hold}. A new email reaches them when it is published.{paused}",
             _new_email(look),
         )
     if look.sequence.exclude_subscriber_sources and _everybody_is_excluded(look.sequence):
@@ -403,6 +424,15 @@ def _about_people(look: Look) -> Iterator[Finding]:
         )
 
 
+def _n_paused_before(look: Look) -> int:
+    """Paused, with an email still to come."""
+    return look.people.paused - look.paused_at_the_end
+
+
+def _is_settled(look: Look) -> bool:
+    return bool(look.live) and look.follows_edits
+
+
 def _nobody(look: Look) -> Finding:
     people = look.people
     if people.unconfirmed:
@@ -410,7 +440,7 @@ def _nobody(look: Look) -> Finding:
             "everybody_unconfirmed",
             ERROR,
             f"{_all(people.unconfirmed)} inside {_verb(people.unconfirmed, 'has', 'have')} yet to confirm "
-            f"{_verb(people.unconfirmed, 'the', 'their')} address; their first delay starts when they do.",
+            "their address; their first delay starts when they do.",
             mend_by="They confirm by the link sent to them; consent on record elsewhere: "
             "POST /ext/v1/subscribers/{id}/confirmation.",
         )

@@ -142,7 +142,9 @@ def test_everybody_paused_one_by_one(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, SECOND)
     place = enter(sequence, engine)
     person.pause(place.pk, "owner", "", MONDAY_9)
-    assert only(sequence, engine).sentence == "The one person inside is paused one by one."
+    assert only(sequence, engine).sentence == "The one person inside is paused."
+    person.pause(enter(sequence, engine).pk, "owner", "", MONDAY_9)
+    assert only(sequence, engine).sentence == "All 2 people inside are paused, each on their own."
 
 
 def test_everybody_at_the_end_with_hold(alice: Account, engine: Engine) -> None:
@@ -151,7 +153,33 @@ def test_everybody_at_the_end_with_hold(alice: Account, engine: Engine) -> None:
     engine.run()
     finding = only(sequence, engine)
     assert (finding.code, finding.severity) == ("everybody_at_the_end", "notice")
-    assert look(sequence, engine).sentence == "All is well. 1 person is inside. Nothing has a date."
+    assert look(sequence, engine).sentence == (
+        "Nothing is to be sent: the one person inside has had every published email."
+    )
+
+
+def test_who_is_paused_or_waits_for_a_draft_is_not_counted_at_the_end(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND, hold=True)
+    at_the_end = [enter(sequence, engine), enter(sequence, engine)]
+    engine.run_until(MONDAY_9 + 3 * DAY)
+    paused = enter(sequence, engine)
+    engine.run()
+    person.pause(paused.pk, "owner", "", engine.clock.now())
+    assert only(sequence, engine).sentence == (
+        "2 people inside have had every published email and wait at the end, where hold keeps them. A new email "
+        "reaches them when it is published. 1 person more is paused."
+    )
+    for place in at_the_end:
+        person.pause(place.pk, "owner", "", engine.clock.now())
+    assert only(sequence, engine).code == "everybody_paused"
+
+
+def test_the_headline_says_that_everybody_has_completed(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME)
+    enter(sequence, engine)
+    engine.run()
+    assert codes(sequence, engine) == ["everybody_completed"]
+    assert look(sequence, engine).sentence == "Nothing is to be sent: everybody who came in has completed it."
 
 
 @pytest.mark.parametrize("is_everybody", [True, False])
