@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 from django.conf import settings
 from django.core import checks as django_checks
@@ -12,7 +13,7 @@ from django.db import connection
 from django.db.models import Count
 
 from dripstone import clock
-from dripstone.engine import heartbeat, pulse
+from dripstone.engine import heartbeat, pulse, saying
 from dripstone.engine.findings import NOTICE, Finding
 from dripstone.engine.health import CHOSEN, Health
 from dripstone.engine.health import of as health_of
@@ -22,6 +23,7 @@ from dripstone.ops import flow, health
 from dripstone.sequences.models import Sequence
 
 LEAST_FREE_BYTES = 500 * 1000 * 1000
+LEAST_POSTGRESQL = 14
 LARGEST_CLOCK_GAP_SECONDS = 5
 
 
@@ -55,15 +57,24 @@ def _mail_scheme() -> str:
 
 def _server() -> Result:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('server_version'), pg_size_pretty(pg_database_size(current_database()))")
-        version, size = cursor.fetchone()
-    kind = "your server" if settings.DATABASE_URL else "embedded"
-    return Result("database", int(version.split(".")[0]) >= 14, f"PostgreSQL {version} ({kind}), {size}")
+        cursor.execute(
+            "SELECT current_setting('server_version_num')::int, current_setting('server_version'), "
+            "pg_size_pretty(pg_database_size(current_database()))"
+        )
+        return _of_server(*cursor.fetchone())
+
+
+def _of_server(number: int, version: str, size: str) -> Result:
+    """The number, since a version may read `19beta1`."""
+    kind, is_well = "your server" if settings.DATABASE_URL else "embedded", number >= LEAST_POSTGRESQL * 10000
+    mend = "" if is_well else f": Dripstone needs {LEAST_POSTGRESQL} or newer"
+    return Result("database", is_well, f"PostgreSQL {version} ({kind}), {size}{mend}")
 
 
 def _schema() -> Result:
     n_pending = health.n_pending_migrations()
-    return Result("schema", not n_pending, f"{n_pending} migrations missing: dripstone migrate" if n_pending else "ok")
+    missing = f"{saying.count(n_pending, 'migration')} missing: dripstone migrate"
+    return Result("schema", not n_pending, missing if n_pending else "ok")
 
 
 def _engine() -> Result:
@@ -105,8 +116,14 @@ def _apart(ahead: float) -> str:
 
 
 def _disk() -> Result:
-    free = shutil.disk_usage(settings.DRIPSTONE_DATA).free
+    free = shutil.disk_usage(_first_that_exists(settings.DRIPSTONE_DATA)).free
     return Result("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:.1f} GB free for {settings.DRIPSTONE_DATA}")
+
+
+def _first_that_exists(path: Path) -> Path:
+    """The directory, or the one it is going to be made in: before the first start there is none."""
+    path = path.absolute()
+    return next(one for one in (path, *path.parents) if one.exists())
 
 
 def _mail_server() -> Result:

@@ -2,6 +2,8 @@
 
 import re
 from datetime import timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -91,3 +93,25 @@ def test_it_says_which_clock_is_ahead_of_which(ahead: float, told: str) -> None:
     result = doctor._of_clocks(ahead, -3.0)
     assert (result.is_well, result.sentence.startswith(told)) == (False, True)
     assert doctor._of_clocks(-4.9, None).is_well
+
+
+@pytest.mark.parametrize(
+    ("number", "version", "is_well", "told"),
+    [
+        (190000, "19beta1", True, "PostgreSQL 19beta1 (embedded), 8 MB"),
+        (130009, "13.9", False, "PostgreSQL 13.9 (embedded), 8 MB: Dripstone needs 14 or newer"),
+    ],
+)
+def test_it_knows_the_servers_it_needs(number: int, version: str, is_well: bool, told: str, settings: Any) -> None:
+    settings.DATABASE_URL = ""
+    result = doctor._of_server(number, version, "8 MB")
+    assert (result.is_well, result.sentence) == (is_well, told)
+
+
+def test_it_reads_the_servers_version() -> None:
+    assert doctor._server().is_well
+
+
+def test_it_looks_at_the_disk_before_the_data_directory_is_made(tmp_path: Path, settings: Any) -> None:
+    settings.DRIPSTONE_DATA = tmp_path / "not" / "made"
+    assert re.match(r"\d+\.\d GB free for .*/not/made$", doctor._disk().sentence)

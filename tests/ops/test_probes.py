@@ -50,7 +50,8 @@ def test_it_is_not_ready_without_one(client: Client, seconds_ago: float | None) 
 def test_a_missing_migration_is_a_finding() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'engine' AND name LIKE '0001%'")
-    assert list(health.findings(clock.system_now())) == ["1 migrations are not applied: run dripstone migrate."]
+    assert list(health.findings(clock.system_now())) == ["1 migration is not applied: run dripstone migrate."]
+    assert doctor._schema().sentence == "1 migration missing: dripstone migrate"
 
 
 def test_a_database_without_anything_lacks_every_migration() -> None:
