@@ -122,6 +122,16 @@ class Journey:
     notes: list[Note]
     earlier_runs: list[EarlierRun]
 
+    @property
+    def waiting_because(self) -> str:
+        """Why nothing goes to this person at a known date, or "": `stop`, or what the email they are at waits for."""
+        first = next((step for step in self.steps if step.outcome in ("sending", "next")), None)
+        if self.stop or first is not None:
+            return self.stop or (first.why if first is not None else "")
+        if self.facts.next_email is not None:
+            return "email_unpublished"
+        return "at_the_end" if self.facts.course.live else "nothing_published"
+
 
 def of(row: Enrollment, now: datetime) -> Journey:
     """`row` with sequence and subscriber. A fixed number of queries, whatever the size of the sequence."""

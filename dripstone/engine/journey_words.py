@@ -25,6 +25,7 @@ _SKIPPED = {
     "moved by the owner": "the owner moved them to another email",
     "restarted": "they were started again from the beginning",
     "removed by the owner": "the owner took them out of the sequence",
+    "removed and added again meanwhile": "they were taken out of the sequence and added again meanwhile",
     "sequence deleted": "the sequence was deleted",
     late.SKIPPED: "it was overdue after the engine had stood still, and the operator chose to treat it as sent",
 }
@@ -40,7 +41,7 @@ def journey(told: Journey) -> str:
     """Where this person stands, in a sentence or two."""
     facts, stop = told.facts, told.stop
     n_sent = sum(step.outcome == "sent" for step in told.steps)
-    so_far = f"They have been sent {saying.count(n_sent, 'email')} of this run so far."
+    so_far = f"They have been sent {saying.count(n_sent, 'email')} in this run so far."
     if stop:
         return f"{_capital(stopped(stop, facts))}. {so_far}"
     first = next((step for step in told.steps if step.outcome in ("sending", "next")), None)
@@ -50,7 +51,8 @@ def journey(told: Journey) -> str:
 def _first(step: Step, facts: Facts) -> str:
     title = _title(step.email)
     if step.outcome == "sending" or step.at is None:
-        return f"{title} is on its way. {sentence(step, facts)}"
+        told = sentence(step, facts)
+        return f"{title} was {_uncapital(told)}" if step.why else f"{title} is on its way. {told}"
     at = "right away" if step.at <= facts.now else f"on {saying.moment(step.at, facts.sequence.time_zone)}"
     if step.coming is not None and step.coming.excluded:
         return f"Next would be {title}, {at}; it will be skipped, because {because(step.coming.excluded, facts)}."
@@ -129,7 +131,7 @@ def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
     if since:
         reason = f"since it got its date, {saying.listed(since)}"
     else:
-        reason = "they were others then" if is_early else "they were others then, or it went late"
+        reason = "these were different then" if is_early else "these were different then, or it went late"
     return f". By today's delay and schedule it would have been {by_rule}; {reason}"
 
 
@@ -162,6 +164,8 @@ def _sending(step: Step, facts: Facts) -> str:
     moment = saying.moment(step.at, facts.sequence.time_zone)
     if delivery.tries == 0:
         unreached = f"The mail server could not be reached; the last it said was {saying.reply(delivery.reason)}."
+        if not delivery.reason and (delivery.untried == 0 or delivery.unparked_at is not None):
+            return f"Was held back, and goes on {moment}."
         return f"{unreached if delivery.reason else 'Waits its turn: a limit applies.'} Next try on {moment}."
     tries = "once" if delivery.tries == 1 else f"{delivery.tries} times"
     return f"Tried {tries} without success; the last reply was {saying.reply(delivery.reason)}. Next try on {moment}."
@@ -252,7 +256,7 @@ def _draft(step: Step, facts: Facts) -> str:
         return f"A draft: they wait for it, or for any other email, to be published. {then}"
     if any(facts.emails[pk].order > step.email.order for pk in [*facts.deliveries, *_standing_at(facts)]):
         then = "Publishing it sends it to them, right away if its date has passed by then."
-        return f"A draft: they were passed over it. {then}"
+        return f"A draft: their turn for it has passed. {then}"
     return "A draft: nobody is sent it, and they will pass over it unless it is published before their turn comes."
 
 

@@ -119,7 +119,7 @@ def journey(told: Journey) -> JourneyShape:
     return JourneyShape(
         enrollment=enrollment(facts.row),
         time_zone=facts.sequence.time_zone,
-        waiting_because=told.stop or None,
+        waiting_because=told.waiting_because or None,
         sentence=words.journey(told),
         emails=[_step(step, facts) for step in told.steps],
         notes=[_note(row, facts) for row in told.notes],

@@ -54,7 +54,7 @@ def test_a_journey_has_figures_beside_the_sentences(alice: Caller, place: Enroll
     assert journey["waiting_because"] is None
     assert journey["sentence"] == (
         "Next is “Second”, on Monday, 30 November 2026 at 09:00 (Europe/Paris). "
-        "They have been sent 1 email of this run so far."
+        "They have been sent 1 email in this run so far."
     )
     assert [one["outcome"] for one in journey["emails"]] == ["sent", "next"]
     assert journey["emails"][0]["rule"]["anchor"] == {"kind": "entered", "at": "2026-11-23T09:00:00Z", "email_id": None}

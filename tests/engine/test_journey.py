@@ -142,6 +142,39 @@ def test_what_was_held_back_at_the_last_moment_says_so(alice: Account, engine: E
     )
 
 
+def test_what_waits_for_an_unpublished_email_is_not_said_to_be_on_its_way(alice: Account, engine: Engine) -> None:
+    from dripstone.engine import plan
+
+    place = entered(alice, WELCOME)
+    plan.everything_due(engine.clock.now())
+    email = place.sequence.emails.get()
+    edits.update_email(alice, place.sequence_id, email.pk, {"published": False}, engine.clock.now())
+    assert journey_words.journey(told(place, engine)).startswith(
+        "“Welcome” was held back just before it was sent: the email is not published."
+    )
+    assert told(place, engine).waiting_because == "email_unpublished"
+
+
+def test_what_was_moved_to_a_later_slot_is_not_said_to_wait_for_a_limit(alice: Account, engine: Engine) -> None:
+    from dripstone.engine import late, plan
+
+    place = entered(alice, WELCOME)
+    plan.everything_due(engine.clock.now())
+    late.resume("next-slot", engine.clock.now())
+    assert sentences(place, engine)["Welcome"] == (
+        "Was held back, and goes on Tuesday, 24 November 2026 at 09:00 (Europe/Paris)."
+    )
+    Delivery.objects.update(attempt=1, untried=1)
+    assert sentences(place, engine)["Welcome"].startswith("Waits its turn: a limit applies. Next try on Tuesday")
+
+
+def test_every_reason_of_a_retry_that_will_not_go_has_words(alice: Account, engine: Engine) -> None:
+    facts = told(entered(alice, WELCOME), engine).facts
+    assert journey_words.because("removed and added again meanwhile", facts) == (
+        "they were taken out of the sequence and added again meanwhile"
+    )
+
+
 # --- What comes -------------------------------------------------------------------------------------------------
 
 
@@ -194,7 +227,8 @@ def test_an_email_published_behind_them_says_who_did_it(alice: Account, engine: 
     engine.run_until(MONDAY_9 + 3 * DAY)
     draft = place.sequence.emails.get(subject="Draft")
     assert sentences(place, engine)["Draft"] == (
-        "A draft: they were passed over it. Publishing it sends it to them, right away if its date has passed by then."
+        "A draft: their turn for it has passed. Publishing it sends it to them, right away if its date has passed by "
+        "then."
     )
     now = engine.clock.now()
     edits.update_email(alice, place.sequence_id, draft.pk, {"published": True}, now, "API key shop (…f3a2)")
@@ -264,6 +298,7 @@ def test_an_email_unpublished_under_their_feet_is_waited_for(alice: Account, eng
         "It gets a date when it is published, moved or deleted.",
         "Third": "No date yet. It comes 3 hours after “Second”.",
     }
+    assert told(place, engine).waiting_because == "email_unpublished"
 
 
 def test_a_deleted_email_they_wait_for_is_passed_by_at_its_moment(alice: Account, engine: Engine) -> None:
@@ -283,6 +318,7 @@ def test_at_the_end_with_hold_they_wait_for_the_next_publication(alice: Account,
     place = entered(alice, WELCOME, {"subject": "Draft", "published": False}, hold=True)
     engine.run()
     assert journey_words.journey(told(place, engine)).startswith("They wait at the end: they have had every published")
+    assert told(place, engine).waiting_because == "at_the_end"
     assert sentences(place, engine)["Draft"] == (
         "A draft: they wait for it, or for any other email, to be published. "
         "It then comes 1 day after the email before it."
@@ -296,8 +332,9 @@ def test_a_draft_ahead_will_be_passed_over(alice: Account, engine: Engine) -> No
 
 def test_nothing_published_keeps_them_waiting(alice: Account, engine: Engine) -> None:
     place = entered(alice, {"subject": "Draft", "published": False})
+    assert told(place, engine).waiting_because == "nothing_published"
     assert journey_words.journey(told(place, engine)) == (
-        "They wait: no email of this sequence is published yet. They have been sent 0 emails of this run so far."
+        "They wait: no email of this sequence is published yet. They have been sent 0 emails in this run so far."
     )
 
 
