@@ -62,7 +62,9 @@ def advance_clock(request: KitRequest, body: Advance) -> HttpResponse:
 
 
 def _target(body: Advance, now: datetime) -> datetime:
-    if (body.seconds is None) == (body.to is None):
+    if body.seconds is not None and body.to is not None:
+        raise Invalid("Give either seconds or to, not both")
+    if body.seconds is None and body.to is None:
         raise Invalid("Either seconds or to must be given")
     target = body.to or now + timedelta(seconds=body.seconds or 0)
     if target > END_OF_TIME:

@@ -21,6 +21,7 @@ from dripstone.engine import (
     plan,
     queries,
     reevaluate,
+    saying,
     schedule,
     transitions,
     wake,
@@ -204,7 +205,9 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
     if not email.published:
         raise Invalid("Their next email is not published: publish it first")
     if excluded := audience.excluded(row.sequence, [row.subscriber_id]):
-        raise Invalid(f"This person is {excluded[row.subscriber_id]}, so nothing would be sent")
+        reason = excluded[row.subscriber_id]
+        because = saying.exclusion(reason, audience.names_of([reason], row.account_id))
+        raise Invalid(f"Nothing would be sent, because {because}")
 
 
 def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime) -> None:

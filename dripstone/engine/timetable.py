@@ -72,7 +72,7 @@ def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: da
 
 
 def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
-    """`2 days after the email before it, on the first monday or friday, at 09:00 America/New_York`."""
+    """`2 days after the email before it, on the first Monday or Friday, at 09:00 America/New_York`."""
     counted_from = "entry" if is_first else "the email before it"
     delay = _delay(_standing(sequence, email))
     if delay.unit == "hours":
@@ -81,7 +81,7 @@ def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
         return f"at once after {counted_from}, whatever the day and hour"
     standing = _standing(sequence, email)
     own = standing.schedule(standing.next_days)
-    days = [name for number, name in enumerate(WEEKDAYS) if number in own.send_days]
+    days = [name.capitalize() for number, name in enumerate(WEEKDAYS) if number in own.send_days]
     on = "" if len(days) == len(WEEKDAYS) else f", on the first {' or '.join(days)}"
     return f"{_count(delay.value, 'day')} after {counted_from}{on}, at {own.send_hour:02}:00 {own.time_zone}"
 

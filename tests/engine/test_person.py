@@ -138,9 +138,9 @@ def test_asking_twice_sends_once(alice: Account, engine: Engine) -> None:
 def test_an_excluded_person_is_not_sent_to(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, {"subject": "first"})
     place = place_in(sequence, engine)
-    tag = make_tag(alice, place.subscriber)
+    tag = make_tag(alice, place.subscriber, name="Customer")
     Sequence.objects.update(exclude_subscriber_sources=[{"type": "tag", "ids": [tag.pk]}])
-    sentence = f"This person is excluded by tag {tag.pk}, so nothing would be sent"
+    sentence = "Nothing would be sent, because they have the tag “Customer”, which this sequence excludes"
     assert refusal("send_now", place, engine) == sentence
 
 

@@ -68,7 +68,7 @@ def test_the_rule_says_what_led_to_the_date(alice: Account) -> None:
         "at once after entry, whatever the day and hour",
         "1 hour after the email before it, any day, any hour",
         "2 days after the email before it, at 09:00 Europe/Paris",
-        "1 day after the email before it, on the first monday or friday, at 09:00 Europe/Paris",
+        "1 day after the email before it, on the first Monday or Friday, at 09:00 Europe/Paris",
     ]
 
 

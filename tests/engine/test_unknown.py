@@ -145,7 +145,7 @@ def test_it_says_why_it_may_not_go(lost: Delivery, engine: Engine) -> None:
     person.resume(place.pk, "Alice", "", now)
     tag = make_tag(sequence.account, place.subscriber)
     Sequence.objects.update(exclude_subscriber_sources=[{"type": "tag", "ids": [tag.pk]}])
-    assert "excluded by tag" in refusal(lost, engine)
+    assert "which this sequence excludes" in refusal(lost, engine)
     Sequence.objects.update(exclude_subscriber_sources=[], active=False)
     assert refusal(lost, engine) == "Sequence is inactive"
     Sequence.objects.update(active=True)
