@@ -179,7 +179,10 @@ def test_the_headline_says_that_everybody_has_completed(alice: Account, engine: 
     enter(sequence, engine)
     engine.run()
     assert codes(sequence, engine) == ["everybody_completed"]
-    assert look(sequence, engine).sentence == "Nothing is to be sent: everybody who came in has completed it."
+    reason = "Nothing is to be sent: everybody who came in has completed it."
+    assert look(sequence, engine).sentence == reason
+    Account.objects.update(postal_address="")
+    assert look(sequence, engine).sentence == f"{reason} 1 thing is to be mended."
 
 
 @pytest.mark.parametrize("is_everybody", [True, False])
