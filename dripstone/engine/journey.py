@@ -110,6 +110,7 @@ class Facts:
     next_email: SequenceEmail | None
     due_at: datetime | None
     completed_at: datetime | None
+    ended: dict[int, datetime]  # when each email of this run ended, by email
     excluded: str = ""
     names: audience.Named = field(default_factory=dict)
 
@@ -167,6 +168,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         next_email=emails.get(row.next_email_id or 0),
         due_at=row.due_at or row.held_due_at,
         completed_at=row.completed_at,
+        ended={one.email_id: one.ended_at for one in deliveries if one.run == row.run and one.ended_at is not None},
     )
     _follow_edits(facts)
     if row.status == Enrollment.Status.ACTIVE:
@@ -226,7 +228,7 @@ def _stop(facts: Facts) -> str:
 
 def _ahead(facts: Facts) -> dict[int, Coming]:
     """Every email that has a date, by email id: the next one's is on record, the others follow from it."""
-    ended = {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at is not None}
+    ended = dict(facts.ended)
     email, at = _begin(facts, ended)
     had = set(facts.deliveries)
     found: dict[int, Coming] = {}
@@ -267,8 +269,8 @@ def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], fact
     given_by, after_late = None, False
     if at != reckoning.due:
         late = _latest(ended, facts)
-        if late is not None and reckon(email, late, facts).due == at:
-            reckoning, after_late = reckon(email, late, facts), True
+        if late is not None and (by_late := reckon(email, late, facts)).due == at:
+            reckoning, after_late = by_late, True
         elif is_next:
             given_by = _note_that_gave(at, at, facts)
     slot = facts.course.due_when_late(email.pk, at, facts.now) if is_next else at
@@ -372,8 +374,8 @@ def _why_then(delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]
     reckoning, late = reckon(email, anchor_of(email, ended, facts), facts), _latest(ended, facts)
     if is_punctual(delivery, reckoning):
         return reckoning, None
-    if late is not None and is_punctual(delivery, reckon(email, late, facts)):
-        return reckon(email, late, facts), None
+    if late is not None and is_punctual(delivery, by_late := reckon(email, late, facts)):
+        return by_late, None
     return reckoning, _note_that_gave(planned - PUNCTUAL, planned, facts)
 
 
@@ -394,15 +396,11 @@ def _without_date(email: SequenceEmail, facts: Facts, stop: str, changes: list[N
         return Step(email, "none", why=stop, changes=changes)
     if email == facts.next_email:
         why = stop or ("email_unpublished" if not email.published else "no_date")
-        anchored = reckon(email, anchor_of(email, _ended(facts), facts), facts) if email.published else None
+        anchored = reckon(email, anchor_of(email, facts.ended, facts), facts) if email.published else None
         return Step(email, "waiting", why=why, reckoning=anchored, changes=changes)
     if not email.published:
         return Step(email, "draft", why=stop or ("at_the_end" if _is_at_the_end(facts) else ""), changes=changes)
     return Step(email, "waiting", why=stop or "after_another", after=_before(email, facts), changes=changes)
-
-
-def _ended(facts: Facts) -> dict[int, datetime]:
-    return {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at is not None}
 
 
 def _is_at_the_end(facts: Facts) -> bool:
@@ -411,7 +409,7 @@ def _is_at_the_end(facts: Facts) -> bool:
 
 def _before(email: SequenceEmail, facts: Facts) -> SequenceEmail | None:
     """The email that has to go before this one can have a date; None: it is the first."""
-    waited = [one for one in facts.course.live if one.order < email.order and one.pk not in _ended(facts)]
+    waited = [one for one in facts.course.live if one.order < email.order and one.pk not in facts.ended]
     if facts.next_email is not None and facts.next_email not in waited and facts.next_email != email:
         waited = [facts.next_email, *waited]
     return max(waited, key=lambda one: one.order, default=None)
