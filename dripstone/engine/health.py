@@ -171,7 +171,7 @@ def _sentence(look: Look, findings: list[Finding], coming: Next | None) -> str:
         more = f" And {saying.count(len(to_mend) - 1, 'more thing')} to mend." if len(to_mend) > 1 else ""
         return f"Not sending as it should: {to_mend[0].sentence}{more}"
     if why := _why_nothing_comes(look):
-        return f"{why} {saying.count(len(to_mend), 'thing is', 'things are')} to be mended." if to_mend else why
+        return f"{why} To mend: {saying.count(len(to_mend), 'thing')}." if to_mend else why
     lead = f"It sends, with {saying.count(len(to_mend), 'thing')} to mend." if to_mend else "All is well."
     inside = saying.count(look.people.active, "person is", "people are")
     flying = f" {saying.count(look.people.in_flight, 'email is', 'emails are')} on the way now." * (

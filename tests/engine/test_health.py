@@ -182,7 +182,7 @@ def test_the_headline_says_that_everybody_has_completed(alice: Account, engine: 
     reason = "Nothing is to be sent: everybody who came in has completed it."
     assert look(sequence, engine).sentence == reason
     Account.objects.update(postal_address="")
-    assert look(sequence, engine).sentence == f"{reason} 1 thing is to be mended."
+    assert look(sequence, engine).sentence == f"{reason} To mend: 1 thing."
 
 
 @pytest.mark.parametrize("is_everybody", [True, False])
