@@ -1,6 +1,6 @@
 """What the model and the engine once disagreed about, as the shortest story that shows it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -85,10 +85,7 @@ def test_an_email_deleted_as_a_draft_counts_from_the_later_of_two_deleted_at_its
     alice: Account, engine: Engine
 ) -> None:
     """R9, R2: they skip it when it would have gone."""
-    sequence = three_days_apart(alice)
-    start = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(start + 4 * DAY)
+    sequence, place, start = on_the_way(alice, engine)
     delete(engine, email_at(sequence, 1))
     create(engine, sequence, subject="new", position=1)  # a day after b: goes at once
     delete(engine, email_at(sequence, 1))
@@ -158,6 +155,15 @@ def three_days_apart(alice: Account) -> Sequence:
     )
 
 
+def on_the_way(alice: Account, engine: Engine) -> tuple[Sequence, Enrollment, datetime]:
+    """Somebody who has had a and b, and waits for c for another two days; and when they entered."""
+    sequence = three_days_apart(alice)
+    start = engine.clock.now()
+    place = enter(sequence, engine)
+    engine.run_until(start + 4 * DAY)
+    return sequence, place, start
+
+
 def create(engine: Engine, sequence: Sequence, **given: Any) -> SequenceEmail:
     given = {"delay_value": 1, "delay_unit": "days", "published": True} | given
     made = edits.create_email(sequence.account, sequence.pk, given, engine.clock.now()).email
@@ -171,10 +177,7 @@ def test_an_email_put_at_the_end_stands_after_deleted_ones_people_wait_for(
     alice: Account, engine: Engine, position: int | None
 ) -> None:
     """R9, R10: nobody is sent it sooner, and its delay counts from the moment the deleted one would have gone."""
-    sequence = three_days_apart(alice)
-    start = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(start + 4 * DAY)  # they wait for c by now
+    sequence, place, start = on_the_way(alice, engine)
     for at in (3, 2, 1):
         delete(engine, email_at(sequence, at))
     new = create(engine, sequence, subject="new", position=position)
@@ -206,10 +209,7 @@ def test_an_insertion_leaves_a_deleted_email_before_the_one_that_took_its_positi
     alice: Account, engine: Engine
 ) -> None:
     """Whoever waits for the deleted one is not passed by."""
-    sequence = three_days_apart(alice)
-    start = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(start + 4 * DAY)
+    sequence, place, start = on_the_way(alice, engine)
     delete(engine, email_at(sequence, 3))
     delete(engine, email_at(sequence, 2))
     create(engine, sequence, subject="last", delay_value=2)
@@ -226,10 +226,7 @@ def test_moving_the_email_somebody_waits_for_past_one_they_had_gives_its_date_an
     alice: Account, engine: Engine
 ) -> None:
     """R2, R4: its delay counts from another email now, and a date that is past by that means right away."""
-    sequence = three_days_apart(alice)
-    start = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(start + 4 * DAY)
+    sequence, place, start = on_the_way(alice, engine)
     edit(engine, email_at(sequence, 2), position=1)
     engine.run_until(start + 20 * DAY)
     assert engine.sent(place.subscriber) == [
@@ -242,10 +239,7 @@ def test_moving_the_email_somebody_waits_for_past_one_they_had_gives_its_date_an
 
 def test_an_email_moved_there_and_back_before_anybody_noticed_keeps_its_date(alice: Account, engine: Engine) -> None:
     """R11: it counts from the same email as before."""
-    sequence = three_days_apart(alice)
-    start = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(start + 4 * DAY)
+    sequence, place, start = on_the_way(alice, engine)
     waited_for, now = email_at(sequence, 2), engine.clock.now()
     edits.update_email(alice, sequence.pk, waited_for.pk, {"delay_value": 1}, now)
     edits.update_email(alice, sequence.pk, waited_for.pk, {"position": 1}, now)
@@ -279,10 +273,7 @@ def test_an_email_moved_past_one_they_had_and_deleted_at_once_is_still_skipped_a
     alice: Account, engine: Engine
 ) -> None:
     """R9: nothing comes sooner because of a deletion, also when the engine meets both edits together."""
-    sequence = three_days_apart(alice)
-    start = engine.clock.now()
-    place = enter(sequence, engine)
-    engine.run_until(start + 4 * DAY)
+    sequence, place, start = on_the_way(alice, engine)
     waited_for, now = email_at(sequence, 2), engine.clock.now()
     edits.update_email(alice, sequence.pk, waited_for.pk, {"position": 1}, now)
     edits.delete_email(alice, sequence.pk, waited_for.pk, now)
