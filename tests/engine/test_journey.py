@@ -9,7 +9,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, journey, journey_words, person, transitions
+from dripstone.engine import edits, journey, journey_words, late, person, plan, transitions
 from dripstone.engine.journey import Journey, Step
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders.base import Answer, Outgoing
@@ -122,7 +122,6 @@ def test_it_says_when_a_refused_message_is_tried_again(alice: Account, engine: E
 
 
 def test_it_says_what_is_on_the_wire(alice: Account, engine: Engine) -> None:
-    from dripstone.engine import plan
 
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
@@ -132,7 +131,6 @@ def test_it_says_what_is_on_the_wire(alice: Account, engine: Engine) -> None:
 
 
 def test_what_was_held_back_at_the_last_moment_says_so(alice: Account, engine: Engine) -> None:
-    from dripstone.engine import plan
 
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
@@ -143,7 +141,6 @@ def test_what_was_held_back_at_the_last_moment_says_so(alice: Account, engine: E
 
 
 def test_what_waits_for_an_unpublished_email_is_not_said_to_be_on_its_way(alice: Account, engine: Engine) -> None:
-    from dripstone.engine import plan
 
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
@@ -156,15 +153,14 @@ def test_what_waits_for_an_unpublished_email_is_not_said_to_be_on_its_way(alice:
 
 
 def test_what_was_moved_to_a_later_slot_is_not_said_to_wait_for_a_limit(alice: Account, engine: Engine) -> None:
-    from dripstone.engine import late, plan
-
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
     late.resume("next-slot", engine.clock.now())
-    assert sentences(place, engine)["Welcome"] == (
-        "Was held back, and goes on Tuesday, 24 November 2026 at 09:00 (Europe/Paris)."
-    )
-    Delivery.objects.update(attempt=1, untried=1)
+    held_back = "Was held back, and goes on Tuesday, 24 November 2026 at 09:00 (Europe/Paris)."
+    assert sentences(place, engine)["Welcome"] == held_back
+    Delivery.objects.update(attempt=1, untried=1)  # a limit had kept it before
+    assert sentences(place, engine)["Welcome"] == held_back
+    Delivery.objects.update(unparked_at=None)
     assert sentences(place, engine)["Welcome"].startswith("Waits its turn: a limit applies. Next try on Tuesday")
 
 
