@@ -122,7 +122,6 @@ def test_it_says_when_a_refused_message_is_tried_again(alice: Account, engine: E
 
 
 def test_it_says_what_is_on_the_wire(alice: Account, engine: Engine) -> None:
-
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
     assert sentences(place, engine)["Welcome"] == "Being sent now."
@@ -131,7 +130,6 @@ def test_it_says_what_is_on_the_wire(alice: Account, engine: Engine) -> None:
 
 
 def test_what_was_held_back_at_the_last_moment_says_so(alice: Account, engine: Engine) -> None:
-
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
     edits.update_sequence(alice, place.sequence_id, {"active": False}, engine.clock.now())
@@ -141,7 +139,6 @@ def test_what_was_held_back_at_the_last_moment_says_so(alice: Account, engine: E
 
 
 def test_what_waits_for_an_unpublished_email_is_not_said_to_be_on_its_way(alice: Account, engine: Engine) -> None:
-
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
     email = place.sequence.emails.get()
