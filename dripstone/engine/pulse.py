@@ -43,8 +43,9 @@ SELECT due.n, due.oldest, ready.n, ready.oldest FROM
      CROSS JOIN LATERAL (SELECT count(*) AS n, min(e.due_at) AS oldest FROM engine_enrollment e
                          WHERE e.sequence_id = s.id AND e.due_at <= %(now)s) one
      WHERE s.active AND s.deleted_at IS NULL) due,
-    (SELECT count(*) AS n, min(ready_at) AS oldest FROM engine_delivery
-     WHERE status = 'planned' AND ready_at <= %(now)s) ready
+    (SELECT count(*) AS n, min(d.ready_at) AS oldest FROM engine_delivery d
+     JOIN sequences_sequence s ON s.id = d.sequence_id AND s.active AND s.deleted_at IS NULL
+     WHERE d.status = 'planned' AND d.ready_at <= %(now)s) ready
 """
 
 

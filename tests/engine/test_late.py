@@ -201,6 +201,18 @@ def test_an_edit_in_the_middle_lets_nothing_go(
     assert [(subject, status) for subject, status, _ in statuses()] == next_status
 
 
+def test_what_a_paused_sequence_holds_is_not_overdue_and_nobody_waits_for_it(alice: Account) -> None:
+    """Past the verbs, which park it: as a restored backup may leave it."""
+    sequence = course(alice)
+    entered(sequence)
+    plan.everything_due(MONDAY_9 + timedelta(hours=1))
+    Sequence.objects.filter(pk=sequence.pk).update(active=False)
+    last_ran(MONDAY_9)
+    assert pulse.beat(NOW), "nothing would go at once"
+    assert late.resume("skip", NOW) == 0
+    assert [status for _, status, _ in statuses()] == ["planned"]
+
+
 def test_skipping_completes_those_for_whom_nothing_is_left(alice: Account) -> None:
     place = entered(course(alice, *HOURLY[:2]))
     last_ran(MONDAY_9)
