@@ -202,12 +202,18 @@ def test_an_hour_the_clocks_skip_is_told(alice: Account, engine: Engine) -> None
     assert sentences(place, engine)["Second"].endswith("at 03:00: the clocks skip 02:00 that day.")
 
 
-def test_a_date_kept_from_before_an_edit_says_what_it_would_be_now(alice: Account, engine: Engine) -> None:
+def dated_before_an_edit(alice: Account, engine: Engine) -> Enrollment:
+    """Somebody whose next email got another delay since it got its date."""
     place = entered(alice, WELCOME, SECOND)
     engine.run()
     email = place.sequence.emails.get(position=1)
     edits.update_email(alice, place.sequence_id, email.pk, {"delay_value": 4}, engine.clock.now())
     engine.run()
+    return place
+
+
+def test_a_date_kept_from_before_an_edit_says_what_it_would_be_now(alice: Account, engine: Engine) -> None:
+    place = dated_before_an_edit(alice, engine)
     assert sentences(place, engine)["Second"] == (
         "Goes on Wednesday, 25 November 2026 at 09:00 (Europe/Paris). This date was given before the delay or the "
         "schedule was changed, and stays; by today's settings it would be Friday, 27 November 2026 at 09:00 (4 days "
@@ -388,11 +394,7 @@ def test_a_late_engine_says_that_it_was_late(alice: Account, engine: Engine) -> 
 
 
 def test_a_missed_date_of_before_an_edit_is_told_without_todays_figures(alice: Account, engine: Engine) -> None:
-    place = entered(alice, WELCOME, SECOND)
-    engine.run()
-    email = place.sequence.emails.get(position=1)
-    edits.update_email(alice, place.sequence_id, email.pk, {"delay_value": 4}, engine.clock.now())
-    engine.run()
+    place = dated_before_an_edit(alice, engine)
     engine.clock.set(MONDAY_9 + timedelta(days=2, hours=9))
     assert sentences(place, engine)["Second"] == (
         "Goes on Thursday, 26 November 2026 at 09:00 (Europe/Paris). Its date, Wednesday, 25 November 2026 at 09:00, "
