@@ -54,24 +54,27 @@ def measure(account: "Account", n_people: int) -> list[common.Figures]:
 
 
 def proposals(account: "Account", sequence: "Sequence", now: "datetime") -> "Iterator[tuple[str, Proposal]]":
-    from dripstone.sequences import edit
+    from dripstone.sequences import verbs
 
     first, last = sequence.emails.earliest("position"), sequence.emails.latest("position")
     new = {"subject": "New", "delay_value": 1, "delay_unit": "days"}
     yield (
         "publish behind everybody",
-        partial(edit.create_email, account, sequence.pk, {**new, "position": 1, "published": True}, now),
+        partial(verbs.create_email, account, sequence.pk, {**new, "position": 1, "published": True}, now),
     )
-    yield "insert a draft in the middle", partial(edit.create_email, account, sequence.pk, {**new, "position": 50}, now)
+    yield (
+        "insert a draft in the middle",
+        partial(verbs.create_email, account, sequence.pk, {**new, "position": 50}, now),
+    )
     yield (
         "move the last to the second",
-        partial(edit.update_email, account, sequence.pk, last.pk, {"position": first.position + 1}, now),
+        partial(verbs.update_email, account, sequence.pk, last.pk, {"position": first.position + 1}, now),
     )
-    yield "delete one", partial(edit.delete_email, account, sequence.pk, last.pk, now)
-    yield "longer delay", partial(edit.update_email, account, sequence.pk, last.pk, {"delay_value": 9}, now)
-    yield "pause", partial(edit.update_sequence, account, sequence.pk, {"active": False}, now)
-    yield "reschedule", partial(edit.reschedule, account, sequence.pk, now)
-    yield "delete the sequence", partial(edit.delete_sequence, account, sequence.pk, now)
+    yield "delete one", partial(verbs.delete_email, account, sequence.pk, last.pk, now)
+    yield "longer delay", partial(verbs.update_email, account, sequence.pk, last.pk, {"delay_value": 9}, now)
+    yield "pause", partial(verbs.update_sequence, account, sequence.pk, {"active": False}, now)
+    yield "reschedule", partial(verbs.reschedule, account, sequence.pk, now)
+    yield "delete the sequence", partial(verbs.delete_sequence, account, sequence.pk, now)
 
 
 def reading(

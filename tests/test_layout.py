@@ -13,9 +13,9 @@ PACKAGE = ROOT / "dripstone"
 # A part imports only from parts left of itself, and from its own. Names at the same place do not import each other.
 DIRECTION = [
     {"errors"},
-    {"embedded", "postgresql"},
+    {"embedded", "postgresql", "words"},
     {"settings"},
-    {"clock", "signing"},
+    {"clock", "signing", "given"},
     {"accounts"},
     {"senders"},
     {"events"},

@@ -21,8 +21,8 @@ from dripstone.api.sequence_emails import EmailBody
 from dripstone.api.sequences import SequenceBody, sequence_of
 from dripstone.engine import impact
 from dripstone.errors import Invalid, NotFound
-from dripstone.sequences import edit
-from dripstone.sequences.edit import Edit
+from dripstone.sequences import verbs
+from dripstone.sequences.verbs import Edit
 from dripstone.shapes import impact as shapes
 
 router = Router(tags=["Impact"])
@@ -68,12 +68,12 @@ class Call:
 
 _EMAILS = r"/v4/sequences/(\d+)/emails"
 CALLS = (
-    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), edit.update_sequence, SequenceBody, needs_body=True),
-    Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), edit.delete_sequence),
-    Call("POST", re.compile(_EMAILS), edit.create_email, EmailBody),
-    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), edit.update_email, EmailBody, needs_body=True),
-    Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), edit.delete_email),
-    Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), edit.reschedule),
+    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), verbs.update_sequence, SequenceBody, needs_body=True),
+    Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), verbs.delete_sequence),
+    Call("POST", re.compile(_EMAILS), verbs.create_email, EmailBody),
+    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), verbs.update_email, EmailBody, needs_body=True),
+    Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), verbs.delete_email),
+    Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), verbs.reschedule),
 )
 
 

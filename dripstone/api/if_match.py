@@ -15,7 +15,7 @@ from django.db import transaction
 from dripstone.api.auth import KitRequest
 from dripstone.engine import impact
 from dripstone.errors import PreconditionFailed
-from dripstone.sequences import edit
+from dripstone.sequences import verbs
 
 CHANGED = "The sequence has changed since its impact was told: ask for it again"
 OTHER_CALL = "This token was given for another change: ask for the impact of this one"
@@ -42,7 +42,7 @@ def held(request: KitRequest, sequence_id: int, given: Mapping[str, Any] | None 
         yield
         return
     with transaction.atomic():
-        edit.lock(request.auth.account, sequence_id)
+        verbs.lock(request.auth.account, sequence_id)
         if header != "*":
             current = token(impact.world(sequence_id), request.method or "", request.path_info, given)
             _check(re.findall(r'[^\s",]+', header.replace("W/", "")), current)

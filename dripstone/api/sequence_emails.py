@@ -18,12 +18,12 @@ from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.api.sequences import Text, TextOrNull, Whole, WholeOrNull, WithStats, sequence_of
 from dripstone.engine import edits
-from dripstone.sequences import edit
-from dripstone.sequences.edit import Edit
+from dripstone.sequences import verbs
 from dripstone.sequences.email_checks import UNITS
-from dripstone.sequences.models import WEEKDAYS
+from dripstone.sequences.verbs import Edit
 from dripstone.shapes import sequence_stats
 from dripstone.shapes import sequences as shapes
+from dripstone.words import WEEKDAYS
 
 router = Router(tags=["Sequence emails"])
 
@@ -102,7 +102,7 @@ def create_email(request: KitRequest, sequence_id: int, body: EmailBody = EmailB
 @router.get("/sequences/{int:sequence_id}/emails/{int:id}", response=EmailAnswer, summary="Get a sequence email")
 def get_email(request: KitRequest, sequence_id: int, id: int, filters: Query[EmailFilters]) -> HttpResponse:
     sequence = sequence_of(request, sequence_id)
-    row = edit.email_of(sequence, id)
+    row = verbs.email_of(sequence, id)
     stats = sequence_stats.of_emails(sequence.account_id, [row.pk])[row.pk] if "stats" in filters.include else None
     return reply(200, email=shapes.sequence_email(row, sequence, stats=stats))
 

@@ -19,10 +19,11 @@ from dripstone.api.body import MISSING, Body, Filters, one_of_many
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.engine import edits
-from dripstone.sequences.models import WEEKDAYS, Sequence
+from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
 from dripstone.shapes import sequence_stats
 from dripstone.shapes import sequences as shapes
+from dripstone.words import WEEKDAYS
 
 router = Router(tags=["Sequences"])
 

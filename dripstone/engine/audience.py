@@ -5,17 +5,25 @@ Every question is asked for a set of people at once and answered by one statemen
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from dripstone import words
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscriber, Tag, Tagging
 
 # Being in a sequence counts from entry on, and for ever once completed; whoever was taken out is not in it.
 IN_SEQUENCE = (Enrollment.Status.UNCONFIRMED, Enrollment.Status.ACTIVE, Enrollment.Status.COMPLETED)
+
+_MEMBERSHIPS = {
+    "tag": "they have the tag {}",
+    "form": "they signed up through the form {}",
+    "sequence": "they are or were in the sequence {}",
+    "segment": "they are in the segment {}",
+}
 
 Named = dict[tuple[str, int], str]
 """(kind of source, id) → its name."""
@@ -61,8 +69,19 @@ def _ids(kind: str, source_id: int, people: QuerySet[Subscriber]) -> QuerySet[An
 
 def source_in(reason: str) -> tuple[str, int] | None:
     """`excluded by tag 3` → ("tag", 3)."""
-    words = reason.split()
-    return (words[2], int(words[3])) if reason.startswith("excluded by ") and len(words) == 4 else None
+    parts = reason.split()
+    return (parts[2], int(parts[3])) if reason.startswith("excluded by ") and len(parts) == 4 else None
+
+
+def exclusion(reason: str, names: Mapping[tuple[str, int], str]) -> str:
+    """`they have the tag “VIP”, which this sequence excludes`; "" for any other reason."""
+    source = source_in(reason)
+    if source is None:
+        return ""
+    kind, source_id = source
+    name = names.get(source)
+    called = words.title(name) if name else f"number {source_id}, which is gone now"
+    return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"
 
 
 def names_of(reasons: Iterable[str], account_id: int) -> Named:

@@ -1,6 +1,6 @@
 """The door for edits of sequences and their emails: what is planned stops in the same transaction, people follow.
 
-Takes       what somebody wants to write (sequences/edit.py says what each verb does and raises)
+Takes       what somebody wants to write (sequences/verbs.py says what each verb does and raises)
 Leaves      it written; when it can move people, planned mail parked and a re-evaluation on its way
 A crash here means nothing was edited: it is all one transaction.
 """
@@ -11,8 +11,8 @@ from typing import ParamSpec
 from django.db import transaction
 
 from dripstone.engine import reevaluate
-from dripstone.sequences import edit
-from dripstone.sequences.edit import Edit
+from dripstone.sequences import verbs
+from dripstone.sequences.verbs import Edit
 
 P = ParamSpec("P")
 
@@ -28,10 +28,10 @@ def _followed(verb: Callable[P, Edit]) -> Callable[P, Edit]:
     return followed_verb
 
 
-create_sequence = edit.create_sequence  # nobody is in it yet
-update_sequence = _followed(edit.update_sequence)
-delete_sequence = _followed(edit.delete_sequence)
-create_email = _followed(edit.create_email)
-update_email = _followed(edit.update_email)
-delete_email = _followed(edit.delete_email)
-reschedule = _followed(edit.reschedule)
+create_sequence = verbs.create_sequence  # nobody is in it yet
+update_sequence = _followed(verbs.update_sequence)
+delete_sequence = _followed(verbs.delete_sequence)
+create_email = _followed(verbs.create_email)
+update_email = _followed(verbs.update_email)
+delete_email = _followed(verbs.delete_email)
+reschedule = _followed(verbs.reschedule)

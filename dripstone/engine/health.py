@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
+from dripstone import words
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, gate, health_content, late, pulse, saying
+from dripstone.engine import audience, gate, health_content, late, pulse
 from dripstone.engine.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.engine.models import Enrollment
@@ -168,13 +169,13 @@ def _health(look: Look, findings: list[Finding]) -> Health:
 def _sentence(look: Look, findings: list[Finding], coming: Next | None) -> str:
     to_mend = [one for one in findings if one.severity != NOTICE]
     if to_mend and to_mend[0].severity == ERROR:
-        more = f" And {saying.count(len(to_mend) - 1, 'more thing')} to mend." if len(to_mend) > 1 else ""
+        more = f" And {words.count(len(to_mend) - 1, 'more thing')} to mend." if len(to_mend) > 1 else ""
         return f"Not sending as it should: {to_mend[0].sentence}{more}"
     if why := _why_nothing_comes(look):
-        return f"{why} To mend: {saying.count(len(to_mend), 'thing')}." if to_mend else why
-    lead = f"It sends, with {saying.count(len(to_mend), 'thing')} to mend." if to_mend else "All is well."
-    inside = saying.count(look.people.active, "person is", "people are")
-    flying = f" {saying.count(look.people.in_flight, 'email is', 'emails are')} on the way now." * (
+        return f"{why} To mend: {words.count(len(to_mend), 'thing')}." if to_mend else why
+    lead = f"It sends, with {words.count(len(to_mend), 'thing')} to mend." if to_mend else "All is well."
+    inside = words.count(look.people.active, "person is", "people are")
+    flying = f" {words.count(look.people.in_flight, 'email is', 'emails are')} on the way now." * (
         look.people.in_flight > 0
     )
     return f"{lead} {inside} inside.{flying}{_what_comes(look, coming)}"
@@ -186,7 +187,7 @@ def _why_nothing_comes(look: Look) -> str:
     if people.completed and not people.active and not people.unconfirmed:
         return "Nothing is to be sent: everybody who came in has completed it."
     if _is_settled(look) and people.active and look.at_the_end == people.active:
-        had = _verb(people.active, "the one person inside has", f"all {people.active:,} people inside have")
+        had = words.agree(people.active, "the one person inside has", f"all {people.active:,} people inside have")
         return f"Nothing is to be sent: {had} had every published email."
     return ""
 
@@ -195,9 +196,9 @@ def _what_comes(look: Look, coming: Next | None) -> str:
     if coming is None:
         return " Nothing has a date." if not look.people.in_flight else ""
     subject = next((email.subject for email in look.emails if email.pk == coming.email_id), "")
-    moment = saying.moment(coming.at, look.sequence.time_zone)
-    what = saying.title(subject) if subject else "a deleted email is passed by"
-    return f" Next: {what}, for {saying.count(coming.n_people, 'person', 'people')}, on {moment}."
+    moment = words.moment(coming.at, look.sequence.time_zone)
+    what = words.title(subject) if subject else "a deleted email is passed by"
+    return f" Next: {what}, for {words.count(coming.n_people, 'person', 'people')}, on {moment}."
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------
@@ -303,7 +304,7 @@ def server_finding() -> Finding | None:
         "server_left_alone",
         ERROR,
         f"The mail server has been of no use since {row.opened_at:%Y-%m-%d %H:%M} UTC, so everything waits; the "
-        f"last it said was {saying.reply(row.reason)}. The next try is at {row.retry_at:%H:%M:%S} UTC.",
+        f"last it said was {words.reply(row.reason)}. The next try is at {row.retry_at:%H:%M:%S} UTC.",
         mend_by="Nothing is lost, and sending goes on by itself once it answers. If the reply speaks of sign-in, "
         "connection or certificate, correct DRIPSTONE_MAIL_URL and restart.",
     )
@@ -336,7 +337,7 @@ def _about_edits(look: Look) -> Iterator[Finding]:
     if look.follows_edits:
         return
     is_late = look.edited_at is None or look.now - look.edited_at > FOLLOWED_IN
-    since = f" since {saying.moment(look.edited_at, sequence.time_zone)}" if look.edited_at else ""
+    since = f" since {words.moment(look.edited_at, sequence.time_zone)}" if look.edited_at else ""
     sentence = (
         f"The last edit has not been carried over to the people inside{since}; nothing is sent until it is."
         if is_late
@@ -364,7 +365,7 @@ def _about_emails(look: Look) -> Iterator[Finding]:
             yield Finding(
                 "draft_in_the_middle",
                 NOTICE,
-                f"{saying.title(email.subject)} is a draft with published emails behind it: people pass over it. "
+                f"{words.title(email.subject)} is a draft with published emails behind it: people pass over it. "
                 "Publishing it sends it to those who have passed, most of them right away; "
                 f"POST /ext/v1/sequences/{look.sequence.pk}/impact says to whom.",
                 _publish(look, email.pk),
@@ -383,7 +384,7 @@ def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
         yield Finding(
             "waiting_for_a_draft",
             ERROR if is_everybody else WARNING,
-            f"{_people(n_people)} {_verb(n_people, 'waits', 'wait')} for {saying.title(email.subject)}, which was "
+            f"{words.people(n_people, 'waits', 'wait')} for {words.title(email.subject)}, which was "
             "unpublished; they get nothing until it is published, moved or deleted.",
             _publish(look, email.pk),
             email_id=email.pk,
@@ -399,26 +400,27 @@ def _about_people(look: Look) -> Iterator[Finding]:
         yield Finding(
             "everybody_paused",
             ERROR,
-            f"{_all(people.active)} inside {_verb(people.active, 'is paused', 'are paused, each on their own')}.",
+            f"{words.everybody_inside(people.active, 'is paused', 'are paused, each on their own')}.",
             mend_by="Resume each person with POST /ext/v1/enrollments/{id}/resume.",
         )
     elif look.at_the_end and look.at_the_end + _n_paused_before(look) == people.active and _is_settled(look):
         hold = ", where hold keeps them" if look.sequence.hold else ""
         n_end, n_paused = look.at_the_end, _n_paused_before(look)
-        who = f"{_people(n_end)} inside" if n_paused else f"{_all(n_end)} inside"
-        paused = f" {_people(n_paused)} more {_verb(n_paused, 'is', 'are')} paused." if n_paused else ""
+        who = f"{words.people(n_end)} inside" if n_paused else words.everybody_inside(n_end, "", "")
+        paused = f" {words.people(n_paused)} more {words.agree(n_paused, 'is', 'are')} paused." if n_paused else ""
         yield Finding(
             "everybody_at_the_end",
             NOTICE if look.sequence.hold else ERROR,
-            f"{who} {_verb(n_end, 'has', 'have')} had every published email and {_verb(n_end, 'waits', 'wait')} at the "
-            f"end{hold}. A new email reaches them when it is published.{paused}",
+            f"{who} {words.agree(n_end, 'has', 'have')} had every published email and "
+            f"{words.agree(n_end, 'waits', 'wait')} at the end{hold}. "
+            f"A new email reaches them when it is published.{paused}",
             _new_email(look),
         )
     if look.sequence.exclude_subscriber_sources and _everybody_is_excluded(look.sequence):
         yield Finding(
             "everybody_excluded",
             ERROR,
-            f"{_all(people.active)} inside {_verb(people.active, 'is', 'are')} excluded by the sequence's exclusions, "
+            f"{words.everybody_inside(people.active, 'is', 'are')} excluded by the sequence's exclusions, "
             "so every email is skipped when its turn comes.",
             Mend("PUT", look.path, {"exclude_subscriber_sources": []}),
         )
@@ -439,14 +441,14 @@ def _nobody(look: Look) -> Finding:
         return Finding(
             "everybody_unconfirmed",
             ERROR,
-            f"{_all(people.unconfirmed)} inside {_verb(people.unconfirmed, 'has', 'have')} yet to confirm "
+            f"{words.everybody_inside(people.unconfirmed, 'has', 'have')} yet to confirm "
             "their address; their first delay starts when they do.",
             mend_by="They confirm by the link sent to them; consent on record elsewhere: "
             "POST /ext/v1/subscribers/{id}/confirmation.",
         )
     add = Mend("POST", f"{look.path}/subscribers", {"email_address": "somebody@example.com"})
     if people.completed:
-        sentence = f"Nobody is inside any more: {_people(people.completed)} completed the sequence."
+        sentence = f"Nobody is inside any more: {words.people(people.completed)} completed the sequence."
         return Finding("everybody_completed", NOTICE, sentence, add)
     return Finding("nobody_inside", ERROR, "Nobody is inside, so there is nobody to send to.", add)
 
@@ -472,7 +474,7 @@ def _about_the_sender(look: Look) -> Iterator[Finding]:
         yield Finding(
             "no_postal_address",
             WARNING,
-            f"The account {saying.title(account.name)} has no postal address. The law in most countries wants one in "
+            f"The account {words.title(account.name)} has no postal address. The law in most countries wants one in "
             "every email of this kind, and spam filters look for it.",
             mend_by=f'dripstone accounts update --account {account.pk} --postal-address "…" sets it.',
         )
@@ -485,9 +487,9 @@ def _about_mail(look: Look) -> Iterator[Finding]:
         yield Finding(
             "mail_failing",
             ERROR if n_failing >= recent.n_deliveries * BROKEN_SHARE else WARNING,
-            f"Of the last {saying.count(recent.n_deliveries, 'email')}, {recent.n_failed} could not be delivered and "
-            f"{recent.n_retried} {_verb(recent.n_retried, 'is', 'are')} being tried again. The last reply was "
-            f"{saying.reply(recent.reply or '')}.",
+            f"Of the last {words.count(recent.n_deliveries, 'email')}, {recent.n_failed} could not be delivered and "
+            f"{recent.n_retried} {words.agree(recent.n_retried, 'is', 'are')} being tried again. The last reply was "
+            f"{words.reply(recent.reply or '')}.",
             mend_by="If the reply speaks of sign-in, connection or sender, correct DRIPSTONE_MAIL_URL and restart; "
             "dripstone doctor checks it. Single addresses that do not exist need nothing.",
         )
@@ -497,8 +499,8 @@ def _about_mail(look: Look) -> Iterator[Finding]:
         yield Finding(
             "late",
             ERROR,
-            f"{_people(n_late)} should have been sent something by now, the first since "
-            f"{saying.moment(look.next.at, look.sequence.time_zone)}: the engine does not keep up, or stands still.",
+            f"{words.people(n_late)} should have been sent something by now, the first since "
+            f"{words.moment(look.next.at, look.sequence.time_zone)}: the engine does not keep up, or stands still.",
             mend_by="Look at the worker's log, and start more with dripstone worker. What is too late goes right away "
             "or at the next allowed hour; nobody gets two at once.",
         )
@@ -506,7 +508,7 @@ def _about_mail(look: Look) -> Iterator[Finding]:
         yield Finding(
             "late",
             ERROR,
-            f"{saying.count(recent.n_stuck, 'email')} stood ready to be sent for more than ten minutes: no worker "
+            f"{words.count(recent.n_stuck, 'email')} stood ready to be sent for more than ten minutes: no worker "
             "takes them.",
             mend_by="Look at the worker's log, and start more with dripstone worker.",
         )
@@ -519,15 +521,3 @@ def _publish(look: Look, email_id: int) -> Mend:
 def _new_email(look: Look) -> Mend:
     body = {"subject": "Your subject", "content": "<p>Your text</p>", "delay_value": 1, "delay_unit": "days"}
     return Mend("POST", f"{look.path}/emails", body | {"published": True})
-
-
-def _people(number: int) -> str:
-    return saying.count(number, "person", "people")
-
-
-def _all(number: int) -> str:
-    return "The one person" if number == 1 else f"All {number:,} people"
-
-
-def _verb(number: int, one: str, many: str) -> str:
-    return one if number == 1 else many

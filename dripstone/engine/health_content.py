@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+from dripstone import words
 from dripstone.content import library, liquid
 from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine import saying
 from dripstone.engine.findings import WARNING, Finding, Mend
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.warnings import OWN_FIELDS
@@ -60,7 +60,7 @@ def _libraries(accounts: set[int]) -> dict[int, Library]:
 
 def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[Finding]:
     path = f"/v4/sequences/{sequence.pk}/emails/{email.pk}"
-    title = saying.title(email.subject)
+    title = words.title(email.subject)
     told: set[tuple[str, str]] = set()
     for place, source in _sources(sequence, email, shelf):
         used = _references(source)

@@ -1,6 +1,6 @@
 """What an edit would do to everybody in a sequence, told before it is done.
 
-Takes       a proposal: one of the verbs of sequences/edit.py, with its arguments
+Takes       a proposal: one of the verbs of sequences/verbs.py, with its arguments
 Leaves      nothing. The verb is carried out in a transaction that is rolled back at once, to learn what the sequence
             and its emails would be; where people would then stand is asked, crowd by crowd (crowds.py), of the code
             that moves them (reevaluate.place_after, advance.place_after_end)
@@ -28,9 +28,9 @@ from dripstone.engine.crowds import Crowd, Question
 from dripstone.engine.models import Enrollment
 from dripstone.engine.reevaluate import Following
 from dripstone.engine.timetable import Course
-from dripstone.sequences import edit
-from dripstone.sequences.edit import Edit
+from dripstone.sequences import verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.verbs import Edit
 
 EXAMPLES = 10
 SOME = 200  # people looked at one by one, where crowds are too few for so many examples
@@ -158,7 +158,7 @@ def _carried_out_and_undone(
 ) -> tuple[Impact, _World]:
     known = world(sequence_id)  # before anything else is read: what changes from now on makes the token void
     with transaction.atomic():
-        before = edit.lock(account, sequence_id)
+        before = verbs.lock(account, sequence_id)
         ids = set(before.emails.values_list("pk", flat=True))
         done = proposal()
         emails = before.emails.in_bulk()

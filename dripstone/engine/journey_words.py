@@ -3,7 +3,8 @@
 import re
 from datetime import datetime
 
-from dripstone.engine import late, notes, saying, schedule
+from dripstone import words
+from dripstone.engine import audience, late, notes, schedule
 from dripstone.engine.journey import (
     Anchor,
     Coming,
@@ -41,7 +42,7 @@ def journey(told: Journey) -> str:
     """Where this person stands, in a sentence or two."""
     facts, stop = told.facts, told.stop
     n_sent = sum(step.outcome == "sent" for step in told.steps)
-    so_far = f"They have been sent {saying.count(n_sent, 'email')} in this run so far."
+    so_far = f"They have been sent {words.count(n_sent, 'email')} in this run so far."
     if stop:
         return f"{_capital(stopped(stop, facts))}. {so_far}"
     first = next((step for step in told.steps if step.outcome in ("sending", "next")), None)
@@ -53,7 +54,7 @@ def _first(step: Step, facts: Facts) -> str:
     if step.outcome == "sending" or step.at is None:
         told = sentence(step, facts)
         return f"{title} was {_uncapital(told)}" if step.why else f"{title} is on its way. {told}"
-    at = "right away" if step.at <= facts.now else f"on {saying.moment(step.at, facts.sequence.time_zone)}"
+    at = "right away" if step.at <= facts.now else f"on {words.moment(step.at, facts.sequence.time_zone)}"
     if step.coming is not None and step.coming.excluded:
         return f"Next would be {title}, {at}; it will be skipped, because {because(step.coming.excluded, facts)}."
     return f"Next is {title}, {at}."
@@ -93,15 +94,15 @@ def sentence(step: Step, facts: Facts) -> str:
 def _ended(step: Step, facts: Facts) -> str:
     assert step.at is not None
     assert step.delivery is not None
-    moment, reason = saying.moment(step.at, facts.sequence.time_zone), step.delivery.reason
+    moment, reason = words.moment(step.at, facts.sequence.time_zone), step.delivery.reason
     match step.outcome:
         case "sent":
             return f"Sent on {moment}"
         case "skipped":
             return f"Skipped on {moment}, because {because(reason, facts)}"
         case "failed":
-            return f"Could not be delivered: given up on {moment}, with the reply {saying.reply(reason)}"
-    end = f" ({saying.reply(reason)})" if reason else ""
+            return f"Could not be delivered: given up on {moment}, with the reply {words.reply(reason)}"
+    end = f" ({words.reply(reason)})" if reason else ""
     return (
         f"Not known whether it arrived: it was handed over on {moment}, but the mail server's answer never came{end}; "
         "it is not sent again by itself, and the sequence goes on"
@@ -124,12 +125,12 @@ def _cause(step: Step, facts: Facts) -> str:
 def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
     """Today's figures give another date than the one it had."""
     assert step.reckoning is not None
-    by_rule = saying.when(step.reckoning.due, facts.sequence.time_zone)
+    by_rule = words.when(step.reckoning.due, facts.sequence.time_zone)
     if step.outcome == "skipped":
         return f". Its turn would have come on {by_rule}" if is_early else ""
     since = [_retimed(one, facts) for one in retimed_since(step, facts)]
     if since:
-        reason = f"since it got its date, {saying.listed(since)}"
+        reason = f"since it got its date, {words.listed(since)}"
     else:
         reason = "these were different then" if is_early else "these were different then, or it went late"
     return f". By today's delay and schedule it would have been {by_rule}; {reason}"
@@ -138,14 +139,14 @@ def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
 def _retimed(one: SequenceEdit, facts: Facts) -> str:
     """`“Second”: delay changed from 2 days to 4 days, on …, by …`"""
     by = "" if one.actor == notes.ENGINE else f", by {one.actor}"
-    return f"{_with_titles(one.what, facts)}, on {saying.when(one.at, facts.sequence.time_zone)}{by}"
+    return f"{_with_titles(one.what, facts)}, on {words.when(one.at, facts.sequence.time_zone)}{by}"
 
 
 def because(reason: str, facts: Facts) -> str:
     """Why a delivery was skipped."""
-    if excluded := saying.exclusion(reason, facts.names):
+    if excluded := audience.exclusion(reason, facts.names):
         return excluded
-    return _SKIPPED.get(reason) or _of_state(reason) or f"of this: {saying.reply(reason)}"
+    return _SKIPPED.get(reason) or _of_state(reason) or f"of this: {words.reply(reason)}"
 
 
 def _of_state(reason: str) -> str:
@@ -161,14 +162,14 @@ def _sending(step: Step, facts: Facts) -> str:
     if step.at is None or (delivery.tries == 0 and step.at <= facts.now):
         again = f" (attempt {delivery.tries})" if delivery.tries > 1 else ""
         return f"Being sent now{again}."
-    moment = saying.moment(step.at, facts.sequence.time_zone)
+    moment = words.moment(step.at, facts.sequence.time_zone)
     if delivery.tries == 0:
-        unreached = f"The mail server could not be reached; the last it said was {saying.reply(delivery.reason)}."
+        unreached = f"The mail server could not be reached; the last it said was {words.reply(delivery.reason)}."
         if not delivery.reason and (delivery.untried == 0 or delivery.unparked_at is not None):
             return f"Was held back, and goes on {moment}."
         return f"{unreached if delivery.reason else 'Waits its turn: a limit applies.'} Next try on {moment}."
     tries = "once" if delivery.tries == 1 else f"{delivery.tries} times"
-    return f"Tried {tries} without success; the last reply was {saying.reply(delivery.reason)}. Next try on {moment}."
+    return f"Tried {tries} without success; the last reply was {words.reply(delivery.reason)}. Next try on {moment}."
 
 
 # --- What comes -------------------------------------------------------------------------------------------------
@@ -177,7 +178,7 @@ def _sending(step: Step, facts: Facts) -> str:
 def _coming(step: Step, facts: Facts) -> str:
     one = step.coming
     assert one is not None
-    moment = saying.moment(one.at, facts.sequence.time_zone)
+    moment = words.moment(one.at, facts.sequence.time_zone)
     verb = "Goes"
     if one.excluded:
         verb = f"Will be skipped, because {because(one.excluded, facts)}: its turn comes"
@@ -201,7 +202,7 @@ def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
         return f". {note(one.given_by, facts).rstrip('.')}"
     if step.outcome == "later":
         return f", after the emails before it; its own date ({figures}) has passed by then"
-    by_rule = saying.when(one.reckoning.due, facts.sequence.time_zone)
+    by_rule = words.when(one.reckoning.due, facts.sequence.time_zone)
     return (
         f". This date was given before the delay or the schedule was changed, and stays; by today's settings it "
         f"would be {by_rule} ({figures})"
@@ -211,11 +212,11 @@ def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
 def _why_moved(one: Coming, missed: datetime, facts: Facts) -> str:
     """The engine came too late for the date it had (R4)."""
     figures = f" ({rule(one.reckoning, facts)})" if missed == one.reckoning.due else ""
-    words = (
-        f". Its date, {saying.when(missed, facts.sequence.time_zone)}{figures}, was missed by more than six hours, so "
+    told = (
+        f". Its date, {words.when(missed, facts.sequence.time_zone)}{figures}, was missed by more than six hours, so "
         "it waits for the next allowed day and hour"
     )
-    return words if one.given_by is None else f"{words}. {note(one.given_by, facts).rstrip('.')}"
+    return told if one.given_by is None else f"{told}. {note(one.given_by, facts).rstrip('.')}"
 
 
 def _waiting(step: Step, facts: Facts) -> str:
@@ -227,7 +228,7 @@ def _waiting(step: Step, facts: Facts) -> str:
     if step.email == facts.next_email:
         held = ""
         if facts.due_at is not None:
-            held = f" Its date was {saying.moment(facts.due_at, zone)}; {_after_resuming(facts, step.email)}"
+            held = f" Its date was {words.moment(facts.due_at, zone)}; {_after_resuming(facts, step.email)}"
         return f"No date: {stopped(step.why, facts)}.{held}"
     first = "" if step.after is not None else _from_what(step.why)
     counted = (
@@ -272,10 +273,10 @@ def stopped(why: str, facts: Facts) -> str:
             assert row.removed_at is not None
             reason = _SKIPPED.get(row.removed_reason) or _of_state(row.removed_reason) or row.removed_reason
             end = f", because {reason}" if reason else ""
-            return f"they left the sequence on {saying.moment(row.removed_at, zone)}{end}"
+            return f"they left the sequence on {words.moment(row.removed_at, zone)}{end}"
         case "completed":
             at = facts.completed_at or facts.now
-            return f"they completed the sequence on {saying.moment(at, zone)}"
+            return f"they completed the sequence on {words.moment(at, zone)}"
         case "unconfirmed":
             return "they have not confirmed their address yet; delays count from the moment they do"
         case "not_mailable":
@@ -285,7 +286,7 @@ def stopped(why: str, facts: Facts) -> str:
         case "person_paused":
             assert row.paused_at is not None
             by = next((one for one in reversed(facts.notes) if one.kind == notes.PAUSED), None)
-            return f"this person was paused on {saying.moment(row.paused_at, zone)}{f', by {by.actor}' if by else ''}"
+            return f"this person was paused on {words.moment(row.paused_at, zone)}{f', by {by.actor}' if by else ''}"
         case "email_unpublished":
             return "the email is not published"
     return "nothing says when"
@@ -299,19 +300,20 @@ def rule(reckoning: Reckoning, facts: Facts, *, past: bool = False) -> str:
     sent on weekdays, so it moves to Monday, 30 November`."""
     since = _anchor(reckoning.anchor, facts)
     own = reckoning.schedule
+    delay = words.delay(reckoning.delay.value, reckoning.delay.unit)
     if own is None:
         is_immediate = reckoning.delay.unit == "days"
-        return f"at once after {since}" if is_immediate else f"{saying.delay(reckoning.delay)} after {since}"
+        return f"at once after {since}" if is_immediate else f"{delay} after {since}"
     assert reckoning.counted_to is not None
-    words = f"{saying.delay(reckoning.delay)} after {since}"
+    told = f"{delay} after {since}"
     if reckoning.moved:
         moved = "moved" if past else "moves"
-        days = saying.weekdays(own.send_days)
-        words += (
-            f" is {saying.day(reckoning.counted_to)}, and as it is only sent {days} it {moved} to "
-            f"{saying.day(reckoning.local_due().date())}"
+        days = words.weekdays(own.send_days)
+        told += (
+            f" is {words.day(reckoning.counted_to)}, and as it is only sent {days} it {moved} to "
+            f"{words.day(reckoning.local_due().date())}"
         )
-    return words + _hour(reckoning)
+    return told + _hour(reckoning)
 
 
 def _hour(reckoning: Reckoning) -> str:
@@ -323,7 +325,7 @@ def _hour(reckoning: Reckoning) -> str:
 
 
 def _anchor(anchor: Anchor, facts: Facts) -> str:
-    when = saying.when(anchor.at, facts.sequence.time_zone)
+    when = words.when(anchor.at, facts.sequence.time_zone)
     if anchor.email is not None:
         title = _title(anchor.email)
         if anchor.kind == "email":
@@ -342,7 +344,7 @@ def _anchor(anchor: Anchor, facts: Facts) -> str:
 
 def _delay(email: SequenceEmail) -> str:
     delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
-    return saying.delay(delay) if delay.value else "at once"
+    return words.delay(delay.value, delay.unit) if delay.value else "at once"
 
 
 # --- Notes and runs ---------------------------------------------------------------------------------------------
@@ -350,7 +352,7 @@ def _delay(email: SequenceEmail) -> str:
 
 def note(one: Note, facts: Facts) -> str:
     """`On …, after an edit (“Draft” published, by API key …), their next email was “Draft”, to go right away.`"""
-    at = saying.moment(one.at, facts.sequence.time_zone)
+    at = words.moment(one.at, facts.sequence.time_zone)
     if one.kind == notes.MOVED:
         return f"On {at}, {_edited(one, facts)}."
     email = facts.emails.get(one.email_id or 0)
@@ -388,13 +390,13 @@ def _to_go(one: Note, facts: Facts) -> str:
         return "without a date"
     if one.due_after == one.at:
         return "to go right away"
-    return f"to go on {saying.when(one.due_after, facts.sequence.time_zone)}"
+    return f"to go on {words.when(one.due_after, facts.sequence.time_zone)}"
 
 
 def _had_been(one: Note, facts: Facts) -> str:
     if one.due_before is None:
         return ""
-    return f"; their date before was {saying.when(one.due_before, facts.sequence.time_zone)}"
+    return f"; their date before was {words.when(one.due_before, facts.sequence.time_zone)}"
 
 
 def _with_titles(reason: str, facts: Facts) -> str:
@@ -410,13 +412,13 @@ def _with_titles(reason: str, facts: Facts) -> str:
 def earlier_run(run: EarlierRun, zone: str) -> str:
     """`Run 1, from … to …: 3 sent, 1 skipped.`"""
     order = [name for name in ("sent", "skipped", "failed", "unknown", "sending", "planned") if name in run.counts]
-    until = f" to {saying.when(run.ended, zone)}" if run.ended else ""
-    counts = saying.listed(f"{run.counts[name]} {name}" for name in order)
-    return f"Run {run.number}, from {saying.moment(run.began, zone)}{until}: {counts}."
+    until = f" to {words.when(run.ended, zone)}" if run.ended else ""
+    counts = words.listed(f"{run.counts[name]} {name}" for name in order)
+    return f"Run {run.number}, from {words.moment(run.began, zone)}{until}: {counts}."
 
 
 def _title(what: SequenceEmail | str) -> str:
-    return saying.title(what if isinstance(what, str) else what.subject)
+    return words.title(what if isinstance(what, str) else what.subject)
 
 
 def _capital(text: str) -> str:

@@ -14,8 +14,8 @@ from typing import Literal, get_args
 import structlog
 from django.db import connection, transaction
 
-from dripstone import clock
-from dripstone.engine import advance, figures, plan, pulse, queries, reevaluate, saying, schedule, transitions, wake
+from dripstone import clock, words
+from dripstone.engine import advance, figures, plan, pulse, queries, reevaluate, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Due
@@ -43,13 +43,13 @@ def why_halted(now: datetime, zone: str = "UTC") -> str:
     row = pulse.read()
     if row.beat_at is not None and pulse.is_ahead(row, now):
         return (
-            f"Sending is halted: the engine last ran on {saying.moment(row.beat_at, zone)}, which lies ahead of this "
-            f"machine's clock ({saying.when(now, zone)}). Either the clock is wrong now, or it was then."
+            f"Sending is halted: the engine last ran on {words.moment(row.beat_at, zone)}, which lies ahead of this "
+            f"machine's clock ({words.when(now, zone)}). Either the clock is wrong now, or it was then."
         )
     if row.halted_at is None or row.halted_after is None:
         return ""
     return (
-        f"Sending is halted: the engine had not run since {saying.moment(row.halted_after, zone)}, and mail is "
+        f"Sending is halted: the engine had not run since {words.moment(row.halted_after, zone)}, and mail is "
         "overdue. After a restored backup some of it may have been sent already."
     )
 
@@ -60,7 +60,7 @@ def how_much(now: datetime) -> str:
     if found.oldest is None:
         return "Nothing is overdue."
     verb = "is" if found.n == 1 else "are"
-    return f"{saying.count(found.n, 'email')} {verb} overdue, the oldest since {saying.moment(found.oldest, 'UTC')}."
+    return f"{words.count(found.n, 'email')} {verb} overdue, the oldest since {words.moment(found.oldest, 'UTC')}."
 
 
 def resume(choice: Choice, now: datetime) -> int:

@@ -21,7 +21,6 @@ from dripstone.engine import (
     plan,
     queries,
     reevaluate,
-    saying,
     schedule,
     transitions,
     wake,
@@ -206,7 +205,7 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
         raise Invalid("Their next email is not published: publish it first")
     if excluded := audience.excluded(row.sequence, [row.subscriber_id]):
         reason = excluded[row.subscriber_id]
-        because = saying.exclusion(reason, audience.names_of([reason], row.account_id))
+        because = audience.exclusion(reason, audience.names_of([reason], row.account_id))
         raise Invalid(f"Nothing would be sent, because {because}")
 
 

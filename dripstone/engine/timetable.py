@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from dripstone import words
 from dripstone.engine import advance, schedule
 from dripstone.engine.advance import Standing
 from dripstone.engine.schedule import Delay
-from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEmail
 
 
 class Line(NamedTuple):
@@ -76,18 +77,14 @@ def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
     counted_from = "entry" if is_first else "the email before it"
     delay = _delay(_standing(sequence, email))
     if delay.unit == "hours":
-        return f"{_count(delay.value, 'hour')} after {counted_from}, any day, any hour"
+        return f"{words.delay(delay.value, 'hours')} after {counted_from}, any day, any hour"
     if not schedule.follows_schedule(delay):
         return f"at once after {counted_from}, whatever the day and hour"
     standing = _standing(sequence, email)
     own = standing.schedule(standing.next_days)
-    days = [name.capitalize() for number, name in enumerate(WEEKDAYS) if number in own.send_days]
-    on = "" if len(days) == len(WEEKDAYS) else f", on the first {' or '.join(days)}"
-    return f"{_count(delay.value, 'day')} after {counted_from}{on}, at {own.send_hour:02}:00 {own.time_zone}"
-
-
-def _count(number: int, unit: str) -> str:
-    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+    days = [name for number, name in enumerate(words.DAY_NAMES) if number in own.send_days]
+    on = "" if len(days) == 7 else f", on the first {' or '.join(days)}"
+    return f"{words.delay(delay.value, 'days')} after {counted_from}{on}, at {own.send_hour:02}:00 {own.time_zone}"
 
 
 def unit(email: SequenceEmail) -> schedule.Unit:

@@ -12,8 +12,8 @@ from django.core import checks as django_checks
 from django.db import connection
 from django.db.models import Count
 
-from dripstone import clock
-from dripstone.engine import heartbeat, pulse, saying
+from dripstone import clock, words
+from dripstone.engine import heartbeat, pulse
 from dripstone.engine.findings import NOTICE, Finding
 from dripstone.engine.health import CHOSEN, Health
 from dripstone.engine.health import of as health_of
@@ -73,7 +73,7 @@ def _of_server(number: int, version: str, size: str) -> Result:
 
 def _schema() -> Result:
     n_pending = health.n_pending_migrations()
-    missing = f"{saying.count(n_pending, 'migration')} missing: dripstone migrate"
+    missing = f"{words.count(n_pending, 'migration')} missing: dripstone migrate"
     return Result("schema", not n_pending, missing if n_pending else "ok")
 
 

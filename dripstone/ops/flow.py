@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import connection
 
-from dripstone import clock
-from dripstone.engine import gate, late, pulse, reevaluate, saying
+from dripstone import clock, words
+from dripstone.engine import gate, late, pulse, reevaluate
 from dripstone.engine.pulse import Overdue
 from dripstone.ops import past
 from dripstone.senders import breaker
@@ -65,7 +65,7 @@ def _at_the_gate(now: datetime, found: Overdue, minutes: int) -> str:
     if (gate.opens_at(now) or now) > now:
         return ""
     return (
-        f"{saying.count(found.n, 'email')} should have gone, the oldest at {found.oldest:%Y-%m-%d %H:%M} UTC, and "
+        f"{words.count(found.n, 'email')} should have gone, the oldest at {found.oldest:%Y-%m-%d %H:%M} UTC, and "
         f"nothing was sent for {minutes} minutes: look at the workers' log, and restart them."
     )
 

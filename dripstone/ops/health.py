@@ -7,8 +7,7 @@ from functools import cache
 from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
-from dripstone import clock
-from dripstone.engine import saying
+from dripstone import clock, words
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.ops import flow
 
@@ -37,7 +36,7 @@ def findings(now: datetime) -> Iterator[str]:
         yield f"The database does not answer: {str(error).strip().splitlines()[0]}"
         return
     if pending:
-        yield f"{saying.count(pending, 'migration is', 'migrations are')} not applied: run dripstone migrate."
+        yield f"{words.count(pending, 'migration is', 'migrations are')} not applied: run dripstone migrate."
         return
     last_seen = last_heartbeat()
     if last_seen is None or (now - last_seen).total_seconds() > ENGINE_SILENT_SECONDS:

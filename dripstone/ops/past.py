@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import typer
 
-from dripstone import clock
-from dripstone.engine import late, pulse, saying
+from dripstone import clock, words
+from dripstone.engine import late, pulse
 from dripstone.errors import Invalid
 
 Tell = Callable[[str], None]
@@ -51,7 +51,7 @@ def resume(answer: str | None, tell: Tell) -> None:
             f"Say what becomes of overdue mail: {COMMAND}\n{late.why_halted(now)} {late.how_much(now)}\n{ANSWERS}"
         )
     n_decided = late.resume(choice, clock.now())
-    emails = saying.count(n_decided, "email")
+    emails = words.count(n_decided, "email")
     done = {
         "send": "",
         "next-slot": f"{emails} {'waits' if n_decided == 1 else 'wait'} for the next day and hour. ",

@@ -4,7 +4,7 @@ from typing import Any
 
 from dripstone.accounts.models import Account
 from dripstone.content import liquid
-from dripstone.sequences.checks import Checked, Given, is_whole
+from dripstone.given import Checked, Given, is_whole
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.sequence_checks import template
 

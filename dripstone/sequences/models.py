@@ -8,8 +8,6 @@ from django.db import models
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.content.models import EmailTemplate
 
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-
 
 def every_day() -> list[int]:
     return list(range(7))

@@ -9,7 +9,7 @@ from django.db import models
 
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate
-from dripstone.sequences.checks import Checked, Given, is_id
+from dripstone.given import Checked, Given, is_id
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, Segment, Tag
 

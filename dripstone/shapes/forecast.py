@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import saying
+from dripstone import words
 from dripstone.engine.forecast import Sends
 from dripstone.sequences.models import SequenceEmail
 from dripstone.shapes.instants import instant
@@ -58,9 +58,9 @@ def forecast(
 def _sentence(days: list[DaySends], people: int, *, is_paused: bool) -> str:
     """`17 emails to the 8 people inside, the first on Thursday, 26 November, the last on …`"""
     if days:
-        first, last = (saying.day(date.fromisoformat(day["date"])) for day in (days[0], days[-1]))
+        first, last = (words.day(date.fromisoformat(day["date"])) for day in (days[0], days[-1]))
         when = f"the first on {first}, the last on {last}" if len(days) > 1 else f"all on {first}"
-        sends = f"{saying.count(_total(days), 'email')} to the {saying.count(people, 'person', 'people')} inside"
+        sends = f"{words.count(_total(days), 'email')} to the {words.count(people, 'person', 'people')} inside"
         return f"{sends}, {when}."
     if not people:
         return "Nothing goes out: nobody is inside."

@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import saying
+from dripstone import words
+from dripstone.engine import audience
 from dripstone.engine.impact import DELETED, Impact, Person, Stand
 from dripstone.engine.models import Enrollment
 from dripstone.shapes.instants import instant
@@ -141,17 +142,19 @@ def summary(row: Impact) -> str:
 
 def _parts(row: Impact) -> Iterator[str]:
     for pk, n in _by_position(row, row.right_away):
-        yield f"{_people(n)} {_s(n, 'get')} “{row.emails[pk].subject}” right away"
+        yield f"{words.people(n, 'gets', 'get')} “{row.emails[pk].subject}” right away"
     for (pk, reason), n in row.skipped.most_common():
-        yield f"{_people(n)} {_s(n, 'skip')} “{row.emails[pk].subject}” ({_reason(row, reason)})"
+        yield f"{words.people(n, 'skips', 'skip')} “{row.emails[pk].subject}” ({_reason(row, reason)})"
     for pk, n in _by_position(row, row.let_go):
-        yield f"{_people(n)} no longer {_s(n, 'wait')} for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
+        wait = words.agree(n, "waits", "wait")
+        yield f"{words.people(n)} no longer {wait} for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
     if removed := row.kinds["removed"]:
-        yield f"{_people(removed)} {_s(removed, 'leave')} the sequence and {_s(removed, 'get')} nothing more of it"
+        get = words.agree(removed, "gets", "get")
+        yield f"{words.people(removed, 'leaves', 'leave')} the sequence and {get} nothing more of it"
     if completed := row.kinds["completed"]:
-        yield f"{_people(completed)} {_s(completed, 'complete')} the sequence"
+        yield f"{words.people(completed, 'completes', 'complete')} the sequence"
     if (later := _moved_otherwise(row)) > 0:
-        yield f"{_people(later)} {_s(later, 'get')} another next email or date"
+        yield f"{words.people(later, 'gets', 'get')} another next email or date"
     yield from _still(row)
 
 
@@ -163,16 +166,16 @@ def _moved_otherwise(row: Impact) -> int:
 def _still(row: Impact) -> Iterator[str]:
     stops = row.before.active and not row.done.sequence.active
     if stops and (paused := row.kinds["paused"]):
-        yield f"{_people(paused)} {_s(paused, 'keep')} their place, and nothing is sent until the sequence is resumed"
+        yield f"{words.people(paused, 'keeps', 'keep')} their place, and nothing is sent until the sequence is resumed"
     if waiting := row.kinds["waiting"]:
-        yield f"{_people(waiting)} {_s(waiting, 'wait')} without a date"
+        yield f"{words.people(waiting, 'waits', 'wait')} without a date"
     if unconfirmed := row.kinds["unconfirmed"]:
         has = "has" if unconfirmed == 1 else "have"
-        yield f"{_people(unconfirmed)} {has} yet to confirm, and nothing changes for them"
+        yield f"{words.people(unconfirmed)} {has} yet to confirm, and nothing changes for them"
     kept = row.unchanged - row.kinds_kept["waiting"] - row.kinds_kept["unconfirmed"]
     if kept > 0:
         noun = "date" if row.done.sequence.active else "place"
-        yield f"{_people(kept)} {_s(kept, 'keep')} their {noun}{'' if kept == 1 else 's'}"
+        yield f"{words.people(kept, 'keeps', 'keep')} their {noun}{'' if kept == 1 else 's'}"
     if row.done.retimed:
         yield f"{row.done.retimed}: for dates given from now on (rescheduling gives those who wait a new one)"
 
@@ -181,16 +184,8 @@ def _is_not_there(row: Impact, email_id: int) -> str:
     return "is not published" if row.emails[email_id].deleted_at is None else "is deleted"
 
 
-def _people(n: int) -> str:
-    return "1 person" if n == 1 else f"{n:,} people"
-
-
-def _s(n: int, verb: str) -> str:
-    return f"{verb}s" if n == 1 else verb
-
-
 def _reason(row: Impact, reason: str) -> str:
-    return saying.exclusion(reason, row.names) or reason
+    return audience.exclusion(reason, row.names) or reason
 
 
 def why(row: Impact, person: Person) -> str:

@@ -7,9 +7,10 @@ from typing_extensions import TypedDict
 
 from dripstone.engine import render
 from dripstone.engine.models import Delivery, Enrollment, Note
-from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
 from dripstone.shapes.sequence_stats import Counts, EmailStats, SequenceStats
+from dripstone.words import WEEKDAYS
 
 
 class Source(TypedDict):

@@ -11,9 +11,9 @@ from dripstone.engine.findings import Finding
 from dripstone.engine.health import Health
 from dripstone.engine.journey import EarlierRun, Facts, Journey, Reckoning, Step
 from dripstone.engine.models import Note
-from dripstone.sequences.models import WEEKDAYS
 from dripstone.shapes.instants import instant
 from dripstone.shapes.sequences import EnrollmentShape, enrollment
+from dripstone.words import WEEKDAYS
 
 
 class AnchorShape(TypedDict):

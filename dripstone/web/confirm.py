@@ -5,10 +5,10 @@ from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
-from dripstone import clock
+from dripstone import clock, words
 from dripstone.engine import transitions
 from dripstone.subscribers.models import State, Subscriber
-from dripstone.web import public, words
+from dripstone.web import public
 
 
 @csrf_exempt

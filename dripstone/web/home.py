@@ -12,12 +12,11 @@ from django.db.models.functions import Greatest, TruncDate
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
-from dripstone import clock
+from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.engine import late, unknown
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.web import words
 from dripstone.web.pages import member, show
 
 WEEK = 7

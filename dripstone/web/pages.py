@@ -10,9 +10,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django_htmx.http import HttpResponseClientRedirect
 
-from dripstone import clock
+from dripstone import clock, words
 from dripstone.accounts.models import Account, User
-from dripstone.web import words
 
 P = ParamSpec("P")
 

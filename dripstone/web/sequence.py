@@ -8,10 +8,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
+from dripstone import words
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.web import words
 from dripstone.web.pages import member, show
 from dripstone.web.paging import page
 
@@ -70,7 +70,7 @@ def _steps(sequence: Sequence) -> Iterator[Step]:
     waiting = {row["next_email_id"]: row["n"] for row in places.annotate(n=Count("id"))}
     is_first = True
     for email in SequenceEmail.objects.filter(sequence=sequence, deleted_at=None).order_by("position"):
-        delay = words.delay(email.delay_value, email.delay_unit, email.send_days, is_first=is_first)
+        delay = words.wait(email.delay_value, email.delay_unit, email.send_days, is_first=is_first)
         yield Step(email, delay, sent.get(email.pk, 0), waiting.get(email.pk, 0))
         is_first = is_first and not email.published
 

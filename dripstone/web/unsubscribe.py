@@ -9,11 +9,11 @@ from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
-from dripstone import clock
+from dripstone import clock, words
 from dripstone.engine import transitions
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import State
-from dripstone.web import public, words
+from dripstone.web import public
 
 ONE_CLICK = "List-Unsubscribe"  # the form field of RFC 8058
 

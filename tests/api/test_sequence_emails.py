@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from dripstone.sequences.models import WEEKDAYS, SequenceEmail
+from dripstone.sequences.models import SequenceEmail
+from dripstone.words import WEEKDAYS
 from tests import factories
 from tests.api.caller import Caller
 

@@ -6,7 +6,8 @@ import pytest
 
 from dripstone.engine import transitions
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.sequences.models import WEEKDAYS, Sequence
+from dripstone.sequences.models import Sequence
+from dripstone.words import WEEKDAYS
 from tests import factories
 from tests.api.caller import Caller
 from tests.factories import MONDAY_9

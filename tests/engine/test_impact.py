@@ -17,9 +17,9 @@ from dripstone.engine import edits, impact, person, plan, reevaluate, transition
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import Invalid, NotFound
 from dripstone.senders.base import Answer
-from dripstone.sequences import edit
-from dripstone.sequences.edit import Edit
+from dripstone.sequences import verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.verbs import Edit
 from dripstone.shapes import impact as shapes
 from dripstone.subscribers.models import State
 from tests.engine.driving import Engine
@@ -58,7 +58,7 @@ def everything() -> dict[str, list[Any]]:
 def told(sequence: Sequence, now: datetime, name: str, *arguments: Any) -> impact.Impact:
     before = everything()
     account = Account.objects.get(pk=sequence.account_id)
-    answer = impact.of(account, sequence.pk, Proposed(name, arguments).of(edit, sequence, now), now)
+    answer = impact.of(account, sequence.pk, Proposed(name, arguments).of(verbs, sequence, now), now)
     assert everything() == before
     return answer
 
@@ -163,7 +163,7 @@ def test_an_email_made_and_met_since_the_emails_were_read_confuses_nobody(alice:
             has_been_read = not has_been_read
         return execute(sql, *more)
 
-    proposal = Proposed("update_email", (email_of(sequence, "Day 2").pk, {"published": True})).of(edit, sequence, now)
+    proposal = Proposed("update_email", (email_of(sequence, "Day 2").pk, {"published": True})).of(verbs, sequence, now)
     with connection.execute_wrapper(edit_before_the_examples):
         answer = impact.of(alice, sequence.pk, proposal, now)
     assert sequence.emails.filter(subject="New").exists()
@@ -258,7 +258,7 @@ def test_it_refuses_what_the_act_refuses(alice: Account, engine: Engine) -> None
     with pytest.raises(NotFound):
         told(sequence, engine.clock.now(), "delete_email", 0)
     mallory = make_account("Mallory")
-    proposal = partial(edit.delete_sequence, mallory, sequence.pk, engine.clock.now())
+    proposal = partial(verbs.delete_sequence, mallory, sequence.pk, engine.clock.now())
     with pytest.raises(NotFound):
         impact.of(mallory, sequence.pk, proposal, engine.clock.now())
 
@@ -498,7 +498,7 @@ def figures(answer: impact.Impact, rows: list[impact.Person]) -> dict[str, Any]:
 def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetime) -> set[str]:
     """Returns the kinds of people there were."""
     before, places = everything(), stands(sequence)
-    proposal = proposed.of(edit, sequence, now)
+    proposal = proposed.of(verbs, sequence, now)
     foreseen, refusal = attempt_telling(alice, sequence, proposal, now)
     assert everything() == before
     if foreseen is None:

@@ -9,7 +9,7 @@ import pytest
 from dripstone.accounts.models import Account
 from dripstone.engine import edits, impact, person, plan, reevaluate
 from dripstone.engine.models import Enrollment, Note
-from dripstone.sequences import edit as domain
+from dripstone.sequences import verbs as domain
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
 from tests.engine.owner import DAY, WELCOME, edit_email, email, place_in

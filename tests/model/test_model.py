@@ -16,9 +16,10 @@ from hypothesis.stateful import initialize, invariant, precondition, rule, run_s
 from dripstone.engine import edits, enroll, person, transitions
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid
-from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import forms, tags
 from dripstone.subscribers.models import Form, Subscriber
+from dripstone.words import WEEKDAYS
 from tests.engine.driving import Engine
 from tests.factories import make_subscriber
 from tests.model.reference import Course, Email, Person

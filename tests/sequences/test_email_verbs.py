@@ -10,8 +10,8 @@ from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import edits
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
-from dripstone.sequences.edit import Edit
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.verbs import Edit
 from dripstone.subscribers.models import CustomField
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dripstone.web import words
+from dripstone import words
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_it_names_a_zone_by_its_place(name: str, said: str) -> None:
     ],
 )
 def test_it_says_a_delay(value: int, unit: str, own_days: list[int] | None, is_first: bool, said: str) -> None:
-    assert words.delay(value, unit, own_days, is_first=is_first) == said
+    assert words.wait(value, unit, own_days, is_first=is_first) == said
 
 
 def test_it_says_an_instant_on_the_wall_clock_of_the_zone() -> None:

@@ -5,7 +5,8 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dripstone.web import subjects, words
+from dripstone import words
+from dripstone.web import subjects
 
 register = template.Library()
 

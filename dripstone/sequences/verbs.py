@@ -14,11 +14,12 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, Q
 
+from dripstone import words
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.errors import Invalid, NotFound
+from dripstone.given import Given
 from dripstone.sequences import email_checks, sequence_checks, warnings
-from dripstone.sequences.checks import Given
-from dripstone.sequences.models import WEEKDAYS, Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEmail
 
 _PRINTED = ("subject", "preview_text", "content", "email_template_id")
 OWNER = "owner"
@@ -198,7 +199,7 @@ def _retimed(row: Sequence | SequenceEmail, values: dict[str, Any], changed: set
     said = []
     if isinstance(row, SequenceEmail) and changed & {"delay_value", "delay_unit"}:
         delay = (values.get("delay_value", row.delay_value), values.get("delay_unit", row.delay_unit))
-        said.append(f"delay changed from {_delay(row.delay_value, row.delay_unit)} to {_delay(*delay)}")
+        said.append(f"delay changed from {words.delay(row.delay_value, row.delay_unit)} to {words.delay(*delay)}")
     if "send_days" in changed:
         said.append(f"send days changed from {_days(row.send_days)} to {_days(values['send_days'])}")
     for name in ("send_hour", "time_zone"):
@@ -207,14 +208,10 @@ def _retimed(row: Sequence | SequenceEmail, values: dict[str, Any], changed: set
     return " and ".join(said)
 
 
-def _delay(value: int, unit: str) -> str:
-    return f"{value} {unit.removesuffix('s') if value == 1 else unit}"
-
-
 def _days(days: list[int] | None) -> str:
     if days is None:
         return "the sequence's"
-    return "every day" if len(days) == 7 else ", ".join(WEEKDAYS[number].capitalize() for number in sorted(days))
+    return "every day" if len(days) == 7 else ", ".join(words.DAY_NAMES[number] for number in sorted(days))
 
 
 def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:

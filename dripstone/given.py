@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dripstone.errors import Invalid
-from dripstone.sequences.models import WEEKDAYS
+from dripstone.words import WEEKDAYS
 
 Given = Mapping[str, Any]  # a decoded JSON object; members may be of any type
 

@@ -1,0 +1,135 @@
+"""English for what people read: counts, lists, instants in a zone, weekdays, delays. Pure: values in, text out."""
+
+from collections.abc import Collection, Iterable
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")  # as Kit writes them
+DAY_NAMES = tuple(name.capitalize() for name in WEEKDAYS)
+
+# --- Instants and days -------------------------------------------------------------------------------------------
+
+
+def moment(instant: datetime, zone: str) -> str:
+    """`Monday, 30 November 2026 at 09:00 (Europe/Paris)`: the main instant of a sentence."""
+    return f"{when(instant, zone)} ({zone})"
+
+
+def when(instant: datetime, zone: str) -> str:
+    """The same without the zone, for a sentence that has named it."""
+    local = instant.astimezone(ZoneInfo(zone))
+    return f"{day(local.date())} {local.year} at {local:%H:%M}"
+
+
+def day(value: date) -> str:
+    """`Monday, 30 November`."""
+    return f"{value:%A}, {value.day} {value:%B}"
+
+
+def instant(at: datetime, time_zone: str) -> str:
+    """`23 Nov 2026, 09:00`: for a column of a table."""
+    local = at.astimezone(ZoneInfo(time_zone))
+    return f"{local.day} {local:%b %Y, %H:%M}"
+
+
+def instant_in_full(at: datetime, time_zone: str) -> str:
+    """`Monday 23 November 2026, 09:00:12 EST`: what hovering over a time tells."""
+    local = at.astimezone(ZoneInfo(time_zone))
+    return f"{local:%A} {local.day} {local:%B %Y, %H:%M:%S %Z}"
+
+
+def zone(name: str) -> str:
+    """`New York time` for America/New_York. Names without a place stay as they are."""
+    if "/" not in name or name.startswith("Etc/"):
+        return name
+    return name.rpartition("/")[2].replace("_", " ") + " time"
+
+
+def weekdays(send_days: Collection[int]) -> str:
+    """`on weekdays`, `on Mondays and Thursdays`: within a sentence."""
+    if set(send_days) == {0, 1, 2, 3, 4}:
+        return "on weekdays"
+    if set(send_days) == {5, 6}:
+        return "at weekends"
+    return f"on {listed(f'{DAY_NAMES[number]}s' for number in sorted(send_days))}"
+
+
+def days(send_days: Collection[int]) -> str:
+    """`Every day`, `Monday to Friday`, `Mondays and Sundays`: alone, or before `only`."""
+    chosen = sorted(set(send_days))
+    if len(chosen) == 7:
+        return "Every day"
+    if len(chosen) >= 3 and chosen[-1] - chosen[0] == len(chosen) - 1:
+        return f"{DAY_NAMES[chosen[0]]} to {DAY_NAMES[chosen[-1]]}"
+    return listed(f"{DAY_NAMES[number]}s" for number in chosen)
+
+
+def schedule(send_days: Collection[int], send_hour: int, time_zone: str) -> str:
+    """`Monday to Friday around 9:00, New York time`. send_days: 0 = Monday."""
+    return f"{days(send_days)} around {send_hour}:00, {zone(time_zone)}"
+
+
+# --- Delays ------------------------------------------------------------------------------------------------------
+
+
+def delay(value: int, unit: str) -> str:
+    """`2 days`, `1 hour`; `at once` has no length and is the caller's to say."""
+    return count(value, unit.removesuffix("s"))
+
+
+def wait(value: int, unit: str, own_days: Collection[int] | None, *, is_first: bool) -> str:
+    """`2 days after the one before, Mondays only`. is_first: no published email stands before it."""
+    if unit == "days" and value == 0:
+        return "Right away"
+    text = f"{delay(value, unit)} {'after they join' if is_first else 'after the one before'}"
+    has_own_days = own_days is not None and len(set(own_days)) < 7
+    return f"{text}, {days(own_days)} only" if own_days is not None and has_own_days else text
+
+
+# --- Counts and lists --------------------------------------------------------------------------------------------
+
+
+def count(number: int, noun: str, plural: str = "") -> str:
+    """`1 person`, `1,200 people`."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def people(number: int, one: str = "", many: str = "") -> str:
+    """`1 person`, `1,200 people`; with a verb in both numbers, `1 person waits`, `1,200 people wait`."""
+    return f"{count(number, 'person', 'people')} {agree(number, one, many)}".rstrip()
+
+
+def everybody_inside(number: int, one: str, many: str) -> str:
+    """`The one person inside waits`, `All 1,200 people inside wait`."""
+    return f"{'The one person' if number == 1 else 'All ' + people(number)} inside {agree(number, one, many)}".rstrip()
+
+
+def agree(number: int, one: str, many: str) -> str:
+    """The verb that fits: `waits` for one, `wait` for more."""
+    return one if number == 1 else many
+
+
+def listed(items: Iterable[str]) -> str:
+    """`a`, `a and b`, `a, b and c`; "" of nothing."""
+    *first, last = [*items] or [""]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+# --- What somebody wrote -----------------------------------------------------------------------------------------
+
+
+def title(subject: str) -> str:
+    """In quotation marks, short enough for a sentence."""
+    text = " ".join(subject.split())
+    return f"“{text if len(text) <= 60 else text[:59] + '…'}”"
+
+
+def reply(text: str) -> str:
+    """A mail server's words, or the engine's, quoted and kept short."""
+    return title(text.rstrip(". ")) if len(text) <= 60 else f"“{' '.join(text.split())[:200]}”"
+
+
+def masked(address: str) -> str:
+    """`b•••@example.com`: enough to know it is you, too little for somebody else."""
+    name, _, domain = address.rpartition("@")
+    return f"{name[:1]}•••@{domain}"
