@@ -167,7 +167,7 @@ def undone() -> Iterator[None]:
 
 def reading(title: str, sequence: "Sequence", n_people: int, now: datetime, days: int) -> common.Figures:
     """The middle one of several, and what the process grew by over all of them."""
-    from dripstone.engine import forecast
+    from dripstone.foresight import forecast
 
     before, costs, totals = common.peak_memory_mb(), [], []
     for _ in range(N_READINGS):

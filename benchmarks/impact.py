@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from dripstone.accounts.models import Account
-    from dripstone.engine.impact import Proposal
+    from dripstone.foresight.impact import Proposal
     from dripstone.sequences.models import Sequence
 
 N_READINGS = 3
@@ -82,7 +82,7 @@ def reading(
 ) -> common.Figures:
     """The middle one of several; of locks and adds the worst."""
     from dripstone import clock
-    from dripstone.engine import impact
+    from dripstone.foresight import impact
 
     memory, costs, locked = common.peak_memory_mb(), [], []
     adds()
@@ -97,7 +97,7 @@ def reading(
 
 def token(sequence: "Sequence", n_people: int, adds: Callable[[], Any]) -> common.Figures:
     """What If-Match costs the real call, which holds the lock meanwhile."""
-    from dripstone.engine import impact
+    from dripstone.foresight import impact
 
     memory = common.peak_memory_mb()
     adds()

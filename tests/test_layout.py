@@ -24,6 +24,8 @@ DIRECTION = [
     {"sequences"},
     {"engine"},
     {"feedback"},
+    {"foresight"},
+    {"explain"},
     {"shapes"},
     {"api", "web", "ops"},
     {"urls", "wsgi", "__main__"},

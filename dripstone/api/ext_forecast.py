@@ -14,8 +14,8 @@ from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Filters
 from dripstone.api.replies import reply
-from dripstone.engine import forecast
-from dripstone.engine.forecast import Sends
+from dripstone.foresight import forecast
+from dripstone.foresight.forecast import Sends
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes import forecast as shapes
 

@@ -19,8 +19,8 @@ from dripstone.api.body import Body, Part
 from dripstone.api.replies import reply
 from dripstone.api.sequence_emails import EmailBody
 from dripstone.api.sequences import SequenceBody, sequence_of
-from dripstone.engine import impact
 from dripstone.errors import Invalid, NotFound
+from dripstone.foresight import impact
 from dripstone.sequences import verbs
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import impact as shapes

@@ -8,8 +8,8 @@ from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.replies import reply
-from dripstone.engine import health, journey
 from dripstone.engine.models import Enrollment
+from dripstone.explain import health, journey
 from dripstone.sequences.models import Sequence
 from dripstone.shapes import why as shapes
 

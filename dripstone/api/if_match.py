@@ -13,8 +13,8 @@ from typing import Any
 from django.db import transaction
 
 from dripstone.api.auth import KitRequest
-from dripstone.engine import impact
 from dripstone.errors import PreconditionFailed
+from dripstone.foresight import impact
 from dripstone.sequences import verbs
 
 CHANGED = "The sequence has changed since its impact was told: ask for it again"

@@ -14,11 +14,11 @@ from django.db.models import Count
 
 from dripstone import clock, words
 from dripstone.engine import heartbeat, pulse
-from dripstone.engine.findings import NOTICE, Finding
-from dripstone.engine.health import CHOSEN, Health
-from dripstone.engine.health import of as health_of
-from dripstone.engine.health import server_finding as health_server_finding
 from dripstone.engine.models import Delivery
+from dripstone.explain.findings import NOTICE, Finding
+from dripstone.explain.health import CHOSEN, Health
+from dripstone.explain.health import of as health_of
+from dripstone.explain.health import server_finding as health_server_finding
 from dripstone.ops import flow, health
 from dripstone.sequences.models import Sequence
 
@@ -168,7 +168,7 @@ AT_ONCE = 500  # sequences; their emails are in memory while they are looked at
 
 
 def sequences() -> Iterator[tuple[str, list[Result]]]:
-    """Per account: its heading, and how each of its sequences stands (engine/health.py)."""
+    """Per account: its heading, and how each of its sequences stands (explain/health.py)."""
     for _, group in groupby(_healths(), key=lambda one: one.sequence.account_id):
         of_account = list(group)
         account = of_account[0].sequence.account

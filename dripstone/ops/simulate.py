@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 from rich.text import Text
 
-from dripstone.engine import timetable
-from dripstone.engine.timetable import Line
 from dripstone.errors import Invalid, NotFound
+from dripstone.foresight import timetable
+from dripstone.foresight.timetable import Line
 from dripstone.sequences.models import Sequence
 from dripstone.shapes.instants import instant
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import journey_words as words
-from dripstone.engine.findings import Finding
-from dripstone.engine.health import Health
-from dripstone.engine.journey import EarlierRun, Facts, Journey, Reckoning, Step
 from dripstone.engine.models import Note
+from dripstone.explain import journey_words as words
+from dripstone.explain.findings import Finding
+from dripstone.explain.health import Health
+from dripstone.explain.journey import EarlierRun, Facts, Journey, Reckoning, Step
 from dripstone.shapes.instants import instant
 from dripstone.shapes.sequences import EnrollmentShape, enrollment
 from dripstone.words import WEEKDAYS

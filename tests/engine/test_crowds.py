@@ -6,9 +6,9 @@ from datetime import timedelta
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import crowds, timetable
-from dripstone.engine.crowds import Crowd, Question
 from dripstone.engine.models import Enrollment
+from dripstone.foresight import crowds, timetable
+from dripstone.foresight.crowds import Crowd, Question
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag

@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, enroll, forecast, person, plan
+from dripstone.engine import edits, enroll, person, plan
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import DripstoneError
+from dripstone.foresight import forecast
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.memory import accept
 from dripstone.sequences.models import Sequence, SequenceEmail

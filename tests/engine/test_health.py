@@ -9,10 +9,11 @@ from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.content.library import create_snippet, create_template
-from dripstone.engine import edits, gate, health, person, plan
-from dripstone.engine.findings import Finding
-from dripstone.engine.health import Health
+from dripstone.engine import edits, gate, person, plan
 from dripstone.engine.models import Enrollment, Pulse
+from dripstone.explain import health
+from dripstone.explain.findings import Finding
+from dripstone.explain.health import Health
 from dripstone.senders import pace
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence

@@ -13,9 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, impact, person, plan, reevaluate, transitions
+from dripstone.engine import follow, plan, transitions
+from dripstone.engine.acts import edits
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import Invalid, NotFound
+from dripstone.explain import impact_words
+from dripstone.foresight import impact
 from dripstone.senders.base import Answer
 from dripstone.sequences import verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -112,8 +115,8 @@ def test_a_retry_that_a_pause_held_is_told_when_it_goes(alice: Account, engine: 
     edits.update_sequence(alice, sequence.pk, {"active": False}, engine.clock.now())
     now = engine.clock.advance(hours=5)
     answer = told(sequence, now, "update_sequence", {"active": True})
-    assert (answer.moved, shapes.summary(answer)) == (1, "1 person gets another next email or date.")
-    assert shapes.why(answer, answer.examples[0]) == (
+    assert (answer.moved, impact_words.summary(answer)) == (1, "1 person gets another next email or date.")
+    assert impact_words.why(answer, answer.examples[0]) == (
         "“Day 1” waited for the sequence to be resumed; now it goes on 2026-11-25 at 09:00 (UTC)."
     )
 
@@ -126,10 +129,10 @@ def test_it_says_who_will_pass_over_the_draft_they_waited_for(alice: Account, en
     engine.run()
     now = engine.clock.advance(days=2)
     answer = told(sequence, now, "update_email", email_of(sequence, "A").pk, {"published": True})
-    assert shapes.summary(answer) == (
+    assert impact_words.summary(answer) == (
         "1 person gets “A” right away; 1 person no longer waits for “B”, which is not published."
     )
-    assert shapes.why(answer, answer.examples[0]) == (
+    assert impact_words.why(answer, answer.examples[0]) == (
         "They waited for “B”; now “A” comes before it, right away. “B” is not published, and is passed over after that."
     )
     edits.update_email(alice, sequence.pk, email_of(sequence, "A").pk, {"published": True}, now)
@@ -142,7 +145,7 @@ def test_somebody_who_has_yet_to_confirm_keeps_no_date(alice: Account, engine: E
     sequence = course(alice, engine)
     make_enrollment(sequence, make_subscriber(alice, state="inactive"), engine.clock.now())
     answer = told(sequence, engine.clock.now(), "update_email", email_of(sequence, "Day 3").pk, {"preview_text": "new"})
-    assert shapes.summary(answer) == (
+    assert impact_words.summary(answer) == (
         "1 person has yet to confirm, and nothing changes for them; 3 people keep their dates."
     )
 
@@ -159,7 +162,7 @@ def test_an_email_made_and_met_since_the_emails_were_read_confuses_nobody(alice:
             if has_been_read:
                 new = {"subject": "New", "delay_value": 1, "delay_unit": "hours", "position": 1, "published": True}
                 edits.create_email(alice, sequence.pk, new, now)
-                reevaluate.sequence(sequence.pk, now)
+                follow.sequence(sequence.pk, now)
             has_been_read = not has_been_read
         return execute(sql, *more)
 
@@ -195,7 +198,7 @@ def test_a_deleted_email_is_skipped_when_it_would_have_gone(alice: Account, engi
     day3 = email_of(sequence, "Day 3")
     answer = told(sequence, engine.clock.now(), "delete_email", day3.pk)
     assert answer.skipped == {(day3.pk, "email deleted"): 2}
-    summary = shapes.summary(answer)
+    summary = impact_words.summary(answer)
     assert summary == "2 people skip “Day 3” (email deleted); 1 person keeps their date."
 
 
@@ -203,34 +206,36 @@ def test_unpublishing_leaves_people_waiting(alice: Account, engine: Engine) -> N
     sequence = course(alice, engine)
     values = {"published": False}
     answer = told(sequence, engine.clock.now(), "update_email", email_of(sequence, "Day 3").pk, values)
-    assert shapes.summary(answer) == "2 people wait without a date; 1 person keeps their date."
-    why = {shapes.why(answer, person) for person in answer.examples}
+    assert impact_words.summary(answer) == "2 people wait without a date; 1 person keeps their date."
+    why = {impact_words.why(answer, person) for person in answer.examples}
     assert why == {"They wait for “Day 3”, which is not published: without a date until it is."}
 
 
 def test_a_deleted_sequence_lets_everybody_go(alice: Account, engine: Engine) -> None:
     sequence = course(alice, engine)
     answer = told(sequence, engine.clock.now(), "delete_sequence")
-    assert shapes.summary(answer) == "3 people leave the sequence and get nothing more of it."
+    assert impact_words.summary(answer) == "3 people leave the sequence and get nothing more of it."
 
 
 def test_pausing_keeps_places_and_resuming_moves_dates(alice: Account, engine: Engine) -> None:
     sequence = course(alice, engine)
     now = engine.clock.now()
     paused = told(sequence, now, "update_sequence", {"active": False})
-    assert shapes.summary(paused) == "3 people keep their place, and nothing is sent until the sequence is resumed."
+    assert (
+        impact_words.summary(paused) == "3 people keep their place, and nothing is sent until the sequence is resumed."
+    )
     edits.update_sequence(alice, sequence.pk, {"active": False}, now)
     engine.run_until(now + timedelta(days=10))
     resumed = told(sequence, engine.clock.now(), "update_sequence", {"active": True})
     assert (resumed.moved, resumed.right_away) == (3, {})
-    assert shapes.summary(resumed) == "3 people get another next email or date."
+    assert impact_words.summary(resumed) == "3 people get another next email or date."
 
 
 def test_a_delay_moves_no_date_but_rescheduling_does(alice: Account, engine: Engine) -> None:
     sequence = course(alice, engine)
     now, day3 = engine.clock.now(), email_of(sequence, "Day 3")
     longer = told(sequence, now, "update_email", day3.pk, {"delay_value": 9})
-    assert shapes.summary(longer) == (
+    assert impact_words.summary(longer) == (
         "3 people keep their dates; delay changed from 2 days to 9 days: for dates given from now on (rescheduling "
         "gives those who wait a new one)."
     )
@@ -242,13 +247,13 @@ def test_hold_off_completes_those_at_the_end(alice: Account, engine: Engine) -> 
     sequence = course(alice, engine, hold=True)
     engine.run_until(engine.clock.now() + timedelta(days=10))
     answer = told(sequence, engine.clock.now(), "update_sequence", {"hold": False})
-    assert shapes.summary(answer) == "3 people complete the sequence."
+    assert impact_words.summary(answer) == "3 people complete the sequence."
 
 
 def test_nobody_inside_is_said(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, WELCOME)
     answer = told(sequence, engine.clock.now(), "delete_sequence")
-    assert shapes.summary(answer) == "Nobody is in this sequence, so nobody is affected."
+    assert impact_words.summary(answer) == "Nobody is in this sequence, so nobody is affected."
 
 
 def test_it_refuses_what_the_act_refuses(alice: Account, engine: Engine) -> None:
@@ -342,11 +347,11 @@ def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple
         elif end == "unsubscribe":
             transitions.cancel(reader.pk, now)
         elif end == "pause":
-            person.pause(place.pk, "owner", "", now)
+            place.pause(place.pk, "owner", "", now)
         elif end == "tag":
             tag.taggings.create(subscriber=reader, tagged_at=now)
         elif end == "skip" and Enrollment.objects.get(pk=place.pk).next_email_id:
-            person.skip(place.pk, "owner", "", now)
+            place.skip(place.pk, "owner", "", now)
 
 
 def stands(sequence: Sequence) -> dict[int, tuple[Any, ...]]:
@@ -357,7 +362,7 @@ def stands(sequence: Sequence) -> dict[int, tuple[Any, ...]]:
     result = {}
     for row in rows:
         at = planned.get(row.pk) if row.in_flight else row.due_at or row.held_due_at
-        result[row.pk] = (row.status, row.next_email_id, None if at == reevaluate.PARKED else at, row.in_flight)
+        result[row.pk] = (row.status, row.next_email_id, None if at == follow.PARKED else at, row.in_flight)
     return result
 
 
@@ -389,7 +394,7 @@ def test_every_edit_of_a_full_house(alice: Account, engine: Engine, setting: str
     elif setting == "unpublished":
         edits.update_email(alice, sequence.pk, email_of(sequence, "Email 4").pk, {"published": False}, now)
     if setting in ("paused", "unpublished"):
-        reevaluate.sequence(sequence.pk, now)
+        follow.sequence(sequence.pk, now)
     elif setting == "rescheduled":
         edits.reschedule(alice, sequence.pk, now)  # nobody has followed it yet
     fly(in_flight, engine.clock.advance(hours=50))
@@ -456,7 +461,7 @@ def told_and_done(engine: Engine, data: st.DataObject) -> None:
         if edit_before and edit_before.name != "delete_sequence":
             attempt(edit_before.of(edits, sequence, engine.clock.now()))
             if data.draw(st.booleans(), label="followed"):
-                reevaluate.sequence(sequence.pk, engine.clock.now())
+                follow.sequence(sequence.pk, engine.clock.now())
     now = engine.clock.advance(hours=data.draw(st.integers(0, 60), label="hours later"))
     fly(data.draw(st.sampled_from(["nothing", "planned", "sending"]), label="in flight"), now)
     proposed = resolve(sequence, data.draw(PROPOSALS, label="proposed"))
@@ -509,10 +514,10 @@ def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetim
     total = impact.of(alice, sequence.pk, proposal, now)
     assert everything() == before
     assert total.people == len(foreseen)
-    assert shapes.summary(total) != "."
+    assert impact_words.summary(total) != "."
     shapes.impact(total, "token")
     done = proposed.of(edits, sequence, now)()
-    reevaluate.sequence(sequence.pk, now)
+    follow.sequence(sequence.pk, now)
     after = stands(sequence)
     known = set(SequenceEmail.objects.values_list("pk", flat=True))
     new_id = done.email.pk if done.email else None

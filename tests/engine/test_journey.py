@@ -9,9 +9,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, journey, journey_words, late, person, plan, transitions
-from dripstone.engine.journey import Journey, Step
+from dripstone.engine import edits, late, person, plan, transitions
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.explain import journey, journey_words
+from dripstone.explain.journey import Journey, Step
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Tagging

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, impact, person, plan, reevaluate
+from dripstone.engine import edits, person, plan, reevaluate
 from dripstone.engine.models import Enrollment, Note
+from dripstone.foresight import impact
 from dripstone.sequences import verbs as domain
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import timetable
+from dripstone.foresight import timetable
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
 from tests.factories import make_enrollment, make_sequence, make_subscriber

@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, journey, journey_words, notes, person, transitions, unknown
+from dripstone.engine import edits, notes, person, transitions, unknown
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.errors import Invalid
+from dripstone.explain import journey, journey_words
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine

@@ -10,8 +10,9 @@ from django.db import transaction
 from hypothesis.stateful import RuleBasedStateMachine
 
 from dripstone.accounts.models import Account
-from dripstone.engine import forecast, send, virtual
+from dripstone.engine import send, virtual
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.foresight import forecast
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import forms, segments

@@ -19,10 +19,11 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
-from dripstone.engine import crowds, reevaluate, timetable
-from dripstone.engine.crowds import Crowd, Question
+from dripstone.engine import reevaluate
 from dripstone.engine.models import Enrollment
-from dripstone.engine.timetable import Course
+from dripstone.foresight import crowds, timetable
+from dripstone.foresight.crowds import Crowd, Question
+from dripstone.foresight.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEmail
 
 Sends = dict[int, Counter[datetime]]

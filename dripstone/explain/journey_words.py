@@ -5,7 +5,8 @@ from datetime import datetime
 
 from dripstone import words
 from dripstone.engine import audience, late, notes, schedule
-from dripstone.engine.journey import (
+from dripstone.engine.models import Note
+from dripstone.explain.journey import (
     Anchor,
     Coming,
     EarlierRun,
@@ -16,7 +17,6 @@ from dripstone.engine.journey import (
     is_punctual,
     retimed_since,
 )
-from dripstone.engine.models import Note
 from dripstone.sequences.models import SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import State
 

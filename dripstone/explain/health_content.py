@@ -9,7 +9,7 @@ from functools import lru_cache
 from dripstone import words
 from dripstone.content import library, liquid
 from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine.findings import WARNING, Finding, Mend
+from dripstone.explain.findings import WARNING, Finding, Mend
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.warnings import OWN_FIELDS
 from dripstone.subscribers.models import CustomField

@@ -20,10 +20,11 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
-from dripstone.engine import audience, reevaluate, timetable
+from dripstone.engine import audience, reevaluate
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.reevaluate import Following
-from dripstone.engine.timetable import Course
+from dripstone.foresight import timetable
+from dripstone.foresight.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 ENTRY = 0  # the email everybody has had, before the first one: its end is the anchor of the first (R2)

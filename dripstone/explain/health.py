@@ -17,10 +17,11 @@ from django.db import connection
 
 from dripstone import words
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, gate, health_content, late, pulse
-from dripstone.engine.findings import ERROR, NOTICE, WARNING, Finding, Mend
+from dripstone.engine import audience, gate, late, pulse
 from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.engine.models import Enrollment
+from dripstone.explain import health_content
+from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.senders import breaker
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 

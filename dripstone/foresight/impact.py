@@ -22,12 +22,13 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from dripstone.accounts.models import Account
-from dripstone.engine import advance, audience, crowds, reevaluate, timetable
+from dripstone.engine import advance, audience, reevaluate
 from dripstone.engine.advance import Place, Standing
-from dripstone.engine.crowds import Crowd, Question
 from dripstone.engine.models import Enrollment
 from dripstone.engine.reevaluate import Following
-from dripstone.engine.timetable import Course
+from dripstone.foresight import crowds, timetable
+from dripstone.foresight.crowds import Crowd, Question
+from dripstone.foresight.timetable import Course
 from dripstone.sequences import verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
@@ -107,6 +108,10 @@ class Impact:
     moved_to: Counter[date | None] = field(default_factory=Counter)
     examples: list[Person] = field(default_factory=list)
     names: audience.Named = field(default_factory=dict)  # of what excludes people
+
+    def by_position(self, counts: Counter[int]) -> list[tuple[int, int]]:
+        """Counts by email, in the order of the emails."""
+        return sorted(counts.items(), key=lambda pair: self.emails[pair[0]].position)
 
 
 @dataclass(frozen=True, slots=True)

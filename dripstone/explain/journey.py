@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dripstone.engine import audience, notes, reevaluate, schedule, timetable
+from dripstone.engine import audience, notes, reevaluate, schedule
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
-from dripstone.engine.timetable import Course
+from dripstone.foresight import timetable
+from dripstone.foresight.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
