@@ -49,7 +49,7 @@ def measure(n_people: int, n_sent: int) -> list[common.Figures]:
     from django.db import connections
 
     from dripstone import clock
-    from dripstone.engine import edits
+    from dripstone.engine.acts import edits
 
     account, now = common.make_account(), clock.now()
     course = seed(account, n_people, n_sent, now)
@@ -101,12 +101,12 @@ def seed(account: "Account", n_people: int, n_sent: int, now: datetime) -> "Sequ
 
 def act_and_follow(title: str, act: Callable[[], object], sequence_id: int, watch: "Watch", before: float) -> Any:
     from dripstone import clock
-    from dripstone.engine import reevaluate
+    from dripstone.engine import follow
 
     sent, waited, began = watch.sent(), watch.n_waits, time.perf_counter()
     act()
     called = time.perf_counter()
-    moved = reevaluate.sequence(sequence_id, clock.now())
+    moved = follow.sequence(sequence_id, clock.now())
     ended = time.perf_counter()
     meanwhile = (watch.sent() - sent) / (ended - began)
     return {
@@ -123,11 +123,11 @@ def act_and_follow(title: str, act: Callable[[], object], sequence_id: int, watc
 def send_until(stop: Any) -> None:
     """One worker: plans what is due and sends it."""
     from dripstone import clock
-    from dripstone.engine import plan, process, run
+    from dripstone.engine import life, plan, process
 
     crew = process.current()
     while not stop.is_set():
-        if not run.send_batch(crew.worker, crew.sender) and not plan.everything_due(clock.now()):
+        if not life.send_batch(crew.worker, crew.sender) and not plan.everything_due(clock.now()):
             time.sleep(0.05)
 
 

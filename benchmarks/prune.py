@@ -49,7 +49,7 @@ def measure(n_people: int, n_due: int, alone_for: float) -> list[common.Figures]
     from django.db import connections
 
     from dripstone import clock
-    from dripstone.engine import prune
+    from dripstone.ops import prune
 
     account, now = common.make_account(), clock.now()
     course = seed(account, n_people, n_due)
@@ -93,7 +93,7 @@ def add_old(course: "Sequence", n_runs: int, now: datetime) -> None:
 
 def prune_all(what: str, n_rows: int, watch: Watch, alone_for: float) -> common.Figures:
     from dripstone import clock
-    from dripstone.engine import prune
+    from dripstone.ops import prune
 
     ends: list[float] = []
     before = watch.rate(alone_for)

@@ -136,7 +136,7 @@ def send_everything(start: "Barrier", results: Any) -> None:
     django.setup()
     from django.db import connection
 
-    from dripstone.engine import figures, plan, process, run
+    from dripstone.engine import counters, life, plan, process
 
     connection.ensure_connection()
     crew = process.current()
@@ -144,17 +144,17 @@ def send_everything(start: "Barrier", results: Any) -> None:
     start.wait(common.PATIENCE_SECONDS)
     n_sent, first_mb = 0, 0.0
     began, cpu_main, cpu_all = time.perf_counter(), time.thread_time(), time.process_time()
-    with figures.timed("plan"):
+    with counters.timed("plan"):
         plan.everything_due(datetime.now(UTC))
     plan_seconds = time.perf_counter() - began
-    while tally := run.send_batch(crew.worker, crew.sender):
+    while tally := life.send_batch(crew.worker, crew.sender):
         n_sent += sum(tally.values())
         first_mb = first_mb or psutil.Process().memory_info().rss / 2**20
     wall, cpu_main = time.perf_counter() - began, time.thread_time() - cpu_main
     cpu_all = time.process_time() - cpu_all
     results.put(Worker(n_sent, wall, plan_seconds, cpu_main, cpu_all - cpu_main, first_mb, common.peak_memory_mb()))
     start.wait(common.PATIENCE_SECONDS)
-    figures.flush()
+    counters.flush()
     process.close()
 
 
@@ -163,10 +163,10 @@ def stage_seconds() -> dict[str, float]:
 
     While a worker renders or records, its SMTP thread goes on sending; "hand_over" is what is left to wait for.
     """
-    from dripstone.engine import figures
+    from dripstone.engine import counters
 
-    counted = figures.read()
-    return {stage: counted.get((figures.SECONDS, stage), 0.0) for stage in figures.STAGES}
+    counted = counters.read()
+    return {stage: counted.get((counters.SECONDS, stage), 0.0) for stage in counters.STAGES}
 
 
 def production(account: "Account", target: Sink, n_messages: int, n_workers: int = 2) -> Run:
@@ -225,12 +225,12 @@ def cpu_of(target: Sink) -> float:
 
 def sample(account: "Account") -> "list[Outgoing]":
     """The messages of one batch, as the engine makes them."""
-    from dripstone.engine import plan, render
+    from dripstone.engine import claim, plan, render
 
     common.make_due(account, SAMPLE)
     plan.everything_due(datetime.now(UTC))
     now = datetime.now(UTC)
-    return render.messages(plan.claim("sample", now), now).messages
+    return render.messages(claim.take("sample", now), now).messages
 
 
 def others(target: Sink, messages: "list[Outgoing]", n_messages: int) -> list[common.Figures]:

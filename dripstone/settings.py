@@ -278,7 +278,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "dripstone.web.headers.PageHeaders",
 ]
 
 TEMPLATES = [
@@ -341,7 +340,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000  # bytes; a longer body is answered 413
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 
-PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks"]
+PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks", "dripstone.ops.tasks"]
 
 # --- Django: logs -----------------------------------------------------------------------------------------------
 

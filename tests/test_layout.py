@@ -133,6 +133,21 @@ def test_only_commands_views_and_tasks_call_the_clock(path: Path) -> None:
     assert is_edge or not calls, f"{relative(path)}:{calls}"
 
 
+# The line, in reading order: each file imports only those before it. Whoever is not in it (queries, counters, …) is
+# ground that all of them stand on, and imports nothing of it.
+LINE = ["enroll", "plan", "plan_broadcast", "claim", "render", "hold_back", "send", "record", "rescue", "life",
+        "virtual", "tasks"]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "engine").glob("*.py")), ids=relative)
+def test_the_line_is_a_line(path: Path) -> None:
+    before = LINE[: LINE.index(path.stem)] if path.stem in LINE else []
+    for name in imported(path):
+        match name.split("."):
+            case ["dripstone", "engine", other, *_] if other in LINE:
+                assert other in before, f"{relative(path)} imports {other}, which does not come before it"
+
+
 @pytest.mark.parametrize("path", modules(), ids=relative)
 def test_only_transitions_write_a_state(path: Path) -> None:
     """No `x.status = …`, no `.update(status=…)` on these models, no SQL that sets them, anywhere else."""

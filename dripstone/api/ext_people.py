@@ -16,7 +16,7 @@ from dripstone.api.body import Body, Id
 from dripstone.api.ext_engine import DeliveryAnswer, EnrollmentAnswer
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
-from dripstone.engine import edits, person, unknown
+from dripstone.engine.acts import edits, places, undecided
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.shapes import sequences as shapes
 
@@ -52,25 +52,25 @@ NO_REASON = Why()
 @router.post("/enrollments/{int:id}/pause", response=EnrollmentAnswer, summary="Pause a person")
 def pause(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """They stay where they are and are sent nothing of this sequence until resumed."""
-    return _done(request, id, person.pause, body)
+    return _done(request, id, places.pause, body)
 
 
 @router.post("/enrollments/{int:id}/resume", response=EnrollmentAnswer, summary="Resume a person")
 def resume(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """What fell due meanwhile goes right away (hours) or at the next send day and hour (days)."""
-    return _done(request, id, person.resume, body)
+    return _done(request, id, places.resume, body)
 
 
 @router.post("/enrollments/{int:id}/skip", response=EnrollmentAnswer, summary="Skip a person's next email")
 def skip(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """The delay of the email after it starts now."""
-    return _done(request, id, person.skip, body)
+    return _done(request, id, places.skip, body)
 
 
 @router.post("/enrollments/{int:id}/send_now", response=EnrollmentAnswer, summary="Send a person's next email now")
 def send_now(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """Whatever the schedule says. 422 when they are paused or excluded, or the email or sequence is not live."""
-    return _done(request, id, person.send_now, body)
+    return _done(request, id, places.send_now, body)
 
 
 @router.post("/enrollments/{int:id}/move", response=EnrollmentAnswer, summary="Move a person to an email")
@@ -78,7 +78,7 @@ def move(request: KitRequest, id: int, body: Move) -> HttpResponse:
     """It comes next, its delay counted from now. An email they have had is sent again, in a new run."""
 
     def verb(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
-        return person.move_to(enrollment_id, body.email_id, actor, reason, now)
+        return places.move_to(enrollment_id, body.email_id, actor, reason, now)
 
     return _done(request, id, verb, body)
 
@@ -86,13 +86,13 @@ def move(request: KitRequest, id: int, body: Move) -> HttpResponse:
 @router.post("/enrollments/{int:id}/restart", response=EnrollmentAnswer, summary="Restart a person")
 def restart(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """From the first email, in a new run, whatever `repeat` says."""
-    return _done(request, id, person.restart, body)
+    return _done(request, id, places.restart, body)
 
 
 @router.post("/enrollments/{int:id}/remove", response=EnrollmentAnswer, summary="Remove a person")
 def remove(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """What is planned for them is not sent."""
-    return _done(request, id, person.remove, body)
+    return _done(request, id, places.remove, body)
 
 
 @router.get("/enrollments/{int:id}/notes", response=NotesAnswer, summary="What was done to a person's place")
@@ -105,13 +105,13 @@ def list_notes(request: KitRequest, id: int, paging: Query[Paging]) -> HttpRespo
 @router.post("/deliveries/{int:id}/send_again", response=DeliveryAnswer, summary="Send an email again")
 def send_again(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """One that failed, or of which nobody knows whether it arrived. 422 when it may not go right now."""
-    return _decided(request, id, unknown.send_again, body)
+    return _decided(request, id, undecided.send_again, body)
 
 
 @router.post("/deliveries/{int:id}/treat_as_sent", response=DeliveryAnswer, summary="Treat an unknown email as sent")
 def treat_as_sent(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     """At the moment it was handed over. Nothing else changes."""
-    return _decided(request, id, unknown.treat_as_sent, body)
+    return _decided(request, id, undecided.treat_as_sent, body)
 
 
 @router.post("/sequences/{int:id}/reschedule", response={202: dict[str, str]}, summary="Reschedule waiting people")

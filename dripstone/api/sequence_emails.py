@@ -17,7 +17,7 @@ from dripstone.api.body import MISSING, Body, Filters, Flag
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.api.sequences import Text, TextOrNull, Whole, WholeOrNull, WithStats, sequence_of
-from dripstone.engine import edits
+from dripstone.engine.acts import edits
 from dripstone.sequences import verbs
 from dripstone.sequences.email_checks import UNITS
 from dripstone.sequences.verbs import Edit

@@ -22,7 +22,8 @@ from dripstone.api.people import (
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.api.sequences import sequence_of
-from dripstone.engine import enroll, person
+from dripstone.engine import enroll
+from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
 from dripstone.sequences.models import Sequence
@@ -90,7 +91,7 @@ def add_subscriber(request: KitRequest, sequence_id: int, id: int) -> HttpRespon
 def remove_subscriber(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
     """What is planned for them is not sent. 404 when they are not in it."""
     place = _place(sequence_of(request, sequence_id), person_of(request, id))
-    person.remove(place.pk, request.auth.actor, "", clock.now())
+    places.remove(place.pk, request.auth.actor, "", clock.now())
     return no_content()
 
 

@@ -18,7 +18,7 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Filters, one_of_many
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
-from dripstone.engine import edits
+from dripstone.engine.acts import edits
 from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
 from dripstone.shapes import sequence_stats

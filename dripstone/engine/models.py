@@ -49,7 +49,7 @@ class Enrollment(models.Model):
     )
     due_at = models.DateTimeField(null=True)
     in_flight = models.BooleanField(default=False)
-    paused_at = models.DateTimeField(null=True)  # this person alone: engine/person.py
+    paused_at = models.DateTimeField(null=True)  # this person alone: engine/acts/places.py
     held_due_at = models.DateTimeField(null=True)  # due_at, kept while paused
     completed_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
@@ -215,7 +215,7 @@ class Pulse(models.Model):
 
 
 class Figure(models.Model):
-    """A number that only grows, summed over all workers: engine/figures.py."""
+    """A number that only grows, summed over all workers: engine/counters.py."""
 
     name = models.TextField()
     label = models.TextField(blank=True)

@@ -1,4 +1,4 @@
-"""2  due → planned: what is due becomes one delivery per place; then rows are claimed for this process.
+"""2  due → planned: what is due becomes one delivery per place.
 
 Takes       the due places of one sequence, at most `limit`
 Leaves      a delivery per place (planned, or skipped with a reason), the place in flight or at its next email
@@ -6,18 +6,17 @@ A crash here means the batch was not planned: it is one transaction, and the nex
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, audience, figures, notes, queries, schedule, wake
+from dripstone.engine import advance, audience, counters, notes, queries, schedule, wake
 from dripstone.engine.models import Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.sequences.models import Sequence, SequenceEmail
 
-BATCH = 2000  # places per transaction: long enough to be cheap, short enough not to hold locks for a second
-LEASE = timedelta(minutes=15)  # longer than the 10 minutes RFC 5321 gives a server after the final dot
+PLAN_BATCH = 2000  # places per transaction: long enough to be cheap, short enough not to hold locks for a second
 
 
 class Due(NamedTuple):
@@ -26,16 +25,6 @@ class Due(NamedTuple):
     run: int
     email_id: int
     due_at: datetime
-
-
-class Claimed(NamedTuple):
-    delivery_id: int
-    attempt: int
-    account_id: int
-    sequence_id: int
-    subscriber_id: int
-    email_id: int
-    untried: int  # earlier claims that were taken back
 
 
 @dataclass(slots=True)
@@ -59,15 +48,15 @@ def _sequence(sequence_id: int, now: datetime) -> int:
     total = 0
     while n_places := batch(sequence_id, now):
         total += n_places
-        if n_places < BATCH:
+        if n_places < PLAN_BATCH:
             break
-        if total == BATCH:
+        if total == PLAN_BATCH:
             wake.engine()  # there is more: whoever is free plans beside us, and two cores plan 1.7 times as much
     return total
 
 
 @transaction.atomic
-def batch(sequence_id: int, now: datetime, limit: int = BATCH) -> int:
+def batch(sequence_id: int, now: datetime, limit: int = PLAN_BATCH) -> int:
     """Plan up to `limit` due places of one sequence. Returns how many there were; safe beside any other planner."""
     sequence = lock_if_sending(sequence_id)
     due = take_due(sequence_id, now, limit) if sequence else []
@@ -90,8 +79,8 @@ def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
     # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
     advance.advance(left, now)
     wake.senders(len(sorted_due.planned) + len(sorted_due.skipped) - len(left))
-    figures.add(figures.PLANNED, n=len(sorted_due.planned) + len(sorted_due.skipped))
-    figures.add(figures.OUTCOME, "skipped", len(sorted_due.skipped))
+    counters.add(counters.PLANNED, n=len(sorted_due.planned) + len(sorted_due.skipped))
+    counters.add(counters.OUTCOME, "skipped", len(sorted_due.skipped))
 
 
 def lock_if_sending(sequence_id: int) -> Sequence | None:
@@ -161,34 +150,3 @@ def move(pairs: list[tuple[Due, datetime]], reason: str, now: datetime) -> None:
             queries.SET_DUE,
             {"places": queries.rows(("id", "due_at"), [(place.enrollment_id, slot) for place, slot in pairs])},
         )
-
-
-def claim(
-    worker: str,
-    now: datetime,
-    limit: int = wake.BATCH,
-    server: str = "",
-    *,
-    planned_until: datetime | None = None,
-    ready_until: datetime | None = None,
-) -> list[Claimed]:
-    """Take up to `limit` planned deliveries for this worker: marked `sending`, with a lease, before anything is sent.
-
-    server         nothing is taken while its breaker is open; "": whatever the breaker says
-    planned_until  only what was planned at this instant or before
-    ready_until    also what is ready only then; by default, what is ready now
-    The claim must be committed before the socket is touched: gate.py, which adds breaker and pace, sees to that.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            queries.CLAIM,
-            {
-                "worker": worker,
-                "lease_until": now + LEASE,
-                "limit": limit,
-                "server": server,
-                "planned_until": planned_until or now,
-                "ready_until": ready_until or now,
-            },
-        )
-        return [Claimed._make(row) for row in cursor.fetchall()]

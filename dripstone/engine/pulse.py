@@ -19,6 +19,7 @@ from dripstone.engine.models import Pulse
 log = structlog.get_logger(__name__)
 
 BEAT_EVERY = timedelta(seconds=10)  # ticks come every 5 seconds, from every worker; one write in ten is enough
+ENGINE_SILENT_SECONDS = 60  # a worker process writes a heartbeat every 10 s
 GAP = timedelta(minutes=2)  # longer than any tick waits for a free thread
 AHEAD = timedelta(hours=1)  # a beat so far in the future: the clock has been set back
 
@@ -34,6 +35,9 @@ _SENT = """
 INSERT INTO engine_pulse (id, sent_at) VALUES (1, %(now)s)
 ON CONFLICT (id) DO UPDATE SET sent_at = %(now)s WHERE engine_pulse.sent_at IS NULL OR engine_pulse.sent_at < %(now)s
 """
+
+# procrastinate_workers holds a row per worker process; nothing else is in it, so no index is needed.
+_LAST_HEARTBEAT = "SELECT max(last_heartbeat) FROM procrastinate_workers"
 
 # People due in sequences that may send. One range of the index enrollment_due per active sequence: it costs what is
 # due, whatever waits. What is ready of the planned: index delivery_ready, the same.
@@ -143,3 +147,11 @@ def _halt_if_overdue(now: datetime) -> bool:
     pulse.beat_at = pulse.running_since = now
     pulse.save()
     return bool(found.n)
+
+
+def last_heartbeat() -> datetime | None:
+    """The instant a worker last said it lives, by the machine's clock; None when none runs."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAST_HEARTBEAT)
+        instant: datetime | None = cursor.fetchone()[0]
+    return instant

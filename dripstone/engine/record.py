@@ -1,21 +1,30 @@
-"""5  sent → recorded: the outcome of each attempt, and the next email of everybody whose email has ended.
+"""7  sent → recorded: the outcome of each attempt, and the next email of everybody whose email has ended.
 
 Takes       outcomes of attempts this process claimed
 Leaves      deliveries ended (or planned again), each enrollment at its next email, events, bounced addresses marked
 A crash here means the chunk is still `sending`: one transaction per chunk. rescue.py settles it by the flight log.
 """
 
+import time
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Sequence as Series
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db import connection, transaction
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
 
-from dripstone.engine import advance, queries, reevaluate, send, transitions
+from dripstone.engine import advance, attempts, counters, follow, process, queries, transitions
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
-from dripstone.engine.send import Outcome
 from dripstone.subscribers.models import Subscriber
+
+log = structlog.get_logger(__name__)
+
+SECONDS_BETWEEN_TRIES = 0.5
+
+Now = Callable[[], datetime]
 
 Tally = Counter[tuple[int, str]]
 """(account id, status) → number of deliveries."""
@@ -30,6 +39,28 @@ class Ended(NamedTuple):
     subscriber_id: int
     status: str
     is_awaited: bool  # its place waits for just this delivery
+
+
+def patiently(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
+    """`outcomes`, and where the database is away, again until it is back or our lease is over.
+
+    not_after  of time.monotonic(): the end of the lease
+    """
+    if not chunk:
+        return Tally()
+    while True:
+        try:
+            tally = outcomes(chunk, now())
+        except (OperationalError, InterfaceError):
+            if time.monotonic() > not_after or connection.in_atomic_block:
+                raise
+            log.warning("record_waits_for_database", n_outcomes=len(chunk))
+            connection.close()
+            time.sleep(SECONDS_BETWEEN_TRIES)
+        else:
+            process.settled((outcome.delivery_id, outcome.attempt) for outcome in chunk)
+            counters.outcomes(tally)
+            return tally
 
 
 @transaction.atomic
@@ -68,10 +99,10 @@ def _is_refusal(outcome: Outcome) -> bool:
 
 def _retried(outcome: Outcome, row: Delivery, now: datetime) -> Outcome:
     tries = outcome.attempt - row.untried
-    if send.is_given_up(row.unparked_at or row.planned_at, tries, now):
+    if attempts.is_given_up(row.unparked_at or row.planned_at, tries, now):
         return outcome._replace(status="failed", retry_in=None, reason=f"gave up after 3 days: {outcome.reason}")
     if outcome.retry_in is None:
-        return outcome._replace(retry_in=send.backoff(outcome.delivery_id, tries))
+        return outcome._replace(retry_in=attempts.backoff(outcome.delivery_id, tries))
     return outcome
 
 
@@ -111,5 +142,5 @@ def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_RETRIES, {"deliveries": retried, "now": now})
         skipped = {row.delivery_id: row for row in map(Ended._make, cursor.fetchall())}
-        cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": reevaluate.PARKED})
+        cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": follow.PARKED})
     return [skipped.get(row.delivery_id, row) for row in ended]

@@ -1,4 +1,4 @@
-"""3  planned → rendered: deliveries become messages. Snippets, templates and custom fields are read now, at send time.
+"""4  claimed → rendered: deliveries become messages. Snippets, templates and custom fields are read now, at send time.
 
 Takes       claimed deliveries
 Leaves      a message for each, and the deliveries that must not go after all, with the reason; nothing is written
@@ -17,6 +17,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
+import structlog
 from django.conf import settings
 from django.db import connection
 
@@ -26,11 +27,14 @@ from dripstone.content.compile import CompiledEmail, EmailSource, Envelope, Pers
 from dripstone.content.mime import mail_address
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import queries
-from dripstone.engine.plan import Claimed
+from dripstone.engine.attempts import Outcome
+from dripstone.engine.claim import Claimed
 from dripstone.senders.base import Outgoing
 from dripstone.senders.limits import Limit
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import CustomField, State
+
+log = structlog.get_logger(__name__)
 
 COMPILED_VERSIONS = 256  # kept per process; one holds its templates' source, some tens of KB
 
@@ -38,8 +42,7 @@ COMPILED_VERSIONS = 256  # kept per process; one holds its templates' source, so
 @dataclass(frozen=True, slots=True)
 class Rendered:
     messages: list[Outgoing]
-    withheld: list[tuple[Claimed, Literal["skipped", "failed"], str]]  # with the reason
-    warnings: dict[int, tuple[str, ...]]  # by delivery id: what came out empty
+    withheld: list[Outcome]  # skipped or failed
     limits: dict[int, Limit]  # by account id, of those that have one: how much may go (pace)
 
 
@@ -53,16 +56,16 @@ def messages(
     """
     people = _people(batch)
     compiled = _compiled({row.email_id for row in batch}, now)
-    result = Rendered([], [], {}, {})
+    result = Rendered([], [], {})
     for row in batch:
         (person, state), email = people[row.subscriber_id], compiled[row.email_id]
         address = mail_address(person.email_address)
         if state != State.ACTIVE:
-            result.withheld.append((row, "skipped", f"subscriber is {state}"))
+            result.withheld.append(_withheld(row, "skipped", f"subscriber is {state}"))
         elif address is None:
-            result.withheld.append((row, "failed", "the address has no form that mail servers take"))
+            result.withheld.append(_withheld(row, "failed", "the address has no form that mail servers take"))
         elif email is None:
-            result.withheld.append((row, "failed", "the sending address cannot be written in a mail header"))
+            result.withheld.append(_withheld(row, "failed", "the sending address cannot be written in a mail header"))
         else:
             data, warnings = email.compiled.written(person, _envelope(row, email.date), eight_bit=eight_bit)
             sender = email.compiled.source.from_address
@@ -71,8 +74,12 @@ def messages(
                 result.limits[row.account_id] = email.limit
             result.messages.append(Outgoing(*head, sender, address, data, not_after))
             if warnings:
-                result.warnings[row.delivery_id] = warnings
+                log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=warnings)
     return result
+
+
+def _withheld(row: Claimed, status: Literal["skipped", "failed"], reason: str) -> Outcome:
+    return Outcome(row.delivery_id, row.attempt, status, reason)
 
 
 def message_id(delivery_id: int) -> str:

@@ -15,13 +15,16 @@ from typing import NamedTuple
 from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import figures, plan, process, queries, record, send
+from dripstone.engine import attempts, claim, counters, process, queries, record, send
+from dripstone.engine.attempts import Outcome
+from dripstone.engine.claim import Batch
 from dripstone.engine.record import Tally
-from dripstone.engine.send import Outcome
-from dripstone.senders import flight
+from dripstone.senders import breaker, flight
 from dripstone.senders.base import Answer, Kind
+from dripstone.senders.breaker import Evidence
+from dripstone.senders.models import Breaker
 
-BATCH = 500
+RESCUE_BATCH = 500
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
 # A claim that was being committed when its worker died may become visible after the rescue has looked.
 SECONDS_TO_REMEMBER = 60.0
@@ -51,7 +54,7 @@ class Watch:
         """Settle what is abandoned. A lease is only ended by a process whose clock has been steady for a whole one:
         a clock that was set forwards makes leases look over whose holders are at work."""
         self._mend_waits(now)
-        tally = abandoned(self._flights, now, leases=self._clock.steady() >= plan.LEASE)
+        tally = abandoned(self._flights, now, leases=self._clock.steady() >= claim.LEASE)
         self._forget()
         return tally
 
@@ -60,7 +63,7 @@ class Watch:
         if jump.total_seconds() < 0 and not clock.is_virtual():
             with connection.cursor() as cursor:
                 cursor.execute(queries.SHORTEN_WAITS, {"now": now, "seconds": -jump.total_seconds()})
-                cursor.execute(queries.SHORTEN_LEASES, {"longest": now + plan.LEASE})
+                cursor.execute(queries.SHORTEN_LEASES, {"longest": now + claim.LEASE})
 
     def _forget(self) -> None:
         """Logs of dead workers, and batches broken off, once they have held nothing for a while."""
@@ -87,7 +90,7 @@ def abandoned(flights: Path, now: datetime, *, leases: bool = True) -> Tally:
         tally += settled
         if not settled:
             break  # somebody else was faster with all of them, or their replies may still come
-    figures.outcomes(tally)
+    counters.outcomes(tally)
     return tally
 
 
@@ -100,7 +103,7 @@ def _abandoned(lives: Mapping[str, bool], leases_until: datetime) -> list[Held]:
                 "leases_until": leases_until,
                 "dead_workers": dead,
                 "broken_off": list(process.broken_off()),
-                "limit": BATCH,
+                "limit": RESCUE_BATCH,
             },
         )
         return [Held(*row) for row in cursor.fetchall()]
@@ -120,7 +123,7 @@ def _settle(row: Held, lives: Mapping[str, bool], log: Mapping[flight.Key, str])
     match log.get((row.delivery_id, row.attempt)):
         case None:
             given_back = _outcome(row, "temporary", "worker stopped before the body left")
-            yield given_back._replace(retry_in=send.AT_ONCE, untried=True)
+            yield given_back._replace(retry_in=attempts.AT_ONCE, untried=True)
         case "started" if lives[row.worker] and not row.is_lease_over:
             return
         case "started":
@@ -136,3 +139,25 @@ def _outcome(row: Held, kind: Kind, reason: str) -> Outcome:
 def _kind(text: str) -> Kind:
     kinds: Iterator[Kind] = (kind for kind in ("sent", "temporary", "permanent", "unknown") if kind == text)
     return next(kinds)
+
+
+def learned(batch: Batch, holder: str, evidence: Evidence, now: datetime) -> Tally:
+    """What a batch's answers say about its server. After a probe, those who have waited for it too long have failed."""
+    breaker.learn(batch.server.server, evidence, now, is_probe=batch.is_probe)
+    if not batch.is_probe:
+        return Tally()
+    given_up = give_up(holder, now)
+    counters.outcomes(given_up)
+    return given_up
+
+
+def give_up(worker: str, now: datetime) -> Tally:
+    """After a probe that found a server gone for three days: what has waited for it that long has failed."""
+    long_ago, with_the_probe = now - attempts.GIVE_UP_AFTER, now + attempts.UNREACHED_RETRY
+    server = claim.server().server
+    gone = Breaker.objects.filter(server=server, retry_at__isnull=False, opened_at__lte=long_ago).first()
+    tally = Tally()
+    while gone is not None and (rows := claim.take(worker, now, planned_until=long_ago, ready_until=with_the_probe)):
+        reason = f"gave up after 3 days: {gone.reason}"
+        tally += record.outcomes([Outcome(row.delivery_id, row.attempt, "failed", reason) for row in rows], now)
+    return tally

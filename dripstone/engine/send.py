@@ -1,4 +1,4 @@
-"""4  rendered → sent: hand messages over and say what the answers mean.
+"""6  rendered → sent: hand messages over and say what the answers mean.
 
 Takes       rendered messages of claimed deliveries
 Leaves      an outcome per message, as the answers come; nothing is written here
@@ -8,38 +8,16 @@ A crash here means rows in `sending`: the flight log tells rescue.py which of th
 import time
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Sequence as Series
-from datetime import datetime, timedelta
-from hashlib import blake2s
-from typing import NamedTuple
 
 from django.conf import settings
 
+from dripstone.engine.attempts import AT_ONCE, UNREACHED_RETRY, Outcome
 from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.breaker import Evidence
 
 CHUNK = 500  # outcomes per transaction, a whole batch: half of it costs a twelfth of the rate
 LONGEST_CHUNK = 1.0  # seconds; from a slow server what has happened is recorded long before the lease ends
-GIVE_UP_AFTER = timedelta(days=3)  # of temporary refusals, counted from planning or from the end of a pause
-FIRST_RETRY = timedelta(minutes=1)
-LONGEST_RETRY = timedelta(hours=4)
-LEAST_TRIES = 10  # before giving up, half a day of them: it may have waited three days for its turn (pace, breaker)
-UNREACHED_RETRY = timedelta(seconds=30)  # nobody was asked: it waits for the breaker, not for a backoff of its own
-AT_ONCE = timedelta(0)  # for what never left: a worker stopped before
 GIVEN_BACK = frozenset({"sender closed", "lease over"})  # answers of senders/ that say so
-
-
-class Outcome(NamedTuple):
-    """What becomes of one attempt. Back to planned: after `retry_in`; None: after a backoff that grows with its tries.
-    `untried`: no server was asked, so that it counts neither for the backoff nor for giving up."""
-
-    delivery_id: int
-    attempt: int
-    status: str
-    reason: str = ""
-    provider_id: str = ""
-    retry_in: timedelta | None = None
-    hard_bounce: bool = False
-    untried: bool = False
 
 
 def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[Outcome]:
@@ -78,15 +56,3 @@ def outcome(answer: Answer, attempt: int) -> Outcome:
         return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=UNREACHED_RETRY, untried=True)
     retry_in = AT_ONCE if answer.reason in GIVEN_BACK else None
     return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=retry_in)
-
-
-def backoff(delivery_id: int, tries: int) -> timedelta:
-    """1, 2, 4 … minutes up to 4 hours, each stretched by up to a quarter. The spread is a hash of the row, so that
-    everybody who asks (forecast, virtual clock) gets the same answer."""
-    exact = min(FIRST_RETRY * (1 << min(tries - 1, 16)), LONGEST_RETRY)
-    digest = blake2s(f"{delivery_id}:{tries}".encode(), digest_size=2).digest()
-    return exact * (1 + int.from_bytes(digest) / 65536 / 4)
-
-
-def is_given_up(begun_at: datetime, tries: int, now: datetime) -> bool:
-    return now - begun_at >= GIVE_UP_AFTER and tries >= LEAST_TRIES

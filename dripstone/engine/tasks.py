@@ -14,8 +14,8 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
 from dripstone import clock
-from dripstone.engine import figures, gate, plan, process, prune, pulse, rescue, run, virtual, wake
-from dripstone.engine import reevaluate as reevaluation
+from dripstone.engine import claim, counters, life, plan, process, pulse, rescue, virtual, wake
+from dripstone.engine import follow as reevaluation
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 
@@ -43,10 +43,10 @@ def _tick() -> None:
             wake.reevaluation(sequence_id)
         if not pulse.beat(now):
             return  # sending is halted: mail after a long silence is for the operator to decide
-        with figures.timed("plan"):
+        with counters.timed("plan"):
             planned = plan.everything_due(now)
-        wake.missing_senders(now, gate.jobs_worth_waking(now, MOST_SEND_JOBS))
-    figures.flush_if_due()
+        wake.missing_senders(now, claim.jobs_worth_waking(now, MOST_SEND_JOBS))
+    counters.flush_if_due()
     if planned:
         log.info("tick", planned=planned)
 
@@ -58,10 +58,10 @@ def send() -> None:
     with virtual.turn():
         if not pulse.may_send(clock.now()):
             return
-        tally = run.keep_pace(crew.worker, crew.sender)
+        tally = life.keep_pace(crew.worker, crew.sender)
         if any(status == Delivery.Status.SENT for _, status in tally):
             pulse.sent(clock.now())
-    figures.flush_if_due()
+    counters.flush_if_due()
     if tally:
         log.info("batch_sent", **_by_status(tally))
 
@@ -85,7 +85,7 @@ def look_after(neighbours: rescue.Watch) -> None:
     with virtual.turn():
         now = clock.now()
         if tally := neighbours.look(now):
-            wake.missing_senders(now, gate.jobs_worth_waking(now, MOST_SEND_JOBS))
+            wake.missing_senders(now, claim.jobs_worth_waking(now, MOST_SEND_JOBS))
             log.warning("rescued", **_by_status(tally))
 
 
@@ -100,14 +100,6 @@ async def retry_stalled(context: JobContext, timestamp: int) -> None:
             await manager.retry_job(job)
     if stalled:
         log.warning("jobs_stalled", n_jobs=len(stalled))
-
-
-@app.periodic(cron="17 3 * * *")  # at night, UTC, and off the full hour, when many emails are due
-@app.task(name="dripstone.engine.tasks.prune_periodic", queue="engine", lock="prune", queueing_lock="prune")
-def prune_periodic(timestamp: int) -> None:
-    """Rows nobody needs any more. Not by a virtual clock: a rehearsal of ten years keeps its mail."""
-    if not clock.is_virtual():
-        prune.everything(clock.now())
 
 
 def _by_status(tally: Tally) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, figures, queries, wake
+from dripstone.engine import advance, counters, queries, wake
 from dripstone.engine.models import Delivery, Enrollment, places_of
 from dripstone.events import types
 from dripstone.events.record import event, record
@@ -140,7 +140,7 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
 def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> None:
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_PLANNED, {"enrollments": list(enrollment_ids), "reason": reason, "now": now})
-        figures.on_commit(skipped=cursor.rowcount)
+        counters.on_commit(skipped=cursor.rowcount)
 
 
 def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
@@ -149,7 +149,7 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     row.planned_at = row.ready_at = now
     row.unparked_at, row.ended_at, row.reason = None, None, ""
     row.save(update_fields=["status", "planned_at", "ready_at", "unparked_at", "ended_at", "reason"])
-    figures.on_commit(planned=1)
+    counters.on_commit(planned=1)
     place.status = Enrollment.Status.ACTIVE
     place.next_email_id, place.in_flight = row.email_id, True
     place.due_at = place.completed_at = None

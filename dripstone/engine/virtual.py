@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import gate, queries, run
+from dripstone.engine import claim, life, queries
 from dripstone.errors import Invalid
 
 TURN = 0x6472_6970  # the advisory lock's number: "drip"
@@ -44,10 +44,10 @@ def advance_to(target: datetime, account_id: int) -> Counter[str]:
     with turn(alone=True):
         if target < clock.now():
             raise Invalid(f"The clock cannot be moved backwards: it is {clock.now():%Y-%m-%dT%H:%M:%SZ}")
-        tally = run.until_idle()
+        tally = life.until_idle()
         while (instant := _next_instant()) is not None and instant <= target:
             clock.set_virtual(max(instant, clock.now()))
-            tally += run.until_idle()
+            tally += life.until_idle()
         clock.set_virtual(target)
     return Counter({status: n for (owner, status), n in tally.items() if owner == account_id})
 
@@ -55,6 +55,6 @@ def advance_to(target: datetime, account_id: int) -> Counter[str]:
 def _next_instant() -> datetime | None:
     """When something is due next: somebody's email, a retry, the end of a lease."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_INSTANT, {"opens_at": gate.opens_at(clock.now())})
+        cursor.execute(queries.NEXT_INSTANT, {"opens_at": claim.opens_at(clock.now())})
         instant: datetime | None = cursor.fetchone()[0]
     return instant

@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from dripstone.engine import queries
 from dripstone.engine.advance import Place
 
-BATCH = 500  # deliveries one send job claims
+CLAIM_BATCH = 500  # deliveries one send job claims
 TICK = timedelta(seconds=5)  # the periodic one of tasks.py
 
 
@@ -25,7 +25,7 @@ def engine() -> None:
 
 def senders(n_deliveries: int) -> None:
     """One send job per batch of planned deliveries."""
-    for _ in range(-(-n_deliveries // BATCH)):
+    for _ in range(-(-n_deliveries // CLAIM_BATCH)):
         _defer("send")
 
 
@@ -40,6 +40,6 @@ def _defer(task: str, **arguments: int) -> None:
 def missing_senders(now: datetime, most: int) -> None:
     """Send jobs for what is ready and has none: retries whose time has come, and whatever a lost job left behind."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.READY_AND_SEND_JOBS, {"now": now, "limit": most * BATCH})
+        cursor.execute(queries.READY_AND_SEND_JOBS, {"now": now, "limit": most * CLAIM_BATCH})
         n_ready, n_jobs = cursor.fetchone()
-    senders(min(n_ready, most * BATCH) - n_jobs * BATCH)
+    senders(min(n_ready, most * CLAIM_BATCH) - n_jobs * CLAIM_BATCH)

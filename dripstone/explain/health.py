@@ -17,9 +17,10 @@ from django.db import connection
 
 from dripstone import words
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, gate, late, pulse
-from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
+from dripstone.engine import audience, claim, pulse
+from dripstone.engine.acts import overdue
 from dripstone.engine.models import Enrollment
+from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.explain import health_content
 from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.senders import breaker
@@ -249,7 +250,7 @@ def _count(
 def _waits_for_room(now: datetime) -> bool:
     """Mail goes, or the gate is shut for now: what stands ready waits for its turn, and not for a worker."""
     sent_at = pulse.read().sent_at
-    return (sent_at is not None and sent_at > now - LATE) or (gate.opens_at(now) or now) > now
+    return (sent_at is not None and sent_at > now - LATE) or (claim.opens_at(now) or now) > now
 
 
 def _emails(ids: Series[int]) -> dict[int, list[SequenceEmail]]:
@@ -297,7 +298,7 @@ def engine_findings(machine_now: datetime) -> list[Finding]:
 
 def server_finding() -> Finding | None:
     """Is the mail server left alone because it was of no use? (senders/breaker.py)"""
-    mail = gate.server()
+    mail = claim.server()
     row = next((row for row in breaker.open_ones() if row.server == mail.server), None)
     if row is None or row.retry_at is None or row.opened_at is None:
         return None
@@ -313,7 +314,7 @@ def server_finding() -> Finding | None:
 
 def halt_findings(now: datetime) -> list[Finding]:
     """About the installation: does it wait for its operator?"""
-    halted = late.why_halted(now)
+    halted = overdue.why_halted(now)
     mend = "Whoever runs this server decides what becomes of overdue mail: dripstone resume-sending."
     return [Finding("sending_halted", ERROR, halted, mend_by=mend)] if halted else []
 

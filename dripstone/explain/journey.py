@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dripstone.engine import audience, notes, reevaluate, schedule
+from dripstone.engine import audience, follow, notes, schedule
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.foresight import timetable
@@ -180,10 +180,10 @@ def _read(row: Enrollment, now: datetime) -> Facts:
 
 def _follow_edits(facts: Facts) -> None:
     """While an edit waits to be followed up, the place it will give counts already."""
-    row, edit = facts.row, reevaluate.edit_to_follow(facts.sequence.pk)
+    row, edit = facts.row, follow.edit_to_follow(facts.sequence.pk)
     if edit is None or row.status != Enrollment.Status.ACTIVE or row.in_flight:
         return
-    for _, place in reevaluate.changes([row.pk], edit, edit.as_of(facts.now)):
+    for _, place in follow.changes([row.pk], edit, edit.as_of(facts.now)):
         facts.next_email = facts.emails.get(place.next_email_id or 0)
         facts.due_at, facts.completed_at = place.due_at, place.completed_at
 
@@ -247,7 +247,7 @@ def _begin(facts: Facts, ended: dict[int, datetime]) -> tuple[SequenceEmail | No
     """The email they are at, and when it goes."""
     flying = next((one for one in facts.deliveries.values() if one.ended_at is None), None)
     if flying is not None:
-        parked = flying.ready_at is not None and flying.ready_at >= reevaluate.PARKED
+        parked = flying.ready_at is not None and flying.ready_at >= follow.PARKED
         return facts.emails[flying.email_id], None if parked else max(flying.ready_at or facts.now, facts.now)
     if facts.next_email is not None and facts.next_email.pk in ended:  # it ended while we were reading
         return _after(facts.now, set(facts.deliveries), ended, facts)
@@ -354,13 +354,13 @@ def _step(email: SequenceEmail, facts: Facts, stop: str, coming: dict[int, Comin
 
 
 def _next_try(delivery: Delivery) -> datetime | None:
-    held = delivery.ready_at is not None and delivery.ready_at >= reevaluate.PARKED
+    held = delivery.ready_at is not None and delivery.ready_at >= follow.PARKED
     return None if held else delivery.ready_at
 
 
 def _why_held(delivery: Delivery, facts: Facts) -> str:
     """Why a planned delivery may not be claimed for now."""
-    if delivery.ready_at is None or delivery.ready_at < reevaluate.PARKED:
+    if delivery.ready_at is None or delivery.ready_at < follow.PARKED:
         return ""
     if not facts.sequence.active:
         return "sequence_paused"

@@ -4,7 +4,8 @@ import re
 from datetime import datetime
 
 from dripstone import words
-from dripstone.engine import audience, late, notes, schedule
+from dripstone.engine import audience, notes, schedule
+from dripstone.engine.acts import overdue
 from dripstone.engine.models import Note
 from dripstone.explain.journey import (
     Anchor,
@@ -28,7 +29,7 @@ _SKIPPED = {
     "removed by the owner": "the owner took them out of the sequence",
     "removed and added again meanwhile": "they were taken out of the sequence and added again meanwhile",
     "sequence deleted": "the sequence was deleted",
-    late.SKIPPED: "it was overdue after the engine had stood still, and the operator chose to treat it as sent",
+    overdue.SKIPPED: "it was overdue after the engine had stood still, and the operator chose to treat it as sent",
 }
 _STATES = {
     State.INACTIVE: "they have not confirmed their address",

@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
-from dripstone.engine import audience, reevaluate
+from dripstone.engine import audience, follow
 from dripstone.engine.advance import Place, Standing
-from dripstone.engine.reevaluate import Following
+from dripstone.engine.follow import Following
 from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
@@ -257,7 +257,7 @@ def standing(course: Course, crowd: Crowd) -> Standing:
 def place_after_edit(question: Question, standing: Standing, crowd: Crowd) -> Place:
     """Where the edit puts them; `standing`: theirs, on the question's course."""
     assert question.edit is not None
-    return reevaluate.place_after(question.edit, standing, crowd.had, question.as_of)
+    return follow.place_after(question.edit, standing, crowd.had, question.as_of)
 
 
 def _current(email: SequenceEmail | None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from django.db.models import QuerySet
 
-from dripstone.engine import reevaluate
+from dripstone.engine import follow
 from dripstone.engine.models import Enrollment
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
@@ -65,7 +65,7 @@ class Stop(NamedTuple):
 
 
 def _stops(sequence: Sequence, course: Course, now: datetime, until: datetime) -> Iterator[Stop]:
-    edit = reevaluate.edit_to_follow(sequence.pk)
+    edit = follow.edit_to_follow(sequence.pk)
     if edit is None:
         question = Question(course, now, until, _DUE)
     else:
@@ -83,8 +83,8 @@ def _flying(crowd: Crowd, sequence: Sequence, course: Course, now: datetime) -> 
     is_skipped = at is not None and email.deleted_at is not None
     if at is None or is_skipped:
         at = now
-    elif at == reevaluate.PARKED and email.published:
-        at = reevaluate.ready_again(sequence, email, now)
+    elif at == follow.PARKED and email.published:
+        at = follow.ready_again(sequence, email, now)
     return Stop(crowd, email, max(at, now), not is_skipped)
 
 

@@ -22,10 +22,10 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from dripstone.accounts.models import Account
-from dripstone.engine import advance, audience, reevaluate
+from dripstone.engine import advance, audience, follow
 from dripstone.engine.advance import Place, Standing
+from dripstone.engine.follow import Following
 from dripstone.engine.models import Enrollment
-from dripstone.engine.reevaluate import Following
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Course
@@ -181,7 +181,7 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
         timetable.course(after, emails.values()),
         now,
         was_active=before.active,
-        edit=reevaluate.edit_to_follow(before.pk),
+        edit=follow.edit_to_follow(before.pk),
         moved_draft=email.pk if email is not None and done.moved_draft else None,
         deleted=email.pk if email is not None and email.deleted_at is not None else None,
         exclusions=[reason for reason, _ in audience.sources(after)],
@@ -193,7 +193,7 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
 
 def _before(crowd: Crowd) -> Stand:
     status = "unconfirmed" if crowd.unconfirmed else _ACTIVE
-    return Stand(status, crowd.current_id, None if crowd.at == reevaluate.PARKED else crowd.at, crowd.in_flight)
+    return Stand(status, crowd.current_id, None if crowd.at == follow.PARKED else crowd.at, crowd.in_flight)
 
 
 def _is_on_wire(crowd: Crowd) -> bool:
@@ -226,7 +226,7 @@ def _planned_after(edited: _World, crowd: Crowd) -> Stand:
     if not edited.sequence.active or not email.published:
         return before._replace(at=None)
     if before.at is None and not crowd.paused:
-        return before._replace(at=reevaluate.ready_again(edited.sequence, email, edited.now))
+        return before._replace(at=follow.ready_again(edited.sequence, email, edited.now))
     return before
 
 

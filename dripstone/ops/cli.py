@@ -143,7 +143,7 @@ def prune(
 ) -> None:
     """Delete what is older than DRIPSTONE_KEEP_…_DAYS and not needed any more. Workers do the same each night."""
     from dripstone import clock
-    from dripstone.engine import prune as engine_prune
+    from dripstone.ops import prune as engine_prune
 
     with ready_database(), err.status("Looking") if err.is_terminal else nullcontext():
         done = engine_prune.everything(clock.now(), rehearse=dry_run)

@@ -13,7 +13,7 @@ from django.db import connection
 from django.db.models import Count
 
 from dripstone import clock, words
-from dripstone.engine import heartbeat, pulse
+from dripstone.engine import pulse
 from dripstone.engine.models import Delivery
 from dripstone.explain.findings import NOTICE, Finding
 from dripstone.explain.health import CHOSEN, Health
@@ -80,11 +80,11 @@ def _schema() -> Result:
 def _engine() -> Result:
     if not _is_migrated():
         return Result("engine", False, "nothing to run on before dripstone migrate")
-    last_seen, now = heartbeat.last_heartbeat(), clock.system_now()
+    last_seen, now = pulse.last_heartbeat(), clock.system_now()
     if last_seen is None:
         return Result("engine", False, "no worker runs, so nothing is sent: dripstone up, or dripstone worker")
     silent = (now - last_seen).total_seconds()
-    return Result("engine", silent < heartbeat.ENGINE_SILENT_SECONDS, f"a worker was last seen {silent:.0f} s ago")
+    return Result("engine", silent < pulse.ENGINE_SILENT_SECONDS, f"a worker was last seen {silent:.0f} s ago")
 
 
 def _clocks() -> Result:

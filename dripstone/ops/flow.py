@@ -10,7 +10,8 @@ from django.conf import settings
 from django.db import connection
 
 from dripstone import clock, words
-from dripstone.engine import gate, late, pulse, reevaluate
+from dripstone.engine import claim, follow, pulse
+from dripstone.engine.acts import overdue
 from dripstone.engine.pulse import Overdue
 from dripstone.ops import past
 from dripstone.senders import breaker
@@ -30,7 +31,7 @@ def stopped(now: datetime) -> str:
     """Why no mail flows, and what to do about it; empty when it does, or when there is none to send."""
     if clock.is_virtual():
         return ""
-    if halted := late.why_halted(now):
+    if halted := overdue.why_halted(now):
         return f"{halted} To decide: {past.COMMAND}"
     cutoff = now - timedelta(minutes=settings.DRIPSTONE_STUCK_AFTER_MINUTES)
     beats = pulse.read()
@@ -44,7 +45,7 @@ def _what_waits(now: datetime, cutoff: datetime) -> str:
     if found.oldest is not None and found.oldest <= cutoff:
         return _at_the_gate(now, found, minutes)
     with connection.cursor() as cursor:
-        cursor.execute(_REFUSED, {"parked": reevaluate.PARKED, "cutoff": cutoff})
+        cursor.execute(_REFUSED, {"parked": follow.PARKED, "cutoff": cutoff})
         n_refused, since = cursor.fetchone()
     if n_refused < REFUSED_AT_LEAST:
         return ""
@@ -56,13 +57,13 @@ def _what_waits(now: datetime, cutoff: datetime) -> str:
 
 def _at_the_gate(now: datetime, found: Overdue, minutes: int) -> str:
     """Something waits. Because the server is left alone, because a limit of the owner's is used up, or else."""
-    mail = gate.server()
+    mail = claim.server()
     if left_alone := next((row for row in breaker.open_ones() if row.server == mail.server), None):
         return (
             f"The mail server has been of no use since {left_alone.opened_at:%Y-%m-%d %H:%M} UTC, and everything "
             "waits: dripstone doctor says what it answered."
         )
-    if (gate.opens_at(now) or now) > now:
+    if (claim.opens_at(now) or now) > now:
         return ""
     return (
         f"{words.count(found.n, 'email')} should have gone, the oldest at {found.oldest:%Y-%m-%d %H:%M} UTC, and "

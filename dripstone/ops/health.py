@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 
 from dripstone import clock, words
-from dripstone.engine.heartbeat import ENGINE_SILENT_SECONDS, last_heartbeat
+from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.ops import flow
 
 OK, NOT_READY, NOT_SENDING = "ok", "not ready", "not sending"

@@ -1,7 +1,7 @@
 """Figures for Prometheus: what waits, what was done, how long each stage and each request took.
 
 What waits is counted from the rows when asked, by partial indexes that hold only what is on its way: the cost does not
-grow with what was sent before. What was done comes from engine/figures.py, summed over all workers. So every web
+grow with what was sent before. What was done comes from engine/counters.py, summed over all workers. So every web
 process answers the same, and a restart loses nothing; only the request durations are this process's own.
 """
 
@@ -17,7 +17,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dripstone.engine import figures, pulse, reevaluate
+from dripstone.engine import counters, follow, pulse
 from dripstone.senders import breaker
 
 _requests = CollectorRegistry()
@@ -73,7 +73,7 @@ class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._what_waits()
         yield from self._the_engine()
-        yield from _what_was_done(figures.read())
+        yield from _what_was_done(counters.read())
         yield _by_label(
             "dripstone_enrollments",
             "Enrollments by status, counted every five minutes",
@@ -83,7 +83,7 @@ class _Rows(Collector):
 
     def _what_waits(self) -> Iterator[Metric]:
         with connection.cursor() as cursor:
-            cursor.execute(_DELIVERIES, {"now": self.now, "parked": reevaluate.PARKED})
+            cursor.execute(_DELIVERIES, {"now": self.now, "parked": follow.PARKED})
             counts = dict(cursor.fetchall())
         planned = {name: counts.pop(name) for name in ("ready", "later", "parked")}
         standing = {"planned": sum(planned.values()), **counts}
@@ -118,15 +118,15 @@ class _Rows(Collector):
 
 def _what_was_done(counts: dict[tuple[str, str], float]) -> Iterator[Metric]:
     yield CounterMetricFamily(
-        "dripstone_deliveries_planned_total", "Deliveries made", value=counts.get((figures.PLANNED, ""), 0)
+        "dripstone_deliveries_planned_total", "Deliveries made", value=counts.get((counters.PLANNED, ""), 0)
     )
     outcomes = CounterMetricFamily("dripstone_outcomes_total", "Attempts and skips by outcome", labels=["outcome"])
     for name in _OUTCOMES:
-        outcomes.add_metric([name], counts.get((figures.OUTCOME, name), 0))
+        outcomes.add_metric([name], counts.get((counters.OUTCOME, name), 0))
     yield outcomes
     stages = HistogramMetricFamily("dripstone_stage_seconds", "Time of one run of a stage of sending", labels=["stage"])
-    for stage in figures.STAGES:
-        stages.add_metric([stage], figures.buckets(counts, stage), counts.get((figures.SECONDS, stage), 0))
+    for stage in counters.STAGES:
+        stages.add_metric([stage], counters.buckets(counts, stage), counts.get((counters.SECONDS, stage), 0))
     yield stages
 
 

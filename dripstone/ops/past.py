@@ -6,7 +6,8 @@ from collections.abc import Callable
 import typer
 
 from dripstone import clock, words
-from dripstone.engine import late, pulse
+from dripstone.engine import pulse
+from dripstone.engine.acts import overdue
 from dripstone.errors import Invalid
 
 Tell = Callable[[str], None]
@@ -23,7 +24,7 @@ def ask_or_tell(tell: Tell) -> None:
     now = clock.now()
     if pulse.may_send(now):
         return
-    tell(f"{late.why_halted(now)} {late.how_much(now)}")
+    tell(f"{overdue.why_halted(now)} {overdue.how_much(now)}")
     if sys.stdin is None or not sys.stdin.isatty():
         tell(f"To decide: {COMMAND}")
         return
@@ -41,16 +42,16 @@ def resume(answer: str | None, tell: Tell) -> None:
         tell("Sending is not halted; there is nothing to decide.")
         return
     if answer is None and sys.stdin is not None and sys.stdin.isatty():
-        tell(f"{late.why_halted(now)} {late.how_much(now)}")
+        tell(f"{overdue.why_halted(now)} {overdue.how_much(now)}")
         answer = _ask(tell)
         if answer == "later":
             return
-    choice = next((one for one in late.CHOICES if one == answer), None)
+    choice = next((one for one in overdue.CHOICES if one == answer), None)
     if choice is None:
         raise Invalid(
-            f"Say what becomes of overdue mail: {COMMAND}\n{late.why_halted(now)} {late.how_much(now)}\n{ANSWERS}"
+            f"Say what becomes of overdue mail: {COMMAND}\n{overdue.why_halted(now)} {overdue.how_much(now)}\n{ANSWERS}"
         )
-    n_decided = late.resume(choice, clock.now())
+    n_decided = overdue.resume(choice, clock.now())
     emails = words.count(n_decided, "email")
     done = {
         "send": "",
@@ -62,7 +63,7 @@ def resume(answer: str | None, tell: Tell) -> None:
 
 def _ask(tell: Tell) -> str:
     tell(f"What is to become of overdue mail?\n{ANSWERS}\n  later      go on without sending, and decide later")
-    answers = [*late.CHOICES, "later"]
+    answers = [*overdue.CHOICES, "later"]
     answer = ""
     while answer not in answers:
         answer = typer.prompt("/".join(answers), default="later", show_default=False, err=True).strip()

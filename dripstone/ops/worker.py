@@ -20,7 +20,7 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from dripstone import clock
-from dripstone.engine import figures, process, pulse, rescue, tasks
+from dripstone.engine import counters, process, pulse, rescue, tasks
 from dripstone.ops import past
 
 log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ def run() -> None:
     try:
         asyncio.run(_Worker().run())
     finally:
-        figures.flush()
+        counters.flush()
 
 
 class _Worker:

@@ -18,7 +18,7 @@ MAX_PER_SECOND, MAX_PER_DAY = 100_000, 1_000_000_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-# How much of the rate per second may be saved up: more than a batch takes (gate.WORTHWHILE), or what comes in while a
+# How much of the rate per second may be saved up: more than a batch takes (claim.WORTHWHILE), or what comes in while a
 # worker is busy is lost; and little, as all of it may reach the server together with what came after it.
 BUCKET = timedelta(milliseconds=300)
 IDLE = timedelta(seconds=30)  # a queue that takes none of the tokens for so long is not there any more: it was paused

@@ -29,7 +29,7 @@ class Sequence(models.Model):
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True)  # Kit deletes softly: history stays
 
-    # An edit that can move people raises `edits`; engine/reevaluate.py brings everybody in line and then sets
+    # An edit that can move people raises `edits`; engine/follow.py brings everybody in line and then sets
     # `edits_done` to the number it read first. Nothing of the sequence is planned while the two differ.
     edits = models.PositiveIntegerField(default=0)
     edits_done = models.PositiveIntegerField(default=0)

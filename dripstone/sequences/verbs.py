@@ -2,9 +2,9 @@
 
 Each verb is one transaction that locks the sequence first (lock order: sequence, subscribers, enrollments,
 deliveries). An edit that can move people raises the sequence's `edits` and leaves a row in its log, with the actor;
-engine/edits.py, the door for everybody else, has the engine follow it. One that only changes when emails go from now
-on leaves a row too, for the journeys of those who had their dates before. All problems of the values given are raised
-together, as Invalid.
+engine/acts/edits.py, the door for everybody else, has the engine follow it. One that only changes when emails go from
+now on leaves a row too, for the journeys of those who had their dates before. All problems of the values given are
+raised together, as Invalid.
 """
 
 from dataclasses import dataclass, field

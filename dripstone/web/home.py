@@ -14,7 +14,7 @@ from django.views.decorators.http import require_safe
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
-from dripstone.engine import late, unknown
+from dripstone.engine.acts import overdue, undecided
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.web.pages import member, show
@@ -59,8 +59,8 @@ def home(request: HttpRequest, account: Account) -> HttpResponse:
         "rows": rows,
         "week": _week(account, now) if rows else [],
         "recent": recent.select_related("email", "sequence", "subscriber")[:RECENT],
-        "unknown": unknown.undecided(account.pk).select_related("email", "sequence", "subscriber")[:MOST_UNKNOWN],
-        "halted": late.why_halted(now, account.time_zone),
+        "unknown": undecided.undecided(account.pk).select_related("email", "sequence", "subscriber")[:MOST_UNKNOWN],
+        "halted": overdue.why_halted(now, account.time_zone),
         "api_url": settings.DRIPSTONE_URL,
     }
     return show(request, "home.html", account, context)

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST
 
 from dripstone import clock
 from dripstone.accounts.models import Account, User
-from dripstone.engine import unknown
+from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
 from dripstone.web.pages import member
@@ -19,13 +19,13 @@ from dripstone.web.pages import member
 @member
 @require_POST
 def resending(request: HttpRequest, account: Account, delivery_id: int) -> HttpResponse:
-    return _decide(request, account, delivery_id, unknown.send_again, "The email is being sent again.")
+    return _decide(request, account, delivery_id, undecided.send_again, "The email is being sent again.")
 
 
 @member
 @require_POST
 def acceptance(request: HttpRequest, account: Account, delivery_id: int) -> HttpResponse:
-    return _decide(request, account, delivery_id, unknown.treat_as_sent, "The email counts as sent.")
+    return _decide(request, account, delivery_id, undecided.treat_as_sent, "The email counts as sent.")
 
 
 def _decide(

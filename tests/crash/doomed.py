@@ -103,27 +103,27 @@ def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
 
 
 def send_a_batch() -> None:
-    from dripstone.engine import process, run
+    from dripstone.engine import life, process
 
     crew = process.current()
-    run.send_batch(crew.worker, crew.sender)
+    life.send_batch(crew.worker, crew.sender)
 
 
 def die_once_claimed() -> None:
     from dripstone import clock
-    from dripstone.engine import plan, process
+    from dripstone.engine import claim, process
 
     with process.batch(process.current().worker) as holder:
-        plan.claim(holder, clock.now())
+        claim.take(holder, clock.now())
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def send_a_batch_with_a_lease_of(seconds: float) -> None:
     from datetime import timedelta
 
-    from dripstone.engine import plan
+    from dripstone.engine import claim
 
-    plan.LEASE = timedelta(seconds=seconds)
+    claim.LEASE = timedelta(seconds=seconds)
     send_a_batch()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from dripstone.engine import process, run
+from dripstone.engine import life, process
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders import flight
 from tests.crash import doomed
@@ -47,7 +47,7 @@ class Scene:
     def go_on(self) -> None:
         """Another worker of this machine, which rescues and sends."""
         self.server.script.reply = Script().reply
-        run.until_idle()
+        life.until_idle()
 
     def check(self, first: str) -> None:
         """Everybody's email has ended, the first one's like this, and nobody got two."""

@@ -9,16 +9,17 @@ import pytest
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, plan, process, record, reevaluate, rescue
+from dripstone.engine import claim, follow, plan, process, record, rescue
+from dripstone.engine.acts import edits
+from dripstone.engine.attempts import Outcome
+from dripstone.engine.claim import Claimed
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.engine.plan import Claimed
-from dripstone.engine.send import Outcome
 from dripstone.senders.flight import FlightLog
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db
 NOW = MONDAY_9
-LATER = NOW + plan.LEASE
+LATER = NOW + claim.LEASE
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def claimed(account: Account, n: int = 1) -> list[Claimed]:
     for _ in range(n):
         make_enrollment(sequence, make_subscriber(account), NOW)
     plan.everything_due(NOW)
-    return plan.claim("worker-1", NOW)
+    return claim.take("worker-1", NOW)
 
 
 def die(worker: FlightLog) -> None:
@@ -177,17 +178,17 @@ def test_a_clock_set_back_makes_nobody_wait_longer(account: Account, worker: Fli
     for _ in range(3):
         make_enrollment(sequence, make_subscriber(account), time.wall())
     plan.everything_due(time.wall())
-    (put_off,) = plan.claim("worker-1", time.wall(), 1)
+    (put_off,) = claim.take("worker-1", time.wall(), 1)
     refused = Outcome(put_off.delivery_id, put_off.attempt, "planned", "greylisted", retry_in=timedelta(minutes=1))
     record.outcomes([refused], time.wall())
-    (leased,) = plan.claim("worker-1", time.wall(), 1)
+    (leased,) = claim.take("worker-1", time.wall(), 1)
 
     time.jump(hours=-5)
     watch.look(time.wall())
     waits = dict(Delivery.objects.filter(status="planned").values_list("pk", "ready_at"))
     assert waits.pop(put_off.delivery_id) == NOW + timedelta(minutes=1)
     assert list(waits.values()) == [NOW]
-    assert Delivery.objects.get(pk=leased.delivery_id).lease_until == NOW + plan.LEASE
+    assert Delivery.objects.get(pk=leased.delivery_id).lease_until == NOW + claim.LEASE
 
 
 def test_a_clock_set_back_hurries_nothing_to_before_its_slot(
@@ -199,7 +200,7 @@ def test_a_clock_set_back_hurries_nothing_to_before_its_slot(
     plan.everything_due(NOW)
     for is_active in (False, True):
         edits.update_sequence(account, sequence.pk, {"active": is_active}, NOW + timedelta(minutes=1))
-        reevaluate.sequence(sequence.pk, NOW + timedelta(minutes=1))
+        follow.sequence(sequence.pk, NOW + timedelta(minutes=1))
     slot = Delivery.objects.get().ready_at
     assert slot == NOW + timedelta(days=1)
     time = Time()
@@ -220,7 +221,7 @@ def test_a_batch_broken_off_is_settled_though_its_worker_lives(
         make_enrollment(sequence, make_subscriber(account), NOW)
     plan.everything_due(NOW)
     with suppress(KeyError), process.batch("worker-1") as holder:
-        replied, flying, _ = plan.claim(holder, NOW)
+        replied, flying, _ = claim.take(holder, NOW)
         for row in (replied, flying):
             worker.started(row.delivery_id, row.attempt)
         worker.ended(replied.delivery_id, replied.attempt, "sent")

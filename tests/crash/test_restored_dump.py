@@ -10,7 +10,7 @@ import pytest
 from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import plan, rescue, run
+from dripstone.engine import claim, life, rescue
 from dripstone.engine.models import Delivery, Enrollment
 from tests.crash import doomed
 from tests.crash.doomed import Place, planned
@@ -61,7 +61,7 @@ def restore() -> None:
 
 
 def test_the_flight_logs_tell_what_was_sent_since(server: ScriptedServer, place: Place) -> None:
-    run.until_idle()
+    life.until_idle()
     assert [row.status for row in Delivery.objects.all()] == ["sent"] * 3
     assert len(server.accepted) == 3
     assert not Enrollment.objects.filter(in_flight=True).exists()
@@ -69,10 +69,10 @@ def test_the_flight_logs_tell_what_was_sent_since(server: ScriptedServer, place:
 
 def test_without_them_nothing_is_sent_again_by_itself(server: ScriptedServer, place: Place) -> None:
     shutil.rmtree(place.flights)
-    run.until_idle()
+    life.until_idle()
     assert [row.status for row in Delivery.objects.all()] == ["sending"] * 3
-    rescue.abandoned(place.flights, clock.now() + plan.LEASE)
-    run.until_idle()
+    rescue.abandoned(place.flights, clock.now() + claim.LEASE)
+    life.until_idle()
     assert [row.status for row in Delivery.objects.all()] == ["unknown"] * 3
     assert len(server.accepted) == 3
 
@@ -81,5 +81,5 @@ def test_that_they_forget_is_why_they_go_on_a_restore(server: ScriptedServer, pl
     """A log that has been rotated twice since: what was settled is in it no more."""
     for log in place.flights.iterdir():
         log.write_bytes(b"")
-    run.until_idle()
+    life.until_idle()
     assert len(server.accepted) == 6, "it can say now what has become of them: tell it in docs/operations/backup.md"

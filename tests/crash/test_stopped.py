@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from dripstone import clock
-from dripstone.engine import run
+from dripstone.engine import life
 from dripstone.engine.models import Delivery
 from tests.crash import doomed
 from tests.crash.doomed import Place, planned, until
@@ -38,7 +38,7 @@ def overtake_and_wake(worker: BaseProcess, server: ScriptedServer) -> None:
     """Another worker does the work once the lease is over; then the stopped one goes on to its end."""
     until(lambda: Delivery.objects.filter(status="sending", lease_until__lte=clock.now()).count() == 3)
     server.script.reply = Script().reply
-    run.until_idle()
+    life.until_idle()
     os.kill(worker.pid or 0, signal.SIGCONT)
     worker.join(60)
     assert worker.exitcode == 0

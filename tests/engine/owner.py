@@ -1,4 +1,4 @@
-"""What an owner and the engine do to one person, for tests of engine/person.py."""
+"""What an owner and the engine do to one person, for tests of engine/acts/places.py."""
 
 from datetime import timedelta
 from typing import Any
@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, person, plan, record
+from dripstone.engine import claim, plan, record
+from dripstone.engine.acts import edits, places
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Enrollment
-from dripstone.engine.send import Outcome
 from dripstone.errors import Invalid
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -25,7 +26,7 @@ def place_in(sequence: Sequence, engine: Engine, **values: Any) -> Enrollment:
 
 
 def do(verb: str, place: Enrollment, engine: Engine, *more: int) -> Enrollment:
-    row: Enrollment = getattr(person, verb)(place.pk, *more, "owner", "", engine.clock.now())
+    row: Enrollment = getattr(places, verb)(place.pk, *more, "owner", "", engine.clock.now())
     return row
 
 
@@ -47,14 +48,14 @@ def edit_email(sequence: Sequence, subject: str, engine: Engine, **values: Any) 
     edits.update_email(sequence.account, sequence.pk, email(sequence, subject).pk, values, engine.clock.now())
 
 
-def start_sending(engine: Engine) -> plan.Claimed:
+def start_sending(engine: Engine) -> claim.Claimed:
     """Plans and claims what is due: one email is on the wire."""
     plan.everything_due(engine.clock.now())
-    (claimed,) = plan.claim("worker-1", engine.clock.now())
+    (claimed,) = claim.take("worker-1", engine.clock.now())
     return claimed
 
 
-def answer(claimed: plan.Claimed, kind: str, engine: Engine) -> None:
+def answer(claimed: claim.Claimed, kind: str, engine: Engine) -> None:
     retry_in = timedelta(minutes=1) if kind == "planned" else None
     outcome = Outcome(claimed.delivery_id, claimed.attempt, kind, retry_in=retry_in)
     record.outcomes([outcome], engine.clock.now())

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from dripstone.engine import enroll, plan, record, reevaluate, run, transitions
+from dripstone.engine import claim, enroll, follow, life, plan, record, transitions
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.engine.send import Outcome
 from dripstone.senders.memory import MemorySender
 from dripstone.sequences.models import Sequence
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
@@ -56,7 +56,7 @@ def test_eight_workers_send_everything_once(threads: ThreadPoolExecutor) -> None
     senders = [MemorySender() for _ in range(8)]
 
     def work(number: int) -> None:
-        while run.send_batch(f"worker-{number}", senders[number], lambda: NOW):
+        while life.send_batch(f"worker-{number}", senders[number], lambda: NOW):
             pass
 
     in_parallel(threads, work)
@@ -91,7 +91,7 @@ def test_adding_and_cancelling_at_once_never_leaves_a_cancelled_person_inside(th
 def test_recording_removing_and_editing_at_once_ends_without_a_deadlock(threads: ThreadPoolExecutor) -> None:
     sequence = course(200)
     plan.everything_due(NOW)
-    claimed = plan.claim("worker-1", NOW)
+    claimed = claim.take("worker-1", NOW)
 
     def work(number: int) -> None:
         mine = claimed[number::4]
@@ -109,7 +109,7 @@ def test_recording_removing_and_editing_at_once_ends_without_a_deadlock(threads:
             case _:
                 for _ in range(5):
                     touch(sequence.pk)
-                    reevaluate.sequence(sequence.pk, NOW)
+                    follow.sequence(sequence.pk, NOW)
 
     in_parallel(threads, work)
     assert Delivery.objects.filter(status="sent").count() == 200
@@ -121,21 +121,21 @@ def touch(sequence_id: int) -> None:
         sequence = Sequence.objects.select_for_update(no_key=True).get(pk=sequence_id)
         sequence.edits += 1
         sequence.save(update_fields=["edits"])
-        reevaluate.after_edit(sequence)
+        follow.after_edit(sequence)
 
 
 def test_a_sequence_under_edit_is_not_planned_until_everybody_is_in_line() -> None:
     sequence = course(3)
     touch(sequence.pk)
     assert plan.everything_due(NOW) == 0
-    reevaluate.sequence(sequence.pk, NOW)
+    follow.sequence(sequence.pk, NOW)
     assert plan.everything_due(NOW) == 3
 
 
 def test_an_edit_left_half_done_by_a_killed_worker_is_finished_by_the_next() -> None:
     sequence = course(3)
     touch(sequence.pk)
-    assert reevaluate.pending() == [sequence.pk]
-    reevaluate.sequence(sequence.pk, NOW + timedelta(hours=1))
-    assert reevaluate.pending() == []
+    assert follow.pending() == [sequence.pk]
+    follow.sequence(sequence.pk, NOW + timedelta(hours=1))
+    assert follow.pending() == []
     assert make_enrollment(sequence, Enrollment.objects.earliest("pk").subscriber, NOW).due_at == NOW

@@ -18,7 +18,7 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import update_account
-from dripstone.engine import enroll, figures, gate, plan, process, render, run, send, virtual
+from dripstone.engine import attempts, claim, counters, enroll, life, plan, process, render, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.flight import FlightLog
@@ -145,7 +145,7 @@ class Workers:
         """Nothing of it has left."""
         name = f"claimed-{self.deaths.total()}"
         log = FlightLog(process.flights(), name)
-        rows = gate.claim(f"{name}/1", process.current().sender, self.clock.now()).rows
+        rows = claim.batch(f"{name}/1", process.current().sender, self.clock.now()).rows
         log.close()
         return len(rows)
 
@@ -153,7 +153,7 @@ class Workers:
         """Some had their final reply, of some the body had left, and nothing was written down."""
         crew = process.current()
         with suppress(Death):
-            run.send_batch(crew.worker, Dying(crew.sender, self.draw.randrange(8)), self.clock.now)
+            life.send_batch(crew.worker, Dying(crew.sender, self.draw.randrange(8)), self.clock.now)
         held = Delivery.objects.filter(status="sending", worker__startswith=crew.worker).count()
         crew.sender.close(grace_seconds=0)  # type: ignore[call-arg]
         crew.flight.close()
@@ -162,7 +162,7 @@ class Workers:
 
     def _die_on_another_machine(self) -> int:
         """Whose flight log nobody here can read: after its lease nobody knows."""
-        return len(plan.claim("elsewhere/1", self.clock.now(), 3, gate.server().server))
+        return len(claim.take("elsewhere/1", self.clock.now(), 3, claim.server().server))
 
 
 def people(account: Account, seed: int) -> list[int]:
@@ -212,7 +212,7 @@ def let_pass(workers: Workers, weather: Weather, until: datetime, step: timedelt
         if workers.draw.randrange(100) < deaths:
             plan.everything_due(clock.now())
             workers.die()
-        run.until_idle(clock.now)
+        life.until_idle(clock.now)
         weather.met["breaker"] += Breaker.objects.filter(retry_at__isnull=False).count()
         check_under_way()
     clock.set(max(until, clock.now()))
@@ -263,10 +263,10 @@ def message_id_of(data: bytes) -> bytes:
 
 def counted() -> Counter[str]:
     """By the metrics: deliveries planned, and how they ended."""
-    figures.flush()
-    rows = figures.read()
-    names = {"planned": (figures.PLANNED, "")} | {
-        status: (figures.OUTCOME, status) for status in ("sent", "failed", "skipped", "unknown")
+    counters.flush()
+    rows = counters.read()
+    names = {"planned": (counters.PLANNED, "")} | {
+        status: (counters.OUTCOME, status) for status in ("sent", "failed", "skipped", "unknown")
     }
     return Counter({name: int(rows.get(key, 0)) for name, key in names.items()})
 
@@ -292,7 +292,7 @@ def check_refusals() -> None:
     assert {row.subscriber.email_address.partition("-")[0] for row in given_up} == {"full"}
     for row in given_up:
         assert row.ended_at is not None
-        assert send.GIVE_UP_AFTER <= row.ended_at - row.planned_at <= send.GIVE_UP_AFTER + 12 * HOUR
+        assert attempts.GIVE_UP_AFTER <= row.ended_at - row.planned_at <= attempts.GIVE_UP_AFTER + 12 * HOUR
     refused = Delivery.objects.filter(status="failed").exclude(pk__in=given_up).select_related("subscriber")
     assert {row.subscriber.email_address.partition("-")[0] for row in refused} == {"spam", "gone"}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dripstone.engine import plan, run
+from dripstone.engine import life, plan
 from tests.engine.driving import Engine
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
@@ -16,7 +16,7 @@ def test_the_encoding_follows_the_server(engine: Engine, takes_them: bool, encod
     make_enrollment(sequence, make_subscriber(alice))
     engine.mail.eight_bit = takes_them
     plan.everything_due(MONDAY_9)
-    run.send_batch("worker", engine.mail, lambda: MONDAY_9)
+    life.send_batch("worker", engine.mail, lambda: MONDAY_9)
     (message,) = engine.mail.messages
     assert b"Content-Transfer-Encoding: " + encoding in message.data
     assert ("Schöne Grüße".encode() in message.data) is takes_them

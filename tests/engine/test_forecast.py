@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, enroll, person, plan
+from dripstone.engine import enroll, plan
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import DripstoneError
 from dripstone.foresight import forecast
@@ -104,7 +105,7 @@ def test_a_paused_sequence_and_a_paused_person_send_nothing(alice: Account, engi
     make_enrollment(paused, make_subscriber(alice), engine.clock.now(), "bulk")
     assert foreseen(paused, engine.clock.now()) == {}
     running = make_sequence(alice, {"subject": "later"})
-    person.pause(place(running, engine).pk, "owner", "", engine.clock.now())
+    places.pause(place(running, engine).pk, "owner", "", engine.clock.now())
     assert foreseen(running, engine.clock.now()) == {}
 
 
@@ -260,7 +261,7 @@ class History:
         row = Enrollment.objects.filter(sequence=self.sequence, subscriber=self.people[number]).first()
         if row is not None:
             emails = [self._email(index).pk for index in arguments]
-            getattr(person, kind)(row.pk, *emails, "owner", "", self.now)
+            getattr(places, kind)(row.pk, *emails, "owner", "", self.now)
 
     def _edit(self, kind: str, *arguments: Any) -> None:
         owner, pk, now = self.account, self.sequence.pk, self.now

@@ -10,7 +10,7 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import update_account
-from dripstone.engine import enroll, figures, gate, plan, render, run, send, virtual
+from dripstone.engine import claim, counters, enroll, hold_back, life, plan, render, send, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders import breaker
 from dripstone.senders.base import Answer, Outgoing
@@ -44,14 +44,14 @@ def sent_per_second(engine: Engine) -> Counter[int]:
 def written(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     """How often each delivery is claimed."""
     claims: Counter[int] = Counter()
-    claim = plan.claim
+    take = claim.take
 
     def counted(*arguments: Any, **named: Any) -> Any:
-        rows = claim(*arguments, **named)
+        rows = take(*arguments, **named)
         claims.update(row.delivery_id for row in rows)
         return rows
 
-    monkeypatch.setattr(plan, "claim", counted)
+    monkeypatch.setattr(claim, "take", counted)
     return claims
 
 
@@ -66,7 +66,7 @@ def test_nobody_is_claimed_while_the_server_is_left_alone(alice: Account, engine
     engine.run_until(engine.clock.now() + timedelta(minutes=2))
     row = Breaker.objects.get()
     assert row.retry_at is not None
-    assert plan.claim("worker", engine.clock.now(), server=row.server) == []
+    assert claim.take("worker", engine.clock.now(), server=row.server) == []
 
 
 def test_an_outage_costs_nobody_a_try_and_all_go_when_it_is_over(
@@ -93,11 +93,11 @@ def test_what_waited_three_days_for_a_server_that_is_gone_has_failed(alice: Acco
     engine.run_until(begin + timedelta(days=2.9))
     assert not Delivery.objects.exclude(status="planned").exists()
     course(alice, 5, now=engine.clock.now())
-    figures.flush()
-    counted = figures.read().get((figures.OUTCOME, "failed"), 0)
+    counters.flush()
+    counted = counters.read().get((counters.OUTCOME, "failed"), 0)
     engine.run_until(begin + timedelta(days=3.1))
-    figures.flush()
-    assert figures.read()[figures.OUTCOME, "failed"] == counted + 40
+    counters.flush()
+    assert counters.read()[counters.OUTCOME, "failed"] == counted + 40
     failed = Delivery.objects.filter(status="failed")
     assert set(failed.values_list("reason", flat=True)) == {"gave up after 3 days: connection refused"}
     assert failed.count() == 40
@@ -109,8 +109,8 @@ def test_what_was_recorded_of_a_batch_that_broke_off_is_counted(
 ) -> None:
     monkeypatch.setattr(send, "CHUNK", 100)
     course(alice, 300, now=engine.clock.now())
-    figures.flush()
-    counted = figures.read().get((figures.OUTCOME, "sent"), 0)
+    counters.flush()
+    counted = counters.read().get((counters.OUTCOME, "sent"), 0)
     accept, n_asked = engine.mail.answer, itertools.count()
 
     def break_at_the_end(message: Outgoing) -> Answer:
@@ -121,9 +121,9 @@ def test_what_was_recorded_of_a_batch_that_broke_off_is_counted(
     engine.mail.answer = break_at_the_end
     with pytest.raises(RuntimeError):
         engine.run()
-    figures.flush()
+    counters.flush()
     n_sent = Delivery.objects.filter(status="sent").count()
-    assert figures.read()[figures.OUTCOME, "sent"] == counted + n_sent
+    assert counters.read()[counters.OUTCOME, "sent"] == counted + n_sent
     assert 0 < n_sent < 300
 
 
@@ -163,8 +163,8 @@ def test_one_recipient_who_is_always_refused_keeps_nobody_else_waiting(alice: Ac
 
 def test_the_probe_is_not_spent_when_nothing_is_ready(alice: Account, engine: Engine) -> None:
     now = engine.clock.now()
-    Breaker.objects.create(server=gate.server().server, n_failures=3, n_openings=1, retry_at=now, opened_at=now)
-    assert run.send_batch("worker", engine.mail) == {}
+    Breaker.objects.create(server=claim.server().server, n_failures=3, n_openings=1, retry_at=now, opened_at=now)
+    assert life.send_batch("worker", engine.mail) == {}
     assert Breaker.objects.get().retry_at == now
 
 
@@ -178,13 +178,13 @@ def test_moving_the_clock_ends_with_the_server_still_down(alice: Account, engine
 
 def test_no_send_jobs_are_queued_for_a_closed_gate(alice: Account, engine: Engine) -> None:
     now = engine.clock.now()
-    row = Breaker.objects.create(server=gate.server().server, retry_at=now + timedelta(minutes=5))
-    assert gate.jobs_worth_waking(now, 40) == 0
+    row = Breaker.objects.create(server=claim.server().server, retry_at=now + timedelta(minutes=5))
+    assert claim.jobs_worth_waking(now, 40) == 0
     row.retry_at = now
     row.save()
-    assert gate.jobs_worth_waking(now, 40) == 40
+    assert claim.jobs_worth_waking(now, 40) == 40
     row.delete()
-    assert gate.jobs_worth_waking(now, 40) == 40
+    assert claim.jobs_worth_waking(now, 40) == 40
 
 
 # --- Pace -------------------------------------------------------------------------------------------------------
@@ -269,16 +269,16 @@ def test_a_batch_that_was_held_up_asks_again(alice: Account, engine: Engine, lim
     claimed_at = engine.clock.now()
     course(alice, 200, now=claimed_at)
     plan.everything_due(claimed_at)
-    slow = gate.claim("slow/1", engine.mail, claimed_at)
+    slow = claim.batch("slow/1", engine.mail, claimed_at)
     assert len(slow.rows) == 30
     later = claimed_at + SECOND
-    quick = gate.claim("quick/1", engine.mail, later)
+    quick = claim.batch("quick/1", engine.mail, later)
     assert len(quick.rows) == 30
-    going, put_off = gate.within_limits(slow, render.messages(slow.rows, later), later)
+    going, put_off = hold_back.sort(slow, render.messages(slow.rows, later), later)
     assert (len(going), len(put_off)) == (0, 30)
     assert {outcome.untried for outcome in put_off} == {True}
     assert {outcome.retry_in for outcome in put_off} == {SECOND / 100}
-    going, _ = gate.within_limits(quick, render.messages(quick.rows, later), later)
+    going, _ = hold_back.sort(quick, render.messages(quick.rows, later), later)
     assert len(going) == 30
 
 
@@ -289,9 +289,9 @@ def test_a_batch_that_was_held_up_goes_when_nobody_else_came(
     claimed_at = engine.clock.now()
     course(alice, 30, now=claimed_at)
     plan.everything_due(claimed_at)
-    batch = gate.claim("slow/1", engine.mail, claimed_at)
+    batch = claim.batch("slow/1", engine.mail, claimed_at)
     later = claimed_at + SECOND
-    going, put_off = gate.within_limits(batch, render.messages(batch.rows, later), later)
+    going, put_off = hold_back.sort(batch, render.messages(batch.rows, later), later)
     assert (len(going), put_off) == (30, [])
     assert Meter.objects.get().hours == {str(int(later.timestamp()) // 3600): 30}
 

@@ -9,7 +9,8 @@ from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.content.library import create_snippet, create_template
-from dripstone.engine import edits, gate, person, plan
+from dripstone.engine import claim, plan
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment, Pulse
 from dripstone.explain import health
 from dripstone.explain.findings import Finding
@@ -142,9 +143,9 @@ def test_everybody_unconfirmed(alice: Account, engine: Engine) -> None:
 def test_everybody_paused_one_by_one(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, SECOND)
     place = enter(sequence, engine)
-    person.pause(place.pk, "owner", "", MONDAY_9)
+    places.pause(place.pk, "owner", "", MONDAY_9)
     assert only(sequence, engine).sentence == "The one person inside is paused."
-    person.pause(enter(sequence, engine).pk, "owner", "", MONDAY_9)
+    places.pause(enter(sequence, engine).pk, "owner", "", MONDAY_9)
     assert only(sequence, engine).sentence == "All 2 people inside are paused, each on their own."
 
 
@@ -165,13 +166,13 @@ def test_who_is_paused_or_waits_for_a_draft_is_not_counted_at_the_end(alice: Acc
     engine.run_until(MONDAY_9 + 3 * DAY)
     paused = enter(sequence, engine)
     engine.run()
-    person.pause(paused.pk, "owner", "", engine.clock.now())
+    places.pause(paused.pk, "owner", "", engine.clock.now())
     assert only(sequence, engine).sentence == (
         "2 people inside have had every published email and wait at the end, where hold keeps them. A new email "
         "reaches them when it is published. 1 person more is paused."
     )
     for place in at_the_end:
-        person.pause(place.pk, "owner", "", engine.clock.now())
+        places.pause(place.pk, "owner", "", engine.clock.now())
     assert only(sequence, engine).code == "everybody_paused"
 
 
@@ -334,7 +335,7 @@ def test_planned_mail_that_waits_for_room_is_not_late(alice: Account, engine: En
     for _ in range(20):
         enter(sequence, engine)
     plan.everything_due(engine.clock.now())
-    mail = gate.server()
+    mail = claim.server()
     with pace.server_gauge(mail.server, mail.limit) as gauge:
         gauge.take(engine.clock.now(), 3)  # today's three have gone
     engine.clock.advance(minutes=11)

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account
-from dripstone.engine import follow, plan, transitions
-from dripstone.engine.acts import edits
+from dripstone.engine import claim, follow, plan, transitions
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import Invalid, NotFound
 from dripstone.explain import impact_words
@@ -347,11 +347,11 @@ def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple
         elif end == "unsubscribe":
             transitions.cancel(reader.pk, now)
         elif end == "pause":
-            place.pause(place.pk, "owner", "", now)
+            places.pause(place.pk, "owner", "", now)
         elif end == "tag":
             tag.taggings.create(subscriber=reader, tagged_at=now)
         elif end == "skip" and Enrollment.objects.get(pk=place.pk).next_email_id:
-            place.skip(place.pk, "owner", "", now)
+            places.skip(place.pk, "owner", "", now)
 
 
 def stands(sequence: Sequence) -> dict[int, tuple[Any, ...]]:
@@ -447,7 +447,7 @@ def fly(how: str, now: datetime) -> None:
     if how != "nothing":
         plan.everything_due(now)
     if how == "sending":
-        plan.claim("somebody", now, limit=1)
+        claim.take("somebody", now, limit=1)
 
 
 def told_and_done(engine: Engine, data: st.DataObject) -> None:

@@ -9,7 +9,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, late, person, plan, transitions
+from dripstone.engine import claim, plan, transitions
+from dripstone.engine.acts import edits, overdue, places
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.explain import journey, journey_words
 from dripstone.explain.journey import Journey, Step
@@ -126,7 +127,7 @@ def test_it_says_what_is_on_the_wire(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
     assert sentences(place, engine)["Welcome"] == "Being sent now."
-    plan.claim("worker 1", engine.clock.now())
+    claim.take("worker 1", engine.clock.now())
     assert sentences(place, engine)["Welcome"] == "Being sent now."
 
 
@@ -153,7 +154,7 @@ def test_what_waits_for_an_unpublished_email_is_not_said_to_be_on_its_way(alice:
 def test_what_was_moved_to_a_later_slot_is_not_said_to_wait_for_a_limit(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME)
     plan.everything_due(engine.clock.now())
-    late.resume("next-slot", engine.clock.now())
+    overdue.resume("next-slot", engine.clock.now())
     held_back = "Was held back, and goes on Tuesday, 24 November 2026 at 09:00 (Europe/Paris)."
     assert sentences(place, engine)["Welcome"] == held_back
     Delivery.objects.update(attempt=1, untried=1)  # a limit had kept it before
@@ -245,7 +246,7 @@ def test_an_email_published_behind_them_says_who_did_it(alice: Account, engine: 
 def test_a_person_paused_alone_has_no_date(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME, SECOND, THIRD)
     engine.run()
-    person.pause(place.pk, "owner", "on holiday", engine.clock.now())
+    places.pause(place.pk, "owner", "on holiday", engine.clock.now())
     assert sentences(place, engine) | {"Welcome": ""} == {
         "Welcome": "",
         "Second": "No date: this person was paused on Monday, 23 November 2026 at 10:00 (Europe/Paris), by owner. "
@@ -362,12 +363,12 @@ def test_the_verbs_on_one_person_are_told(alice: Account, engine: Engine) -> Non
     place = entered(alice, WELCOME, SECOND, THIRD)
     engine.run()
     now = engine.clock.now()
-    person.skip(place.pk, "Alice", "had it by hand", now)
+    places.skip(place.pk, "Alice", "had it by hand", now)
     assert sentences(place, engine)["Second"].startswith(
         "Skipped on Monday, 23 November 2026 at 10:00 (Europe/Paris), because the owner skipped it. "
         "Its turn would have come on Wednesday, 25 November 2026 at 09:00."
     )
-    person.send_now(place.pk, "Alice", "", now)
+    places.send_now(place.pk, "Alice", "", now)
     assert sentences(place, engine)["Third"] == "Being sent now."
     found = told(place, engine)
     assert [journey_words.note(note, found.facts) for note in found.notes] == [
@@ -406,7 +407,7 @@ def test_a_missed_date_of_before_an_edit_is_told_without_todays_figures(alice: A
 def test_earlier_runs_are_kept_in_short(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME, SECOND)
     engine.run_until(MONDAY_9 + 3 * DAY)
-    person.restart(place.pk, "Alice", "", engine.clock.now())
+    places.restart(place.pk, "Alice", "", engine.clock.now())
     found = told(place, engine)
     assert [journey_words.earlier_run(run, ZONE) for run in found.earlier_runs] == [
         "Run 1, from Monday, 23 November 2026 at 10:00 (Europe/Paris) to Wednesday, 25 November 2026 at 09:00: 2 sent."

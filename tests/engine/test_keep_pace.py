@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from dripstone.accounts.models import Account
-from dripstone.engine import enroll, gate, plan, process, run, wake
+from dripstone.engine import claim, enroll, life, plan, process, wake
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 from dripstone.senders.base import Outgoing
@@ -26,17 +26,17 @@ spans = st.timedeltas(timedelta(days=-2), timedelta(days=2))
 @given(spans, spans)
 def test_a_pause_is_never_backwards_and_never_longer_than_a_tick(ready: timedelta, began: timedelta) -> None:
     now = MONDAY_9
-    pause = gate.pause(now + ready, now + began, now)
+    pause = claim.pause(now + ready, now + began, now)
     assert timedelta(0) <= pause <= wake.TICK
     if pause < wake.TICK:
         assert now + pause >= now + ready
-        assert now + pause >= now + began + gate.WORTHWHILE
+        assert now + pause >= now + began + claim.WORTHWHILE
 
 
 @given(st.timedeltas(timedelta(0), timedelta(seconds=5)), st.timedeltas(timedelta(0), timedelta(seconds=5)))
 def test_time_spent_on_a_batch_is_no_pause_on_top(ready: timedelta, spent: timedelta) -> None:
     began, now = MONDAY_9, MONDAY_9 + spent
-    assert now + gate.pause(began + ready, began, now) == max(began + ready, began + gate.WORTHWHILE, now)
+    assert now + claim.pause(began + ready, began, now) == max(began + ready, began + claim.WORTHWHILE, now)
 
 
 class Hand:
@@ -73,7 +73,7 @@ def planned(account: Account, n_people: int) -> None:
 
 
 def keep_pace(engine: Engine, hand: Hand) -> Tally:
-    return run.keep_pace("worker", engine.mail, hand.now, hand.sleep, hand.monotonic)
+    return life.keep_pace("worker", engine.mail, hand.now, hand.sleep, hand.monotonic)
 
 
 def n_jobs() -> int:
@@ -86,8 +86,8 @@ def statuses() -> Counter[str]:
 
 @pytest.mark.django_db
 def test_without_limits_it_is_one_batch(alice: Account, engine: Engine, hand: Hand) -> None:
-    planned(alice, wake.BATCH + 5)
-    assert keep_pace(engine, hand).total() == wake.BATCH
+    planned(alice, wake.CLAIM_BATCH + 5)
+    assert keep_pace(engine, hand).total() == wake.CLAIM_BATCH
     assert hand.slept == []
 
 
@@ -112,7 +112,7 @@ def test_when_its_time_is_over_it_leaves_another_job_to_follow(
     planned(alice, 100)
     tally = keep_pace(engine, hand)
     assert 50 <= tally.total() <= 53
-    assert wake.TICK < hand.instant - MONDAY_9 <= wake.TICK + gate.WORTHWHILE
+    assert wake.TICK < hand.instant - MONDAY_9 <= wake.TICK + claim.WORTHWHILE
     assert n_jobs() == 1
 
 

@@ -7,7 +7,8 @@ import pytest
 from django.db import connection
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, late, plan, process, pulse, tasks
+from dripstone.engine import plan, process, pulse, tasks
+from dripstone.engine.acts import edits, overdue
 from dripstone.engine.models import Delivery, Enrollment, Note, Pulse
 from dripstone.sequences.models import Sequence
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
@@ -47,7 +48,7 @@ def statuses() -> list[tuple[str, str, datetime | None]]:
 def test_a_first_start_asks_nothing(alice: Account) -> None:
     entered(course(alice))
     assert pulse.beat(NOW)
-    assert late.why_halted(NOW) == ""
+    assert overdue.why_halted(NOW) == ""
 
 
 def test_a_long_silence_with_something_overdue_halts_sending(alice: Account) -> None:
@@ -59,8 +60,8 @@ def test_a_long_silence_with_something_overdue_halts_sending(alice: Account) -> 
     why = (
         "Sending is halted: the engine had not run since Monday, 23 November 2026 at 09:00 (UTC), and mail is overdue."
     )
-    assert late.why_halted(NOW).startswith(why)
-    assert late.how_much(NOW) == "1 email is overdue, the oldest since Monday, 23 November 2026 at 10:00 (UTC)."
+    assert overdue.why_halted(NOW).startswith(why)
+    assert overdue.how_much(NOW) == "1 email is overdue, the oldest since Monday, 23 November 2026 at 10:00 (UTC)."
 
 
 def test_a_delivery_planned_before_the_silence_counts_too(alice: Account) -> None:
@@ -97,17 +98,17 @@ def test_the_virtual_clock_is_never_asked(alice: Account, settings: Any) -> None
     entered(course(alice))
     last_ran(MONDAY_9)
     assert pulse.beat(NOW)
-    assert late.why_halted(NOW) == ""
+    assert overdue.why_halted(NOW) == ""
 
 
 def test_a_clock_set_back_halts_until_it_has_caught_up(alice: Account) -> None:
     entered(course(alice))
     last_ran(NOW + timedelta(hours=2))
     assert not pulse.beat(NOW)
-    assert "lies ahead of this machine's clock" in late.why_halted(NOW)
+    assert "lies ahead of this machine's clock" in overdue.why_halted(NOW)
     assert pulse.beat(NOW + timedelta(hours=1))
     last_ran(NOW + timedelta(hours=2))
-    late.resume("send", NOW)
+    overdue.resume("send", NOW)
     assert pulse.beat(NOW), "or until the operator says that the clock is right"
 
 
@@ -128,7 +129,7 @@ def test_resuming_with_send_leaves_it_to_the_rules(alice: Account) -> None:
     entered(course(alice, {"subject": "days"}, send_hour=7))
     last_ran(MONDAY_9)
     assert not pulse.beat(NOW)
-    assert late.resume("send", NOW) == 0
+    assert overdue.resume("send", NOW) == 0
     assert pulse.beat(NOW)
     plan.everything_due(NOW)
     assert statuses() == [("one", "planned", None)]  # the day-email waits for its slot: R4
@@ -142,13 +143,13 @@ def test_resuming_with_next_slot_sends_nothing_right_away(alice: Account) -> Non
     due = entered(sequence)
     last_ran(MONDAY_9)
     assert not pulse.beat(NOW)
-    assert late.resume("next-slot", NOW) == 2
+    assert overdue.resume("next-slot", NOW) == 2
     slot = NOW + timedelta(days=1)  # it is 9:00 sharp, the sequence's hour: that slot would be right away
     assert Delivery.objects.get(enrollment=planned).ready_at == slot
     due.refresh_from_db()
     assert due.due_at == slot
     note = Note.objects.get(enrollment=due)
-    assert (note.kind, note.reason) == ("late", late.NEXT_SLOT)
+    assert (note.kind, note.reason) == ("late", overdue.NEXT_SLOT)
     assert pulse.beat(NOW)
 
 
@@ -157,12 +158,12 @@ def test_resuming_with_skip_treats_everything_as_sent_when_it_was_due(alice: Acc
     place = entered(course(alice))
     last_ran(MONDAY_9)
     assert not pulse.beat(NOW)
-    assert late.resume("skip", NOW) == 2
+    assert overdue.resume("skip", NOW) == 2
     hour = timedelta(hours=1)
     assert statuses() == [("one", "skipped", MONDAY_9 + hour), ("two", "skipped", MONDAY_9 + 3 * hour)]
     place.refresh_from_db()
     assert place.due_at == datetime(2026, 11, 28, 9, tzinfo=UTC)
-    assert set(Delivery.objects.values_list("reason", flat=True)) == {late.SKIPPED}
+    assert set(Delivery.objects.values_list("reason", flat=True)) == {overdue.SKIPPED}
 
 
 def test_skipping_ends_what_was_planned_when_it_was_planned(alice: Account) -> None:
@@ -171,7 +172,7 @@ def test_skipping_ends_what_was_planned_when_it_was_planned(alice: Account) -> N
     plan.everything_due(planned_at)
     last_ran(planned_at)
     assert not pulse.beat(NOW)
-    assert late.resume("skip", NOW) == 2
+    assert overdue.resume("skip", NOW) == 2
     assert statuses()[0] == ("one", "skipped", planned_at)
     place.refresh_from_db()
     assert (place.in_flight, place.due_at) == (False, datetime(2026, 11, 28, 9, tzinfo=UTC))
@@ -179,7 +180,7 @@ def test_skipping_ends_what_was_planned_when_it_was_planned(alice: Account) -> N
 
 @pytest.mark.parametrize(("choice", "next_status"), [("next-slot", []), ("skip", [("one", "skipped")])])
 def test_an_edit_in_the_middle_lets_nothing_go(
-    alice: Account, choice: late.Choice, next_status: list[tuple[str, str]]
+    alice: Account, choice: overdue.Choice, next_status: list[tuple[str, str]]
 ) -> None:
     """The sequence is passed over until its people have followed, and then decided about like the others."""
     sequence = course(alice, HOURLY[0], HOURLY[2])
@@ -196,7 +197,7 @@ def test_an_edit_in_the_middle_lets_nothing_go(
         return execute(sql, *more)
 
     with connection.execute_wrapper(edit_before_it_is_locked):
-        assert late.resume(choice, NOW) == 1
+        assert overdue.resume(choice, NOW) == 1
     plan.everything_due(NOW)
     assert [(subject, status) for subject, status, _ in statuses()] == next_status
 
@@ -209,7 +210,7 @@ def test_what_a_paused_sequence_holds_is_not_overdue_and_nobody_waits_for_it(ali
     Sequence.objects.filter(pk=sequence.pk).update(active=False)
     last_ran(MONDAY_9)
     assert pulse.beat(NOW), "nothing would go at once"
-    assert late.resume("skip", NOW) == 0
+    assert overdue.resume("skip", NOW) == 0
     assert [status for _, status, _ in statuses()] == ["planned"]
 
 
@@ -217,7 +218,7 @@ def test_skipping_completes_those_for_whom_nothing_is_left(alice: Account) -> No
     place = entered(course(alice, *HOURLY[:2]))
     last_ran(MONDAY_9)
     assert not pulse.beat(NOW)
-    late.resume("skip", NOW)
+    overdue.resume("skip", NOW)
     place.refresh_from_db()
     assert place.status == "completed"
 
@@ -229,9 +230,9 @@ def test_deciding_again_after_a_kill_goes_on_with_the_others(alice: Account, mon
         entered(sequence)
     last_ran(MONDAY_9)
     assert not pulse.beat(NOW)
-    late._skip_due(sequence.pk, NOW)  # killed after the first batch
+    overdue._skip_due(sequence.pk, NOW)  # killed after the first batch
     assert not pulse.beat(NOW)
-    assert late.resume("skip", NOW) == 2
+    assert overdue.resume("skip", NOW) == 2
     assert [status for _, status, _ in statuses()] == ["skipped"] * 3
 
 

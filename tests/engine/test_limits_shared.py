@@ -9,8 +9,8 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import update_account
-from dripstone.engine import enroll, gate, plan, run
-from dripstone.engine.gate import Batch
+from dripstone.engine import claim, enroll, life, plan
+from dripstone.engine.claim import Batch
 from dripstone.engine.models import Delivery
 from dripstone.senders import breaker, pace, shares
 from dripstone.senders.base import Answer
@@ -43,7 +43,7 @@ def planned(n_people: int) -> Account:
 
 def claim_together(sender: MemorySender, now: datetime) -> list[Batch]:
     numbers = itertools.count()
-    return together(lambda: gate.claim(f"worker-{next(numbers)}/1", sender, now), N)
+    return together(lambda: claim.batch(f"worker-{next(numbers)}/1", sender, now), N)
 
 
 def rounds(begin: datetime, step: timedelta = SECOND) -> Iterator[datetime]:
@@ -108,7 +108,7 @@ def test_whole_batches_of_all_workers_keep_every_limit_at_once(limit: Callable[[
 
         def work(now: datetime = now, numbers: Iterator[int] = numbers) -> None:
             number = next(numbers)
-            run.send_batch(f"worker-{number}", senders[number], lambda: now)
+            life.send_batch(f"worker-{number}", senders[number], lambda: now)
 
         assert together(work, N) == [None] * N
         sent_now = Delivery.objects.filter(status="sent", sent_at=now).count()
@@ -132,7 +132,7 @@ def test_one_worker_probes_a_server_that_was_down_and_the_others_wait(
     limit("connections=10")
     planned(200)
     for number, now in enumerate(rounds(NOW, 10 * breaker.PROBE_TIME)):
-        down(gate.server().server, now)
+        down(claim.server().server, now)
         batches = claim_together(sender, now)
         assert sorted(len(batch.rows) for batch in batches) == [0] * (N - 1) + [breaker.PROBE]
         assert [batch.is_probe for batch in batches if batch.rows] == [True]

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, notes, person, plan
+from dripstone.engine import notes, plan
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment, Note
 from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence
@@ -43,14 +44,14 @@ def test_each_verb_leaves_one_note(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, {"subject": "a"}, {"subject": "b"}, {"subject": "c", "delay_value": 3})
     place = place_in(sequence, engine)
     now = engine.clock.now()
-    person.pause(place.pk, "Alice", "on holiday", now)
-    person.resume(place.pk, "Alice", "", now)
-    person.skip(place.pk, "Alice", "", now)
-    person.send_now(place.pk, "Alice", "", now)
+    places.pause(place.pk, "Alice", "on holiday", now)
+    places.resume(place.pk, "Alice", "", now)
+    places.skip(place.pk, "Alice", "", now)
+    places.send_now(place.pk, "Alice", "", now)
     engine.run()
-    person.move_to(place.pk, sequence.emails.get(subject="b").pk, "Alice", "", now)
-    person.restart(place.pk, "Alice", "", now)
-    person.remove(place.pk, "Alice", "", now)
+    places.move_to(place.pk, sequence.emails.get(subject="b").pk, "Alice", "", now)
+    places.restart(place.pk, "Alice", "", now)
+    places.remove(place.pk, "Alice", "", now)
     assert told(place) == [
         ("paused", "a", now + DAY, None),
         ("resumed", "a", None, now + DAY),
@@ -67,7 +68,7 @@ def test_each_verb_leaves_one_note(alice: Account, engine: Engine) -> None:
 def test_a_verb_that_is_refused_leaves_none(alice: Account, engine: Engine) -> None:
     place = place_in(make_sequence(alice, WELCOME), engine)
     with pytest.raises(Invalid):
-        person.resume(place.pk, "Alice", "", engine.clock.now())
+        places.resume(place.pk, "Alice", "", engine.clock.now())
     assert told(place) == []
 
 
@@ -76,7 +77,7 @@ def test_sending_now_what_waits_for_another_try_names_both_instants(alice: Accou
     now = engine.clock.now()
     plan.everything_due(now)
     place.deliveries.update(ready_at=now + timedelta(minutes=4))
-    person.send_now(place.pk, "Alice", "", now)
+    places.send_now(place.pk, "Alice", "", now)
     assert told(place) == [("sent_now", "welcome", now + timedelta(minutes=4), now)]
 
 
@@ -125,7 +126,7 @@ def test_an_edit_tells_a_paused_person_the_date_kept_for_them(alice: Account, en
     place = place_in(sequence, engine)
     start = engine.clock.now()
     engine.run()
-    person.pause(place.pk, "Alice", "", start)
+    places.pause(place.pk, "Alice", "", start)
     second = sequence.emails.get(subject="second")
     edits.update_email(alice, sequence.pk, second.pk, {"delay_value": 5}, start)
     edits.reschedule(alice, sequence.pk, start)

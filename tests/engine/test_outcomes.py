@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account, SendingAddress
-from dripstone.engine import advance, edits, person, plan, process, record, send, transitions
+from dripstone.engine import advance, attempts, claim, plan, process, record, send, transitions
+from dripstone.engine.acts import edits, places
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.engine.send import Outcome
 from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.senders.base import Answer, Outgoing
@@ -77,7 +78,7 @@ def test_time_spent_paused_does_not_count_as_refusals(alice: Account, engine: En
 def stop_or_go(place: Enrollment, stop: str, *, goes: bool, now: datetime) -> None:
     sequence = place.sequence
     if stop == "person":
-        (person.resume if goes else person.pause)(place.pk, "owner", "", now)
+        (places.resume if goes else places.pause)(place.pk, "owner", "", now)
     elif stop == "sequence":
         edits.update_sequence(sequence.account, sequence.pk, {"active": goes}, now)
     else:
@@ -145,9 +146,9 @@ def test_a_late_write_of_a_worker_that_lost_its_lease_is_refused(alice: Account,
     start(alice, engine)
     now = engine.clock.now()
     plan.everything_due(now)
-    (mine,) = plan.claim("worker-1", now)
+    (mine,) = claim.take("worker-1", now)
     Delivery.objects.update(status="planned", ready_at=now, lease_until=None)  # the rescue gave it back
-    (theirs,) = plan.claim("worker-2", now)
+    (theirs,) = claim.take("worker-2", now)
     assert record.outcomes([Outcome(mine.delivery_id, mine.attempt, "failed", "late")], now) == {}
     assert record.outcomes([Outcome(theirs.delivery_id, theirs.attempt, "sent")], now) == {(alice.pk, "sent"): 1}
     assert Delivery.objects.get().status == "sent"
@@ -158,7 +159,7 @@ def test_what_is_recorded_after_a_removal_moves_nobody(alice: Account, engine: E
     place = start(alice, engine)
     now = engine.clock.now()
     plan.everything_due(now)
-    (claimed,) = plan.claim("worker-1", now)
+    (claimed,) = claim.take("worker-1", now)
     transitions.remove([place.pk], "removed by the owner", now)
     record.outcomes([Outcome(claimed.delivery_id, claimed.attempt, "sent")], now)
     place.refresh_from_db()
@@ -192,9 +193,9 @@ def test_one_email_that_cannot_be_written_does_not_stop_the_others(alice: Accoun
 
 @given(st.integers(1, 10**12), st.integers(1, 200))
 def test_backoff_is_the_same_for_everybody_who_asks_and_bounded(delivery_id: int, attempt: int) -> None:
-    wait = send.backoff(delivery_id, attempt)
-    assert wait == send.backoff(delivery_id, attempt)
-    assert send.FIRST_RETRY <= wait <= send.LONGEST_RETRY * 5 / 4
+    wait = attempts.backoff(delivery_id, attempt)
+    assert wait == attempts.backoff(delivery_id, attempt)
+    assert attempts.FIRST_RETRY <= wait <= attempts.LONGEST_RETRY * 5 / 4
 
 
 @given(st.lists(st.floats(0, 3), max_size=20))

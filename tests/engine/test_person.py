@@ -5,9 +5,10 @@ from datetime import timedelta
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, person, plan, record, transitions
+from dripstone.engine import plan, record, transitions
+from dripstone.engine.acts import edits, places
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
-from dripstone.engine.send import Outcome
 from dripstone.errors import NotFound
 from dripstone.events.models import Event
 from dripstone.senders.memory import accept
@@ -313,7 +314,7 @@ def test_the_answers_of_two_runs_in_one_batch_both_count(alice: Account, engine:
 
 def test_a_removed_person_is_told_so(alice: Account, engine: Engine) -> None:
     place = place_in(make_sequence(alice, WELCOME), engine)
-    row = person.remove(place.pk, "owner", "asked by phone", engine.clock.now())
+    row = places.remove(place.pk, "owner", "asked by phone", engine.clock.now())
     assert (row.status, row.removed_reason) == ("removed", "asked by phone")
     assert refusal("remove", place, engine) == "This person has been removed already"
     sentence = "This person has been removed from the sequence: restart them, or add them again"

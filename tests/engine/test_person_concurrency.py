@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from dripstone.engine import edits, enroll, person, plan, reevaluate, run
+from dripstone.engine import enroll, follow, life, plan
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.errors import DripstoneError
 from dripstone.senders.memory import MemorySender
@@ -41,7 +42,7 @@ def in_parallel(*works: Callable[[], Any]) -> None:
 def send_all(worker: str, sender: MemorySender) -> None:
     for _ in range(40):
         plan.everything_due(NOW)
-        run.send_batch(worker, sender, lambda: NOW)
+        life.send_batch(worker, sender, lambda: NOW)
 
 
 def test_two_calls_at_once_pause_once() -> None:
@@ -49,7 +50,7 @@ def test_two_calls_at_once_pause_once() -> None:
 
     def pause() -> None:
         with suppress(DripstoneError):
-            person.pause(place.pk, "owner", "", NOW)
+            places.pause(place.pk, "owner", "", NOW)
 
     in_parallel(*[pause] * 6)
     assert Note.objects.count() == 1
@@ -63,7 +64,7 @@ def test_skipping_beside_planners_and_workers_ends_every_email_once() -> None:
     def skip_all() -> None:
         for pk in ids:
             with suppress(DripstoneError):  # on the wire just now
-                person.skip(pk, "owner", "", NOW)
+                places.skip(pk, "owner", "", NOW)
 
     in_parallel(skip_all, lambda: send_all("worker-1", senders[0]), lambda: send_all("worker-2", senders[1]))
     send_all("worker-1", senders[0])
@@ -78,17 +79,17 @@ def test_a_sequence_that_comes_back_while_people_are_paused_mails_none_of_them()
     ids = list(Enrollment.objects.filter(sequence=sequence).values_list("pk", flat=True))
     plan.everything_due(NOW)
     edits.update_sequence(sequence.account, sequence.pk, {"active": False}, NOW)
-    reevaluate.sequence(sequence.pk, NOW)
+    follow.sequence(sequence.pk, NOW)
 
     def pause_all() -> None:
         for pk in ids:
-            person.pause(pk, "owner", "", NOW)
+            places.pause(pk, "owner", "", NOW)
 
     def come_back() -> None:
         for active in (True, False, True):
             edits.update_sequence(sequence.account, sequence.pk, {"active": active}, NOW)
-            reevaluate.sequence(sequence.pk, NOW)
+            follow.sequence(sequence.pk, NOW)
 
     in_parallel(pause_all, come_back)
     assert Enrollment.objects.filter(paused_at=None).count() == 0
-    assert not Delivery.objects.filter(status="planned").exclude(ready_at=reevaluate.PARKED).exists()
+    assert not Delivery.objects.filter(status="planned").exclude(ready_at=follow.PARKED).exists()

@@ -9,9 +9,10 @@ from django.db import transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dripstone.engine import edits, enroll, person, plan, record
+from dripstone.engine import claim, enroll, plan, record
+from dripstone.engine.acts import edits, places
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.engine.send import Outcome
 from dripstone.errors import DripstoneError
 from dripstone.sequences.models import Sequence
 from tests.engine.driving import Engine
@@ -39,7 +40,7 @@ class Story:
     def __init__(self, engine: Engine, *, repeat: bool) -> None:
         account = make_account()
         self.engine = engine
-        self.claimed: list[plan.Claimed] = []
+        self.claimed: list[claim.Claimed] = []
         self.taken: list[int] = []  # deliveries, by a server of the story's own
         self.sequence = make_sequence(
             account,
@@ -65,7 +66,7 @@ class Story:
         account, pk = self.sequence.account, self.sequence.pk
         match name:
             case "move_to":
-                person.move_to(self.place.pk, self.emails[values[0]].pk, "owner", "", self.now)
+                places.move_to(self.place.pk, self.emails[values[0]].pk, "owner", "", self.now)
             case "publish":
                 edits.update_email(account, pk, self.emails[values[0]].pk, {"published": values[1]}, self.now)
             case "delete":
@@ -79,14 +80,14 @@ class Story:
             case "plan":
                 plan.everything_due(self.now)
             case "claim":
-                self.claimed += plan.claim("worker-1", self.now)
+                self.claimed += claim.take("worker-1", self.now)
             case "sent" | "refused":
                 self._answer("sent" if name == "sent" else "planned")
             case "run" | "run for":
                 self._answer("sent")
                 self.engine.run_until(self.now + timedelta(hours=values[0] if values else 0))
             case verb:
-                getattr(person, verb)(self.place.pk, "owner", "", self.now)
+                getattr(places, verb)(self.place.pk, "owner", "", self.now)
 
     def _answer(self, kind: str) -> None:
         """To everything on the wire."""

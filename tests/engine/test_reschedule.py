@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, person, plan, reevaluate
+from dripstone.engine import follow, plan
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment, Note
 from dripstone.foresight import impact
 from dripstone.sequences import verbs as domain
@@ -85,7 +86,7 @@ def test_those_without_a_date_stay_without(alice: Account, engine: Engine) -> No
     sequence = make_sequence(alice, WELCOME, {"subject": "second"}, hold=True)
     waits_for_draft, at_end = place_in(sequence, engine), place_in(sequence, engine)
     engine.run()
-    person.skip(at_end.pk, "owner", "", engine.clock.now())
+    places.skip(at_end.pk, "owner", "", engine.clock.now())
     edit_email(sequence, "second", engine, published=False)
     engine.run()
     reschedule(sequence, engine)
@@ -133,13 +134,13 @@ def test_a_paused_persons_kept_date_is_given_anew(alice: Account, engine: Engine
     place = place_in(sequence, engine)
     start = engine.clock.now()
     engine.run()
-    person.pause(place.pk, "owner", "", start)
+    places.pause(place.pk, "owner", "", start)
     edit_email(sequence, "second", engine, delay_value=6)
     reschedule(sequence, engine)
     engine.run()
     place.refresh_from_db()
     assert (place.due_at, place.held_due_at) == (None, start + 6 * DAY)
-    assert person.resume(place.pk, "owner", "", start).due_at == start + 6 * DAY
+    assert places.resume(place.pk, "owner", "", start).due_at == start + 6 * DAY
 
 
 def test_nobody_gets_two_emails_at_once_by_it(alice: Account, engine: Engine) -> None:
@@ -167,9 +168,9 @@ def test_a_kill_in_the_middle_is_finished_with_the_same_dates_and_one_note_each(
     edit_email(sequence, "second", engine, delay_value=1)
     reschedule(sequence, engine)
     killed_at = engine.clock.now()
-    reevaluate.person(sequence.pk, places[0].pk, killed_at)  # as far as the first worker came
+    follow.person(sequence.pk, places[0].pk, killed_at)  # as far as the first worker came
     engine.clock.advance(minutes=10)
-    reevaluate.sequence(sequence.pk, engine.clock.now())
+    follow.sequence(sequence.pk, engine.clock.now())
     for place in places:
         assert dates(place) == [(start + 9 * DAY, killed_at)]
     engine.run()
@@ -182,10 +183,10 @@ def test_going_through_it_twice_changes_nothing(alice: Account, engine: Engine) 
     engine.run_until(engine.clock.now() + 5 * DAY)
     edit_email(sequence, "second", engine, delay_value=1)
     reschedule(sequence, engine)
-    assert reevaluate.sequence(sequence.pk, engine.clock.now()) == 1
+    assert follow.sequence(sequence.pk, engine.clock.now()) == 1
     Sequence.objects.update(edits_done=0)  # killed before it could be written down
     engine.clock.advance(minutes=10)
-    assert reevaluate.sequence(sequence.pk, engine.clock.now()) == 0
+    assert follow.sequence(sequence.pk, engine.clock.now()) == 0
 
 
 def test_of_two_deleted_emails_at_one_position_the_date_counts_from_the_later_end(

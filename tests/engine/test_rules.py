@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import plan, reevaluate, run
+from dripstone.engine import follow, life, plan
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -28,7 +28,7 @@ def edit(sequence: Sequence, email: SequenceEmail | None = None, **values: Any) 
     sequence.refresh_from_db()
     sequence.edits += 1
     sequence.save()
-    reevaluate.after_edit(sequence)
+    follow.after_edit(sequence)
 
 
 def subjects(engine: Engine, place: Enrollment) -> list[str]:
@@ -284,7 +284,7 @@ def test_what_is_planned_stops_at_once(alice: Account, engine: Engine, change: s
             edit(sequence, sequence.emails.get(), published=False)
         case _:
             edit(sequence, sequence.emails.get(), deleted_at=engine.clock.now())
-    assert run.send_batch("worker-1", engine.mail) == {}
+    assert life.send_batch("worker-1", engine.mail) == {}
     engine.run_until(engine.clock.now() + timedelta(days=4))
     assert engine.mail.messages == []
 

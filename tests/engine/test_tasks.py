@@ -75,12 +75,12 @@ def test_whoever_is_free_joins_in_where_more_than_a_batch_is_due() -> None:
     address = "p{}@example.com"
     people = [
         Subscriber(account=sequence.account, email_address=address.format(n), created_at=now, updated_at=now)
-        for n in range(2 * plan.BATCH + 1)
+        for n in range(2 * plan.PLAN_BATCH + 1)
     ]
     enroll.add(sequence, [row.pk for row in Subscriber.objects.bulk_create(people)], "bulk", now)
     delete_jobs()
     assert plan.everything_due(now) == len(people)
-    assert Counter(jobs()) == {"tick": 1, "send": -(-len(people) // wake.BATCH)}
+    assert Counter(jobs()) == {"tick": 1, "send": -(-len(people) // wake.CLAIM_BATCH)}
     assert plan.everything_due(now) == 0
 
 
@@ -135,12 +135,12 @@ def test_a_retry_gets_its_job_when_its_time_has_come() -> None:
 
 
 def test_an_edit_is_followed_up_by_a_job() -> None:
-    from dripstone.engine import reevaluate
+    from dripstone.engine import follow
 
     sequence = course()
     sequence.edits += 1
     sequence.save()
-    reevaluate.after_edit(sequence)
+    follow.after_edit(sequence)
     work_until_idle()
     sequence.refresh_from_db()
     assert sequence.edits_done == sequence.edits

@@ -5,7 +5,8 @@ from datetime import timedelta
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, notes, person, transitions, unknown
+from dripstone.engine import notes, transitions
+from dripstone.engine.acts import edits, places, undecided
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.errors import Invalid
 from dripstone.explain import journey, journey_words
@@ -37,7 +38,7 @@ def lose(place: Enrollment, engine: Engine, kind: str = "unknown") -> Delivery:
 
 def refusal(row: Delivery, engine: Engine) -> str:
     with pytest.raises(Invalid) as refused:
-        unknown.send_again(row.pk, "Alice", "", engine.clock.now())
+        undecided.send_again(row.pk, "Alice", "", engine.clock.now())
     return str(refused.value)
 
 
@@ -45,7 +46,7 @@ def test_sent_again_it_goes_right_away_and_the_next_one_counts_from_then(lost: D
     place = lost.enrollment
     engine.clock.advance(hours=2)
     again_at = engine.clock.now()
-    unknown.send_again(lost.pk, "Alice", "he asked", again_at)
+    undecided.send_again(lost.pk, "Alice", "he asked", again_at)
     engine.run()
     lost.refresh_from_db()
     assert (lost.status, lost.sent_at, lost.attempt) == ("sent", again_at, 2)
@@ -64,7 +65,7 @@ def test_every_copy_carries_the_same_message_id(lost: Delivery, engine: Engine) 
 
     engine.mail.answer = read
     for _ in range(2):
-        unknown.send_again(lost.pk, "Alice", "", engine.clock.now())
+        undecided.send_again(lost.pk, "Alice", "", engine.clock.now())
         engine.run()
     assert len(seen) == 2
     assert len(set(seen)) == 1
@@ -73,7 +74,7 @@ def test_every_copy_carries_the_same_message_id(lost: Delivery, engine: Engine) 
 def test_a_copy_refused_for_now_is_tried_again_in_order(lost: Delivery, engine: Engine) -> None:
     accept = engine.mail.answer
     engine.mail.answer = lambda message: Answer(message.delivery_id, "temporary", reason="later")
-    unknown.send_again(lost.pk, "Alice", "", engine.clock.now() + 4 * HOUR)
+    undecided.send_again(lost.pk, "Alice", "", engine.clock.now() + 4 * HOUR)
     engine.run_until(engine.clock.now() + 6 * HOUR)
     assert Delivery.objects.count() == 1, "the second email waits for it (R5)"
     engine.mail.answer = accept
@@ -85,12 +86,12 @@ def test_treated_as_sent_it_was_sent_when_it_left(lost: Delivery, engine: Engine
     due = Enrollment.objects.get().due_at
     handed_over_at = lost.ended_at
     engine.clock.advance(hours=2)
-    unknown.treat_as_sent(lost.pk, "Alice", "", engine.clock.now())
+    undecided.treat_as_sent(lost.pk, "Alice", "", engine.clock.now())
     lost.refresh_from_db()
     assert (lost.status, lost.sent_at) == ("sent", handed_over_at)
     assert Enrollment.objects.get().due_at == due
     with pytest.raises(Invalid, match="It is known what became of this email: it is sent"):
-        unknown.treat_as_sent(lost.pk, "Alice", "", engine.clock.now())
+        undecided.treat_as_sent(lost.pk, "Alice", "", engine.clock.now())
 
 
 def test_somebody_who_completed_completes_again(alice: Account, engine: Engine) -> None:
@@ -98,7 +99,7 @@ def test_somebody_who_completed_completes_again(alice: Account, engine: Engine) 
     row = lose(place, engine)
     place.refresh_from_db()
     assert place.status == "completed"
-    unknown.send_again(row.pk, "Alice", "", engine.clock.now())
+    undecided.send_again(row.pk, "Alice", "", engine.clock.now())
     engine.run()
     place.refresh_from_db()
     assert (place.status, place.in_flight) == ("completed", False)
@@ -109,8 +110,8 @@ def test_a_failed_email_can_be_sent_again_but_not_declared_as_sent(alice: Accoun
     place = make_enrollment(make_sequence(alice, WELCOME), make_subscriber(alice), engine.clock.now())
     row = lose(place, engine, "permanent")
     with pytest.raises(Invalid, match="it is failed"):
-        unknown.treat_as_sent(row.pk, "Alice", "", engine.clock.now())
-    unknown.send_again(row.pk, "Alice", "", engine.clock.now())
+        undecided.treat_as_sent(row.pk, "Alice", "", engine.clock.now())
+    undecided.send_again(row.pk, "Alice", "", engine.clock.now())
     engine.run()
     assert len(engine.sent(place.subscriber)) == 1
 
@@ -126,7 +127,7 @@ def test_a_copy_has_three_days_of_its_own_though_a_pause_once_held_the_first(ali
     engine.run_until(engine.clock.now() + timedelta(days=5))
     row = Delivery.objects.get(enrollment=place)
     assert row.status == "failed"
-    unknown.send_again(row.pk, "Alice", "", engine.clock.now())
+    undecided.send_again(row.pk, "Alice", "", engine.clock.now())
     engine.run()
     row.refresh_from_db()
     assert row.status == "planned", "refused once"
@@ -141,9 +142,9 @@ def test_it_waits_while_another_email_is_on_its_way(lost: Delivery, engine: Engi
 def test_it_says_why_it_may_not_go(lost: Delivery, engine: Engine) -> None:
     now, place = engine.clock.now(), lost.enrollment
     sequence = Sequence.objects.get()
-    person.pause(place.pk, "Alice", "", now)
+    places.pause(place.pk, "Alice", "", now)
     assert refusal(lost, engine) == "This person is paused: resume them first"
-    person.resume(place.pk, "Alice", "", now)
+    places.resume(place.pk, "Alice", "", now)
     tag = make_tag(sequence.account, place.subscriber)
     Sequence.objects.update(exclude_subscriber_sources=[{"type": "tag", "ids": [tag.pk]}])
     assert "which this sequence excludes" in refusal(lost, engine)
@@ -153,7 +154,7 @@ def test_it_says_why_it_may_not_go(lost: Delivery, engine: Engine) -> None:
     sequence.emails.update(published=False)
     assert "not published any more" in refusal(lost, engine)
     sequence.emails.update(published=True)
-    person.restart(place.pk, "Alice", "", now)
+    places.restart(place.pk, "Alice", "", now)
     assert "an earlier run" in refusal(lost, engine)
     transitions.remove([place.pk], "", now)
     assert "removed from the sequence" in refusal(lost, engine)
@@ -164,7 +165,7 @@ def test_it_says_why_it_may_not_go(lost: Delivery, engine: Engine) -> None:
 
 
 def test_who_decided_and_why_is_noted_and_told(lost: Delivery, engine: Engine) -> None:
-    unknown.send_again(lost.pk, "Alice", "he asked", engine.clock.now())
+    undecided.send_again(lost.pk, "Alice", "he asked", engine.clock.now())
     note = Note.objects.get()
     assert (note.kind, note.actor, note.reason) == (notes.SENT_AGAIN, "Alice", "he asked")
     row = Enrollment.objects.select_related("sequence", "subscriber").get()
@@ -173,5 +174,5 @@ def test_who_decided_and_why_is_noted_and_told(lost: Delivery, engine: Engine) -
 
 
 def test_the_undecided_are_those_of_the_account(lost: Delivery) -> None:
-    assert list(unknown.undecided(lost.account_id)) == [lost]
-    assert list(unknown.undecided(make_account("Mallory").pk)) == []
+    assert list(undecided.undecided(lost.account_id)) == [lost]
+    assert list(undecided.undecided(make_account("Mallory").pk)) == []

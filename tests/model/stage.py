@@ -10,7 +10,7 @@ from django.db import transaction
 from hypothesis.stateful import RuleBasedStateMachine
 
 from dripstone.accounts.models import Account
-from dripstone.engine import send, virtual
+from dripstone.engine import attempts, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.foresight import forecast
 from dripstone.senders.base import Answer, Outgoing
@@ -89,7 +89,7 @@ class Stage(RuleBasedStateMachine):
         row = Delivery.objects.get(
             enrollment__subscriber=self.rows[place.person], email=self.rows[delivery.email], run=delivery.run
         )
-        waits = send.backoff(row.pk, delivery.attempt)
+        waits = attempts.backoff(row.pk, delivery.attempt)
         exact = min(timedelta(minutes=2 ** (delivery.attempt - 1)), timedelta(hours=4))
         assert exact <= waits <= exact * 1.25
         return waits

@@ -13,7 +13,8 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, precondition, rule, run_state_machine_as_test
 
-from dripstone.engine import edits, enroll, person, transitions
+from dripstone.engine import enroll, transitions
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -376,9 +377,9 @@ class AnyStory(Story):
         row = Enrollment.objects.get(sequence=self.rows[place.course], subscriber=self.rows[place.person])
         try:
             if target is not None:
-                person.move_to(row.pk, self.rows[target].pk, "owner", "because", self.now)
+                places.move_to(row.pk, self.rows[target].pk, "owner", "because", self.now)
             else:
-                getattr(person, verb)(row.pk, "owner", "because", self.now)
+                getattr(places, verb)(row.pk, "owner", "because", self.now)
         except Invalid:
             assert not self.model.act(verb, place, target)
         else:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, person
+from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -135,12 +135,12 @@ def test_an_edit_does_not_let_go_what_was_planned_for_a_paused_person(alice: Acc
     sequence = make_sequence(alice, {"subject": "a", "delay_value": 0}, {"subject": "b", "delay_value": 9})
     accept, engine.mail.answer = engine.mail.answer, refuse_for_now
     place = enter(sequence, engine)
-    person.pause(place.pk, "owner", "on holiday", engine.clock.now())
+    places.pause(place.pk, "owner", "on holiday", engine.clock.now())
     engine.mail.answer = accept
     edit(engine, email_at(sequence, 1), published=False)
     engine.run_until(engine.clock.now() + DAY)
     assert engine.sent(place.subscriber) == []
-    person.resume(place.pk, "owner", "back", engine.clock.now())
+    places.resume(place.pk, "owner", "back", engine.clock.now())
     engine.run()
     assert engine.sent(place.subscriber) == [("a", engine.clock.now())]
 

@@ -8,7 +8,7 @@ import pytest
 from dripstone.accounts.models import Account
 from dripstone.content.compile import EmailSource, Envelope, Person, SnippetSource, compile_email
 from dripstone.content.models import Snippet
-from dripstone.engine import process, run
+from dripstone.engine import life, process
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.ops import demo
 from dripstone.ops.demo import contract, course
@@ -74,8 +74,8 @@ def test_only_those_who_enter_now_are_due(loaded: demo.DemoResult, now: datetime
 def test_the_first_start_sends_the_first_email_and_nothing_else(
     loaded: demo.DemoResult, mail: MemorySender, now: datetime
 ) -> None:
-    run.until_idle(lambda: now)
-    run.until_idle(lambda: now + timedelta(seconds=30))
+    life.until_idle(lambda: now)
+    life.until_idle(lambda: now + timedelta(seconds=30))
     assert sorted(message.rcpt_to for message in mail.messages) == ["bob.hart@example.org", "mei.tanaka@example.com"]
     data = mail.messages[0].data
     assert b"List-Unsubscribe-Post" in data and b"multipart/alternative" in data
@@ -160,7 +160,7 @@ def test_contract_objects_never_send(loaded: demo.DemoResult, mail: MemorySender
     ours = Enrollment.objects.filter(sequence_id__in=contract.SEQUENCES)
     assert ours.exists() and not ours.filter(due_at__isnull=False).exists()
     for days in range(0, 40, 1):
-        run.until_idle(lambda at=now + timedelta(days=days): at)  # type: ignore[misc]
+        life.until_idle(lambda at=now + timedelta(days=days): at)  # type: ignore[misc]
     assert not Delivery.objects.filter(sequence_id__in=contract.SEQUENCES).exists()
     assert all(message.rcpt_to.endswith(("@example.org", "@example.com")) for message in mail.messages)
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from dripstone import clock
-from dripstone.engine import late, pulse
+from dripstone.engine import pulse
+from dripstone.engine.acts import overdue
 from dripstone.engine.models import Delivery, Pulse
 from dripstone.errors import Invalid
 from dripstone.ops import past
@@ -29,7 +30,7 @@ class Operator:
 
 
 @pytest.fixture(autouse=True)
-def overdue(monkeypatch: pytest.MonkeyPatch) -> None:
+def three_days_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """One hourly email fell due while the engine stood still for three days."""
     monkeypatch.setattr("sys.stdin", type("Terminal", (), {})())
     begun = clock.now() - timedelta(days=3)
@@ -44,7 +45,7 @@ def test_on_a_terminal_it_asks_until_it_understands(monkeypatch: pytest.MonkeyPa
     past.ask_or_tell(alice.tell)
     assert alice.heard[0].startswith("Sending is halted: the engine had not run since")
     assert alice.heard[-1] == "1 email was skipped. Sending goes on."
-    assert Delivery.objects.get().reason == late.SKIPPED
+    assert Delivery.objects.get().reason == overdue.SKIPPED
 
 
 def test_later_leaves_it_halted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
-from dripstone.engine import figures, gate, person, plan, pulse, reevaluate, transitions
+from dripstone.engine import claim, counters, follow, plan, pulse, transitions
+from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
 from dripstone.ops import doctor, flow, health, metrics
 from dripstone.senders import pace
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture(autouse=True)
 def nothing_counted_yet() -> None:
     """Other tests of this process count too."""
-    figures._counts.clear()
+    counters._counts.clear()
 
 
 def a_worker_was_seen(seconds_ago: float) -> None:
@@ -104,14 +105,14 @@ def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
     for status in ("planned", "planned", "planned", "sent", "failed", "unknown"):
         make_place_with(sequence, status)
     parked, later = Delivery.objects.filter(status="planned").order_by("-pk")[:2]
-    Delivery.objects.filter(pk=parked.pk).update(ready_at=reevaluate.PARKED)
+    Delivery.objects.filter(pk=parked.pk).update(ready_at=follow.PARKED)
     Delivery.objects.filter(pk=later.pk).update(ready_at=MONDAY_9 + timedelta(hours=1))
     make_enrollment(sequence, make_subscriber(sequence.account), MONDAY_9 - timedelta(minutes=7))
-    figures.outcomes({(1, "sent"): 3, (2, "sent"): 2, (1, "planned"): 1})
-    with figures.timed("render"):
+    counters.outcomes({(1, "sent"): 3, (2, "sent"): 2, (1, "planned"): 1})
+    with counters.timed("render"):
         pass
-    assert list(figures.timed_each("hand_over", "ab")) == ["a", "b"]
-    figures.flush()
+    assert list(counters.timed_each("hand_over", "ab")) == ["a", "b"]
+    counters.flush()
     lines = metrics.text(MONDAY_9).decode().splitlines()
     for line in (
         'dripstone_deliveries{status="planned"} 3.0',
@@ -133,22 +134,22 @@ def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
 
 def test_figures_of_all_processes_add_up() -> None:
     for n in (2, 3):
-        figures.add(figures.OUTCOME, "sent", n)
-        figures.flush()
-    assert figures.read()[figures.OUTCOME, "sent"] == 5
+        counters.add(counters.OUTCOME, "sent", n)
+        counters.flush()
+    assert counters.read()[counters.OUTCOME, "sent"] == 5
 
 
 def test_figures_that_cannot_be_written_are_written_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    figures.flush()
-    before = figures.read().get((figures.OUTCOME, "sent"), 0)
-    figures.add(figures.OUTCOME, "sent", 4)
+    counters.flush()
+    before = counters.read().get((counters.OUTCOME, "sent"), 0)
+    counters.add(counters.OUTCOME, "sent", 4)
     with monkeypatch.context() as broken:
-        broken.setattr(figures, "_ADD", "SELECT 1/0")
+        broken.setattr(counters, "_ADD", "SELECT 1/0")
         with transaction.atomic(), suppress(InternalError):
-            figures.flush()
+            counters.flush()
             transaction.set_rollback(True)
-    figures.flush()
-    assert figures.read()[figures.OUTCOME, "sent"] == before + 4
+    counters.flush()
+    assert counters.read()[counters.OUTCOME, "sent"] == before + 4
 
 
 # --- Does mail flow? --------------------------------------------------------------------------------------------
@@ -206,9 +207,9 @@ def test_a_restart_after_an_outage_gets_its_time(sequence: Sequence) -> None:
 
 def test_people_and_sequences_that_are_paused_stop_nothing(sequence: Sequence) -> None:
     the_engine_runs()
-    make_place_with(sequence, "planned", LONG_AGO, ready_at=reevaluate.PARKED)
+    make_place_with(sequence, "planned", LONG_AGO, ready_at=follow.PARKED)
     place = make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
-    person.pause(place.pk, "test", "", NOW)
+    places.pause(place.pk, "test", "", NOW)
     resting = make_sequence(sequence.account, {"delay_value": 0})
     make_enrollment(resting, make_subscriber(sequence.account), LONG_AGO)
     Sequence.objects.filter(pk=resting.pk).update(active=False)
@@ -241,7 +242,7 @@ def test_a_limit_that_is_used_up_stops_nothing(sequence: Sequence, settings: Any
     the_engine_runs()
     make_place_with(sequence, "planned", LONG_AGO)
     assert flow.stopped(NOW)
-    mail = gate.server()
+    mail = claim.server()
     with pace.server_gauge(mail.server, mail.limit) as gauge:
         gauge.take(NOW, 1)
     assert flow.stopped(NOW) == ""
@@ -269,18 +270,18 @@ def test_healthz_fails_while_sending_is_halted(client: Client, sequence: Sequenc
 def test_what_an_act_skips_is_counted_so_that_planned_and_ended_add_up() -> None:
     account = make_account()
     sequence = make_sequence(account, {"delay_value": 0}, {"delay_value": 3})
-    places = [make_enrollment(sequence, make_subscriber(account), MONDAY_9) for _ in range(4)]
-    figures.flush()
-    before = figures.read()
+    made = [make_enrollment(sequence, make_subscriber(account), MONDAY_9) for _ in range(4)]
+    counters.flush()
+    before = counters.read()
     plan.everything_due(MONDAY_9)
-    transitions.remove([places[0].pk], "asked", MONDAY_9)
-    transitions.cancel(places[1].subscriber_id, MONDAY_9)
-    person.skip(places[2].pk, "api", "", MONDAY_9)
+    transitions.remove([made[0].pk], "asked", MONDAY_9)
+    transitions.cancel(made[1].subscriber_id, MONDAY_9)
+    places.skip(made[2].pk, "api", "", MONDAY_9)
     with suppress(InternalError), transaction.atomic():
-        transitions.remove([places[3].pk], "only to look", MONDAY_9)
+        transitions.remove([made[3].pk], "only to look", MONDAY_9)
         raise InternalError
-    figures.flush()
-    rows = figures.read()
+    counters.flush()
+    rows = counters.read()
     ended = Delivery.objects.filter(status="skipped").count()
-    assert rows[figures.OUTCOME, "skipped"] - before.get((figures.OUTCOME, "skipped"), 0) == ended >= 3
-    assert rows[figures.PLANNED, ""] - before.get((figures.PLANNED, ""), 0) == Delivery.objects.count()
+    assert rows[counters.OUTCOME, "skipped"] - before.get((counters.OUTCOME, "skipped"), 0) == ended >= 3
+    assert rows[counters.PLANNED, ""] - before.get((counters.PLANNED, ""), 0) == Delivery.objects.count()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from dripstone.engine import prune
+from dripstone.ops import prune
 from dripstone.senders import pace
 from dripstone.senders.limits import DAY, HOUR, SECOND, Gauge, Limit, Wish
 from dripstone.senders.models import Meter

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from dripstone.engine import edits
+from dripstone.engine.acts import edits
 from dripstone.errors import NotFound
 from dripstone.sequences.models import SequenceEmail
 from tests.factories import MONDAY_9, make_account, make_sequence

@@ -7,7 +7,7 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine import edits
+from dripstone.engine.acts import edits
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
 from dripstone.sequences.models import Sequence, SequenceEmail

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits, plan, reevaluate
+from dripstone.engine import claim, follow, plan
+from dripstone.engine.acts import edits
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
@@ -28,11 +29,11 @@ def course(alice: Account) -> Sequence:
 
 
 def claimed() -> int:
-    return len(plan.claim("worker", MONDAY_9))
+    return len(claim.take("worker", MONDAY_9))
 
 
-def follow(sequence: Sequence) -> None:
-    reevaluate.sequence(sequence.pk, MONDAY_9)
+def catch_up(sequence: Sequence) -> None:
+    follow.sequence(sequence.pk, MONDAY_9)
     sequence.refresh_from_db()
     assert sequence.edits == sequence.edits_done
 
@@ -44,10 +45,10 @@ def test_without_an_edit_it_goes(course: Sequence) -> None:
 def test_a_pause_stops_what_is_planned_and_resuming_lets_it_go(alice: Account, course: Sequence) -> None:
     edits.update_sequence(alice, course.pk, {"active": False}, MONDAY_9)
     assert claimed() == 0
-    follow(course)
+    catch_up(course)
     assert claimed() == 0
     edits.update_sequence(alice, course.pk, {"active": True}, MONDAY_9)
-    follow(course)
+    catch_up(course)
     assert claimed() == 1
 
 
@@ -55,10 +56,10 @@ def test_an_unpublished_email_does_not_go(alice: Account, course: Sequence) -> N
     email = course.emails.get(position=0)
     edits.update_email(alice, course.pk, email.pk, {"published": False}, MONDAY_9)
     assert claimed() == 0
-    follow(course)
+    catch_up(course)
     assert claimed() == 0
     edits.update_email(alice, course.pk, email.pk, {"published": True}, MONDAY_9)
-    follow(course)
+    catch_up(course)
     assert claimed() == 1
 
 
@@ -66,7 +67,7 @@ def test_a_deleted_email_does_not_go_and_people_move_on(alice: Account, course: 
     first, second = course.emails.order_by("position")
     edits.delete_email(alice, course.pk, first.pk, MONDAY_9)
     assert claimed() == 0
-    follow(course)
+    catch_up(course)
     assert claimed() == 0
     delivery, place = Delivery.objects.get(), Enrollment.objects.get()
     assert (delivery.status, delivery.reason) == ("skipped", "email deleted")
@@ -77,7 +78,7 @@ def test_a_deleted_email_does_not_go_and_people_move_on(alice: Account, course: 
 def test_nothing_of_a_deleted_sequence_goes(alice: Account, course: Sequence) -> None:
     edits.delete_sequence(alice, course.pk, MONDAY_9)
     assert claimed() == 0
-    follow(course)
+    catch_up(course)
     assert claimed() == 0
     assert (Delivery.objects.get().status, Enrollment.objects.get().status) == ("skipped", "removed")
 

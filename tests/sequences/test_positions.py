@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account
-from dripstone.engine import edits
+from dripstone.engine.acts import edits
 from dripstone.errors import Invalid
 from dripstone.sequences.models import SequenceEmail
 from tests.factories import MONDAY_9, make_account, make_sequence

@@ -7,7 +7,7 @@ import pytest
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.content.models import EmailTemplate
-from dripstone.engine import edits
+from dripstone.engine.acts import edits
 from dripstone.errors import Invalid, NotFound
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, Segment

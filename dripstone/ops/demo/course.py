@@ -12,9 +12,9 @@ from typing import Any
 
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine import enroll, plan, record, transitions
+from dripstone.engine import claim, enroll, plan, record, transitions
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Enrollment
-from dripstone.engine.send import Outcome
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Form, FormSubscription, Segment, State, Subscriber, Tag
@@ -197,5 +197,5 @@ def _send_until(sequence: Sequence, instant: datetime) -> None:
     waiting = Enrollment.objects.filter(sequence=sequence, due_at__lt=instant).order_by("due_at")
     while (due := waiting.values_list("due_at", flat=True).first()) is not None:
         plan.batch(sequence.pk, due)
-        claimed = plan.claim("demo", due)
+        claimed = claim.take("demo", due)
         record.outcomes([Outcome(row.delivery_id, row.attempt, "sent", "250 OK") for row in claimed], due)

@@ -11,7 +11,8 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from dripstone.engine import notes, person, transitions, wake
+from dripstone.engine import notes, transitions, wake
+from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import Invalid
 from dripstone.sequences.models import SequenceEmail
@@ -28,7 +29,7 @@ def undecided(account_id: int) -> QuerySet[Delivery]:
 @transaction.atomic
 def send_again(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
     """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way."""
-    place = person.lock(Delivery.objects.get(pk=delivery_id).enrollment_id, now)
+    place = places.lock(Delivery.objects.get(pk=delivery_id).enrollment_id, now)
     row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery_id)
     _must_be_able_to_go(row, place)
     due_before = place.due_at
@@ -66,4 +67,4 @@ def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
     email = SequenceEmail.objects.get(pk=row.email_id)
     if email.deleted_at is not None or not email.published:
         raise Invalid("The email is not published any more, so it can't be sent again")
-    person.must_be_sendable(place, email)
+    places.must_be_sendable(place, email)

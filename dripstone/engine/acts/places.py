@@ -15,12 +15,12 @@ from django.db.models import QuerySet
 from dripstone.engine import (
     advance,
     audience,
+    counters,
     enroll,
-    figures,
+    follow,
     notes,
     plan,
     queries,
-    reevaluate,
     schedule,
     transitions,
     wake,
@@ -48,7 +48,7 @@ def pause(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollm
         _must_be_active(row)
         if row.paused_at is not None:
             raise Invalid("This person is paused already")
-        _planned(row).update(ready_at=reevaluate.PARKED)
+        _planned(row).update(ready_at=follow.PARKED)
         row.paused_at, row.held_due_at, row.due_at = now, row.due_at, None
         row.save(update_fields=["paused_at", "held_due_at", "due_at"])
         return row.next_email_id
@@ -180,7 +180,7 @@ def lock(enrollment_id: int, now: datetime) -> Enrollment:
             raise Invalid("This sequence has been deleted")
     Subscriber.objects.select_for_update(no_key=True).get(pk=row.subscriber_id)
     Enrollment.objects.select_for_update(no_key=True).get(pk=enrollment_id)
-    reevaluate.person(row.sequence_id, enrollment_id, now)
+    follow.person(row.sequence_id, enrollment_id, now)
     return _read(enrollment_id)
 
 
@@ -215,7 +215,7 @@ def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail]
     left = [email for email in emails if email.pk not in had]
     skipped = [transitions.skipped_delivery(row, email, "skipped by the owner", now) for email in left]
     Delivery.objects.bulk_create(skipped)
-    figures.on_commit(planned=len(skipped), skipped=len(skipped))
+    counters.on_commit(planned=len(skipped), skipped=len(skipped))
     wake.engine_if_due(advance.advance([row.pk], now), now)
 
 
@@ -253,7 +253,7 @@ def _delay(email: SequenceEmail) -> Delay:
 
 def _date(row: Enrollment) -> datetime | None:
     """When their next email may go, as things stand: none while paused or parked, or while it is on the wire."""
-    ready = _planned(row).exclude(ready_at=reevaluate.PARKED).values_list("ready_at", flat=True).first()
+    ready = _planned(row).exclude(ready_at=follow.PARKED).values_list("ready_at", flat=True).first()
     return row.due_at or ready
 
 

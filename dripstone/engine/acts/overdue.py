@@ -15,7 +15,7 @@ import structlog
 from django.db import connection, transaction
 
 from dripstone import clock, words
-from dripstone.engine import advance, figures, plan, pulse, queries, reevaluate, schedule, transitions, wake
+from dripstone.engine import advance, counters, follow, plan, pulse, queries, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Due
@@ -75,8 +75,8 @@ def resume(choice: Choice, now: datetime) -> int:
 
 
 def _decide(choice: Choice, now: datetime) -> int:
-    for sequence_id in reevaluate.pending():
-        reevaluate.sequence(sequence_id, now)
+    for sequence_id in follow.pending():
+        follow.sequence(sequence_id, now)
     return {"send": _nothing, "next-slot": _to_next_slots, "skip": _skip}[choice](now)
 
 
@@ -115,7 +115,7 @@ def _planned_to_next_slot(sequence_id: int, now: datetime) -> int:
 @transaction.atomic
 def _due_to_next_slot(sequence_id: int, now: datetime) -> int:
     sequence = plan.lock_if_sending(sequence_id)
-    due = plan.take_due(sequence_id, now, plan.BATCH) if sequence else []
+    due = plan.take_due(sequence_id, now, plan.PLAN_BATCH) if sequence else []
     if sequence is None or not due:
         return 0
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
@@ -148,12 +148,12 @@ def _skip_planned(sequence_id: int, now: datetime) -> int:
     if plan.lock_if_sending(sequence_id) is None:
         return 0
     ready = Delivery.objects.filter(sequence=sequence_id, status=Delivery.Status.PLANNED, ready_at__lte=now)
-    flying = list(ready.order_by("enrollment_id").values_list("enrollment_id", flat=True)[: plan.BATCH])
+    flying = list(ready.order_by("enrollment_id").values_list("enrollment_id", flat=True)[: plan.PLAN_BATCH])
     _lock(flying)
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_OVERDUE, {"enrollments": flying, "reason": SKIPPED, "now": now})
         ended = [row[0] for row in cursor.fetchall()]
-    figures.on_commit(skipped=len(ended))
+    counters.on_commit(skipped=len(ended))
     _go_on(ended, now)
     return len(ended)
 
@@ -163,12 +163,12 @@ def _skip_due(sequence_id: int, now: datetime) -> int:
     """Due and not planned: ends when it was due."""
     if plan.lock_if_sending(sequence_id) is None:
         return 0
-    due = plan.take_due(sequence_id, now, plan.BATCH)
+    due = plan.take_due(sequence_id, now, plan.PLAN_BATCH)
     rows = Enrollment.objects.in_bulk([place.enrollment_id for place in due])
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
     skipped = [_skipped(rows[place.enrollment_id], emails[place.email_id], place) for place in due]
     Delivery.objects.bulk_create(skipped, ignore_conflicts=True)
-    figures.on_commit(planned=len(skipped), skipped=len(skipped))
+    counters.on_commit(planned=len(skipped), skipped=len(skipped))
     _go_on([place.enrollment_id for place in due], now)
     return len(due)
 

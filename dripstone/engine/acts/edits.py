@@ -10,7 +10,7 @@ from typing import ParamSpec
 
 from django.db import transaction
 
-from dripstone.engine import reevaluate
+from dripstone.engine import follow
 from dripstone.sequences import verbs
 from dripstone.sequences.verbs import Edit
 
@@ -22,7 +22,7 @@ def _followed(verb: Callable[P, Edit]) -> Callable[P, Edit]:
         with transaction.atomic():
             done = verb(*args, **kwargs)
             if done.moves_people:
-                reevaluate.after_edit(done.sequence, moved_draft=done.email if done.moved_draft else None)
+                follow.after_edit(done.sequence, moved_draft=done.email if done.moved_draft else None)
             return done
 
     return followed_verb

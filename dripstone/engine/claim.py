@@ -1,0 +1,160 @@
+"""3  planned → claimed: rows are taken for this process, at most as many as the mail server may get now.
+
+Takes       what is planned and ready
+Leaves      rows `sending`, each with a lease, committed before a socket is touched; the others are not touched, however
+            many wait
+A crash here means the claim was not committed, or rows in `sending` that never left: rescue.py gives them back. The
+tokens taken for them are lost, and the probe, if it was one, may be made again after breaker.PROBE_TIME.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.conf import settings
+from django.db import connection, transaction
+
+from dripstone import clock
+from dripstone.engine import queries, wake
+from dripstone.senders import breaker, pace, shares, urls
+from dripstone.senders.base import Sender
+from dripstone.senders.models import Breaker
+from dripstone.senders.smtp import SmtpSender
+from dripstone.senders.urls import MailUrl
+
+LEASE = timedelta(minutes=15)  # longer than the 10 minutes RFC 5321 gives a server after the final dot
+WORTHWHILE = timedelta(seconds=0.2)  # of a limit per second: batches smaller than that cost more than they give
+
+
+class Claimed(NamedTuple):
+    delivery_id: int
+    attempt: int
+    account_id: int
+    sequence_id: int
+    subscriber_id: int
+    email_id: int
+    untried: int  # earlier claims that were taken back
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    rows: list[Claimed]
+    server: MailUrl
+    claimed_at: datetime  # and tokens of the server taken
+    is_probe: bool = False
+
+
+def batch(holder: str, sender: Sender, now: datetime) -> Batch:
+    """As much as may go now. Committed when this returns, unless the caller is in a transaction.
+
+    holder  "worker/batch number" (process.batch)
+    """
+    mail = server()
+    if not _may_connect(mail, holder.partition("/")[0], sender, now):
+        return Batch([], mail, now)
+    if rows := _within_pace(mail, holder, now, wake.CLAIM_BATCH, mail.server):
+        return Batch(rows, mail, now)
+    return Batch(_probe(mail, holder, now), mail, now, is_probe=True)
+
+
+def _within_pace(mail: MailUrl, worker: str, now: datetime, most: int, unless_open: str) -> list[Claimed]:
+    if mail.limit.is_none:
+        return take(worker, now, most, unless_open)
+    with pace.server_gauge(mail.server, mail.limit) as gauge:
+        rows = take(worker, now, min(gauge.room(now), most), unless_open)
+        gauge.take(now, len(rows))
+        return rows
+
+
+def _probe(mail: MailUrl, worker: str, now: datetime) -> list[Claimed]:
+    """Half-open. The probe is taken only together with something to send."""
+    with transaction.atomic():
+        is_ours = breaker.take_probe(mail.server, now)
+        rows = _within_pace(mail, worker, now, breaker.PROBE, unless_open="") if is_ours else []
+        if not rows:
+            transaction.set_rollback(True)
+        return rows
+
+
+def _may_connect(mail: MailUrl, worker: str, sender: Sender, now: datetime) -> bool:
+    """Where the workers share their connections: take our part. The virtual clock has one worker at a time."""
+    if mail.connections_in_all is None or clock.is_virtual() or not isinstance(sender, SmtpSender):
+        return True
+    n_mine = shares.renew(mail.server, worker, mail.connections_in_all, mail.connections, now)
+    if n_mine:
+        sender.limit_connections(n_mine)
+    return n_mine > 0
+
+
+def take(
+    worker: str,
+    now: datetime,
+    limit: int = wake.CLAIM_BATCH,
+    server: str = "",
+    *,
+    planned_until: datetime | None = None,
+    ready_until: datetime | None = None,
+) -> list[Claimed]:
+    """Take up to `limit` planned deliveries for this worker: marked `sending`, with a lease, before anything is sent.
+
+    server         nothing is taken while its breaker is open; "": whatever the breaker says
+    planned_until  only what was planned at this instant or before
+    ready_until    also what is ready only then; by default, what is ready now
+    The claim must be committed before the socket is touched: `batch`, which adds breaker and pace, sees to that.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            queries.CLAIM,
+            {
+                "worker": worker,
+                "lease_until": now + LEASE,
+                "limit": limit,
+                "server": server,
+                "planned_until": planned_until or now,
+                "ready_until": ready_until or now,
+            },
+        )
+        return [Claimed._make(row) for row in cursor.fetchall()]
+
+
+# --- When it opens ----------------------------------------------------------------------------------------------
+
+
+def opens_at(now: datetime) -> datetime | None:
+    """The earliest instant of the next claim; None: at any time."""
+    mail = server()
+    probe = Breaker.objects.filter(server=mail.server).values_list("retry_at", flat=True).first()
+    if mail.limit.is_none:
+        return probe
+    n_worthwhile = max(1, int((mail.limit.per_second or 0) * WORTHWHILE.total_seconds()))
+    room = pace.peek(mail.server, mail.limit).next_room(now, n_worthwhile)
+    return max(room, probe or room)
+
+
+def next_ready(now: datetime) -> datetime | None:
+    """When the next claim finds something; None: nothing is planned."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.NEXT_READY)
+        row = cursor.fetchone()
+    return max(row[0], opens_at(now) or row[0]) if row else None
+
+
+def pause(ready: datetime, began: datetime, now: datetime) -> timedelta:
+    """From `now` to the next batch of a worker whose last one began at `began`: no sooner than something is ready, and
+    no more batches a second than are worthwhile. Never longer than a tick, though the clock was set back meanwhile."""
+    return min(max(ready, began + WORTHWHILE, now) - now, wake.TICK)
+
+
+def jobs_worth_waking(now: datetime, most: int) -> int:
+    """Send jobs that will find the gate open before the next tick: no more are queued."""
+    opens = opens_at(now)
+    if opens is None:
+        return most
+    if opens > now + wake.TICK:
+        return 0
+    limit = server().limit
+    return most if limit.is_none else min(most, 1 + (limit.per_second or 0) * wake.TICK.seconds // wake.CLAIM_BATCH)
+
+
+def server() -> MailUrl:
+    return urls.parse(settings.DRIPSTONE_MAIL_URL)
