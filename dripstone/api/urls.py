@@ -1,24 +1,25 @@
 """The index of the API: Kit's operations under /v4, ours under /ext/v1, their pages at /v4/docs and /ext/v1/docs."""
 
+from types import ModuleType
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, path
 from ninja import NinjaAPI
 from ninja.errors import ValidationErrorContext
 
-from dripstone.api import (
+from dripstone.api import errors
+from dripstone.api.auth import ApiKeyAuth
+from dripstone.api.body import Checked, JsonParser
+from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, inbox
+from dripstone.api.ext import email_templates as ext_email_templates
+from dripstone.api.ext import forms as ext_forms
+from dripstone.api.ext import segments as ext_segments
+from dripstone.api.ext import sequences as ext_sequences
+from dripstone.api.ext import subscribers as ext_subscribers
+from dripstone.api.v4 import (
     accounts,
     custom_fields,
     email_templates,
-    errors,
-    ext_clock,
-    ext_engine,
-    ext_forecast,
-    ext_impact,
-    ext_inbox,
-    ext_making,
-    ext_people,
-    ext_why,
     forms,
     segments,
     sequence_emails,
@@ -28,8 +29,33 @@ from dripstone.api import (
     subscribers,
     tags,
 )
-from dripstone.api.auth import ApiKeyAuth
-from dripstone.api.body import Checked, JsonParser
+
+KIT = (
+    accounts,
+    subscribers,
+    tags,
+    custom_fields,
+    forms,
+    segments,
+    sequences,
+    sequence_emails,
+    sequence_subscribers,
+    snippets,
+    email_templates,
+)
+OURS = (
+    clock,
+    inbox,
+    enrollments,
+    deliveries,
+    ext_sequences,
+    forecast,
+    impact,
+    ext_subscribers,
+    ext_forms,
+    ext_segments,
+    ext_email_templates,
+)
 
 
 class KitApi(NinjaAPI):
@@ -42,41 +68,27 @@ class KitApi(NinjaAPI):
         return super().validation_error_from_error_contexts(error_contexts)
 
 
-def _api(title: str, description: str) -> KitApi:
+def _api(title: str, description: str, version: str, namespace: str, resources: tuple[ModuleType, ...]) -> KitApi:
     api = KitApi(
         title=title,
         description=description,
-        version="4" if title.startswith("Kit") else "1",
-        urls_namespace="kit" if title.startswith("Kit") else "ext",
+        version=version,
+        urls_namespace=namespace,
         auth=ApiKeyAuth(),
         parser=JsonParser(),
     )
     errors.install(api)
+    for resource in resources:
+        api.add_router("", resource.router)
     return api
 
 
-kit = _api("Kit API v4, served by Dripstone", "Compatible with Kit's API. Send your key as `X-Kit-Api-Key`.")
-kit.add_router("", accounts.router)
-kit.add_router("", subscribers.router)
-kit.add_router("", tags.router)
-kit.add_router("", custom_fields.router)
-kit.add_router("", forms.router)
-kit.add_router("", segments.router)
-kit.add_router("", sequences.router)
-kit.add_router("", sequence_emails.router)
-kit.add_router("", sequence_subscribers.router)
-kit.add_router("", snippets.router)
-kit.add_router("", email_templates.router)
-
-ext = _api("Dripstone's own API", "What Kit has no call for. Same key, same errors, same paging as /v4.")
-ext.add_router("", ext_clock.router)
-ext.add_router("", ext_inbox.router)
-ext.add_router("", ext_engine.router)
-ext.add_router("", ext_making.router)
-ext.add_router("", ext_people.router)
-ext.add_router("", ext_forecast.router)
-ext.add_router("", ext_impact.router)
-ext.add_router("", ext_why.router)
+kit = _api(
+    "Kit API v4, served by Dripstone", "Compatible with Kit's API. Send your key as `X-Kit-Api-Key`.", "4", "kit", KIT
+)
+ext = _api(
+    "Dripstone's own API", "What Kit has no call for. Same key, same errors, same paging as /v4.", "1", "ext", OURS
+)
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("v4/", kit.urls),

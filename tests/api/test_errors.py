@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 
 from dripstone.accounts.models import ApiKey
-from dripstone.api import tags as tags_api
+from dripstone.api.v4 import tags as tags_api
 from tests import factories
 from tests.api.caller import Caller
 

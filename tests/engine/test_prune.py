@@ -9,10 +9,10 @@ from procrastinate.contrib.django import app
 from typer.testing import CliRunner
 
 from dripstone.accounts.models import Account
-from dripstone.engine import process, tasks
+from dripstone.engine import process
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
-from dripstone.ops import cli, prune
+from dripstone.ops import cli, prune, tasks
 from dripstone.senders.models import CapturedMessage
 from dripstone.sequences.models import Sequence
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber

@@ -16,7 +16,7 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Filters, Flag
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
-from dripstone.api.sequences import Text, TextOrNull, Whole, WholeOrNull, WithStats, sequence_of
+from dripstone.api.v4.sequences import Text, TextOrNull, Whole, WholeOrNull, WithStats, sequence_of
 from dripstone.engine.acts import edits
 from dripstone.sequences import verbs
 from dripstone.sequences.email_checks import UNITS

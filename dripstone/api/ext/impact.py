@@ -17,8 +17,8 @@ from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, Part
 from dripstone.api.replies import reply
-from dripstone.api.sequence_emails import EmailBody
-from dripstone.api.sequences import SequenceBody, sequence_of
+from dripstone.api.v4.sequence_emails import EmailBody
+from dripstone.api.v4.sequences import SequenceBody, sequence_of
 from dripstone.errors import Invalid, NotFound
 from dripstone.foresight import impact
 from dripstone.sequences import verbs

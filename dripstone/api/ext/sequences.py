@@ -1,35 +1,23 @@
-"""Why: what becomes of each email for one person, and what keeps a sequence from sending."""
+"""What Kit has no call for about a sequence: why it does not send, and new dates for everybody who waits."""
 
 from django.http import HttpResponse
 from ninja import Router
 from typing_extensions import TypedDict
 
 from dripstone import clock
-from dripstone.api import lookup
+from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.replies import reply
-from dripstone.engine.models import Enrollment
-from dripstone.explain import health, journey
+from dripstone.engine.acts import edits
+from dripstone.explain import health
 from dripstone.sequences.models import Sequence
 from dripstone.shapes import why as shapes
 
-router = Router(tags=["Why"])
-
-
-class JourneyAnswer(TypedDict):
-    journey: shapes.JourneyShape
+router = Router(tags=["Sequences"])
 
 
 class HealthAnswer(TypedDict):
     health: shapes.HealthShape
-
-
-@router.get("/enrollments/{int:id}/journey", response=JourneyAnswer, summary="One person's way through a sequence")
-def get_journey(request: KitRequest, id: int) -> HttpResponse:
-    """Each email: sent when, or coming when, with the rule and the figures that led to it, or why it has no date."""
-    places = Enrollment.objects.filter(account=request.auth.account)
-    row = lookup.row(places.select_related("sequence", "subscriber"), id)
-    return reply(200, journey=shapes.journey(journey.of(row, clock.now())))
 
 
 @router.get("/sequences/{int:id}/health", response=HealthAnswer, summary="Why a sequence does not send")
@@ -39,3 +27,11 @@ def get_health(request: KitRequest, id: int) -> HttpResponse:
     row = lookup.row(rows.select_related("account", "sending_address", "email_template"), id)
     (found,) = health.of([row], clock.now(), clock.system_now())
     return reply(200, health=shapes.health(found))
+
+
+@router.post("/sequences/{int:id}/reschedule", response={202: dict[str, str]}, summary="Reschedule waiting people")
+def reschedule(request: KitRequest, id: int) -> HttpResponse:
+    """Everybody who waits gets their date anew, by today's delays and schedule. Done in the background."""
+    with if_match.held(request, id):
+        edits.reschedule(request.auth.account, id, clock.now(), request.auth.actor)
+    return reply(202)

@@ -21,7 +21,7 @@ from dripstone.api.people import (
     person_of,
 )
 from dripstone.api.replies import no_content, reply
-from dripstone.api.sequences import sequence_of
+from dripstone.api.v4.sequences import sequence_of
 from dripstone.engine import enroll
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment

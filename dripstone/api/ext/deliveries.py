@@ -1,0 +1,73 @@
+"""Deliveries: what was sent to whom, how it ended, and an owner's two decisions about one that may not have arrived."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Literal
+
+from django.http import HttpResponse
+from ninja import Query, Router
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import QueryId
+from dripstone.api.ext.acting import NO_REASON, Why
+from dripstone.api.ext.enrollments import PlaceFilters, places_in
+from dripstone.api.paging import Pagination, page
+from dripstone.api.replies import reply
+from dripstone.engine.acts import undecided
+from dripstone.engine.models import Delivery
+from dripstone.shapes import sequences as shapes
+
+router = Router(tags=["Deliveries"])
+
+
+class DeliveryFilters(PlaceFilters):
+    email_id: QueryId | None = None
+    status: Literal["planned", "sending", "sent", "skipped", "failed", "unknown"] | None = None
+
+
+class DeliveryAnswer(TypedDict):
+    delivery: shapes.DeliveryShape
+
+
+class DeliveriesAnswer(TypedDict):
+    deliveries: list[shapes.DeliveryShape]
+    pagination: Pagination
+
+
+@router.get("/deliveries", response=DeliveriesAnswer, summary="List deliveries")
+def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> HttpResponse:
+    """One per enrollment run and email, newest first."""
+    rows = Delivery.objects.filter(account=request.auth.account, **filters.columns("email_id", "status"))
+    if filters.subscriber_id is not None:
+        rows = rows.filter(enrollment__in=places_in(request, filters))
+    found = page(rows, filters, "-id")
+    return reply(200, deliveries=[shapes.delivery(row) for row in found.rows], pagination=found.pagination)
+
+
+@router.get("/deliveries/{int:id}", response=DeliveryAnswer, summary="Get a delivery")
+def get_delivery(request: KitRequest, id: int) -> HttpResponse:
+    row = lookup.row(Delivery.objects.filter(account=request.auth.account), id)
+    return reply(200, delivery=shapes.delivery(row))
+
+
+@router.post("/deliveries/{int:id}/send_again", response=DeliveryAnswer, summary="Send an email again")
+def send_again(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """One that failed, or of which nobody knows whether it arrived. 422 when it may not go right now."""
+    return _decided(request, id, undecided.send_again, body)
+
+
+@router.post("/deliveries/{int:id}/treat_as_sent", response=DeliveryAnswer, summary="Treat an unknown email as sent")
+def treat_as_sent(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """At the moment it was handed over. Nothing else changes."""
+    return _decided(request, id, undecided.treat_as_sent, body)
+
+
+def _decided(
+    request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Delivery], body: Why
+) -> HttpResponse:
+    found = lookup.row(Delivery.objects.filter(account=request.auth.account), id)
+    row = verb(found.pk, request.auth.actor, (body.reason or "").strip(), clock.now())
+    return reply(200, delivery=shapes.delivery(row))

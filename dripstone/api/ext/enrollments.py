@@ -1,0 +1,154 @@
+"""Places in sequences: who is where, why, what was done to a place, and what an owner may do to it."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, Literal
+
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from ninja import Query, Router
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api import lookup
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import Id, QueryId
+from dripstone.api.ext.acting import NO_REASON, Why
+from dripstone.api.paging import Pagination, Paging, page
+from dripstone.api.replies import reply
+from dripstone.engine.acts import places
+from dripstone.engine.models import Enrollment, places_of
+from dripstone.explain import journey
+from dripstone.shapes import sequences as shapes
+from dripstone.shapes import why as why_shapes
+
+router = Router(tags=["Enrollments"])
+
+
+class PlaceFilters(Paging):
+    sequence_id: QueryId | None = None
+    subscriber_id: QueryId | None = None
+
+    def columns(self, *names: str) -> dict[str, Any]:
+        """The filters that were given, by column."""
+        given = {name: getattr(self, name) for name in ("sequence_id", *names)}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+class EnrollmentFilters(PlaceFilters):
+    status: Literal["unconfirmed", "active", "completed", "removed"] | None = None
+
+
+class Move(Why):
+    email_id: Id
+
+
+class EnrollmentAnswer(TypedDict):
+    enrollment: shapes.EnrollmentShape
+
+
+class EnrollmentsAnswer(TypedDict):
+    enrollments: list[shapes.EnrollmentShape]
+    pagination: Pagination
+
+
+class NotesAnswer(TypedDict):
+    notes: list[shapes.NoteShape]
+    pagination: Pagination
+
+
+class JourneyAnswer(TypedDict):
+    journey: why_shapes.JourneyShape
+
+
+@router.get("/enrollments", response=EnrollmentsAnswer, summary="List enrollments")
+def list_enrollments(request: KitRequest, filters: Query[EnrollmentFilters]) -> HttpResponse:
+    """Who is where, newest first; people who were removed or completed included."""
+    rows = places_in(request, filters).filter(**filters.columns("status"))
+    found = page(rows, filters, "-id")
+    return reply(200, enrollments=[shapes.enrollment(row) for row in found.rows], pagination=found.pagination)
+
+
+@router.get("/enrollments/{int:id}", response=EnrollmentAnswer, summary="Get an enrollment")
+def get_enrollment(request: KitRequest, id: int) -> HttpResponse:
+    row = lookup.row(Enrollment.objects.filter(account=request.auth.account), id)
+    return reply(200, enrollment=shapes.enrollment(row))
+
+
+@router.get("/enrollments/{int:id}/journey", response=JourneyAnswer, summary="One person's way through a sequence")
+def get_journey(request: KitRequest, id: int) -> HttpResponse:
+    """Each email: sent when, or coming when, with the rule and the figures that led to it, or why it has no date."""
+    places = Enrollment.objects.filter(account=request.auth.account)
+    row = lookup.row(places.select_related("sequence", "subscriber"), id)
+    return reply(200, journey=why_shapes.journey(journey.of(row, clock.now())))
+
+
+@router.get("/enrollments/{int:id}/notes", response=NotesAnswer, summary="What was done to a person's place")
+def list_notes(request: KitRequest, id: int, paging: Query[Paging]) -> HttpResponse:
+    """Oldest first. The ordinary way, one email after the other, leaves no notes: the deliveries say it."""
+    found = page(_place(request, id).notes.all(), paging, "id")
+    return reply(200, notes=[shapes.note(row) for row in found.rows], pagination=found.pagination)
+
+
+@router.post("/enrollments/{int:id}/pause", response=EnrollmentAnswer, summary="Pause a person")
+def pause(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """They stay where they are and are sent nothing of this sequence until resumed."""
+    return _done(request, id, places.pause, body)
+
+
+@router.post("/enrollments/{int:id}/resume", response=EnrollmentAnswer, summary="Resume a person")
+def resume(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """What fell due meanwhile goes right away (hours) or at the next send day and hour (days)."""
+    return _done(request, id, places.resume, body)
+
+
+@router.post("/enrollments/{int:id}/skip", response=EnrollmentAnswer, summary="Skip a person's next email")
+def skip(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """The delay of the email after it starts now."""
+    return _done(request, id, places.skip, body)
+
+
+@router.post("/enrollments/{int:id}/send_now", response=EnrollmentAnswer, summary="Send a person's next email now")
+def send_now(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """Whatever the schedule says. 422 when they are paused or excluded, or the email or sequence is not live."""
+    return _done(request, id, places.send_now, body)
+
+
+@router.post("/enrollments/{int:id}/move", response=EnrollmentAnswer, summary="Move a person to an email")
+def move(request: KitRequest, id: int, body: Move) -> HttpResponse:
+    """It comes next, its delay counted from now. An email they have had is sent again, in a new run."""
+
+    def verb(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+        return places.move_to(enrollment_id, body.email_id, actor, reason, now)
+
+    return _done(request, id, verb, body)
+
+
+@router.post("/enrollments/{int:id}/restart", response=EnrollmentAnswer, summary="Restart a person")
+def restart(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """From the first email, in a new run, whatever `repeat` says."""
+    return _done(request, id, places.restart, body)
+
+
+@router.post("/enrollments/{int:id}/remove", response=EnrollmentAnswer, summary="Remove a person")
+def remove(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
+    """What is planned for them is not sent."""
+    return _done(request, id, places.remove, body)
+
+
+def _done(
+    request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Enrollment], body: Why
+) -> HttpResponse:
+    row = verb(_place(request, id).pk, request.auth.actor, (body.reason or "").strip(), clock.now())
+    return reply(200, enrollment=shapes.enrollment(row))
+
+
+def places_in(request: KitRequest, filters: PlaceFilters) -> QuerySet[Enrollment]:
+    account = request.auth.account
+    if filters.subscriber_id is not None:
+        return places_of(account.pk, filters.subscriber_id).filter(**filters.columns())
+    return Enrollment.objects.filter(account=account, sequence__in=account.sequences.all(), **filters.columns())
+
+
+def _place(request: KitRequest, id: int) -> Enrollment:
+    return lookup.row(Enrollment.objects.filter(account=request.auth.account), id)
