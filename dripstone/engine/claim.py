@@ -19,7 +19,7 @@ from dripstone.engine import queries, wake
 from dripstone.senders import breaker, pace, shares, urls
 from dripstone.senders.base import Sender
 from dripstone.senders.models import Breaker
-from dripstone.senders.smtp import SmtpSender
+from dripstone.senders.smtp.sender import SmtpSender
 from dripstone.senders.urls import MailUrl
 
 LEASE = timedelta(minutes=15)  # longer than the 10 minutes RFC 5321 gives a server after the final dot

@@ -73,10 +73,10 @@ def database() -> Iterator[None]:
 @contextmanager
 def ready_database() -> Iterator[None]:
     """`database()`, with the schema in it; else a sentence."""
-    from dripstone.ops import health
+    from dripstone.ops import readiness
 
     with database():
-        if health.n_pending_migrations():
+        if readiness.n_pending_migrations():
             fail("The database is not set up, or older than this version: run dripstone migrate.")
         yield
 

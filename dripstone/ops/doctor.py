@@ -19,7 +19,7 @@ from dripstone.explain.findings import NOTICE, Finding
 from dripstone.explain.health import CHOSEN, Health
 from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
-from dripstone.ops import flow, health
+from dripstone.ops import flow, readiness
 from dripstone.sequences.models import Sequence
 
 LEAST_FREE_BYTES = 500 * 1000 * 1000
@@ -72,7 +72,7 @@ def _of_server(number: int, version: str, size: str) -> Result:
 
 
 def _schema() -> Result:
-    n_pending = health.n_pending_migrations()
+    n_pending = readiness.n_pending_migrations()
     missing = f"{words.count(n_pending, 'migration')} missing: dripstone migrate"
     return Result("schema", not n_pending, missing if n_pending else "ok")
 
@@ -157,7 +157,7 @@ def _sums() -> Result:
 
 
 def _is_migrated() -> bool:
-    return health.n_pending_migrations() == 0
+    return readiness.n_pending_migrations() == 0
 
 
 # --- Sequences --------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.db import connection
 
 from dripstone.errors import Invalid
-from dripstone.ops import health
+from dripstone.ops import readiness
 
 OLDEST_POSTGRESQL = 14
 _LOCK = 7_264_511  # pg_advisory_lock: any number, the same in every version of Dripstone
@@ -17,7 +17,7 @@ def migrate(tell: Callable[[str], None]) -> int:
     """Applies what is missing and returns how many migrations that were. Waits while another process does it."""
     _refuse_old_server()
     with _only_one():
-        n_pending = health.n_pending_migrations()
+        n_pending = readiness.n_pending_migrations()
         if n_pending:
             tell(f"Setting up the database ({n_pending} migrations)")
             call_command("migrate", interactive=False, verbosity=0)

@@ -22,7 +22,7 @@ from django.db import connections
 from dripstone import clock, embedded
 from dripstone.accounts.models import Account
 from dripstone.ops import demo as demo_account
-from dripstone.ops import health, past, schema, serve, waiting, welcome, worker
+from dripstone.ops import past, readiness, schema, serve, waiting, welcome, worker
 from dripstone.ops.processes import Child, port_problem, stop_signals
 
 logger = logging.getLogger(__name__)
@@ -113,7 +113,7 @@ def _wait_until_ready(children: list[Child], stopping: threading.Event, tell: Te
     while not stopping.wait(0.1):
         _restart_ended(children)
         status, findings = _healthz()
-        if status == 200 or health.NOT_SENDING in findings:  # that is told on its own, and nothing to wait for
+        if status == 200 or readiness.NOT_SENDING in findings:  # that is told on its own, and nothing to wait for
             return True
         if time.monotonic() > give_up_at:
             tell(f"Not ready after {READY_SECONDS} s, still trying. {findings}")

@@ -62,7 +62,7 @@ def sender_for(url: str, flight: FlightLog | None = None) -> Sender:
         from dripstone.senders.inbox import InboxSender  # Django models: not before the apps are ready
 
         return InboxSender(flight)
-    from dripstone.senders.smtp import SmtpSender
+    from dripstone.senders.smtp.sender import SmtpSender
 
     return SmtpSender(mail, flight=flight)
 

@@ -2,15 +2,17 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from dripstone.web import confirm, home, inbox, sequence, sign_in, unknown, unsubscribe
+from dripstone.web import sign_in
+from dripstone.web.pages import deliveries, home, inbox, sequences
+from dripstone.web.public import confirm, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
-    path("sequences/<int:sequence_id>", sequence.sequence, name="sequence"),
-    path("deliveries/<int:delivery_id>/resending", unknown.resending, name="resending"),
-    path("deliveries/<int:delivery_id>/acceptance", unknown.acceptance, name="acceptance"),
+    path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
+    path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
+    path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),
     path("inbox", inbox.inbox, name="inbox"),
     path("inbox/emptying", inbox.emptying, name="inbox_emptying"),
     path("inbox/<int:message_id>", inbox.message, name="message"),

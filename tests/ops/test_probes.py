@@ -10,7 +10,7 @@ from dripstone import clock
 from dripstone.engine import claim, counters, follow, plan, pulse, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
-from dripstone.ops import doctor, flow, health, metrics
+from dripstone.ops import doctor, flow, metrics, readiness
 from dripstone.senders import pace
 from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence
@@ -51,14 +51,14 @@ def test_it_is_not_ready_without_one(client: Client, seconds_ago: float | None) 
 def test_a_missing_migration_is_a_finding() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM django_migrations WHERE app = 'engine' AND name LIKE '0001%'")
-    assert list(health.findings(clock.system_now())) == ["1 migration is not applied: run dripstone migrate."]
+    assert list(readiness.findings(clock.system_now())) == ["1 migration is not applied: run dripstone migrate."]
     assert doctor._schema().sentence == "1 migration missing: dripstone migrate"
 
 
 def test_a_database_without_anything_lacks_every_migration() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TABLE django_migrations")
-    assert health.n_pending_migrations() == len(health._migrations()) > 20
+    assert readiness.n_pending_migrations() == len(readiness._migrations()) > 20
 
 
 def test_the_metrics_are_in_prometheus_format(client: Client) -> None:

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.flight import FlightLog
-from dripstone.senders.smtp import SmtpSender
-from dripstone.senders.smtp_open import Timeouts
+from dripstone.senders.smtp.open import Timeouts
+from dripstone.senders.smtp.sender import SmtpSender
 from dripstone.senders.urls import parse
 from tests.senders.scripted import ScriptedServer
 

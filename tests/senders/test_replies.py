@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.senders.base import printable
-from dripstone.senders.replies import Nonsense, Reply, ReplyReader, accepted, refused
+from dripstone.senders.smtp.replies import Nonsense, Reply, ReplyReader, accepted, refused
 from tests.senders.helpers import outgoing
 
 CODES = st.integers(200, 599)

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.senders.base import Answer
-from dripstone.senders.smtp_open import Timeouts
+from dripstone.senders.smtp.open import Timeouts
 from tests.senders.helpers import HASTY, PATIENT, check_promise, outgoing, send, smtp_sender
 from tests.senders.scripted import CUT, EXTENSIONS, SILENCE, Script, scripted
 

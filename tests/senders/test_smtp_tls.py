@@ -11,7 +11,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from dripstone.senders.base import Answer
-from dripstone.senders.smtp import SmtpSender
+from dripstone.senders.smtp.sender import SmtpSender
 from dripstone.senders.urls import parse
 from tests.senders.helpers import BODY, HASTY, PATIENT, free_port, outgoing
 

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from dripstone.senders.limits import Limit
 from dripstone.senders.memory import MemorySender
-from dripstone.senders.smtp import SmtpSender
+from dripstone.senders.smtp.sender import SmtpSender
 from dripstone.senders.urls import MailUrl, parse, sender_for
 
 

@@ -13,7 +13,7 @@ from dripstone.accounts.models import Account, User
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
-from dripstone.web.pages import member
+from dripstone.web.frame import member
 
 
 @member

@@ -15,12 +15,12 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal
 
 from dripstone.senders.base import Answer, printable
-from dripstone.senders.replies import Nonsense, Reply, ReplyReader, accepted, refused
-from dripstone.senders.smtp_message import Unsendable, transaction
-from dripstone.senders.smtp_open import Features, Timeouts
+from dripstone.senders.smtp.message import Unsendable, transaction
+from dripstone.senders.smtp.open import Features, Timeouts
+from dripstone.senders.smtp.replies import Nonsense, Reply, ReplyReader, accepted, refused
 
 if TYPE_CHECKING:
-    from dripstone.senders.smtp_pool import Job, Pool
+    from dripstone.senders.smtp.pool import Job, Pool
 
 log = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.flight import FlightLog
-from dripstone.senders.smtp_open import Opener, Timeouts
-from dripstone.senders.smtp_pool import Batch, Pool
+from dripstone.senders.smtp.open import Opener, Timeouts
+from dripstone.senders.smtp.pool import Batch, Pool
 from dripstone.senders.urls import MailUrl
 
 SECONDS_TO_FINISH = 7.0  # so that a worker is gone 10 s after it was told to stop

@@ -8,7 +8,7 @@ from django.views.decorators.http import require_http_methods
 from dripstone import clock, words
 from dripstone.engine import transitions
 from dripstone.subscribers.models import State, Subscriber
-from dripstone.web import public
+from dripstone.web.public import frame
 
 
 @csrf_exempt
@@ -16,10 +16,10 @@ from dripstone.web import public
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     person = _find(token)
     if person is None:
-        return public.show(request, "link_unknown.html", {"purpose": "confirm"}, status=404)
+        return frame.show(request, "link_unknown.html", {"purpose": "confirm"}, status=404)
     if request.method == "POST":
         transitions.confirm(person.pk, clock.now())
-        return public.private(redirect("confirm", token))
+        return frame.private(redirect("confirm", token))
     context = {
         "token": token,
         "address": words.masked(person.email_address),
@@ -27,11 +27,11 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
         "is_waiting": person.state == State.INACTIVE,
         "is_confirmed": person.state == State.ACTIVE,
     }
-    return public.show(request, "confirm.html", context)
+    return frame.show(request, "confirm.html", context)
 
 
 def _find(token: str) -> Subscriber | None:
-    subscriber_id = public.read_id("confirm", token)
+    subscriber_id = frame.read_id("confirm", token)
     if subscriber_id is None:
         return None
     return Subscriber.objects.select_related("account").filter(pk=subscriber_id).first()

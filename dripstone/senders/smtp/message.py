@@ -8,7 +8,7 @@ from typing import NamedTuple
 import idna
 
 from dripstone.senders.base import Outgoing
-from dripstone.senders.smtp_open import Features
+from dripstone.senders.smtp.open import Features
 
 # What may stand between < and > in a command: no space, control character or angle bracket, so no injection.
 ASCII_MAILBOX = re.compile(r"[!-;=?-~]+@[!-;=?-~]+")

@@ -11,7 +11,7 @@ from typing import NamedTuple, cast
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPHeloError, SMTPResponseException
 
 from dripstone.senders.base import printable
-from dripstone.senders.replies import Reply
+from dripstone.senders.smtp.replies import Reply
 from dripstone.senders.urls import MailUrl
 
 

@@ -12,7 +12,7 @@ from dripstone import words
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.web.pages import member, show
+from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 
 STATUSES = {"active": "In progress", "unconfirmed": "To confirm", "completed": "Completed", "removed": "Removed"}

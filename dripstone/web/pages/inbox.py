@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dripstone.accounts.models import Account
 from dripstone.senders import inbox as captured
 from dripstone.senders.models import CapturedMessage
-from dripstone.web.pages import member, show
+from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 
 VIEWS = {"html": "Message", "text": "Plain text", "headers": "Headers"}

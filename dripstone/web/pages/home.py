@@ -17,7 +17,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine.acts import overdue, undecided
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.web.pages import member, show
+from dripstone.web.frame import member, show
 
 WEEK = 7
 RECENT = 8

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from dripstone.senders.base import About, Answer, Outgoing
 from dripstone.senders.flight import FlightLog
-from dripstone.senders.smtp_conversation import Conversation
-from dripstone.senders.smtp_open import NotOpened, Opener, Timeouts
+from dripstone.senders.smtp.conversation import Conversation
+from dripstone.senders.smtp.open import NotOpened, Opener, Timeouts
 
 log = logging.getLogger(__name__)
 

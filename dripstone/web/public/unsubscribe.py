@@ -13,7 +13,7 @@ from dripstone import clock, words
 from dripstone.engine import transitions
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import State
-from dripstone.web import public
+from dripstone.web.public import frame
 
 ONE_CLICK = "List-Unsubscribe"  # the form field of RFC 8058
 
@@ -28,8 +28,8 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return _page(request, token, delivery)
     transitions.cancel(delivery.subscriber_id, clock.now(), delivery_id=delivery.pk)
     if ONE_CLICK in request.POST:  # a mail program: an answer without redirects
-        return public.private(HttpResponse("Unsubscribed\n", content_type="text/plain; charset=utf-8"))
-    return public.private(redirect("unsubscribe", token))
+        return frame.private(HttpResponse("Unsubscribed\n", content_type="text/plain; charset=utf-8"))
+    return frame.private(redirect("unsubscribe", token))
 
 
 @csrf_exempt
@@ -42,11 +42,11 @@ def resubscription(request: HttpRequest, token: str) -> HttpResponse:
     transitions.resubscribe(delivery.subscriber_id, clock.now())
     response = redirect("unsubscribe", token)
     response["Location"] += "?again=1"
-    return public.private(response)
+    return frame.private(response)
 
 
 def _find(token: str) -> Delivery | None:
-    delivery_id = public.read_id("unsubscribe", token)
+    delivery_id = frame.read_id("unsubscribe", token)
     if delivery_id is None:
         return None
     rows = Delivery.objects.select_related("account", "subscriber", "sequence__sending_address")
@@ -64,8 +64,8 @@ def _page(request: HttpRequest, token: str, delivery: Delivery) -> HttpResponse:
         "can_return": person.state == State.CANCELLED,
         "is_back": "again" in request.GET and person.state == State.ACTIVE,
     }
-    return public.show(request, "unsubscribe.html", context)
+    return frame.show(request, "unsubscribe.html", context)
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:
-    return public.show(request, "link_unknown.html", {"purpose": "unsubscribe"}, status=404)
+    return frame.show(request, "link_unknown.html", {"purpose": "unsubscribe"}, status=404)
