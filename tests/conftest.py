@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
 
 from dripstone import embedded
+
+if TYPE_CHECKING:
+    from dripstone.accounts.models import Account
+    from tests.driving import Engine
 
 _run = ExitStack()
 _THROWAWAY = "TEST_DATABASE_IS_THROWN_AWAY"  # tells the xdist workers
@@ -120,6 +124,39 @@ def clock(db: None, settings: Any, now: datetime) -> VirtualClock:
     virtual = VirtualClock()
     virtual.set(now)
     return virtual
+
+
+@pytest.fixture
+def engine(clock: VirtualClock, settings: Any) -> "Iterator[Engine]":
+    from dripstone.engine import process
+    from dripstone.senders.memory import MemorySender, accept
+    from tests.driving import Engine
+
+    settings.DRIPSTONE_MAIL_URL = "memory://engine"
+    process.close()
+    process.current()  # its sender stays, whatever the URL says later (limit)
+    mail = MemorySender.named("engine")
+    mail.messages.clear()
+    mail.answer, mail.eight_bit = accept, False
+    yield Engine(clock, mail)
+    process.close()
+
+
+@pytest.fixture
+def limit(settings: Any) -> Callable[[str], None]:
+    """What the mail URL says of its server, as in "per_second=50". Mail goes to the sender there is already."""
+
+    def set_limit(options: str) -> None:
+        settings.DRIPSTONE_MAIL_URL = f"smtp://h?{options}"
+
+    return set_limit
+
+
+@pytest.fixture
+def alice(db: None) -> "Account":
+    from tests.factories import make_account
+
+    return make_account("Alice")
 
 
 @pytest.fixture(scope="session")

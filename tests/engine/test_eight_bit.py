@@ -3,7 +3,7 @@
 import pytest
 
 from dripstone.engine import life, plan
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db(transaction=True)

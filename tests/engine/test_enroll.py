@@ -11,7 +11,7 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db

@@ -16,7 +16,7 @@ from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 from dripstone.senders.base import Outgoing
 from dripstone.senders.memory import accept
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import MONDAY_9, make_sequence, make_subscriber
 
 SECOND = timedelta(seconds=1)

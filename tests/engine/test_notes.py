@@ -11,7 +11,7 @@ from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment, Note
 from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.subscribers.models import Subscriber
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_enrollment, make_sequence, make_subscriber
 
 COURSE: list[dict[str, Any]] = [{"subject": "welcome", "delay_value": 0}, {"subject": "second"}]

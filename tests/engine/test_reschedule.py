@@ -13,8 +13,8 @@ from dripstone.engine.models import Enrollment, Note
 from dripstone.foresight import impact
 from dripstone.sequences import verbs as domain
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
-from tests.engine.owner import DAY, WELCOME, edit_email, email, place_in
+from tests.driving import Engine
+from tests.engine.acts.owner import DAY, WELCOME, edit_email, email, place_in
 from tests.factories import make_email, make_sequence
 
 pytestmark = pytest.mark.django_db

@@ -11,7 +11,7 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Tagging
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db

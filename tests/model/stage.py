@@ -17,7 +17,7 @@ from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import forms, segments
 from dripstone.subscribers.models import Form, Segment, Tag
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_tag
 from tests.model import reference
 from tests.model.reference import Course, Email, Person, Place, World

@@ -21,7 +21,7 @@ from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import forms, tags
 from dripstone.subscribers.models import Form, Subscriber
 from dripstone.words import WEEKDAYS
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_subscriber
 from tests.model.reference import Course, Email, Person
 from tests.model.stage import Stage

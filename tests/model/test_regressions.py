@@ -10,7 +10,7 @@ from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence, SequenceEmail
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ import pytest
 from dripstone.accounts.models import Account
 from dripstone.foresight import timetable
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 from dripstone.accounts.models import Account
 from dripstone.engine import enroll
 from dripstone.engine.models import Delivery, Enrollment
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_sequence, make_subscriber
 
 NEW_YORK = ZoneInfo("America/New_York")

@@ -17,7 +17,7 @@ from dripstone.explain.journey import Journey, Step
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Tagging
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db

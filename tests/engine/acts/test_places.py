@@ -13,8 +13,8 @@ from dripstone.errors import NotFound
 from dripstone.events.models import Event
 from dripstone.senders.memory import accept
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
-from tests.engine.owner import (
+from tests.driving import Engine
+from tests.engine.acts.owner import (
     DAY,
     WELCOME,
     answer,

@@ -10,7 +10,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db

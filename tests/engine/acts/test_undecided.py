@@ -12,7 +12,7 @@ from dripstone.errors import Invalid
 from dripstone.explain import journey, journey_words
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db

@@ -15,7 +15,7 @@ from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import DripstoneError
 from dripstone.sequences.models import Sequence
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db

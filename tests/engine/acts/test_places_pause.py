@@ -7,8 +7,8 @@ import pytest
 from dripstone.accounts.models import Account
 from dripstone.engine import plan, transitions
 from dripstone.engine.acts import edits
-from tests.engine.driving import Engine
-from tests.engine.owner import DAY, WELCOME, answer, do, edit_email, email, place_in, start_sending, subjects
+from tests.driving import Engine
+from tests.engine.acts.owner import DAY, WELCOME, answer, do, edit_email, email, place_in, start_sending, subjects
 from tests.factories import make_email, make_sequence
 
 pytestmark = pytest.mark.django_db

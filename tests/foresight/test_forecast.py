@@ -21,7 +21,7 @@ from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.memory import accept
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence, SequenceEmail
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_enrollment, make_subscriber
 
 WELCOME = {"subject": "welcome", "delay_value": 0}

@@ -25,7 +25,7 @@ from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import impact as shapes
 from dripstone.subscribers.models import State
-from tests.engine.driving import Engine
+from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db
