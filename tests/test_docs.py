@@ -7,6 +7,7 @@ import pytest
 import typer.main
 
 from dripstone import settings
+from dripstone.engine.transitions import DELIVERY_MOVES
 from dripstone.ops import cli
 
 ROOT = Path(__file__).parent.parent
@@ -95,7 +96,7 @@ def test_every_log_event_is_documented_with_its_level_and_nothing_else_is() -> N
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]:
+    for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
         if not page.exists():
             continue
         for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text()):
@@ -111,6 +112,15 @@ def test_every_decision_is_in_the_index_once() -> None:
 def test_every_rule_is_described_once() -> None:
     described = re.findall(r"^\*\*R(\d+) ", (REFERENCE / "rules.md").read_text(), re.MULTILINE)
     assert described == [str(number) for number in range(1, 20)]
+
+
+def test_the_life_of_an_email_has_every_move_of_a_delivery_and_no_other() -> None:
+    page = (REFERENCE / "life-of-an-email.md").read_text().split("## A delivery")[1].split("\n## ")[0]
+    described: dict[str, set[str]] = {}
+    for left, right in re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| `(\w+)` \|", page, re.MULTILINE):
+        for source in re.findall(r"\w+", left):
+            described.setdefault(source, set()).add(right)
+    assert described == {source: set(targets) for source, targets in DELIVERY_MOVES.items() if targets}
 
 
 def test_the_code_points_at_pages_that_exist() -> None:
