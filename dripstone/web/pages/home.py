@@ -63,7 +63,7 @@ def home(request: HttpRequest, account: Account) -> HttpResponse:
         "halted": overdue.why_halted(now, account.time_zone),
         "api_url": settings.DRIPSTONE_URL,
     }
-    return show(request, "home.html", account, context)
+    return show(request, "home/page.html", account, context)
 
 
 def _rows(account: Account) -> Iterator[Row]:

@@ -40,7 +40,7 @@ def inbox(request: HttpRequest, account: Account) -> HttpResponse:
         "is_capturing": settings.DRIPSTONE_MAIL_URL.startswith("inbox:"),
     }
     is_part = request.headers.get("HX-Target") == "messages"
-    response = show(request, "_messages.html" if is_part else "inbox.html", account, context)
+    response = show(request, "inbox/_messages.html" if is_part else "inbox/list.html", account, context)
     response["Vary"] = "HX-Target, Cookie"
     return response
 
@@ -51,7 +51,7 @@ def emptying(request: HttpRequest, account: Account) -> HttpResponse:
     """GET asks, POST does it."""
     found = CapturedMessage.objects.filter(account=account)
     if request.method != "POST":
-        return show(request, "inbox_emptying.html", account, {"section": "inbox", "count": found.count()})
+        return show(request, "inbox/emptying.html", account, {"section": "inbox", "count": found.count()})
     found.delete()
     notices.success(request, "The inbox is empty.")
     return redirect("inbox")
@@ -77,7 +77,7 @@ def message(request: HttpRequest, account: Account, message_id: int) -> HttpResp
         "view": view,
         "views": VIEWS,
     }
-    return show(request, "message.html", account, context)
+    return show(request, "inbox/message.html", account, context)
 
 
 @require_safe

@@ -60,7 +60,7 @@ def sequence(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
         "choices": list(_choices(found, chosen)),
         "people": page(request, people),
     }
-    return show(request, "sequence.html", account, context)
+    return show(request, "sequences/detail.html", account, context)
 
 
 def _steps(sequence: Sequence) -> Iterator[Step]:

@@ -16,7 +16,7 @@ from dripstone.web.public import frame
 def confirm(request: HttpRequest, token: str) -> HttpResponse:
     person = _find(token)
     if person is None:
-        return frame.show(request, "link_unknown.html", {"purpose": "confirm"}, status=404)
+        return frame.show(request, "public/link_unknown.html", {"purpose": "confirm"}, status=404)
     if request.method == "POST":
         transitions.confirm(person.pk, clock.now())
         return frame.private(redirect("confirm", token))
@@ -27,7 +27,7 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
         "is_waiting": person.state == State.INACTIVE,
         "is_confirmed": person.state == State.ACTIVE,
     }
-    return frame.show(request, "confirm.html", context)
+    return frame.show(request, "public/confirm.html", context)
 
 
 def _find(token: str) -> Subscriber | None:

@@ -64,8 +64,8 @@ def _page(request: HttpRequest, token: str, delivery: Delivery) -> HttpResponse:
         "can_return": person.state == State.CANCELLED,
         "is_back": "again" in request.GET and person.state == State.ACTIVE,
     }
-    return frame.show(request, "unsubscribe.html", context)
+    return frame.show(request, "public/unsubscribe.html", context)
 
 
 def _unknown(request: HttpRequest) -> HttpResponse:
-    return frame.show(request, "link_unknown.html", {"purpose": "unsubscribe"}, status=404)
+    return frame.show(request, "public/link_unknown.html", {"purpose": "unsubscribe"}, status=404)
