@@ -1,7 +1,7 @@
 """An email, compiled once per version; then a message per person in a fraction of a millisecond.
 
 What does not depend on the person happens in `compile_email`: body into template, CSS inlined, text part derived,
-Liquid parsed, From header encoded. `CompiledEmail.render` fills in the person and never raises: see tolerant.py.
+Liquid parsed, From header encoded. `CompiledEmail.render` fills in the person and never raises: see liquid_render.py.
 """
 
 import hashlib
@@ -14,9 +14,9 @@ from liquid import Markup
 from liquid.exceptions import LiquidError
 from liquid.template import BoundTemplate
 
-from dripstone.content import html, layout, mime, stencil, text, tolerant
+from dripstone.content import html, layout, liquid_render, mime, stencil, text
 from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
-from dripstone.content.tolerant import State
+from dripstone.content.liquid_render import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +161,14 @@ class CompiledEmail:
         for problem in self.problems:
             state.warn(problem)
         plain_values = self._values(person, envelope, state, is_html=False)
-        subject = mime.one_line(tolerant.render(self.subject, plain_values, state))
-        preview = mime.one_line(tolerant.render(self.preview, plain_values, state))
+        subject = mime.one_line(liquid_render.render(self.subject, plain_values, state))
+        preview = mime.one_line(liquid_render.render(self.preview, plain_values, state))
         page = self._html(self._values(person, envelope, state, is_html=True) | {"preview_text": preview}, state)
         return subject, self._text(plain_values, page, state), page
 
     def _html(self, values: dict[str, object], state: State) -> str:
         state.shown.clear()
-        page = tolerant.render(self.html, values, state)
+        page = liquid_render.render(self.html, values, state)
         footer = layout.html_footer(*self._missing(str(values["unsubscribe_url"]), page, state))
         return clean(html.before_body_end(page, footer) if footer else page)
 
@@ -176,12 +176,12 @@ class CompiledEmail:
         if self.text is None:
             return text.html_to_text(page) + "\n"
         state.shown.clear()
-        plain = text.tidy(tolerant.render(self.text, values, state))
+        plain = text.tidy(liquid_render.render(self.text, values, state))
         return clean(plain + layout.text_footer(*self._missing(str(values["unsubscribe_url"]), plain, state))) + "\n"
 
     def _missing(self, unsubscribe_url: str, rendered: str, state: State) -> tuple[str | None, str | None]:
         """The URL and the address, each None when this part shows it already (an address may also be typed in)."""
-        has_link = bool(state.shown & tolerant.UNSUBSCRIBE_NAMES)
+        has_link = bool(state.shown & liquid_render.UNSUBSCRIBE_NAMES)
         has_address = "address" in state.shown or self.address.split("\n")[0] in rendered
         return None if has_link else unsubscribe_url, None if has_address else self.address
 
@@ -225,7 +225,7 @@ class CompiledEmail:
             values["unsubscribe_link"] = layout.html_link(url, html.LINK_TEXTS["unsubscribe"])
             values["subscriber_preferences_link"] = layout.html_link(url, html.LINK_TEXTS["subscriber_preferences"])
             values["address"] = self.html_address
-        for name in tolerant.FOOTER_NAMES:
+        for name in liquid_render.FOOTER_NAMES:
             values[f"hidden_{name}"] = values[name]
         values["snippet"] = Snippets(self, values, state, is_html=is_html)
         return values
@@ -285,12 +285,12 @@ class Snippets(Mapping[str, object]):
     def _rendered(self, key: str) -> str:
         state = self.state
         template = self.email.snippet_template(key, is_html=self.is_html) if isinstance(key, str) else None
-        if template is None or key in state.active or len(state.active) >= tolerant.MAX_SNIPPET_DEPTH:
+        if template is None or key in state.active or len(state.active) >= liquid_render.MAX_SNIPPET_DEPTH:
             reason = "is nested too deeply" if template else "does not exist or is not valid"
             state.warn(f"snippet.{key} {reason}")
             return ""
         state.active.append(key)
-        rendered = tolerant.render(template, self.values_, state)
+        rendered = liquid_render.render(template, self.values_, state)
         state.active.pop()
         return Markup(rendered) if self.is_html else rendered
 

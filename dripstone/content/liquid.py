@@ -12,7 +12,7 @@ from liquid.expression import Expression
 from liquid.static_analysis import Variable
 from liquid.template import BoundTemplate
 
-from dripstone.content.tolerant import FOOTER_NAMES, TolerantEnvironment, nodes
+from dripstone.content.liquid_render import FOOTER_NAMES, TolerantEnvironment, nodes
 
 HTML = TolerantEnvironment(autoescape=True)
 """HTML with Liquid: what subscribers gave us is escaped, what the creator wrote is markup."""

@@ -22,7 +22,7 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 
 from dripstone.content import mime
-from dripstone.content.tolerant import UNSUBSCRIBE_NAMES, TolerantOutput, nodes
+from dripstone.content.liquid_render import UNSUBSCRIBE_NAMES, TolerantOutput, nodes
 
 OPEN, CLOSE = (
     "\ue000",

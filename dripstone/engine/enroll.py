@@ -54,7 +54,7 @@ def add(sequence: Sequence, subscriber_ids: Iterable[int], source: Source, now: 
     moved = [*entered, *by_change["restart"], *by_change["continue"]]
     active = [row.pk for row in moved if row.status == Enrollment.Status.ACTIVE]
     places = advance.advance(active, now)
-    tell(moved, now)
+    record_entries(moved, now)
     wake.engine_if_due(places, now)
     added = {row.pk for row in [*entered, *by_change["continue"]]}
     return {row.subscriber_id: Entry(row, row.pk in added) for row in [*entered, *present.values()]}
@@ -96,7 +96,7 @@ def _insert(sequence: Sequence, people: list[Subscriber], source: Source, now: d
     return Enrollment.objects.bulk_create(rows, batch_size=1000)
 
 
-def tell(rows: Iterable[Enrollment], now: datetime) -> None:
+def record_entries(rows: Iterable[Enrollment], now: datetime) -> None:
     """An event per entry. Whoever may not be mailed did not get in."""
     record(
         event(

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from liquid.exceptions import LiquidError
 
-from dripstone.content import liquid, mime, tolerant
+from dripstone.content import liquid, liquid_render, mime
 
 
 class Names(Mapping[str, object]):
@@ -30,4 +30,4 @@ def readable(source: str, now: datetime) -> str:
     except LiquidError:
         return source
     values = {"subscriber": Names(), "snippet": Names()}
-    return mime.one_line(tolerant.render(template, values, tolerant.State(now))) or source
+    return mime.one_line(liquid_render.render(template, values, liquid_render.State(now))) or source

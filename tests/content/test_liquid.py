@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dripstone.content.liquid import HTML, PLAIN, TEXT, check, clean, parse, pieces, snippet_cycle, variables
-from dripstone.content.tolerant import State, TolerantEnvironment, render
+from dripstone.content.liquid_render import State, TolerantEnvironment, render
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 

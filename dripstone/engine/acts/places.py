@@ -140,7 +140,7 @@ def restart(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrol
         if person.state not in (State.ACTIVE, State.INACTIVE):
             raise Invalid(f"This person can't be mailed: the subscriber is {person.state}")
         transitions.reenter([row], {person.pk: person}, row.source, now, restart=True)
-        enroll.tell([row], now)
+        enroll.record_entries([row], now)
         places = advance.advance([row.pk], now) if row.status == Enrollment.Status.ACTIVE else []
         wake.engine_if_due(places, now)
         return places[0].next_email_id if places else None
