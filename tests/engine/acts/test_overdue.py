@@ -224,7 +224,7 @@ def test_skipping_completes_those_for_whom_nothing_is_left(alice: Account) -> No
 
 
 def test_deciding_again_after_a_kill_goes_on_with_the_others(alice: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "BATCH", 1)
+    monkeypatch.setattr(plan, "PLAN_BATCH", 1)
     sequence = course(alice, *HOURLY[:1])
     for _ in range(3):
         entered(sequence)
