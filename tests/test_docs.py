@@ -7,6 +7,7 @@ import pytest
 import typer.main
 
 from dripstone import settings
+from dripstone.engine import reasons
 from dripstone.engine.transitions import DELIVERY_MOVES
 from dripstone.ops import cli
 
@@ -58,6 +59,10 @@ def test_every_documented_option_exists() -> None:
             continue
         for option in re.findall(r"--[a-z-]+", words):
             assert option.replace("--no-", "--") in commands()[command] or option in commands()[command], row
+
+
+def test_every_reason_is_documented_and_nothing_else_is() -> None:
+    assert rows("reasons.md") == {*reasons.WORDS, *reasons.FORMS}
 
 
 def test_every_script_is_documented() -> None:

@@ -148,6 +148,56 @@ def test_the_line_is_a_line(path: Path) -> None:
                 assert other in before, f"{relative(path)} imports {other}, which does not come before it"
 
 
+# Where reasons are defined. Everywhere else they are constants of these files, never text.
+REASON_FILES = {"engine/reasons.py", "senders/reasons.py"}
+REASON_NAMES = {"reason", "removed_reason"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=relative)
+def test_reasons_are_constants(path: Path) -> None:
+    """No text is given as a reason, assigned to one, compared with one or looked for in one. "" is none."""
+    if relative(path) in REASON_FILES:
+        return
+    for node in ast.walk(tree(path)):
+        where = f"{relative(path)}:{getattr(node, 'lineno', 0)}"
+        for value in _given_as_reason(node):
+            assert not _is_text(value), f"{where}: {ast.unparse(value)} is given as a reason"
+
+
+def _given_as_reason(node: ast.AST) -> Iterator[ast.expr]:
+    match node:
+        case ast.keyword(arg=str(name), value=value) if name.partition("__")[0] in REASON_NAMES:
+            yield value
+        case ast.Assign(targets=targets, value=value) if any(_is_reason(target) for target in targets):
+            yield value
+        case ast.Dict(keys=keys, values=values):
+            yield from (value for key, value in zip(keys, values, strict=True) if _is_key_of_reason(key))
+        case ast.Compare(left=left, comparators=others) if any(_is_reason(side) for side in [left, *others]):
+            yield from (left, *others)
+        case ast.Call(func=ast.Attribute(value=owner), args=args) if _is_reason(owner):
+            yield from args
+
+
+def _is_reason(node: ast.expr) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr in REASON_NAMES
+
+
+def _is_key_of_reason(key: ast.expr | None) -> bool:
+    return isinstance(key, ast.Constant) and key.value in REASON_NAMES
+
+
+def _is_text(value: ast.expr) -> bool:
+    """Written out, or made up on the spot, here or in a collection."""
+    match value:
+        case ast.Constant(value=str(text)):
+            return bool(text.strip())
+        case ast.JoinedStr():
+            return True
+        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+            return any(map(_is_text, parts))
+    return False
+
+
 @pytest.mark.parametrize("path", modules(), ids=relative)
 def test_only_transitions_write_a_state(path: Path) -> None:
     """No `x.status = …`, no `.update(status=…)` on these models, no SQL that sets them, anywhere else."""

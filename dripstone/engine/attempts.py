@@ -17,6 +17,7 @@ AT_ONCE = timedelta(0)  # for what never left: a worker stopped before
 
 class Outcome(NamedTuple):
     """What becomes of one attempt. Back to planned: after `retry_in`; None: after a backoff that grows with its tries.
+    `reason`: a code; `reply`: what the server said.
     `untried`: no server was asked, so that it counts neither for the backoff nor for giving up."""
 
     delivery_id: int
@@ -27,6 +28,7 @@ class Outcome(NamedTuple):
     retry_in: timedelta | None = None
     hard_bounce: bool = False
     untried: bool = False
+    reply: str = ""
 
 
 def backoff(delivery_id: int, tries: int) -> timedelta:

@@ -5,12 +5,12 @@ Every question is asked for a set of people at once and answered by one statemen
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from dripstone import words
+from dripstone.engine import reasons
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscriber, Tag, Tagging
@@ -18,26 +18,16 @@ from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscr
 # Being in a sequence counts from entry on, and for ever once completed; whoever was taken out is not in it.
 IN_SEQUENCE = (Enrollment.Status.UNCONFIRMED, Enrollment.Status.ACTIVE, Enrollment.Status.COMPLETED)
 
-_MEMBERSHIPS = {
-    "tag": "they have the tag {}",
-    "form": "they signed up through the form {}",
-    "sequence": "they are or were in the sequence {}",
-    "segment": "they are in the segment {}",
-}
-
-Named = dict[tuple[str, int], str]
-"""(kind of source, id) → its name."""
-
 
 def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str]:
     """Those whom `exclude_subscriber_sources` keeps from being sent to, each with the first source that does it."""
     people = list(subscriber_ids)
-    reasons: dict[int, str] = {}
+    found: dict[int, str] = {}
     for source in sequence.exclude_subscriber_sources:
         for source_id in source["ids"]:
             for subscriber_id in members(source["type"], source_id, people):
-                reasons.setdefault(subscriber_id, _reason(source["type"], source_id))
-    return reasons
+                found.setdefault(subscriber_id, reasons.excluded(source["type"], source_id))
+    return found
 
 
 def outsiders(sequence: Sequence) -> QuerySet[Subscriber]:
@@ -53,11 +43,7 @@ def sources(sequence: Sequence) -> Iterator[tuple[str, QuerySet[Any]]]:
     everybody = Subscriber.objects.filter(account_id=sequence.account_id)
     for source in sequence.exclude_subscriber_sources:
         for source_id in source["ids"]:
-            yield _reason(source["type"], source_id), _ids(source["type"], source_id, everybody)
-
-
-def _reason(kind: str, source_id: int) -> str:
-    return f"excluded by {kind} {source_id}"
+            yield reasons.excluded(source["type"], source_id), _ids(source["type"], source_id, everybody)
 
 
 def _ids(kind: str, source_id: int, people: QuerySet[Subscriber]) -> QuerySet[Any]:
@@ -67,30 +53,13 @@ def _ids(kind: str, source_id: int, people: QuerySet[Subscriber]) -> QuerySet[An
     return (in_segment(segment, people) if segment else people.none()).values("pk")
 
 
-def source_in(reason: str) -> tuple[str, int] | None:
-    """`excluded by tag 3` → ("tag", 3)."""
-    parts = reason.split()
-    return (parts[2], int(parts[3])) if reason.startswith("excluded by ") and len(parts) == 4 else None
-
-
-def exclusion(reason: str, names: Mapping[tuple[str, int], str]) -> str:
-    """`they have the tag “VIP”, which this sequence excludes`; "" for any other reason."""
-    source = source_in(reason)
-    if source is None:
-        return ""
-    kind, source_id = source
-    name = names.get(source)
-    called = words.title(name) if name else f"number {source_id}, which is gone now"
-    return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"
-
-
-def names_of(reasons: Iterable[str], account_id: int) -> Named:
+def names_of(given: Iterable[str], account_id: int) -> reasons.Named:
     """What the sources in these reasons are called; those that are gone are left out."""
     wanted: dict[str, set[int]] = defaultdict(set)
-    for kind, source_id in filter(None, map(source_in, reasons)):
+    for kind, source_id in reasons.sources_in(given):
         wanted[kind].add(source_id)
     models = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
-    found: Named = {}
+    found: dict[reasons.Source, str] = {}
     for kind, ids in wanted.items():
         rows = models[kind]._default_manager.filter(account_id=account_id, pk__in=ids).values_list("pk", "name")
         found |= {(kind, pk): name for pk, name in rows}

@@ -15,7 +15,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import F, Q
 
-from dripstone.engine import advance, notes, queries, schedule, transitions, wake
+from dripstone.engine import advance, notes, queries, reasons, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
@@ -66,7 +66,7 @@ class Following:
     """The edits since everybody was last in line, as one."""
 
     number: int  # of the last of them
-    reason: str
+    reason: str  # for the notes: which edits
     actor: str
     rescheduled_at: datetime | None  # dates are given anew as of then, so that a second go gives the same ones
     moves: tuple[SequenceEdit, ...] = ()  # of emails that may be counted from another one now
@@ -116,7 +116,7 @@ def ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetim
 def _skip_deleted(email: SequenceEmail, now: datetime) -> None:
     waiting = Delivery.objects.filter(email=email, status=Delivery.Status.PLANNED).values("enrollment_id")
     flying = list(Enrollment.objects.select_for_update(no_key=True).filter(pk__in=waiting).order_by("pk"))
-    transitions.skip_planned([row.pk for row in flying], "email deleted", now)
+    transitions.skip_planned([row.pk for row in flying], reasons.EMAIL_DELETED, now)
     advance.advance([row.pk for row in flying], now)
 
 
@@ -124,7 +124,7 @@ def _empty(owner: Sequence, now: datetime) -> None:
     """A deleted sequence keeps its history and nobody."""
     inside = Enrollment.objects.filter(sequence=owner, status__in=["unconfirmed", "active"]).order_by("pk")
     while ids := list(inside.values_list("pk", flat=True)[:BATCH]):
-        transitions.remove(ids, "sequence deleted", now)
+        transitions.remove(ids, reasons.SEQUENCE_DELETED, now)
 
 
 def edit_to_follow(sequence_id: int) -> Following | None:
@@ -134,7 +134,7 @@ def edit_to_follow(sequence_id: int) -> Following | None:
     log = list(SequenceEdit.objects.filter(sequence=sequence_id, number__gt=done, number__lte=edits).order_by("number"))
     return Following(
         edits,
-        reason="; ".join(row.what for row in log),
+        reason=reasons.edits(done + 1, edits),
         actor=", ".join(dict.fromkeys(row.actor for row in log)) or notes.ENGINE,
         rescheduled_at=max((row.at for row in log if row.reschedules), default=None),
         moves=tuple(row for row in log if row.moved_id is not None),

@@ -53,7 +53,7 @@ class Enrollment(models.Model):
     held_due_at = models.DateTimeField(null=True)  # due_at, kept while paused
     completed_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
-    removed_reason = models.TextField(default="", blank=True)
+    removed_reason = models.TextField(default="", blank=True)  # a code: engine/reasons.py
 
     class Meta:
         constraints: ClassVar = [
@@ -118,7 +118,8 @@ class Delivery(models.Model):
         SequenceEmail, models.PROTECT, related_name="deliveries", db_constraint=False, db_index=False
     )
     status = models.TextField(choices=Status.choices)
-    reason = models.TextField(default="", blank=True)  # why it ended so, or why it must be tried again
+    reason = models.TextField(default="", blank=True)  # a code: why it ended so, or why it must be tried again
+    reply = models.TextField(default="", db_default="", blank=True)  # what the mail server said when it last refused
     attempt = models.PositiveIntegerField(default=0)  # claims so far: the fence against late writers
     untried = models.PositiveIntegerField(default=0, db_default=0)  # of them, those in which no server was asked
     planned_at = models.DateTimeField()
@@ -185,6 +186,7 @@ class Note(models.Model):
     )
     due_before = models.DateTimeField(null=True)
     due_after = models.DateTimeField(null=True)
+    # Of what people did: their words, as they gave them. Of what the engine did (moved, late): a code.
     reason = models.TextField(default="", blank=True)
     actor = models.TextField()
 

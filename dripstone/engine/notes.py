@@ -29,8 +29,6 @@ TREATED_AS_SENT = "treated_as_sent"
 
 ENGINE = "engine"
 
-TOO_LATE = "more than 6 hours late: waits for the next slot"
-
 Row = tuple[int, int | None, datetime | None, datetime | None]
 """enrollment, next email, due before, due after"""
 

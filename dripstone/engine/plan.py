@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, audience, counters, notes, queries, schedule, wake
+from dripstone.engine import advance, audience, counters, notes, queries, reasons, schedule, wake
 from dripstone.engine.models import Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -75,7 +75,7 @@ def place(sequence: Sequence, row: Enrollment, now: datetime) -> None:
 def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
     sorted_due = _sort(sequence, due, now)
     left = _write(sorted_due, now)
-    move(sorted_due.moved, notes.TOO_LATE, now)
+    move(sorted_due.moved, reasons.TOO_LATE, now)
     # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
     advance.advance(left, now)
     wake.senders(len(sorted_due.planned) + len(sorted_due.skipped) - len(left))
@@ -101,7 +101,7 @@ def take_due(sequence_id: int, now: datetime, limit: int) -> list[Due]:
 
 def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
-    reasons = audience.excluded(sequence, [place.subscriber_id for place in due])
+    excluded = audience.excluded(sequence, [place.subscriber_id for place in due])
     own_schedule = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone)
     rules = {
         email.pk: (Delay(email.delay_value, _unit(email)), own_schedule.for_email(email.send_days))
@@ -113,9 +113,9 @@ def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
         if slot > now:
             result.moved.append((place, slot))
         elif emails[place.email_id].deleted_at is not None:
-            result.skipped.append((place, "email deleted"))
-        elif place.subscriber_id in reasons:
-            result.skipped.append((place, reasons[place.subscriber_id]))
+            result.skipped.append((place, reasons.EMAIL_DELETED))
+        elif place.subscriber_id in excluded:
+            result.skipped.append((place, excluded[place.subscriber_id]))
         else:
             result.planned.append(place)
     return result

@@ -195,19 +195,21 @@ WHERE id = ANY(%(subscribers)s::bigint[])
 """
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt; the places
-# are locked. What goes back untried keeps the reason it had, unless there is a new one. A writer whose lease was lost
-# finds another attempt or status and moves nothing. The last column: whether the place waits for just this delivery (it
-# was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on the primary key: without
-# it, it reads all of delivery_leased.)
+# are locked. What goes back untried keeps the reason and reply it had, unless there is a new reason. A writer whose
+# lease was lost finds another attempt or status and moves nothing. The last column: whether the place waits for just
+# this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on the
+# primary key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
 SET status = u.status, reason = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reason ELSE u.reason END,
+    reply = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reply ELSE u.reply END,
     untried = d.untried + u.untried, ready_at = u.ready_at, lease_until = NULL, worker = '',
     provider_id = u.provider_id,
     sent_at = CASE WHEN u.status = 'sent' THEN %(now)s END,
     ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END
 FROM json_to_recordset(%(outcomes)s)
-     AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz, untried int),
+     AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz, untried int,
+           reply text),
      engine_enrollment e
 WHERE d.id = ANY(%(ids)s::bigint[]) AND d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
   AND e.id = d.enrollment_id
@@ -233,8 +235,8 @@ WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
 
 SKIP_RETRIES = """
 UPDATE engine_delivery d SET status = 'skipped', ready_at = NULL, ended_at = %(now)s,
-       reason = CASE WHEN e.status = 'removed' THEN e.removed_reason WHEN e.run <> d.run THEN 'restarted'
-                     WHEN m.deleted_at IS NOT NULL THEN 'email deleted' ELSE 'removed and added again meanwhile' END
+       reason = CASE WHEN e.status = 'removed' THEN e.removed_reason WHEN e.run <> d.run THEN %(restarted)s
+                     WHEN m.deleted_at IS NOT NULL THEN %(email_deleted)s ELSE %(added_again)s END
 FROM engine_enrollment e, sequences_sequenceemail m
 WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
   AND e.id = d.enrollment_id AND m.id = d.email_id

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from dripstone.engine import advance, attempts, counters, follow, process, queries, transitions
+from dripstone.engine import advance, attempts, counters, follow, process, queries, reasons, transitions
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
@@ -23,6 +23,13 @@ from dripstone.subscribers.models import Subscriber
 log = structlog.get_logger(__name__)
 
 SECONDS_BETWEEN_TRIES = 0.5
+
+# Parameters of queries.SKIP_RETRIES.
+_WHY_STOPPED = {
+    "restarted": reasons.RESTARTED,
+    "email_deleted": reasons.EMAIL_DELETED,
+    "added_again": reasons.ADDED_AGAIN,
+}
 
 Now = Callable[[], datetime]
 
@@ -100,7 +107,7 @@ def _is_refusal(outcome: Outcome) -> bool:
 def _retried(outcome: Outcome, row: Delivery, now: datetime) -> Outcome:
     tries = outcome.attempt - row.untried
     if attempts.is_given_up(row.unparked_at or row.planned_at, tries, now):
-        return outcome._replace(status="failed", retry_in=None, reason=f"gave up after 3 days: {outcome.reason}")
+        return outcome._replace(status="failed", retry_in=None, reason=reasons.gave_up(outcome.reason))
     if outcome.retry_in is None:
         return outcome._replace(retry_in=attempts.backoff(outcome.delivery_id, tries))
     return outcome
@@ -120,8 +127,10 @@ def _lock(chunk: Series[Outcome]) -> None:
 
 
 def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
-    names = ("id", "attempt", "status", "reason", "provider_id", "ready_at", "untried")
-    outcomes = [(*one[:5], None if one.retry_in is None else now + one.retry_in, int(one.untried)) for one in chunk]
+    names = ("id", "attempt", "status", "reason", "provider_id", "ready_at", "untried", "reply")
+    outcomes = [
+        (*one[:5], None if one.retry_in is None else now + one.retry_in, int(one.untried), one.reply) for one in chunk
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             queries.END_ATTEMPTS,
@@ -140,7 +149,7 @@ def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
     if not retried:
         return ended
     with connection.cursor() as cursor:
-        cursor.execute(queries.SKIP_RETRIES, {"deliveries": retried, "now": now})
+        cursor.execute(queries.SKIP_RETRIES, {"deliveries": retried, "now": now, **_WHY_STOPPED})
         skipped = {row.delivery_id: row for row in map(Ended._make, cursor.fetchall())}
         cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": follow.PARKED})
     return [skipped.get(row.delivery_id, row) for row in ended]

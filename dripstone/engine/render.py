@@ -26,7 +26,7 @@ from dripstone.accounts.models import Account
 from dripstone.content.compile import CompiledEmail, EmailSource, Envelope, Person, SnippetSource, compile_email
 from dripstone.content.mime import mail_address
 from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine import queries
+from dripstone.engine import queries, reasons
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Claimed
 from dripstone.senders.base import Outgoing
@@ -61,11 +61,11 @@ def messages(
         (person, state), email = people[row.subscriber_id], compiled[row.email_id]
         address = mail_address(person.email_address)
         if state != State.ACTIVE:
-            result.withheld.append(_withheld(row, "skipped", f"subscriber is {state}"))
+            result.withheld.append(_withheld(row, "skipped", reasons.subscriber_is(state)))
         elif address is None:
-            result.withheld.append(_withheld(row, "failed", "the address has no form that mail servers take"))
+            result.withheld.append(_withheld(row, "failed", reasons.BAD_RECIPIENT))
         elif email is None:
-            result.withheld.append(_withheld(row, "failed", "the sending address cannot be written in a mail header"))
+            result.withheld.append(_withheld(row, "failed", reasons.BAD_SENDER))
         else:
             data, warnings = email.compiled.written(person, _envelope(row, email.date), eight_bit=eight_bit)
             sender = email.compiled.source.from_address

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from django.db import connection
 
 from dripstone import clock
-from dripstone.engine import attempts, claim, counters, process, queries, record, send
+from dripstone.engine import attempts, claim, counters, process, queries, reasons, record, send
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Batch
 from dripstone.engine.record import Tally
@@ -118,18 +118,18 @@ def _holds_rows(name: str) -> bool:
 def _settle(row: Held, lives: Mapping[str, bool], log: Mapping[flight.Key, str]) -> Iterator[Outcome]:
     """What becomes of a row; nothing while its reply may still come to a process that lives."""
     if row.worker not in lives:  # another machine's worker: for all we know the body left
-        yield _outcome(row, "unknown", "worker lost")
+        yield _outcome(row, "unknown", reasons.WORKER_LOST)
         return
     match log.get((row.delivery_id, row.attempt)):
         case None:
-            given_back = _outcome(row, "temporary", "worker stopped before the body left")
+            given_back = _outcome(row, "temporary", reasons.STOPPED_BEFORE_BODY)
             yield given_back._replace(retry_in=attempts.AT_ONCE, untried=True)
         case "started" if lives[row.worker] and not row.is_lease_over:
             return
         case "started":
-            yield _outcome(row, "unknown", "worker stopped after the body started")
+            yield _outcome(row, "unknown", reasons.STOPPED_AFTER_BODY)
         case kind:
-            yield _outcome(row, _kind(kind), "worker stopped before recording")
+            yield _outcome(row, _kind(kind), reasons.STOPPED_BEFORE_RECORDING)
 
 
 def _outcome(row: Held, kind: Kind, reason: str) -> Outcome:
@@ -158,6 +158,7 @@ def give_up(worker: str, now: datetime) -> Tally:
     gone = Breaker.objects.filter(server=server, retry_at__isnull=False, opened_at__lte=long_ago).first()
     tally = Tally()
     while gone is not None and (rows := claim.take(worker, now, planned_until=long_ago, ready_until=with_the_probe)):
-        reason = f"gave up after 3 days: {gone.reason}"
-        tally += record.outcomes([Outcome(row.delivery_id, row.attempt, "failed", reason) for row in rows], now)
+        reason = reasons.gave_up(gone.reason)
+        failed = [Outcome(row.delivery_id, row.attempt, "failed", reason, reply=gone.reply) for row in rows]
+        tally += record.outcomes(failed, now)
     return tally

@@ -11,13 +11,13 @@ from collections.abc import Sequence as Series
 
 from django.conf import settings
 
+from dripstone.engine import reasons
 from dripstone.engine.attempts import AT_ONCE, UNREACHED_RETRY, Outcome
 from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.breaker import Evidence
 
 CHUNK = 500  # outcomes per transaction, a whole batch: half of it costs a twelfth of the rate
 LONGEST_CHUNK = 1.0  # seconds; from a slow server what has happened is recorded long before the lease ends
-GIVEN_BACK = frozenset({"sender closed", "lease over"})  # answers of senders/ that say so
 
 
 def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[Outcome]:
@@ -44,15 +44,21 @@ def chunks(outcomes: Iterable[Outcome], seconds: Callable[[], float] = time.mono
 
 def outcome(answer: Answer, attempt: int) -> Outcome:
     """Three ways to fail: temporary (try again), permanent (stop), unknown (the body left, nobody answered)."""
-    reason = answer.reply or answer.reason
+    if answer.kind == "sent":
+        return Outcome(answer.delivery_id, attempt, "sent", provider_id=answer.provider_id)
+    failed = Outcome(answer.delivery_id, attempt, "failed", _reason(answer), reply=answer.reply)
     match answer.kind:
-        case "sent":
-            return Outcome(answer.delivery_id, attempt, "sent", provider_id=answer.provider_id)
         case "permanent":
-            return Outcome(answer.delivery_id, attempt, "failed", reason, hard_bounce=answer.hard_bounce)
+            return failed._replace(hard_bounce=answer.hard_bounce)
         case "unknown" if settings.DRIPSTONE_UNKNOWN == "hold":
-            return Outcome(answer.delivery_id, attempt, "unknown", reason)
+            return failed._replace(status="unknown")
     if answer.about == "connection":
-        return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=UNREACHED_RETRY, untried=True)
-    retry_in = AT_ONCE if answer.reason in GIVEN_BACK else None
-    return Outcome(answer.delivery_id, attempt, "planned", reason, retry_in=retry_in)
+        return failed._replace(status="planned", retry_in=UNREACHED_RETRY, untried=True)
+    return failed._replace(status="planned", retry_in=AT_ONCE if answer.given_back else None)
+
+
+def _reason(answer: Answer) -> str:
+    """What the sender says, or what the server's reply comes to."""
+    if answer.kind == "permanent":
+        return answer.reason or (reasons.BOUNCED if answer.hard_bounce else reasons.REFUSED)
+    return answer.reason or (reasons.NO_ANSWER if answer.kind == "unknown" else reasons.DEFERRED)

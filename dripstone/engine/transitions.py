@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, counters, queries, wake
+from dripstone.engine import advance, counters, queries, reasons, wake
 from dripstone.engine.models import Delivery, Enrollment, places_of
 from dripstone.events import types
 from dripstone.events.record import event, record
@@ -64,7 +64,7 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     person.save(update_fields=["state", "canceled_at", "updated_at"])
     record([event(_ENDED[state], person.account_id, now, subscriber_id=person.pk, subject_id=delivery_id)])
     going = places_of(person.account_id, person.pk).filter(status__in=["unconfirmed", "active"])
-    _remove(list(going.select_for_update(no_key=True).order_by("pk")), f"subscriber is {state.value}", now)
+    _remove(list(going.select_for_update(no_key=True).order_by("pk")), reasons.subscriber_is(state.value), now)
     return True
 
 
@@ -147,8 +147,8 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     """failed or unknown → planned, and its person waits for it. Both are locked; nothing of theirs is in flight."""
     row.status = Delivery.Status.PLANNED
     row.planned_at = row.ready_at = now
-    row.unparked_at, row.ended_at, row.reason = None, None, ""
-    row.save(update_fields=["status", "planned_at", "ready_at", "unparked_at", "ended_at", "reason"])
+    row.unparked_at, row.ended_at, row.reason, row.reply = None, None, "", ""
+    row.save(update_fields=["status", "planned_at", "ready_at", "unparked_at", "ended_at", "reason", "reply"])
     counters.on_commit(planned=1)
     place.status = Enrollment.Status.ACTIVE
     place.next_email_id, place.in_flight = row.email_id, True
@@ -202,7 +202,7 @@ def reenter(
 ) -> None:
     """Back in: from the start in a new run, or (restart=False) where they left off. The rows are locked."""
     if restart:
-        skip_planned([row.pk for row in rows], "restarted", now)
+        skip_planned([row.pk for row in rows], reasons.RESTARTED, now)
     for row in rows:
         row.run += 1 if restart else 0
         _enter(row, people[row.subscriber_id], source, now)
@@ -226,4 +226,4 @@ def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> N
     row.in_flight = False
     is_removed = row.status == Enrollment.Status.REMOVED
     row.removed_at = now if is_removed else None
-    row.removed_reason = f"subscriber is {person.state}" if is_removed else ""
+    row.removed_reason = reasons.subscriber_is(person.state) if is_removed else ""

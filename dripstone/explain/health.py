@@ -17,7 +17,7 @@ from django.db import connection
 
 from dripstone import words
 from dripstone.accounts.models import SendingAddress
-from dripstone.engine import audience, claim, pulse
+from dripstone.engine import audience, claim, pulse, reasons
 from dripstone.engine.acts import overdue
 from dripstone.engine.models import Enrollment
 from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
@@ -60,11 +60,12 @@ WHERE s.id = ANY(%(sequences)s)
 _RECENT = """
 SELECT s.id, count(d.id), count(d.id) FILTER (WHERE d.status = 'failed'), count(d.id) FILTER (WHERE d.retried),
        count(d.id) FILTER (WHERE d.status = 'planned' AND NOT d.retried AND d.ready_at <= %(late)s),
-       (array_agg(d.reason ORDER BY d.id DESC) FILTER (WHERE d.status = 'failed' OR d.retried))[1]
+       (array_agg(d.reason ORDER BY d.id DESC) FILTER (WHERE d.status = 'failed' OR d.retried))[1],
+       (array_agg(d.reply ORDER BY d.id DESC) FILTER (WHERE d.status = 'failed' OR d.retried))[1]
 FROM sequences_sequence s
 CROSS JOIN LATERAL (
     SELECT last.*, last.status = 'planned' AND last.attempt > 0 AND last.reason <> '' AS retried
-    FROM (SELECT id, status, attempt, ready_at, reason, planned_at FROM engine_delivery
+    FROM (SELECT id, status, attempt, ready_at, reason, reply, planned_at FROM engine_delivery
           WHERE sequence_id = s.id ORDER BY id DESC LIMIT %(limit)s) last
     WHERE last.planned_at >= %(since)s OR last.status = 'planned') d
 WHERE s.id = ANY(%(sequences)s) GROUP BY s.id
@@ -95,10 +96,11 @@ class Recent(NamedTuple):
     n_failed: int
     n_retried: int
     n_stuck: int
+    reason: str | None  # of the last that failed or is tried again
     reply: str | None
 
 
-NO_MAIL = Recent(0, 0, 0, 0, None)
+NO_MAIL = Recent(0, 0, 0, 0, None, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,8 +307,8 @@ def server_finding() -> Finding | None:
     return Finding(
         "server_left_alone",
         ERROR,
-        f"The mail server has been of no use since {row.opened_at:%Y-%m-%d %H:%M} UTC, so everything waits; the "
-        f"last it said was {words.reply(row.reason)}. The next try is at {row.retry_at:%H:%M:%S} UTC.",
+        f"The mail server has been of no use since {row.opened_at:%Y-%m-%d %H:%M} UTC, so everything waits; "
+        f"{reasons.last_said(row.reason, row.reply)}. The next try is at {row.retry_at:%H:%M:%S} UTC.",
         mend_by="Nothing is lost, and sending goes on by itself once it answers. If the reply speaks of sign-in, "
         "connection or certificate, correct DRIPSTONE_MAIL_URL and restart.",
     )
@@ -486,12 +488,12 @@ def _about_mail(look: Look) -> Iterator[Finding]:
     recent = look.recent
     n_failing = recent.n_failed + recent.n_retried
     if n_failing and n_failing >= recent.n_deliveries * FAILING_SHARE:
+        last_said = reasons.last_said(recent.reason or "", recent.reply or "")
         yield Finding(
             "mail_failing",
             ERROR if n_failing >= recent.n_deliveries * BROKEN_SHARE else WARNING,
             f"Of the last {words.count(recent.n_deliveries, 'email')}, {recent.n_failed} could not be delivered and "
-            f"{recent.n_retried} {words.agree(recent.n_retried, 'is', 'are')} being tried again. The last reply was "
-            f"{words.reply(recent.reply or '')}.",
+            f"{recent.n_retried} {words.agree(recent.n_retried, 'is', 'are')} being tried again; {last_said}.",
             mend_by="If the reply speaks of sign-in, connection or sender, correct DRIPSTONE_MAIL_URL and restart; "
             "dripstone doctor checks it. Single addresses that do not exist need nothing.",
         )

@@ -5,8 +5,9 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from dripstone import words
-from dripstone.engine import audience
-from dripstone.foresight.impact import DELETED, Impact, Person, Stand
+from dripstone.engine import reasons
+from dripstone.explain import edit_words
+from dripstone.foresight.impact import Impact, Person, Stand
 
 
 def summary(row: Impact) -> str:
@@ -20,7 +21,7 @@ def _parts(row: Impact) -> Iterator[str]:
     for pk, n in row.by_position(row.right_away):
         yield f"{words.people(n, 'gets', 'get')} “{row.emails[pk].subject}” right away"
     for (pk, reason), n in row.skipped.most_common():
-        yield f"{words.people(n, 'skips', 'skip')} “{row.emails[pk].subject}” ({_reason(row, reason)})"
+        yield f"{words.people(n, 'skips', 'skip')} “{row.emails[pk].subject}” ({reasons.because(reason, row.names)})"
     for pk, n in row.by_position(row.let_go):
         wait = words.agree(n, "waits", "wait")
         yield f"{words.people(n)} no longer {wait} for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
@@ -53,24 +54,23 @@ def _still(row: Impact) -> Iterator[str]:
         noun = "date" if row.done.sequence.active else "place"
         yield f"{words.people(kept, 'keeps', 'keep')} their {noun}{'' if kept == 1 else 's'}"
     if row.done.retimed:
-        yield f"{row.done.retimed}: for dates given from now on (rescheduling gives those who wait a new one)"
+        retimed = edit_words.retimed(row.done.retimed)
+        yield f"{retimed}: for dates given from now on (rescheduling gives those who wait a new one)"
 
 
 def _is_not_there(row: Impact, email_id: int) -> str:
     return "is not published" if row.emails[email_id].deleted_at is None else "is deleted"
 
 
-def _reason(row: Impact, reason: str) -> str:
-    return audience.exclusion(reason, row.names) or reason
-
-
 def why(row: Impact, person: Person) -> str:
     """What brings this person there."""
     before, after = _subject(row, person.before), _subject(row, person.after)
-    if person.reason == DELETED:
+    if person.reason == reasons.EMAIL_DELETED:
         return f"{_subject_of(row, person.skipped_id)} is deleted: they skip it at the moment it would have gone."
     if person.reason:
-        return f"{after} would go right away, but {_reason(row, person.reason)}: they skip it and move on."
+        return (
+            f"{after} would go right away, but {reasons.because(person.reason, row.names)}: they skip it and move on."
+        )
     match person.kind:
         case "removed":
             return "The sequence is deleted, so nothing more of it is sent to them."

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dripstone.engine import audience, follow, notes, schedule
+from dripstone.engine import audience, follow, notes, reasons, schedule
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
+from dripstone.explain import edit_words
 from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
@@ -108,12 +109,13 @@ class Facts:
     earlier: list[Delivery]
     notes: list[Note]  # oldest first
     retimed: list[SequenceEdit]  # changes of delays, days, hour and zone; oldest first
+    edits: edit_words.Log  # those that notes name
     next_email: SequenceEmail | None
     due_at: datetime | None
     completed_at: datetime | None
     ended: dict[int, datetime]  # when each email of this run ended, by email
     excluded: str = ""
-    names: audience.Named = field(default_factory=dict)
+    names: reasons.Named = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,8 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         deliveries={one.email_id: one for one in deliveries if one.run == row.run},
         earlier=[one for one in deliveries if one.run != row.run],
         notes=newest[::-1],
-        retimed=list(retimed[:MOST_NOTES])[::-1],
+        retimed=list(retimed.select_related("email")[:MOST_NOTES])[::-1],
+        edits=edit_words.log_of(sequence.pk, (one.reason for one in newest if one.kind == notes.MOVED)),
         next_email=emails.get(row.next_email_id or 0),
         due_at=row.due_at or row.held_due_at,
         completed_at=row.completed_at,
@@ -276,7 +279,7 @@ def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], fact
             given_by = _note_that_gave(at, at, facts)
     slot = facts.course.due_when_late(email.pk, at, facts.now) if is_next else at
     missed, at = at if slot > at else None, max(slot, facts.now) if is_next else at
-    reason = "email deleted" if email.deleted_at is not None else facts.excluded
+    reason = reasons.EMAIL_DELETED if email.deleted_at is not None else facts.excluded
     return Coming(at, reckoning, given_by, reason, after_late, missed)
 
 
@@ -383,8 +386,8 @@ def _why_then(delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]
 def retimed_since(step: Step, facts: Facts) -> list[SequenceEdit]:
     """What changed of an email's delay and schedule after it had got its date, at the instant that counts from."""
     assert step.reckoning is not None
-    of_it = (f"email {step.email.pk}: ", "the sequence: ")
-    return [one for one in facts.retimed if one.at >= step.reckoning.anchor.at and one.what.startswith(of_it)]
+    since = [one for one in facts.retimed if one.at >= step.reckoning.anchor.at]
+    return [one for one in since if one.kind == SequenceEdit.Kind.SEQUENCE_RETIMED or one.email_id == step.email.pk]
 
 
 def is_punctual(delivery: Delivery, reckoning: Reckoning) -> bool:

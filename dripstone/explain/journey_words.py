@@ -1,12 +1,11 @@
 """A journey in plain words. Times are the sequence's wall clock; the main one of a sentence names the zone."""
 
-import re
 from datetime import datetime
 
 from dripstone import words
-from dripstone.engine import audience, notes, schedule
-from dripstone.engine.acts import overdue
-from dripstone.engine.models import Note
+from dripstone.engine import notes, reasons, schedule
+from dripstone.engine.models import Delivery, Note
+from dripstone.explain import edit_words
 from dripstone.explain.journey import (
     Anchor,
     Coming,
@@ -19,24 +18,6 @@ from dripstone.explain.journey import (
     retimed_since,
 )
 from dripstone.sequences.models import SequenceEdit, SequenceEmail
-from dripstone.subscribers.models import State
-
-_SKIPPED = {
-    "email deleted": "the email was deleted",
-    "skipped by the owner": "the owner skipped it",
-    "moved by the owner": "the owner moved them to another email",
-    "restarted": "they were started again from the beginning",
-    "removed by the owner": "the owner took them out of the sequence",
-    "removed and added again meanwhile": "they were taken out of the sequence and added again meanwhile",
-    "sequence deleted": "the sequence was deleted",
-    overdue.SKIPPED: "it was overdue after the engine had stood still, and the operator chose to treat it as sent",
-}
-_STATES = {
-    State.INACTIVE: "they have not confirmed their address",
-    State.CANCELLED: "they unsubscribed",
-    State.BOUNCED: "their address does not take mail any more",
-    State.COMPLAINED: "they reported an email as spam",
-}
 
 
 def journey(told: Journey) -> str:
@@ -57,7 +38,8 @@ def _first(step: Step, facts: Facts) -> str:
         return f"{title} was {_uncapital(told)}" if step.why else f"{title} is on its way. {told}"
     at = "right away" if step.at <= facts.now else f"on {words.moment(step.at, facts.sequence.time_zone)}"
     if step.coming is not None and step.coming.excluded:
-        return f"Next would be {title}, {at}; it will be skipped, because {because(step.coming.excluded, facts)}."
+        because = reasons.because(step.coming.excluded, facts.names)
+        return f"Next would be {title}, {at}; it will be skipped, because {because}."
     return f"Next is {title}, {at}."
 
 
@@ -95,19 +77,29 @@ def sentence(step: Step, facts: Facts) -> str:
 def _ended(step: Step, facts: Facts) -> str:
     assert step.at is not None
     assert step.delivery is not None
-    moment, reason = words.moment(step.at, facts.sequence.time_zone), step.delivery.reason
+    moment, delivery = words.moment(step.at, facts.sequence.time_zone), step.delivery
     match step.outcome:
         case "sent":
             return f"Sent on {moment}"
         case "skipped":
-            return f"Skipped on {moment}, because {because(reason, facts)}"
+            return f"Skipped on {moment}, because {reasons.because(delivery.reason, facts.names)}"
         case "failed":
-            return f"Could not be delivered: given up on {moment}, with the reply {words.reply(reason)}"
-    end = f" ({words.reply(reason)})" if reason else ""
+            end = f"with the reply {words.reply(delivery.reply)}" if delivery.reply else f"because {_clause(delivery)}"
+            return f"Could not be delivered: given up on {moment}{_after_three_days(delivery)}, {end}"
+    end = f" ({words.reply(delivery.reply) if delivery.reply else _clause(delivery)})" if delivery.reason else ""
     return (
         f"Not known whether it arrived: it was handed over on {moment}, but the mail server's answer never came{end}; "
         "it is not sent again by itself, and the sequence goes on"
     )
+
+
+def _after_three_days(delivery: Delivery) -> str:
+    return " after three days of tries" if reasons.is_given_up(delivery.reason) else ""
+
+
+def _clause(delivery: Delivery) -> str:
+    """Why the last try was in vain, where no reply says it."""
+    return reasons.because(reasons.last_try(delivery.reason))
 
 
 def _cause(step: Step, facts: Facts) -> str:
@@ -140,19 +132,7 @@ def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
 def _retimed(one: SequenceEdit, facts: Facts) -> str:
     """`“Second”: delay changed from 2 days to 4 days, on …, by …`"""
     by = "" if one.actor == notes.ENGINE else f", by {one.actor}"
-    return f"{_with_titles(one.what, facts)}, on {words.when(one.at, facts.sequence.time_zone)}{by}"
-
-
-def because(reason: str, facts: Facts) -> str:
-    """Why a delivery was skipped."""
-    if excluded := audience.exclusion(reason, facts.names):
-        return excluded
-    return _SKIPPED.get(reason) or _of_state(reason) or f"of this: {words.reply(reason)}"
-
-
-def _of_state(reason: str) -> str:
-    """`subscriber is cancelled` → "they unsubscribed"."""
-    return next((words for state, words in _STATES.items() if reason == f"subscriber is {state}"), "")
+    return f"{edit_words.edit(one)}, on {words.when(one.at, facts.sequence.time_zone)}{by}"
 
 
 def _sending(step: Step, facts: Facts) -> str:
@@ -165,12 +145,16 @@ def _sending(step: Step, facts: Facts) -> str:
         return f"Being sent now{again}."
     moment = words.moment(step.at, facts.sequence.time_zone)
     if delivery.tries == 0:
-        unreached = f"The mail server could not be reached; the last it said was {words.reply(delivery.reason)}."
+        unreached = f"The mail server could not be reached; {_last_said(delivery)}."
         if not delivery.reason and (delivery.untried == 0 or delivery.unparked_at is not None):
             return f"Was held back, and goes on {moment}."
         return f"{unreached if delivery.reason else 'Waits its turn: a limit applies.'} Next try on {moment}."
     tries = "once" if delivery.tries == 1 else f"{delivery.tries} times"
-    return f"Tried {tries} without success; the last reply was {words.reply(delivery.reason)}. Next try on {moment}."
+    return f"Tried {tries} without success; {_last_said(delivery)}. Next try on {moment}."
+
+
+def _last_said(delivery: Delivery) -> str:
+    return reasons.last_said(delivery.reason, delivery.reply)
 
 
 # --- What comes -------------------------------------------------------------------------------------------------
@@ -182,7 +166,7 @@ def _coming(step: Step, facts: Facts) -> str:
     moment = words.moment(one.at, facts.sequence.time_zone)
     verb = "Goes"
     if one.excluded:
-        verb = f"Will be skipped, because {because(one.excluded, facts)}: its turn comes"
+        verb = f"Will be skipped, because {reasons.because(one.excluded, facts.names)}: its turn comes"
     is_now = one.at <= facts.now
     return f"{verb} {'right away' if is_now else f'on {moment}'}{_why_that_date(one, step, facts)}."
 
@@ -272,8 +256,7 @@ def stopped(why: str, facts: Facts) -> str:
     match why:
         case "removed":
             assert row.removed_at is not None
-            reason = _SKIPPED.get(row.removed_reason) or _of_state(row.removed_reason) or row.removed_reason
-            end = f", because {reason}" if reason else ""
+            end = f", because {reasons.because(row.removed_reason)}" if row.removed_reason else ""
             return f"they left the sequence on {words.moment(row.removed_at, zone)}{end}"
         case "completed":
             at = facts.completed_at or facts.now
@@ -281,7 +264,7 @@ def stopped(why: str, facts: Facts) -> str:
         case "unconfirmed":
             return "they have not confirmed their address yet; delays count from the moment they do"
         case "not_mailable":
-            return _STATES[State(facts.person.state)]
+            return reasons.because(reasons.subscriber_is(facts.person.state))
         case "sequence_paused":
             return "the sequence is paused (inactive); everybody keeps their place"
         case "person_paused":
@@ -357,7 +340,7 @@ def note(one: Note, facts: Facts) -> str:
     if one.kind == notes.MOVED:
         return f"On {at}, {_edited(one, facts)}."
     email = facts.emails.get(one.email_id or 0)
-    reason = f": {_with_titles(one.reason, facts)}" if one.reason else ""
+    reason = f": {one.reason}" if one.reason else ""
     came = f"; what comes next is {_to_go(one, facts)}" if one.due_after else ""
     which = _title(email) if email else "their next email"
     said = {
@@ -379,7 +362,7 @@ def note(one: Note, facts: Facts) -> str:
 
 def _edited(one: Note, facts: Facts) -> str:
     by = "" if one.actor == notes.ENGINE else f", by {one.actor}"
-    edit = f"after an edit ({_with_titles(one.reason, facts)}{by}),"
+    edit = f"after an edit ({edit_words.edits(one.reason, facts.edits)}{by}),"
     email = facts.emails.get(one.email_id or 0)
     if email is None:
         return f"{edit} nothing came next for them"
@@ -398,16 +381,6 @@ def _had_been(one: Note, facts: Facts) -> str:
     if one.due_before is None:
         return ""
     return f"; their date before was {words.when(one.due_before, facts.sequence.time_zone)}"
-
-
-def _with_titles(reason: str, facts: Facts) -> str:
-    """`email 12 published` → `“Second” published`: nobody knows their emails by number."""
-
-    def titled(match: re.Match[str]) -> str:
-        email = facts.emails.get(int(match[1]))
-        return _title(email) if email else match[0]
-
-    return re.sub(r"\bemail (\d{1,18})\b", titled, reason)
 
 
 def earlier_run(run: EarlierRun, zone: str) -> str:

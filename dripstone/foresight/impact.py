@@ -22,7 +22,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from dripstone.accounts.models import Account
-from dripstone.engine import advance, audience, follow
+from dripstone.engine import advance, audience, follow, reasons
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
 from dripstone.engine.models import Enrollment
@@ -35,7 +35,6 @@ from dripstone.sequences.verbs import Edit
 
 EXAMPLES = 10
 SOME = 200  # people looked at one by one, where crowds are too few for so many examples
-DELETED = "email deleted"
 
 Proposal = Callable[[], Edit]
 Kind = Literal["right_away", "skipped", "completed", "removed", "paused", "waiting", "dated", "unconfirmed", "on_wire"]
@@ -107,7 +106,7 @@ class Impact:
     moved_from: Counter[date | None] = field(default_factory=Counter)  # by day in the sequence's zone; None: no date
     moved_to: Counter[date | None] = field(default_factory=Counter)
     examples: list[Person] = field(default_factory=list)
-    names: audience.Named = field(default_factory=dict)  # of what excludes people
+    names: reasons.Named = field(default_factory=dict)  # of what excludes people
 
     def by_position(self, counts: Counter[int]) -> list[tuple[int, int]]:
         """Counts by email, in the order of the emails."""
@@ -265,9 +264,9 @@ def _person(edited: _World, crowd: Crowd) -> Person:
     before, after = _before(crowd), _after(edited, crowd)
     goes = _goes_right_away(edited, crowd, after)
     kind: Kind = "right_away" if goes else _kind(edited, crowd, after)
-    skipped_id, reason = (edited.deleted, DELETED) if _skips_deleted(edited, crowd) else (None, "")
+    skipped_id, reason = (edited.deleted, reasons.EMAIL_DELETED) if _skips_deleted(edited, crowd) else (None, "")
     if goes and not reason:
-        reason = DELETED if _is_deleted(edited, after) else _exclusion(edited, crowd)
+        reason = reasons.EMAIL_DELETED if _is_deleted(edited, after) else _exclusion(edited, crowd)
         skipped_id = after.email_id if reason else None
     if kind in ("right_away", "dated") and reason:
         kind = "skipped"

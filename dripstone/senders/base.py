@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 Kind = Literal["sent", "temporary", "permanent", "unknown"]
-About = Literal["message", "server", "connection"]
+About = Literal["message", "server", "connection", "us"]
 
 REPLY_LENGTH = 500
 
@@ -39,13 +39,15 @@ class Answer(NamedTuple):
 
     kind         sent: our provider has it. temporary: try again, nobody has it. permanent: stop.
                  unknown: the body left and no final reply came, so it may or may not have arrived
-    reply        the provider's own words, "550 5.1.1 No such user": at most 500 characters, none of them a control
-                 character; "" when none came
+    reply        the provider's own words, "550 5.1.1 No such user", or what the system says of a connection that did
+                 not come about: at most 500 characters, none of them a control character; "" when there are none
     provider_id  what the provider calls the message, "" when it did not say
-    reason       ours, for machines and metrics: "smtp 550 5.1.1", "timeout after body" (docs/reference/mail-urls.md)
+    reason       ours, a code of senders/reasons.py, where no reply to the message says why; "" otherwise
     hard_bounce  the reply says that this address does not exist
     about        whom the answer concerns (breaker.py). message: this one alone. server: it was tried, and the server is
-                 not well (421, a cut, silence, a full queue). connection: none came about, so nobody was asked
+                 not well (421, a cut, silence, a full queue). connection: none came about, so nobody was asked. us: we
+                 decided, and it says nothing about the server
+    given_back   it never began to leave since its worker stopped or stood still: it may go again at once
     """
 
     delivery_id: int
@@ -55,6 +57,12 @@ class Answer(NamedTuple):
     reason: str = ""
     hard_bounce: bool = False
     about: About = "message"
+    given_back: bool = False
+
+
+def withheld(delivery_id: int, reason: str, *, given_back: bool = False) -> Answer:
+    """Not handed over, for a reason of ours; it is tried again."""
+    return Answer(delivery_id, "temporary", reason=reason, about="us", given_back=given_back)
 
 
 class Sender(Protocol):

@@ -38,13 +38,15 @@ class Evidence:
     """What the answers of one hand-over say about the server."""
 
     def __init__(self) -> None:
-        self.worked, self.trouble = False, ""
+        self.worked = False
+        self.trouble: Answer | None = None  # the last of those about the server
 
     def add(self, answer: Answer) -> None:
-        if answer.about != "message":
-            self.trouble = answer.reply or answer.reason
-        elif answer.kind == "sent" or answer.reason.startswith("smtp "):
-            self.worked = True
+        match answer.about:
+            case "message":
+                self.worked = True
+            case "server" | "connection":
+                self.trouble = answer
 
 
 def waits(n_openings: int, server: str) -> timedelta:
@@ -72,27 +74,28 @@ def learn(server: str, evidence: Evidence, now: datetime, *, is_probe: bool) -> 
         # One statement per batch, by primary key, that finds nothing as long as all is well: 0.1 ms.
         unwell = Q(n_failures__gt=0) | Q(retry_at__isnull=False)
         if Breaker.objects.filter(unwell, server=server).update(
-            n_failures=0, n_openings=0, retry_at=None, opened_at=None, reason=""
+            n_failures=0, n_openings=0, retry_at=None, opened_at=None, reason="", reply=""
         ):
             log.info("server_works", server=server)
-    elif evidence.trouble:
+    elif evidence.trouble is not None:
         _failed(server, evidence.trouble, now, is_probe=is_probe)
     elif is_probe:
         release_probe(server, now)
 
 
 @transaction.atomic
-def _failed(server: str, reason: str, now: datetime, *, is_probe: bool) -> None:
+def _failed(server: str, trouble: Answer, now: datetime, *, is_probe: bool) -> None:
     Breaker.objects.bulk_create([Breaker(server=server)], ignore_conflicts=True)
     row = Breaker.objects.select_for_update(no_key=True).get(pk=server)
     row.n_failures += 1
-    row.reason = reason
+    row.reason, row.reply = trouble.reason, trouble.reply
     # What was claimed before it opened fails after it: that is no news, and must not lengthen the wait.
     if is_probe or (row.retry_at is None and row.n_failures >= FRUITLESS_IN_A_ROW):
         row.n_openings += 1
         row.retry_at = now + waits(row.n_openings, server)
         row.opened_at = row.opened_at or now
-        log.warning("server_left_alone", server=server, reason=reason, until=row.retry_at.isoformat())
+        until = row.retry_at.isoformat()
+        log.warning("server_left_alone", server=server, reason=row.reason, reply=row.reply, until=until)
     row.save()
 
 

@@ -19,7 +19,8 @@ from django.db import Error, IntegrityError, InterfaceError, OperationalError, t
 from django.db.models import QuerySet
 
 from dripstone import clock
-from dripstone.senders.base import Answer, Kind, Outgoing, printable
+from dripstone.senders import reasons
+from dripstone.senders.base import Answer, Kind, Outgoing, printable, withheld
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.models import CapturedMessage
 
@@ -42,17 +43,19 @@ class InboxSender:
 
     def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
         overdue = [message for message in messages if message.is_overdue]
-        yield from (Answer(message.delivery_id, "temporary", reason="lease over") for message in overdue)
+        yield from (withheld(message.delivery_id, reasons.LEASE_OVER, given_back=True) for message in overdue)
         messages = [message for message in messages if message not in overdue] if overdue else messages
         if not messages:
             return
         is_logged = self._start(messages)
-        kind, reason = _store(messages) if is_logged else ("temporary", "flight log")
+        kind, reason = _store(messages) if is_logged else ("temporary", reasons.FLIGHT_LOG)
         for message in messages:
             if self._flight is not None:
                 self._flight.ended(message.delivery_id, message.attempt, kind)
-            reply = "250 2.0.0 Kept in the local inbox" if kind == "sent" else ""
-            yield Answer(message.delivery_id, kind, reply, reason=reason)
+            if kind == "sent":
+                yield Answer(message.delivery_id, kind, "250 2.0.0 Kept in the local inbox")
+            else:
+                yield Answer(message.delivery_id, kind, reason=reason, about="us")
 
     def close(self) -> None:
         """Nothing to give back."""
@@ -80,11 +83,11 @@ def _store(messages: Sequence[Outgoing]) -> tuple[Kind, str]:
     except (OperationalError, InterfaceError) as error:
         log.warning("inbox_store_failed", extra={"error": printable(str(error)), "n_messages": len(messages)})
         # The connection broke while committing: perhaps it was committed.
-        return ("unknown", "cut after body") if is_written else ("temporary", "cut before body")
+        return ("unknown", reasons.CUT_AFTER_BODY) if is_written else ("temporary", reasons.CUT_BEFORE_BODY)
     except (Error, IntegrityError, ValueError) as error:
         log.warning("inbox_store_failed", extra={"error": printable(str(error)), "n_messages": len(messages)})
-        return "temporary", "inbox not writable"
-    return "sent", "inbox"
+        return "temporary", reasons.INBOX_NOT_WRITABLE
+    return "sent", ""
 
 
 def captured(messages: Sequence[Outgoing]) -> list[CapturedMessage]:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import ClassVar
 
-from dripstone.senders.base import Answer, Outgoing
+from dripstone.senders import reasons
+from dripstone.senders.base import Answer, Outgoing, withheld
 from dripstone.senders.flight import FlightLog
 
 
 def accept(message: Outgoing) -> Answer:
-    return Answer(message.delivery_id, "sent", "250 2.0.0 Ok", f"memory-{message.delivery_id}", "smtp 250 2.0.0")
+    return Answer(message.delivery_id, "sent", "250 2.0.0 Ok", f"memory-{message.delivery_id}")
 
 
 class MemorySender:
@@ -32,7 +33,7 @@ class MemorySender:
     def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
         for message in messages:
             if message.is_overdue:
-                yield Answer(message.delivery_id, "temporary", reason="lease over")
+                yield withheld(message.delivery_id, reasons.LEASE_OVER, given_back=True)
                 continue
             if self.flight is not None:
                 self.flight.started(message.delivery_id, message.attempt)

@@ -35,7 +35,8 @@ class Breaker(models.Model):
     n_openings = models.PositiveIntegerField(default=0)  # in a row; the waits grow with it
     retry_at = models.DateTimeField(null=True)  # open: when the next probe may go. None: closed
     opened_at = models.DateTimeField(null=True)
-    reason = models.TextField(default="", blank=True)  # what the server said last
+    reason = models.TextField(default="", blank=True)  # of the last failure: Answer.reason
+    reply = models.TextField(default="", db_default="", blank=True)  # what the server said last
 
     def __str__(self) -> str:
         return f"breaker of {self.server}"

@@ -95,14 +95,31 @@ class SequenceEmail(models.Model):
 
 
 class SequenceEdit(models.Model):
-    """An edit that could move people, or changed when emails go: what was done, by whom.
+    """An edit that could move people, or changed when emails go: what was done, by whom. explain/edit_words.py says it.
 
-    number  what it raised Sequence.edits to; None where it moves nobody: a delay, days, hour or zone changed (R11)
+    number   what it raised Sequence.edits to; None where it moves nobody: a delay, days, hour or zone changed (R11)
+    changes  {"published": [false, true], "position": [3, 1]}: before and after of what matters to people inside;
+             before is null where it was not known or not there
     """
+
+    class Kind(models.TextChoices):
+        EMAIL_CREATED = "email_created"
+        EMAIL_UPDATED = "email_updated"
+        EMAIL_DELETED = "email_deleted"
+        EMAIL_RETIMED = "email_retimed"
+        SEQUENCE_UPDATED = "sequence_updated"
+        SEQUENCE_DELETED = "sequence_deleted"
+        SEQUENCE_RETIMED = "sequence_retimed"
+        RESCHEDULED = "rescheduled"  # dates already given are given anew
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="edit_log")
     number = models.PositiveIntegerField(null=True)
-    what = models.TextField()  # "email 12 published"; with None, "email 12: …" or "the sequence: …"
+    kind = models.TextField(default="", db_default="", choices=Kind.choices, blank=True)
+    email = models.ForeignKey(SequenceEmail, models.CASCADE, null=True, related_name="+", db_index=False)
+    changes = models.JSONField(default=dict, null=True)
+    # How versions before `kind` said it. A server of such a version, still running during an upgrade, writes it; the
+    # release after this one drops it.
+    what = models.TextField(default="", db_default="", blank=True)
     actor = models.TextField()  # "API key …f3a2", "owner"
     reschedules = models.BooleanField(default=False)  # dates already given are to be given anew (R11's other half)
     moved = models.ForeignKey(SequenceEmail, models.CASCADE, null=True, related_name="+", db_index=False)
@@ -113,4 +130,4 @@ class SequenceEdit(models.Model):
         constraints: ClassVar = [models.UniqueConstraint("sequence", "number", name="sequence_edit_number")]
 
     def __str__(self) -> str:
-        return self.what
+        return self.kind

@@ -14,16 +14,21 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Max, Q
 
-from dripstone import words
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.errors import Invalid, NotFound
 from dripstone.given import Given
 from dripstone.sequences import email_checks, sequence_checks, warnings
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 _PRINTED = ("subject", "preview_text", "content", "email_template_id")
+_RETIMING = ("send_days", "send_hour", "time_zone")
+_DELAY = ("delay_value", "delay_unit")
 OWNER = "owner"
 _FAR = 1_000_000_000  # above every position, below the column's maximum
+
+Kind = SequenceEdit.Kind
+Changes = dict[str, list[Any]]
+"""Before and after by name, as SequenceEdit.changes has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,7 @@ class Edit:
     email: SequenceEmail | None = None
     moves_people: bool = False
     moved_draft: bool = False  # an unpublished email got another position, which ends the wait for it (R8)
-    retimed: str = ""  # "delay changed from 2 days to 5 days": how dates given from now on differ (R11)
+    retimed: Changes = field(default_factory=dict)  # how dates given from now on differ (R11)
     warnings: list[str] = field(default_factory=list)
 
 
@@ -62,25 +67,20 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
     sequence = lock(account, sequence_id)
     values = sequence_checks.check(account, given, sequence)
     changed = _changes(sequence, values)
-    retimed = _retimed(sequence, values, changed)
+    retimed = _before_and_after(sequence, values, changed.intersection(_RETIMING))
+    is_let_go = "hold" in changed and not values["hold"]  # holding from now on moves nobody (R16)
+    switched = _before_and_after(sequence, values, changed & {"active"} | ({"hold"} if is_let_go else set()))
     if "active" in changed and values["active"]:
         sequence.resumed_at = now
-    moves_people = "active" in changed or ("hold" in changed and not values["hold"])
     if changed:
         _set(sequence, values)
         sequence.updated_at = now
         sequence.save()
-    if moves_people:
-        _log(sequence, _what_changed(sequence, changed), actor, now)
+    if switched:
+        _log(sequence, Kind.SEQUENCE_UPDATED, actor, now, changes=switched)
     if retimed:
-        sequence.edit_log.create(what=f"the sequence: {retimed}", actor=actor, at=now)
-    return Edit(sequence, moves_people=moves_people, retimed=retimed)
-
-
-def _what_changed(sequence: Sequence, changed: set[str]) -> str:
-    switched = ["sequence resumed" if sequence.active else "sequence paused"] if "active" in changed else []
-    switched += ["hold switched off"] if "hold" in changed and not sequence.hold else []
-    return " and ".join(switched)
+        sequence.edit_log.create(kind=Kind.SEQUENCE_RETIMED, changes=retimed, actor=actor, at=now)
+    return Edit(sequence, moves_people=bool(switched), retimed=retimed)
 
 
 @transaction.atomic
@@ -89,7 +89,7 @@ def delete_sequence(account: Account, sequence_id: int, now: datetime, actor: st
     sequence = lock(account, sequence_id)
     sequence.deleted_at = sequence.updated_at = now
     sequence.save()
-    _log(sequence, "sequence deleted", actor, now)
+    _log(sequence, Kind.SEQUENCE_DELETED, actor, now)
     return Edit(sequence, moves_people=True)
 
 
@@ -97,7 +97,7 @@ def delete_sequence(account: Account, sequence_id: int, now: datetime, actor: st
 def reschedule(account: Account, sequence_id: int, now: datetime, actor: str = OWNER) -> Edit:
     """Everybody who waits gets their date anew, by today's delays and schedule (the other half of R11)."""
     sequence = lock(account, sequence_id)
-    _log(sequence, "waiting people rescheduled", actor, now, reschedules=True)
+    _log(sequence, Kind.RESCHEDULED, actor, now, reschedules=True)
     return Edit(sequence, moves_people=True)
 
 
@@ -115,8 +115,8 @@ def create_email(account: Account, sequence_id: int, given: Given, now: datetime
     )
     moves_people = email.published or shifted
     if moves_people:
-        done = "published" if email.published else "inserted"
-        _log(sequence, f"email {email.pk} {done} at position {email.position}", actor, now)
+        changes = {"published": [None, email.published], "position": [None, email.position]}
+        _log(sequence, Kind.EMAIL_CREATED, actor, now, email=email, changes=changes)
     return Edit(sequence, email, moves_people, warnings=warnings.of_email(email))
 
 
@@ -129,8 +129,8 @@ def update_email(
     email = email_of(sequence, email_id)
     values = email_checks.check(account, sequence, given, email)
     changed = _changes(email, values)
-    retimed = _retimed(email, values, changed)
-    moves_people = not changed.isdisjoint({"published", "position"})
+    retimed = _before_and_after(email, values, changed & {"send_days"}) | _new_delay(email, values, changed)
+    moving = _before_and_after(email, values, changed & {"published", "position"})
     was_behind = _behind(email) if "position" in changed else set()
     if "position" in changed:
         _make_room(sequence, values["position"], email)
@@ -140,24 +140,19 @@ def update_email(
         email.published_at = now if "published" in changed and email.published else email.published_at
         email.updated_at = now
         email.save()
-    if moves_people:
+    if moving:
         passed = sorted(was_behind ^ _behind(email)) if "position" in changed else None
-        _log(sequence, _what_became_of(email, changed), actor, now, moved=email if passed else None, passed=passed)
+        went = {"moved": email if passed else None, "passed": passed}
+        _log(sequence, Kind.EMAIL_UPDATED, actor, now, email=email, changes=moving, **went)
     if retimed:
-        sequence.edit_log.create(what=f"email {email.pk}: {retimed}", actor=actor, at=now)
+        sequence.edit_log.create(kind=Kind.EMAIL_RETIMED, email=email, changes=retimed, actor=actor, at=now)
     moved_draft = "position" in changed and not email.published
-    return Edit(sequence, email, moves_people, moved_draft, retimed, warnings.of_email(email))
+    return Edit(sequence, email, bool(moving), moved_draft, retimed, warnings.of_email(email))
 
 
 def _behind(email: SequenceEmail) -> set[int]:
     others = SequenceEmail.objects.filter(sequence_id=email.sequence_id).exclude(pk=email.pk)
     return {other.pk for other in others if other.order > email.order}
-
-
-def _what_became_of(email: SequenceEmail, changed: set[str]) -> str:
-    done = ["published" if email.published else "unpublished"] if "published" in changed else []
-    done += [f"moved to position {email.position}"] if "position" in changed else []
-    return f"email {email.pk} {' and '.join(done)}"
 
 
 @transaction.atomic
@@ -170,7 +165,7 @@ def delete_email(account: Account, sequence_id: int, email_id: int, now: datetim
     email = email_of(sequence, email_id)
     email.deleted_at = email.updated_at = now
     email.save(update_fields=["deleted_at", "updated_at"])
-    _log(sequence, f"email {email.pk} deleted", actor, now)
+    _log(sequence, Kind.EMAIL_DELETED, actor, now, email=email)
     return Edit(sequence, email, moves_people=True)
 
 
@@ -194,24 +189,16 @@ def _changes(row: Sequence | SequenceEmail, values: dict[str, Any]) -> set[str]:
     return {name for name, value in values.items() if getattr(row, name) != value}
 
 
-def _retimed(row: Sequence | SequenceEmail, values: dict[str, Any], changed: set[str]) -> str:
-    """`delay changed from 2 days to 5 days`: what a date given before does not show. "" when nothing of it changes."""
-    said = []
-    if isinstance(row, SequenceEmail) and changed & {"delay_value", "delay_unit"}:
-        delay = (values.get("delay_value", row.delay_value), values.get("delay_unit", row.delay_unit))
-        said.append(f"delay changed from {words.delay(row.delay_value, row.delay_unit)} to {words.delay(*delay)}")
-    if "send_days" in changed:
-        said.append(f"send days changed from {_days(row.send_days)} to {_days(values['send_days'])}")
-    for name in ("send_hour", "time_zone"):
-        if name in changed:
-            said.append(f"{name.replace('_', ' ')} changed from {getattr(row, name)} to {values[name]}")
-    return " and ".join(said)
+def _before_and_after(row: Sequence | SequenceEmail, values: dict[str, Any], names: set[str]) -> Changes:
+    return {name: [getattr(row, name), values[name]] for name in sorted(names)}
 
 
-def _days(days: list[int] | None) -> str:
-    if days is None:
-        return "the sequence's"
-    return "every day" if len(days) == 7 else ", ".join(words.DAY_NAMES[number] for number in sorted(days))
+def _new_delay(email: SequenceEmail, values: dict[str, Any], changed: set[str]) -> Changes:
+    """Value and unit are one thing: `{"delay": [[2, "days"], [5, "hours"]]}`."""
+    if changed.isdisjoint(_DELAY):
+        return {}
+    before = [getattr(email, name) for name in _DELAY]
+    return {"delay": [before, [values.get(name, old) for name, old in zip(_DELAY, before, strict=True)]]}
 
 
 def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:
@@ -219,11 +206,11 @@ def _set(row: Sequence | SequenceEmail, values: dict[str, Any]) -> None:
         setattr(row, name, value)
 
 
-def _log(sequence: Sequence, what: str, actor: str, now: datetime, **details: Any) -> None:
+def _log(sequence: Sequence, kind: SequenceEdit.Kind, actor: str, now: datetime, **details: Any) -> None:
     """Raises `edits`, counted in memory: the row has been locked since it was read."""
     sequence.edits += 1
     sequence.save(update_fields=["edits"])
-    sequence.edit_log.create(number=sequence.edits, what=what, actor=actor, at=now, **details)
+    sequence.edit_log.create(number=sequence.edits, kind=kind, actor=actor, at=now, **details)
 
 
 def _after_last(sequence: Sequence) -> int:

@@ -5,6 +5,7 @@ from datetime import date
 
 from typing_extensions import TypedDict
 
+from dripstone.engine import reasons
 from dripstone.engine.models import Enrollment
 from dripstone.explain import impact_words
 from dripstone.foresight.impact import Impact, Person, Stand
@@ -22,6 +23,7 @@ class Skipped(TypedDict):
     email_id: int | None
     subject: str
     reason: str
+    reason_text: str
     people: int
 
 
@@ -79,7 +81,13 @@ def impact(row: Impact, token: str) -> ImpactShape:
             for pk, n in row.by_position(row.right_away)
         ],
         skipped=[
-            Skipped(email_id=_id(row, pk), subject=row.emails[pk].subject, reason=reason, people=n)
+            Skipped(
+                email_id=_id(row, pk),
+                subject=row.emails[pk].subject,
+                reason=reason,
+                reason_text=reasons.sentence(reason, row.names),
+                people=n,
+            )
             for (pk, reason), n in row.skipped.most_common()
         ],
         moved=Moved(people=row.moved, before=_days(row.moved_from), after=_days(row.moved_to)),

@@ -1,12 +1,14 @@
 """Sequences, their emails, and what the engine knows of people in them."""
 
 from collections.abc import Iterable
+from collections.abc import Sequence as Series
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import render
+from dripstone.engine import audience, notes, reasons, render
 from dripstone.engine.models import Delivery, Enrollment, Note
+from dripstone.explain import edit_words
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
 from dripstone.shapes.sequence_stats import Counts, EmailStats, SequenceStats
@@ -74,6 +76,7 @@ class NoteShape(TypedDict):
     due_before: str | None
     due_after: str | None
     reason: str | None
+    reason_text: str | None
     actor: str
 
 
@@ -85,6 +88,8 @@ class DeliveryShape(TypedDict):
     run: int
     status: str
     reason: str | None
+    reason_text: str | None
+    reply: str | None
     attempts: int
     planned_at: str
     sent_at: str | None
@@ -153,7 +158,13 @@ def enrollment(row: Enrollment) -> EnrollmentShape:
     )
 
 
-def note(row: Note) -> NoteShape:
+def notes_of(place: Enrollment, rows: Series[Note]) -> list[NoteShape]:
+    """`reason`: what somebody gave, or a code where the engine acted; `reason_text` is both in words."""
+    log = edit_words.log_of(place.sequence_id, (row.reason for row in rows if row.kind == notes.MOVED))
+    return [_note(row, log) for row in rows]
+
+
+def _note(row: Note, log: edit_words.Log) -> NoteShape:
     return NoteShape(
         id=row.pk,
         at=instant(row.at),
@@ -162,11 +173,23 @@ def note(row: Note) -> NoteShape:
         due_before=instant(row.due_before) if row.due_before else None,
         due_after=instant(row.due_after) if row.due_after else None,
         reason=row.reason or None,
+        reason_text=edit_words.reason_of(row, log) or None,
         actor=row.actor,
     )
 
 
+def deliveries(rows: Series[Delivery]) -> list[DeliveryShape]:
+    """Of one account."""
+    names = audience.names_of((row.reason for row in rows), rows[0].account_id) if rows else {}
+    return [_delivery(row, names) for row in rows]
+
+
 def delivery(row: Delivery) -> DeliveryShape:
+    (shape,) = deliveries([row])
+    return shape
+
+
+def _delivery(row: Delivery, names: reasons.Named) -> DeliveryShape:
     return DeliveryShape(
         id=row.pk,
         sequence_id=row.sequence_id,
@@ -175,6 +198,8 @@ def delivery(row: Delivery) -> DeliveryShape:
         run=row.run,
         status=row.status,
         reason=row.reason or None,
+        reason_text=reasons.sentence(row.reason, names) or None,
+        reply=row.reply or None,
         attempts=row.tries,
         planned_at=instant(row.planned_at),
         sent_at=instant(row.sent_at) if row.sent_at else None,

@@ -6,7 +6,9 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
+from dripstone.engine import reasons
 from dripstone.engine.models import Note
+from dripstone.explain import edit_words
 from dripstone.explain import journey_words as words
 from dripstone.explain.findings import Finding
 from dripstone.explain.health import Health
@@ -43,7 +45,8 @@ class StepShape(TypedDict):
     outcome: str
     at: str | None
     why: str | None
-    skip_reason: str | None
+    reason: str | None
+    reason_text: str | None
     delivery_id: int | None
     attempts: int
     reply: str | None
@@ -62,6 +65,7 @@ class NoteShape(TypedDict):
     due_before: str | None
     due_after: str | None
     reason: str | None
+    reason_text: str | None
     actor: str
     sentence: str
 
@@ -129,9 +133,7 @@ def journey(told: Journey) -> JourneyShape:
 
 def _step(step: Step, facts: Facts) -> StepShape:
     email, delivery, coming = step.email, step.delivery, step.coming
-    is_skip = step.outcome == "skipped" and delivery is not None
-    skip_reason = delivery.reason if is_skip and delivery else coming.excluded if coming else ""
-    reply = delivery.reason if delivery is not None and not is_skip else ""
+    reason = delivery.reason if delivery else coming.excluded if coming else ""
     return StepShape(
         email_id=email.pk,
         subject=email.subject,
@@ -141,10 +143,11 @@ def _step(step: Step, facts: Facts) -> StepShape:
         outcome=step.outcome,
         at=_instant(step.at),
         why=step.why or None,
-        skip_reason=skip_reason or None,
+        reason=reason or None,
+        reason_text=reasons.sentence(reason, facts.names) or None,
         delivery_id=delivery.pk if delivery else None,
         attempts=delivery.tries if delivery else 0,
-        reply=reply or None,
+        reply=(delivery.reply if delivery else "") or None,
         rule=_rule(step.reckoning, facts) if step.reckoning else None,
         note_id=step.given_by.pk if step.given_by else None,
         after_email_id=step.after.pk if step.after else None,
@@ -177,6 +180,7 @@ def _note(row: Note, facts: Facts) -> NoteShape:
         due_before=_instant(row.due_before),
         due_after=_instant(row.due_after),
         reason=row.reason or None,
+        reason_text=edit_words.reason_of(row, facts.edits) or None,
         actor=row.actor,
         sentence=words.note(row, facts),
     )

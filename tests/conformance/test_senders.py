@@ -99,7 +99,7 @@ def test_every_flight_is_on_record(route: Route) -> None:
 def test_no_body_starts_after_the_lease(route: Route) -> None:
     batch = [route.outgoing(1, not_after=time.monotonic() - 1), route.outgoing(2, not_after=time.monotonic() + 60)]
     answers = sorted(route.sender.hand_over(batch))
-    assert [(a.kind, a.reason) for a in answers][:1] == [("temporary", "lease over")]
+    assert [(a.kind, a.reason) for a in answers][:1] == [("temporary", "lease_over")]
     assert answers[1].kind == "sent"
     assert [to for to, _ in route.arrived()] == ["person2@mail.example"]
 

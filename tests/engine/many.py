@@ -25,7 +25,7 @@ def course(account: Account, n_people: int, domain: str = "example.org", *, now:
 
 
 def refuse_connections(message: Outgoing) -> Answer:
-    return Answer(message.delivery_id, "temporary", reason="connection refused", about="connection")
+    return Answer(message.delivery_id, "temporary", reason="connection_refused", about="connection")
 
 
 def sent_per_second(engine: Engine) -> Counter[int]:

@@ -60,7 +60,7 @@ def test_what_waited_three_days_for_a_server_that_is_gone_has_failed(alice: Acco
     counters.flush()
     assert counters.read()[counters.OUTCOME, "failed"] == counted + 40
     failed = Delivery.objects.filter(status="failed")
-    assert set(failed.values_list("reason", flat=True)) == {"gave up after 3 days: connection refused"}
+    assert set(failed.values_list("reason", flat=True)) == {"gave_up:connection_refused"}
     assert failed.count() == 40
     assert Delivery.objects.filter(status="planned", planned_at__gt=begin + timedelta(days=2.8)).count() == 5
 
@@ -100,18 +100,16 @@ def test_what_waits_is_not_touched_while_it_is_open(
 
 def test_a_busy_servers_refusals_count_as_tries(alice: Account, engine: Engine) -> None:
     course(alice, 1, now=engine.clock.now())
-    engine.mail.answer = lambda message: Answer(
-        message.delivery_id, "temporary", "421 4.3.2 Busy", reason="smtp 421 4.3.2", about="server"
-    )
+    engine.mail.answer = lambda message: Answer(message.delivery_id, "temporary", "421 4.3.2 Busy", about="server")
     engine.run_until(engine.clock.now() + timedelta(days=4))
-    assert Delivery.objects.earliest("pk").reason.startswith("gave up after 3 days")
+    assert Delivery.objects.earliest("pk").reason.startswith("gave_up")
 
 
 def test_one_recipient_who_is_always_refused_keeps_nobody_else_waiting(alice: Account, engine: Engine) -> None:
     course(alice, 1, domain="poison.example", now=engine.clock.now())
     usual = engine.mail.answer
     engine.mail.answer = lambda message: (
-        Answer(message.delivery_id, "temporary", reason="cut before body", about="server")
+        Answer(message.delivery_id, "temporary", reason="cut_before_body", about="server")
         if message.rcpt_to.endswith("poison.example")
         else usual(message)
     )

@@ -105,7 +105,7 @@ def test_recording_removing_and_editing_at_once_ends_without_a_deadlock(threads:
                     transitions.cancel(row.subscriber_id, NOW)
             case 1, _:
                 ids = list(Enrollment.objects.order_by("-pk").values_list("pk", flat=True)[:60])
-                transitions.remove(ids, "removed by the owner", NOW)
+                transitions.remove(ids, "removed_by_owner", NOW)
             case _:
                 for _ in range(5):
                     touch(sequence.pk)

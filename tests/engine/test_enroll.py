@@ -51,7 +51,7 @@ def enter_and_stand(engine: Engine, sequence: Sequence, standing: str) -> Enroll
     if standing == "completed":
         engine.run_until(engine.clock.now() + timedelta(days=3))
     if standing == "removed":
-        transitions.remove([place.pk], "removed by the owner", engine.clock.now())
+        transitions.remove([place.pk], "removed_by_owner", engine.clock.now())
     place.refresh_from_db()
     assert place.status == standing
     return place
@@ -144,7 +144,7 @@ def test_an_unconfirmed_person_waits_and_starts_at_confirmation(alice: Account, 
 def test_whoever_may_not_be_mailed_is_on_record_as_removed(alice: Account, engine: Engine, state: State) -> None:
     person = make_subscriber(alice, state=state, canceled_at=engine.clock.now())
     entry = enroll.add(make_sequence(alice, WELCOME), [person.pk], "api", engine.clock.now())[person.pk]
-    assert (entry.enrollment.status, entry.enrollment.removed_reason) == ("removed", f"subscriber is {state.value}")
+    assert (entry.enrollment.status, entry.enrollment.removed_reason) == ("removed", f"subscriber_{state.value}")
     engine.run_until(engine.clock.now() + timedelta(days=2))
     assert engine.sent(person) == []
 

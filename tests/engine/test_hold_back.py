@@ -118,9 +118,9 @@ def test_waiting_for_a_turn_pushes_neither_backoff_nor_giving_up(alice: Account,
 
     def greylist(message: Outgoing) -> Answer:
         if message.delivery_id in seen:
-            return Answer(message.delivery_id, "sent", "250 Ok", reason="smtp 250")
+            return Answer(message.delivery_id, "sent", "250 Ok")
         seen.add(message.delivery_id)
-        return Answer(message.delivery_id, "temporary", "451 4.7.1 Greylisted", reason="smtp 451 4.7.1")
+        return Answer(message.delivery_id, "temporary", "451 4.7.1 Greylisted")
 
     engine.mail.answer = greylist
     engine.run_until(begin + timedelta(days=30))

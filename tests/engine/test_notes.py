@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import notes, plan
+from dripstone.engine import notes, plan, reasons
 from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment, Note
 from dripstone.errors import Invalid
+from dripstone.explain import edit_words
 from dripstone.sequences.models import Sequence
 from tests.driving import Engine
 from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
@@ -32,6 +33,11 @@ def told(place: Enrollment) -> list[Told]:
     """(kind, subject, date before, date after)"""
     rows = Note.objects.filter(enrollment=place).select_related("email").order_by("pk")
     return [(row.kind, row.email.subject if row.email else None, row.due_before, row.due_after) for row in rows]
+
+
+def said(note: Note) -> str:
+    """The edits that a note names, in words."""
+    return edit_words.reason_of(note, edit_words.log_of(note.enrollment.sequence_id, [note.reason]))
 
 
 def test_the_ordinary_way_leaves_no_notes(alice: Account, engine: Engine) -> None:
@@ -91,7 +97,7 @@ def test_an_edit_tells_each_person_it_moved_what_it_did(alice: Account, engine: 
     engine.run()
     assert told(moved) == [("moved", "inserted", start + 6 * DAY, start + 2 * DAY)]
     note = Note.objects.get()
-    assert (note.reason, note.actor) == (f"email {inserted.pk} published", "Alice's key")
+    assert (said(note), note.actor) == ("“inserted” published", "Alice's key")
 
 
 def test_edits_followed_together_are_told_together(alice: Account, engine: Engine) -> None:
@@ -106,7 +112,7 @@ def test_edits_followed_together_are_told_together(alice: Account, engine: Engin
     engine.run()
     note = Note.objects.get()
     assert told(place) == [("moved", "second", start + 6 * DAY, None)]
-    assert (note.reason, note.actor) == (f"waiting people rescheduled; email {second.pk} unpublished", "Alice, Bob")
+    assert (said(note), note.actor) == ("waiting people rescheduled; “second” unpublished", "Alice, Bob")
 
 
 def test_an_edit_that_moves_nobody_tells_nobody(alice: Account, engine: Engine) -> None:
@@ -150,5 +156,5 @@ def test_the_notes_of_many_are_one_statement(alice: Account, engine: Engine, dja
     places = [place_in(sequence, engine) for _ in range(20)]
     now = engine.clock.now()
     with django_assert_num_queries(1):
-        notes.of_lateness([(place.pk, None, now, now + DAY) for place in places], notes.TOO_LATE, now)
+        notes.of_lateness([(place.pk, None, now, now + DAY) for place in places], reasons.TOO_LATE, now)
     assert Note.objects.count() == 20

@@ -38,7 +38,7 @@ def test_a_temporary_refusal_is_tried_again_and_the_order_kept(alice: Account, e
     begin = engine.clock.now()
     engine.run_until(begin + timedelta(days=1, hours=12))
     delivery = Delivery.objects.get()
-    assert (delivery.status, delivery.reason) == ("planned", "451 4.7.1 Greylisted")
+    assert (delivery.status, delivery.reason, delivery.reply) == ("planned", "deferred", "451 4.7.1 Greylisted")
     assert delivery.attempt > 5
     engine.mail.answer = accept
     engine.run_until(begin + timedelta(days=5))
@@ -56,7 +56,8 @@ def test_after_three_days_of_refusals_it_fails_and_the_sequence_goes_on(alice: A
     (_, welcome, gave_up_at), (_, second, _) = engine.history(place.subscriber)
     assert (welcome, second) == ("failed", "sent")
     assert timedelta(days=3) <= gave_up_at - begin <= timedelta(days=3, hours=5)
-    assert Delivery.objects.earliest("pk").reason == "gave up after 3 days: 451 later"
+    first = Delivery.objects.earliest("pk")
+    assert (first.reason, first.reply) == ("gave_up:deferred", "451 later")
 
 
 @pytest.mark.parametrize("stop", ["person", "sequence", "draft"])
@@ -109,7 +110,7 @@ def test_a_permanent_refusal_of_the_message_is_no_bounce(alice: Account, engine:
 @pytest.mark.django_db
 def test_unknown_is_held_and_the_sequence_goes_on(alice: Account, engine: Engine) -> None:
     place = start(alice, engine)
-    engine.mail.answer = answering("unknown", reason="cut after body")
+    engine.mail.answer = answering("unknown", reason="cut_after_body")
     engine.run_until(engine.clock.now() + timedelta(days=3))
     assert [status for _, status, _ in engine.history(place.subscriber)] == ["unknown", "unknown"]
 
@@ -118,7 +119,7 @@ def test_unknown_is_held_and_the_sequence_goes_on(alice: Account, engine: Engine
 def test_unknown_is_sent_again_only_when_the_owner_chose_so(alice: Account, engine: Engine, settings: Any) -> None:
     settings.DRIPSTONE_UNKNOWN = "resend"
     place = start(alice, engine)
-    accept, engine.mail.answer = engine.mail.answer, answering("unknown", reason="cut after body")
+    accept, engine.mail.answer = engine.mail.answer, answering("unknown", reason="cut_after_body")
     engine.run()
     engine.mail.answer = accept
     engine.run_until(engine.clock.now() + timedelta(hours=1))
@@ -160,7 +161,7 @@ def test_what_is_recorded_after_a_removal_moves_nobody(alice: Account, engine: E
     now = engine.clock.now()
     plan.everything_due(now)
     (claimed,) = claim.take("worker-1", now)
-    transitions.remove([place.pk], "removed by the owner", now)
+    transitions.remove([place.pk], "removed_by_owner", now)
     record.outcomes([Outcome(claimed.delivery_id, claimed.attempt, "sent")], now)
     place.refresh_from_db()
     assert (place.status, place.due_at) == ("removed", None)

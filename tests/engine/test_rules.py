@@ -63,7 +63,7 @@ def test_an_excluded_person_is_skipped_and_moves_on_as_if_sent(alice: Account, e
         ("second", "skipped", start + timedelta(days=1)),
         ("third", "sent", start + timedelta(days=2)),
     ]
-    assert Delivery.objects.earliest("pk").reason == f"excluded by tag {tag.pk}"
+    assert Delivery.objects.earliest("pk").reason == f"excluded:tag:{tag.pk}"
 
 
 @pytest.mark.parametrize("kind", ["form", "sequence", "segment"])
@@ -224,7 +224,7 @@ def test_deleting_the_sequence_stops_it_and_keeps_its_history(alice: Account, en
     edit(sequence, deleted_at=engine.clock.now())
     engine.run_until(engine.clock.now() + timedelta(days=3))
     place.refresh_from_db()
-    assert (place.status, place.removed_reason) == ("removed", "sequence deleted")
+    assert (place.status, place.removed_reason) == ("removed", "sequence_deleted")
     assert subjects(engine, place) == ["welcome"]
 
 

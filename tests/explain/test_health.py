@@ -304,7 +304,7 @@ def test_mail_that_fails_is_told_with_the_last_reply(alice: Account, engine: Eng
     engine.run()
     finding = only(sequence, engine)
     assert finding.code == "mail_failing"
-    assert finding.sentence == (f"Of the last 1 email, {words}. The last reply was “535 Authentication failed”.")
+    assert finding.sentence == (f"Of the last 1 email, {words}; the last reply was “535 Authentication failed”.")
 
 
 def test_people_who_should_have_been_sent_something(alice: Account, engine: Engine) -> None:

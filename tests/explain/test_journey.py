@@ -163,13 +163,6 @@ def test_what_was_moved_to_a_later_slot_is_not_said_to_wait_for_a_limit(alice: A
     assert sentences(place, engine)["Welcome"].startswith("Waits its turn: a limit applies. Next try on Tuesday")
 
 
-def test_every_reason_of_a_retry_that_will_not_go_has_words(alice: Account, engine: Engine) -> None:
-    facts = told(entered(alice, WELCOME), engine).facts
-    assert journey_words.because("removed and added again meanwhile", facts) == (
-        "they were taken out of the sequence and added again meanwhile"
-    )
-
-
 # --- What comes -------------------------------------------------------------------------------------------------
 
 

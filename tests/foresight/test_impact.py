@@ -181,7 +181,7 @@ def test_it_says_who_is_excluded(alice: Account, engine: Engine) -> None:
     shape = shapes.impact(told(sequence, now, "update_email", email_of(sequence, "Day 2").pk, {"published": True}), "t")
     why = f"they have the tag “{tag.name}”, which this sequence excludes"
     assert f"1 person skips “Day 2” ({why})" in shape["summary"]
-    assert [(row["reason"], row["people"]) for row in shape["skipped"]] == [(f"excluded by tag {tag.pk}", 1)]
+    assert [(row["reason"], row["people"]) for row in shape["skipped"]] == [(f"excluded:tag:{tag.pk}", 1)]
     assert shape["right_away"][0]["people"] == 1
 
 
@@ -197,7 +197,7 @@ def test_a_deleted_email_is_skipped_when_it_would_have_gone(alice: Account, engi
     sequence = course(alice, engine)
     day3 = email_of(sequence, "Day 3")
     answer = told(sequence, engine.clock.now(), "delete_email", day3.pk)
-    assert answer.skipped == {(day3.pk, "email deleted"): 2}
+    assert answer.skipped == {(day3.pk, "email_deleted"): 2}
     summary = impact_words.summary(answer)
     assert summary == "2 people skip “Day 3” (email deleted); 1 person keeps their date."
 

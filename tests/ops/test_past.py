@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from dripstone import clock
-from dripstone.engine import pulse
-from dripstone.engine.acts import overdue
+from dripstone.engine import pulse, reasons
 from dripstone.engine.models import Delivery, Pulse
 from dripstone.errors import Invalid
 from dripstone.ops import past
@@ -45,7 +44,7 @@ def test_on_a_terminal_it_asks_until_it_understands(monkeypatch: pytest.MonkeyPa
     past.ask_or_tell(alice.tell)
     assert alice.heard[0].startswith("Sending is halted: the engine had not run since")
     assert alice.heard[-1] == "1 email was skipped. Sending goes on."
-    assert Delivery.objects.get().reason == overdue.SKIPPED
+    assert Delivery.objects.get().reason == reasons.OVERDUE_SKIPPED
 
 
 def test_later_leaves_it_halted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,13 +80,13 @@ def test_only_reading_is_allowed(client: Client) -> None:
 def test_a_server_that_is_left_alone_is_seen_by_probes_and_doctor(client: Client) -> None:
     opened_at = clock.now() - timedelta(minutes=5)
     Breaker.objects.create(
-        server="inbox://", reason="connection refused", opened_at=opened_at, retry_at=opened_at + timedelta(minutes=10)
+        server="inbox://", reason="connection_refused", opened_at=opened_at, retry_at=opened_at + timedelta(minutes=10)
     )
     text = client.get("/metrics").content.decode()
     assert 'dripstone_server_left_alone_seconds{server="inbox://"} 30' in text
     (result,) = (one for one in doctor.examine() if one.subject == "mail server")
     assert not result.is_well
-    assert "connection refused" in result.sentence
+    assert "connection_refused" in result.sentence
     Breaker.objects.all().delete()
     (result,) = (one for one in doctor.examine() if one.subject == "mail server")
     assert result.is_well

@@ -100,7 +100,7 @@ def test_told_to_stop_it_finishes_what_is_on_the_wire_and_gives_back_the_rest(
     assert statuses() == {"planned": N_PEOPLE - CONNECTIONS, "sent": CONNECTIONS}
     assert n_on_the_wire(server) == CONNECTIONS
     given_back = Delivery.objects.filter(status="planned")
-    assert set(given_back.values_list("reason", flat=True)) == {"sender closed"}
+    assert set(given_back.values_list("reason", flat=True)) == {"sender_closed"}
     assert given_back.filter(ready_at__gt=clock.now()).count() == 0
 
 

@@ -6,19 +6,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dripstone.senders import breaker
-from dripstone.senders.base import Answer
+from dripstone.senders import breaker, reasons
+from dripstone.senders.base import Answer, withheld
 from dripstone.senders.breaker import Evidence
 from dripstone.senders.models import Breaker
 from tests.factories import MONDAY_9
 
 SERVER = "smtp://mail.example.com:587"
 NOW = MONDAY_9
-DOWN = Answer(1, "temporary", "", reason="connection refused", about="connection")
-BUSY = Answer(1, "temporary", "421 4.3.2 Busy", reason="smtp 421 4.3.2", about="server")
-GREYLISTED = Answer(1, "temporary", "451 4.7.1 Later", reason="smtp 451 4.7.1")
-TAKEN = Answer(1, "sent", "250 Ok", reason="smtp 250")
-CLOSED = Answer(1, "temporary", reason="sender closed")
+DOWN = Answer(1, "temporary", "", reason="connection_refused", about="connection")
+BUSY = Answer(1, "temporary", "421 4.3.2 Busy", about="server")
+GREYLISTED = Answer(1, "temporary", "451 4.7.1 Later")
+TAKEN = Answer(1, "sent", "250 Ok")
+CLOSED = withheld(1, reasons.SENDER_CLOSED, given_back=True)
 
 
 def hear(*answers: Answer, is_probe: bool = False, after: timedelta = timedelta(0)) -> Breaker | None:
@@ -38,7 +38,7 @@ def test_it_opens_after_three_fruitless_hand_overs_in_a_row() -> None:
     row = hear(DOWN)
     assert row is not None
     assert row.retry_at == NOW + breaker.waits(1, SERVER)
-    assert row.reason == "connection refused"
+    assert row.reason == "connection_refused"
 
 
 @pytest.mark.django_db

@@ -140,5 +140,5 @@ def test_no_body_leaves_when_the_flight_log_cannot_be_written(tmp_path: Path) ->
     log.close()
     with scripted() as server, smtp_sender(server.url, flight=log) as sender:
         answers = list(sender.hand_over([outgoing(1)]))
-        assert [(a.kind, a.reason) for a in answers] == [("temporary", "flight log")]
+        assert [(a.kind, a.reason) for a in answers] == [("temporary", "flight_log")]
         assert not any(BODY in data for _, data in server.writes)

@@ -86,7 +86,7 @@ def test_a_batch_that_cannot_be_stored_is_temporary_and_stores_nothing(now: date
     account = make_account(now)
     batch = [outgoing(1, account_id=account.pk), outgoing(2, account_id=account.pk + 1000)]
     answers = list(inbox.InboxSender().hand_over(batch))
-    assert {(a.kind, a.reason) for a in answers} == {("temporary", "inbox not writable")}
+    assert {(a.kind, a.reason) for a in answers} == {("temporary", "inbox_not_writable")}
     assert not CapturedMessage.objects.exists()
 
 

@@ -142,7 +142,7 @@ def test_one_worker_probes_a_server_that_was_down_and_the_others_wait(
 
 def test_failures_of_all_workers_are_all_counted_and_open_it_once() -> None:
     evidence = Evidence()
-    evidence.add(Answer(1, "temporary", reason="connection refused", about="connection"))
+    evidence.add(Answer(1, "temporary", reason="connection_refused", about="connection"))
     assert together(lambda: breaker.learn("smtp://h", evidence, NOW, is_probe=False), N) == [None] * N
     row = Breaker.objects.get()
     assert (row.n_failures, row.n_openings) == (N, 1)

@@ -107,8 +107,8 @@ def test_addresses_beyond_ascii_need_smtputf8_only_before_the_at() -> None:
     with scripted(Script(extensions=without("SMTPUTF8"))) as server:
         answers = send(server, jose, munich)
         assert [(a.kind, a.reason) for a in answers] == [
-            ("permanent", "smtputf8 not offered"),
-            ("sent", "smtp 250 2.0.0"),
+            ("permanent", "smtputf8_not_offered"),
+            ("sent", ""),
         ]
 
 
@@ -131,7 +131,7 @@ def test_addresses_beyond_ascii_need_smtputf8_only_before_the_at() -> None:
 def test_an_address_that_smtp_cannot_carry_hinders_nobody_else(address: str) -> None:
     with scripted() as server:
         answers = send(server, outgoing(1, rcpt_to=address), outgoing(2))
-        assert (answers[0].kind, answers[0].reason) == ("permanent", "bad address")
+        assert (answers[0].kind, answers[0].reason) == ("permanent", "bad_recipient")
         assert answers[1].kind == "sent"
         assert len(server.accepted) == 1
 

@@ -35,12 +35,12 @@ def test_it_classifies_a_cut_after_every_byte_of_the_server(extensions: tuple[st
             answers = send(server, *messages)
             check_promise(server, messages, answers)
             assert sum(a.kind == "unknown" for a in answers) <= 1
-            assert all(a.reason == "cut after body" for a in answers if a.kind == "unknown")
+            assert all(a.reason == "cut_after_body" for a in answers if a.kind == "unknown")
             seen |= {(a.kind, a.reason) for a in answers}
     assert seen == {
-        ("sent", "smtp 250 2.0.0"),
-        ("temporary", "cut before body"),
-        ("unknown", "cut after body"),
+        ("sent", ""),
+        ("temporary", "cut_before_body"),
+        ("unknown", "cut_after_body"),
     }
 
 
@@ -57,7 +57,7 @@ def test_it_classifies_a_cut_after_every_byte_of_ours(extensions: tuple[str, ...
             check_promise(server, messages, answers)
             for answer in answers:
                 if answer.kind == "unknown":
-                    assert answer.reason == "cut after body"
+                    assert answer.reason == "cut_after_body"
                 if answer.kind == "temporary":
                     assert f"person{answer.delivery_id}@mail.example" not in server.started
 
@@ -80,16 +80,16 @@ STAGES = ["MAIL", "RCPT", "DATA", "BODY"]
 @MODES
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.parametrize(
-    ("reply", "kind", "reason"),
+    ("reply", "kind", "said"),
     [
-        (b"451 4.7.1 Greylisted, come back\r\n", "temporary", "smtp 451 4.7.1"),
-        (b"421 4.3.2 Closing\r\n", "temporary", "smtp 421 4.3.2"),
-        (b"554 5.7.1 No\r\n", "permanent", "smtp 554 5.7.1"),
-        (b"550-5.7.1 Never\r\n550 5.7.1 ever\r\n", "permanent", "smtp 550 5.7.1"),
+        (b"451 4.7.1 Greylisted, come back\r\n", "temporary", "451 4.7.1 Greylisted, come back"),
+        (b"421 4.3.2 Closing\r\n", "temporary", "421 4.3.2 Closing"),
+        (b"554 5.7.1 No\r\n", "permanent", "554 5.7.1 No"),
+        (b"550-5.7.1 Never\r\n550 5.7.1 ever\r\n", "permanent", "550 5.7.1 Never 5.7.1 ever"),
     ],
 )
 def test_it_answers_a_refusal_at_each_stage(
-    extensions: tuple[str, ...], stage: str, reply: bytes, kind: str, reason: str
+    extensions: tuple[str, ...], stage: str, reply: bytes, kind: str, said: str
 ) -> None:
     """Only the first person is refused: the second message goes out all the same."""
     state = {"refused": 0}
@@ -106,8 +106,7 @@ def test_it_answers_a_refusal_at_each_stage(
         check_promise(server, [first, second], answers)
         kinds = [a.kind for a in answers]
         assert kinds[0] == kind
-        assert answers[0].reason == reason
-        assert answers[0].reply.startswith(reply[:3].decode())
+        assert (answers[0].reason, answers[0].reply) == ("", said)
         if reply[:3] != b"421":
             assert kinds[1] == "sent"
 
@@ -122,7 +121,7 @@ def test_nonsense_is_temporary_before_the_body_and_unknown_after(
     with scripted(script) as server:
         answers = send(server, outgoing(1), outgoing(2))
         kind = "unknown" if stage == "BODY" else "temporary"
-        expected = "nonsense after body" if stage == "BODY" else "nonsense before body"
+        expected = "nonsense_after_body" if stage == "BODY" else "nonsense_before_body"
         assert (answers[0].kind, answers[0].reason) == (kind, expected)
         assert answers[1].kind == "sent"
 
@@ -151,7 +150,7 @@ def test_a_silent_server_is_temporary_before_the_body_and_unknown_after(
 
     with scripted(Script(extensions=extensions, reply=fall_silent)) as server:
         answers = send(server, outgoing(1), outgoing(2), timeouts=HASTY)
-        kind, reason = ("unknown", "timeout after body") if stage == "BODY" else ("temporary", "timeout before body")
+        kind, reason = ("unknown", "timeout_after_body") if stage == "BODY" else ("temporary", "timeout_before_body")
         assert (answers[0].kind, answers[0].reason) == (kind, reason)
         assert answers[1].kind == "sent"
 
@@ -163,18 +162,18 @@ def test_a_server_silent_from_the_start_is_temporary_for_all_in_one_timeout(stag
         script.greeting = b""
     with scripted(script) as server:
         answers = send(server, *[outgoing(n) for n in range(500)], connections=10, timeouts=HASTY)
-        assert {(a.kind, a.reason) for a in answers} == {("temporary", "timeout before body")}
+        assert {(a.kind, a.reason) for a in answers} == {("temporary", "timeout_before_body")}
         assert server.n_connections <= 10
 
 
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
-        (Script(greeting=b"421 4.3.2 Too busy\r\n"), "smtp 421 4.3.2"),
-        (Script(greeting=b"554 no SMTP here\r\n"), "smtp 554"),
-        (Script(greeting=b"what?\r\n"), "nonsense before body"),
-        (Script(reply=lambda n, verb, a: CUT if verb == "EHLO" else None), "cut before body"),
-        (Script(reply=lambda n, verb, a: b"502 no\r\n" if verb in ("EHLO", "HELO") else None), "smtp 502"),
+        (Script(greeting=b"421 4.3.2 Too busy\r\n"), "not_opened"),
+        (Script(greeting=b"554 no SMTP here\r\n"), "not_opened"),
+        (Script(greeting=b"what?\r\n"), "nonsense_before_body"),
+        (Script(reply=lambda n, verb, a: CUT if verb == "EHLO" else None), "cut_before_body"),
+        (Script(reply=lambda n, verb, a: b"502 no\r\n" if verb in ("EHLO", "HELO") else None), "not_opened"),
     ],
 )
 def test_a_server_that_does_not_open_is_temporary_for_all(script: Script, reason: str) -> None:
@@ -189,14 +188,14 @@ def test_a_refused_connection_is_temporary_for_all_at_once() -> None:
         url = server.url
     with smtp_sender(url, connections=10) as sender:
         answers = list(sender.hand_over([outgoing(n) for n in range(1000)]))
-    assert {(a.kind, a.reason) for a in answers} == {("temporary", "connection refused")}
+    assert {(a.kind, a.reason) for a in answers} == {("temporary", "connection_refused")}
     assert len(answers) == 1000
 
 
 def test_an_unknown_host_is_temporary_for_all() -> None:
     with smtp_sender("smtp://nowhere.invalid") as sender:
         answers = list(sender.hand_over([outgoing(1)]))
-    assert (answers[0].kind, answers[0].reason) == ("temporary", "host not found")
+    assert (answers[0].kind, answers[0].reason) == ("temporary", "host_not_found")
 
 
 def test_it_goes_on_without_ehlo() -> None:
@@ -262,7 +261,7 @@ def test_mail_refused_but_recipient_taken_never_delivers_an_empty_message() -> N
     replies = {"MAIL": b"451 4.3.0 Not now\r\n", "RCPT": b"250 Ok\r\n", "DATA": b"354 Go ahead\r\n"}
     with scripted(Script(reply=lambda number, verb, argument: replies.get(verb))) as server:
         answers = send(server, outgoing(1))
-        assert (answers[0].kind, answers[0].reason) == ("temporary", "smtp 451 4.3.0")
+        assert (answers[0].kind, answers[0].reply) == ("temporary", "451 4.3.0 Not now")
         assert server.accepted == []
 
 
@@ -299,7 +298,7 @@ def test_closing_finishes_what_is_on_the_wire_and_gives_back_the_rest() -> None:
             if len(answers) == 200:
                 sender.close()
         check_promise(server, messages, answers)
-        assert {(a.kind, a.reason) for a in answers} == {("sent", "smtp 250 2.0.0"), ("temporary", "sender closed")}
+        assert {(a.kind, a.reason) for a in answers} == {("sent", ""), ("temporary", "sender_closed")}
 
 
 def test_closing_does_not_wait_longer_than_its_grace() -> None:
@@ -379,7 +378,7 @@ def test_a_full_queue_is_temporary_and_says_so_of_the_server(extensions: tuple[s
         messages = [outgoing(n) for n in range(5)]
         answers = send(server, *messages)
         check_promise(server, messages, answers)
-        assert {(a.kind, a.reason, a.about) for a in answers} == {("temporary", "smtp 452 4.3.1", "server")}
+        assert {(a.kind, a.reply, a.about) for a in answers} == {("temporary", full.decode().strip(), "server")}
 
 
 def test_a_full_mailbox_speaks_of_its_owner_alone() -> None:

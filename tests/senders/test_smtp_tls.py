@@ -109,7 +109,7 @@ def test_smtps_is_encrypted_from_the_first_byte(smtps_port: int, ca_file: Path, 
 def test_a_certificate_nobody_vouches_for_is_refused(scheme: str, starttls_port: int, smtps_port: int) -> None:
     number = starttls_port if scheme == "smtp" else smtps_port
     answers = send_by(f"{scheme}://127.0.0.1:{number}")
-    assert {(a.kind, a.reason) for a in answers} == {("temporary", "tls failed")}
+    assert {(a.kind, a.reason) for a in answers} == {("temporary", "tls_failed")}
     assert "certificate verify failed" in answers[0].reply.lower()
 
 
@@ -121,13 +121,13 @@ def test_verification_can_be_switched_off(scheme: str, starttls_port: int, smtps
 
 def test_starttls_can_be_required(plain_port: int) -> None:
     answers = send_by(f"smtp://127.0.0.1:{plain_port}?starttls=1")
-    assert {(a.kind, a.reason) for a in answers} == {("temporary", "tls failed")}
+    assert {(a.kind, a.reason) for a in answers} == {("temporary", "tls_failed")}
     assert "STARTTLS" in answers[0].reply
 
 
 def test_a_wrong_password_is_temporary_and_never_shown(plain_port: int, caplog: pytest.LogCaptureFixture) -> None:
     answers = send_by(f"smtp://joe:wr0ngsecret@127.0.0.1:{plain_port}?starttls=0")
-    assert {(a.kind, a.reason) for a in answers} == {("temporary", "auth failed")}
+    assert {(a.kind, a.reason) for a in answers} == {("temporary", "auth_failed")}
     assert answers[0].reply.startswith("535")
     assert "wr0ngsecret" not in repr(answers) + caplog.text + repr([r.__dict__ for r in caplog.records])
 
@@ -135,10 +135,10 @@ def test_a_wrong_password_is_temporary_and_never_shown(plain_port: int, caplog: 
 def test_a_server_without_auth_is_told_apart(handler: Handler) -> None:
     for controller in start(handler):  # AUTH only after STARTTLS, which it does not offer
         answers = send_by(f"smtp://joe:s%2Fcret@127.0.0.1:{controller.port}?starttls=0")
-        assert {(a.kind, a.reason) for a in answers} == {("temporary", "auth failed")}
+        assert {(a.kind, a.reason) for a in answers} == {("temporary", "auth_failed")}
 
 
 def test_tls_to_a_server_that_speaks_none_is_temporary(plain_port: int) -> None:
     answers = send_by(f"smtps://127.0.0.1:{plain_port}", HASTY)
     assert {a.kind for a in answers} == {"temporary"}
-    assert {a.reason for a in answers} <= {"tls failed", "timeout before body"}
+    assert {a.reason for a in answers} <= {"tls_failed", "timeout_before_body"}

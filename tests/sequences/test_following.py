@@ -70,7 +70,7 @@ def test_a_deleted_email_does_not_go_and_people_move_on(alice: Account, course: 
     catch_up(course)
     assert claimed() == 0
     delivery, place = Delivery.objects.get(), Enrollment.objects.get()
-    assert (delivery.status, delivery.reason) == ("skipped", "email deleted")
+    assert (delivery.status, delivery.reason) == ("skipped", "email_deleted")
     assert place.next_email == second
     assert place.due_at is not None
 

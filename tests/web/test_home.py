@@ -3,6 +3,7 @@ from datetime import timedelta
 from django.test import Client
 
 from dripstone.accounts.models import Account
+from dripstone.engine import reasons
 from dripstone.engine.models import Delivery, Enrollment, Pulse
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
@@ -55,7 +56,7 @@ def test_it_shows_the_coming_week_on_the_days_of_the_account(
 
 def test_it_shows_what_went_out_last_and_what_went_wrong(alice: Client, account: Account, delivery: Delivery) -> None:
     other = make_enrollment(delivery.sequence, make_subscriber(account, email_address="x@example.org"))
-    make_delivery(other, "failed", reason="550 No such user")
+    make_delivery(other, "failed", reason=reasons.BOUNCED, reply="550 No such user")
     page = alice.get("/").content.decode()
     assert "bob@example.org" in page
     assert "550 No such user" in page

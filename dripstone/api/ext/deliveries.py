@@ -44,7 +44,7 @@ def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> Htt
     if filters.subscriber_id is not None:
         rows = rows.filter(enrollment__in=places_in(request, filters))
     found = page(rows, filters, "-id")
-    return reply(200, deliveries=[shapes.delivery(row) for row in found.rows], pagination=found.pagination)
+    return reply(200, deliveries=shapes.deliveries(found.rows), pagination=found.pagination)
 
 
 @router.get("/deliveries/{int:id}", response=DeliveryAnswer, summary="Get a delivery")

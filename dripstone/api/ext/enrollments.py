@@ -86,8 +86,9 @@ def get_journey(request: KitRequest, id: int) -> HttpResponse:
 @router.get("/enrollments/{int:id}/notes", response=NotesAnswer, summary="What was done to a person's place")
 def list_notes(request: KitRequest, id: int, paging: Query[Paging]) -> HttpResponse:
     """Oldest first. The ordinary way, one email after the other, leaves no notes: the deliveries say it."""
-    found = page(_place(request, id).notes.all(), paging, "id")
-    return reply(200, notes=[shapes.note(row) for row in found.rows], pagination=found.pagination)
+    place = _place(request, id)
+    found = page(place.notes.all(), paging, "id")
+    return reply(200, notes=shapes.notes_of(place, found.rows), pagination=found.pagination)
 
 
 @router.post("/enrollments/{int:id}/pause", response=EnrollmentAnswer, summary="Pause a person")

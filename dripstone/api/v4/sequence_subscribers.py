@@ -22,7 +22,7 @@ from dripstone.api.people import (
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.api.v4.sequences import sequence_of
-from dripstone.engine import enroll
+from dripstone.engine import enroll, reasons
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
@@ -35,7 +35,7 @@ router = Router(tags=["Sequences"])
 NOBODY_NAMED = "Either subscriber id or email address is required to add subscriber to sequence"
 # Whoever was cancelled, bounced or complained was taken out by that; Kit still lists them under their state.
 IN_SEQUENCE = ~Q(status=Enrollment.Status.REMOVED) | (
-    Q(removed_reason__startswith="subscriber is ")
+    Q(removed_reason__in=reasons.ENDED_BY_STATE)
     & Q(subscriber__state__in=[State.CANCELLED, State.BOUNCED, State.COMPLAINED])
 )
 

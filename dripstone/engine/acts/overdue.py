@@ -15,7 +15,7 @@ import structlog
 from django.db import connection, transaction
 
 from dripstone import clock, words
-from dripstone.engine import advance, counters, follow, plan, pulse, queries, schedule, transitions, wake
+from dripstone.engine import advance, counters, follow, plan, pulse, queries, reasons, schedule, transitions, wake
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Due
@@ -28,9 +28,6 @@ Choice = Literal["send", "next-slot", "skip"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
 AFTER = timedelta(seconds=1)  # a slot that is this very instant would be right away
-
-SKIPPED = "overdue after a silence: treated as sent"
-NEXT_SLOT = "overdue after a silence: waits for the next slot"
 
 
 def why_halted(now: datetime, zone: str = "UTC") -> str:
@@ -119,7 +116,7 @@ def _due_to_next_slot(sequence_id: int, now: datetime) -> int:
     if sequence is None or not due:
         return 0
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
-    plan.move([(place, _slot(sequence, emails[place.email_id], now)) for place in due], NEXT_SLOT, now)
+    plan.move([(place, _slot(sequence, emails[place.email_id], now)) for place in due], reasons.OVERDUE_MOVED, now)
     return len(due)
 
 
@@ -151,7 +148,7 @@ def _skip_planned(sequence_id: int, now: datetime) -> int:
     flying = list(ready.order_by("enrollment_id").values_list("enrollment_id", flat=True)[: plan.PLAN_BATCH])
     _lock(flying)
     with connection.cursor() as cursor:
-        cursor.execute(queries.SKIP_OVERDUE, {"enrollments": flying, "reason": SKIPPED, "now": now})
+        cursor.execute(queries.SKIP_OVERDUE, {"enrollments": flying, "reason": reasons.OVERDUE_SKIPPED, "now": now})
         ended = [row[0] for row in cursor.fetchall()]
     counters.on_commit(skipped=len(ended))
     _go_on(ended, now)
@@ -174,7 +171,7 @@ def _skip_due(sequence_id: int, now: datetime) -> int:
 
 
 def _skipped(row: Enrollment, email: SequenceEmail, place: Due) -> Delivery:
-    return transitions.skipped_delivery(row, email, SKIPPED, place.due_at)
+    return transitions.skipped_delivery(row, email, reasons.OVERDUE_SKIPPED, place.due_at)
 
 
 def _lock(enrollment_ids: Series[int]) -> None:

@@ -21,6 +21,7 @@ from dripstone.engine import (
     notes,
     plan,
     queries,
+    reasons,
     schedule,
     transitions,
     wake,
@@ -80,7 +81,7 @@ def skip(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollme
         _must_be_active(row)
         if row.next_email is None:
             raise Invalid("Nothing comes next for this person, so there is nothing to skip")
-        _take_back(row, "skipped by the owner", now)
+        _take_back(row, reasons.SKIPPED_BY_OWNER, now)
         _skip(row, [row.next_email], now)
         return row.next_email_id
 
@@ -123,7 +124,7 @@ def move_to(enrollment_id: int, email_id: int, actor: str, reason: str, now: dat
             raise NotFound
         if not target.published:
             raise Invalid("That email is not published: publish it first")
-        _take_back(row, "moved by the owner", now)
+        _take_back(row, reasons.MOVED_BY_OWNER, now)
         is_again = Delivery.objects.filter(enrollment=row, run=row.run, email=target).exists()
         transitions.reopen(row, now, new_run=is_again)
         _skip(row, emails.filter(published=True, position__lt=target.position), now)
@@ -152,7 +153,7 @@ def remove(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enroll
     """Out of the sequence. Adding them again continues where they left off, or restarts (R12)."""
 
     def verb(row: Enrollment) -> int | None:
-        if not transitions.remove([row.pk], reason or "removed by the owner", now):
+        if not transitions.remove([row.pk], reasons.REMOVED_BY_OWNER, now):
             raise Invalid("This person has been removed already")
         return row.next_email_id
 
@@ -205,7 +206,7 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
         raise Invalid("Their next email is not published: publish it first")
     if excluded := audience.excluded(row.sequence, [row.subscriber_id]):
         reason = excluded[row.subscriber_id]
-        because = audience.exclusion(reason, audience.names_of([reason], row.account_id))
+        because = reasons.because(reason, audience.names_of([reason], row.account_id))
         raise Invalid(f"Nothing would be sent, because {because}")
 
 
@@ -213,7 +214,7 @@ def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail]
     """Deliveries that say so, then on to the next email. What they have had already has its row."""
     had = set(Delivery.objects.filter(enrollment=row, run=row.run).values_list("email_id", flat=True))
     left = [email for email in emails if email.pk not in had]
-    skipped = [transitions.skipped_delivery(row, email, "skipped by the owner", now) for email in left]
+    skipped = [transitions.skipped_delivery(row, email, reasons.SKIPPED_BY_OWNER, now) for email in left]
     Delivery.objects.bulk_create(skipped)
     counters.on_commit(planned=len(skipped), skipped=len(skipped))
     wake.engine_if_due(advance.advance([row.pk], now), now)

@@ -12,9 +12,11 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from dripstone.senders.base import Answer, printable
+from dripstone.senders import reasons
+from dripstone.senders.base import Answer, printable, withheld
+from dripstone.senders.reasons import Cause
 from dripstone.senders.smtp.message import Unsendable, transaction
 from dripstone.senders.smtp.open import Features, Timeouts
 from dripstone.senders.smtp.replies import Nonsense, Reply, ReplyReader, accepted, refused
@@ -25,8 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SECONDS_TO_SAY_GOODBYE = 5.0
-
-Cause = Literal["cut", "timeout", "nonsense"]
 
 
 class Stage(enum.Enum):
@@ -95,16 +95,16 @@ class Conversation(asyncio.Protocol):
         """A job and its envelope. Jobs that cannot be sent over this connection are answered on the way."""
         while (job := take(self)) is not None:
             if job.message.is_overdue:
-                self._pool.answer(job, Answer(job.message.delivery_id, "temporary", reason="lease over"))
+                self._pool.answer(job, withheld(job.message.delivery_id, reasons.LEASE_OVER, given_back=True))
                 continue
             try:
                 mail, rcpt, job.body = transaction(job.message, self._features)
             except Unsendable as problem:
                 id_ = job.message.delivery_id
-                self._pool.answer(job, Answer(id_, "permanent", str(problem), reason=problem.reason))
+                self._pool.answer(job, Answer(id_, "permanent", reason=problem.reason, about="us"))
             except Exception:  # our bug; this message must not take the others with it
                 log.exception("smtp_message_failed", extra={"delivery_id": job.message.delivery_id})
-                self._pool.answer(job, Answer(job.message.delivery_id, "temporary", reason="internal error"))
+                self._pool.answer(job, withheld(job.message.delivery_id, reasons.INTERNAL_ERROR))
             else:
                 return job, [(Stage.MAIL, mail), (Stage.RCPT, rcpt), (Stage.DATA, b"DATA\r\n")]
         return None, []
@@ -125,14 +125,14 @@ class Conversation(asyncio.Protocol):
     def _send_body(self, job: "Job") -> None:
         """The one place where a message leaves. From here to its final reply its outcome is unknown."""
         if job.message.is_overdue:  # this process stood still between the envelope and now
-            self._pool.answer(job, Answer(job.message.delivery_id, "temporary", reason="lease over"))
+            self._pool.answer(job, withheld(job.message.delivery_id, reasons.LEASE_OVER, given_back=True))
             self.cut()
             return
         try:
             self._pool.body_starts(job)
         except OSError as error:  # no flight log, no body: a kill could not be told from a message never begun
             log.error("flight_log_failed", extra={"delivery_id": job.message.delivery_id, "error": str(error)})
-            self._pool.answer(job, Answer(job.message.delivery_id, "temporary", reason="flight log"))
+            self._pool.answer(job, withheld(job.message.delivery_id, reasons.FLIGHT_LOG))
             self.cut()
             return
         self._end_message(Stage.BODY, job, job.body)
@@ -276,10 +276,12 @@ class Conversation(asyncio.Protocol):
         stages = {job: stage for stage, job in reversed(awaited) if job is not None and not job.is_answered}
         for job, stage in reversed(stages.items()):
             id_ = job.message.delivery_id
-            if stage is Stage.BODY:
-                self._pool.answer(job, Answer(id_, "unknown", reply, reason=f"{cause} after body", about="server"))
+            is_body_out = stage is Stage.BODY
+            reason = reasons.of_a_lost_connection(cause, has_body_started=is_body_out)
+            if is_body_out:
+                self._pool.answer(job, Answer(id_, "unknown", reply, reason=reason, about="server"))
                 continue
-            answer = Answer(id_, "temporary", reply, reason=f"{cause} before body", about="server")
+            answer = Answer(id_, "temporary", reply, reason=reason, about="server")
             is_concerned = job is awaited[0][1] and cause != "cut"
             if retry and not is_concerned:
                 self._pool.again(job, answer)

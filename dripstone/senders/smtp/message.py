@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import idna
 
+from dripstone.senders import reasons
 from dripstone.senders.base import Outgoing
 from dripstone.senders.smtp.open import Features
 
@@ -19,10 +20,10 @@ LONE_NEWLINE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
 
 
 class Unsendable(Exception):
-    """This server can never take this message. The text is a sentence for the owner; reason as in Answer."""
+    """This server can never take this message. reason: as in Answer."""
 
-    def __init__(self, reason: str, sentence: str) -> None:
-        super().__init__(sentence)
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
         self.reason = reason
 
 
@@ -36,8 +37,8 @@ class Transaction(NamedTuple):
 
 def transaction(message: Outgoing, features: Features) -> Transaction:
     """Raises Unsendable."""
-    sender, sender_utf8 = _mailbox(message.mail_from, "sender") if message.mail_from else (b"", False)
-    recipient, recipient_utf8 = _mailbox(message.rcpt_to, "recipient")
+    sender, sender_utf8 = _mailbox(message.mail_from, reasons.BAD_SENDER) if message.mail_from else (b"", False)
+    recipient, recipient_utf8 = _mailbox(message.rcpt_to, reasons.BAD_RECIPIENT)
     data = _crlf(message.data)
     options = b""
     if not data.isascii():
@@ -47,16 +48,18 @@ def transaction(message: Outgoing, features: Features) -> Transaction:
             data = _seven_bit(data)
     if sender_utf8 or recipient_utf8:
         if not features.utf8:
-            sentence = "The mail server does not offer SMTPUTF8, which an address with such letters before the @ needs"
-            raise Unsendable("smtputf8 not offered", sentence)
+            raise Unsendable(reasons.SMTPUTF8_NOT_OFFERED)
         options += b" SMTPUTF8"
     if features.size:
         options += b" SIZE=%d" % len(data)
     return Transaction(b"MAIL FROM:<%b>%b\r\n" % (sender, options), b"RCPT TO:<%b>\r\n" % recipient, _body(data))
 
 
-def _mailbox(address: str, whose: str) -> tuple[bytes, bool]:
-    """Bytes for the command, and whether they need SMTPUTF8. A non-ASCII domain alone has an ASCII form."""
+def _mailbox(address: str, if_bad: str) -> tuple[bytes, bool]:
+    """Bytes for the command, and whether they need SMTPUTF8. A non-ASCII domain alone has an ASCII form.
+
+    if_bad  the reason when SMTP cannot carry the address
+    """
     if address.isascii():
         if ASCII_MAILBOX.fullmatch(address):
             return address.encode(), False
@@ -65,9 +68,9 @@ def _mailbox(address: str, whose: str) -> tuple[bytes, bool]:
         try:
             ascii_domain = idna.encode(domain, uts46=True).decode()
         except idna.IDNAError:
-            raise Unsendable("bad address", f"The {whose}'s address has an impossible domain") from None
+            raise Unsendable(if_bad) from None
         return f"{local}@{ascii_domain}".encode(), not local.isascii()
-    raise Unsendable("bad address", f"The {whose}'s address is not one that SMTP can carry")
+    raise Unsendable(if_bad)
 
 
 def _crlf(data: bytes) -> bytes:
@@ -83,9 +86,7 @@ def _seven_bit(data: bytes) -> bytes:
     message = email.message_from_bytes(data, policy=email.policy.compat32.clone(cte_type="7bit", linesep="\r\n"))
     converted = _crlf(message.as_bytes())
     if not converted.isascii():
-        raise Unsendable(
-            "8bitmime not offered", "The mail server takes only 7-bit messages and this one has other bytes"
-        )
+        raise Unsendable(reasons.EIGHT_BIT_NOT_OFFERED)
     return converted
 
 

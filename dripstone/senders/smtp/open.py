@@ -10,6 +10,7 @@ from typing import NamedTuple, cast
 
 from aiosmtplib import SMTP, SMTPAuthenticationError, SMTPException, SMTPHeloError, SMTPResponseException
 
+from dripstone.senders import reasons
 from dripstone.senders.base import printable
 from dripstone.senders.smtp.replies import Reply
 from dripstone.senders.urls import MailUrl
@@ -35,7 +36,7 @@ class Features(NamedTuple):
 
 
 class NotOpened(Exception):
-    """No connection could be opened, so no message can have left. reason: as in Answer; reply: the server's words."""
+    """No connection could be opened, so no message can have left. reason and reply: as in Answer."""
 
     def __init__(self, reason: str, reply: str) -> None:
         super().__init__(reason, reply)
@@ -89,29 +90,29 @@ class Opener:
         if self._mail.username:
             await self._log_in(smtp, encrypted=encrypted)
         if smtp.transport is None or smtp.transport.is_closing():
-            raise NotOpened("cut before body", "")
+            raise NotOpened(reasons.CUT_BEFORE_BODY, "")
         self.features = _features(smtp)
         return cast(asyncio.Transport, smtp.transport), self.features
 
     def _wants_tls(self, smtp: SMTP) -> bool:
         offered = smtp.supports_extension("starttls")
         if self._mail.starttls and not offered:
-            raise NotOpened("tls failed", "The server does not offer STARTTLS, which starttls=1 requires")
+            raise NotOpened(reasons.TLS_FAILED, "The server does not offer STARTTLS, which starttls=1 requires")
         return offered and self._mail.starttls is not False
 
     async def _log_in(self, smtp: SMTP, *, encrypted: bool) -> None:
         if not encrypted and self._mail.starttls is None and not _is_this_machine(smtp):
             # Whoever can strip STARTTLS from the EHLO reply would be handed the password.
             hint = "The server offers no STARTTLS: a password is sent in the clear only with starttls=0"
-            raise NotOpened("tls failed", hint)
+            raise NotOpened(reasons.TLS_FAILED, hint)
         try:
             await smtp.login(self._mail.username, self._mail.password)
         except SMTPAuthenticationError as error:
-            raise NotOpened("auth failed", str(Reply(error.code, error.message))) from error
+            raise NotOpened(reasons.AUTH_FAILED, str(Reply(error.code, error.message))) from error
         except (SMTPException, ValueError) as error:
             if isinstance(error, OSError):  # the connection, not the password
                 raise
-            raise NotOpened("auth failed", printable(str(error))) from error
+            raise NotOpened(reasons.AUTH_FAILED, printable(str(error))) from error
 
 
 async def _greet(smtp: SMTP) -> None:
@@ -144,21 +145,20 @@ def _why(error: BaseException) -> NotOpened:
     words = printable(str(chain[-1]) or str(chain[0]))
     for cause in chain:
         if isinstance(cause, ssl.SSLError):
-            return NotOpened("tls failed", words)
+            return NotOpened(reasons.TLS_FAILED, words)
         if isinstance(cause, socket.gaierror):
-            return NotOpened("host not found", words)
+            return NotOpened(reasons.HOST_NOT_FOUND, words)
         if isinstance(cause, ConnectionRefusedError):
-            return NotOpened("connection refused", words)
+            return NotOpened(reasons.CONNECTION_REFUSED, words)
         if isinstance(cause, TimeoutError):
-            return NotOpened("timeout before body", words)
+            return NotOpened(reasons.TIMEOUT_BEFORE_BODY, words)
         if isinstance(cause, SMTPResponseException):
             if cause.code < 200:
-                return NotOpened("nonsense before body", words)
-            reply = Reply(cause.code, cause.message)
-            return NotOpened(reply.reason, str(reply))
+                return NotOpened(reasons.NONSENSE_BEFORE_BODY, words)
+            return NotOpened(reasons.NOT_OPENED, str(Reply(cause.code, cause.message)))
     # Several addresses, all refused: asyncio joins their messages in a plain OSError.
-    refused = "Connect call failed" in words or "refused" in words.lower()
-    return NotOpened("connection refused" if refused else "cut before body", words)
+    is_refused = "Connect call failed" in words or "refused" in words.lower()
+    return NotOpened(reasons.CONNECTION_REFUSED if is_refused else reasons.CUT_BEFORE_BODY, words)
 
 
 def _tls_context(mail: MailUrl) -> ssl.SSLContext:

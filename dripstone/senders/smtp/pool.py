@@ -6,7 +6,8 @@ import queue
 from collections import deque
 from collections.abc import Sequence
 
-from dripstone.senders.base import About, Answer, Outgoing
+from dripstone.senders import reasons
+from dripstone.senders.base import Answer, Outgoing, withheld
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.smtp.conversation import Conversation
 from dripstone.senders.smtp.open import NotOpened, Opener, Timeouts
@@ -18,6 +19,13 @@ FLUSH_SECONDS = 0.01
 FLUSH_ANSWERS = 100
 # After a failure to open one more connection beside living ones (servers limit them).
 SECONDS_BETWEEN_FAILED_OPENINGS = 5.0
+
+
+CLOSED = withheld(0, reasons.SENDER_CLOSED, given_back=True)
+
+
+def _unreached(reason: str, reply: str = "") -> Answer:
+    return Answer(0, "temporary", reply, reason=reason, about="connection")
 
 
 class Batch:
@@ -85,7 +93,7 @@ class Pool:
         batch.is_submitted = True
         if self.is_stopping:
             self._waiting.extend(batch.jobs)
-            self._answer_waiting("sender closed", "", about="message")
+            self._answer_waiting(CLOSED)
             return
         self._n_fruitless = 0
         self._batches.add(batch)
@@ -102,7 +110,7 @@ class Pool:
     def stop(self) -> None:
         """Finish what is on the wire, answer the rest."""
         self.is_stopping = True
-        self._answer_waiting("sender closed", "", about="message")
+        self._answer_waiting(CLOSED)
         for conversation in list(self._idle):
             conversation.quit()
         for opening in self._openings:
@@ -186,7 +194,7 @@ class Pool:
         if self._n_fruitless >= max(3, self._n_connections):
             # It takes connections and answers for nothing. Going on would make every message unknown, one by one.
             log.warning("smtp_server_fruitless", extra={"n_connections": self._n_fruitless})
-            self._answer_waiting("cut before body", "")
+            self._answer_waiting(_unreached(reasons.CUT_BEFORE_BODY))
         self._distribute()
 
     def gone(self, conversation: Conversation) -> None:
@@ -220,7 +228,7 @@ class Pool:
             self._not_opened(problem)
         except BaseException as error:  # stopping; or our bug, and then nobody must wait for ever
             self._opened()
-            self._not_opened(NotOpened("not opened", type(error).__name__))
+            self._not_opened(NotOpened(reasons.NOT_OPENED, type(error).__name__))
             if not isinstance(error, asyncio.CancelledError):
                 log.exception("smtp_open_failed")
         else:
@@ -241,17 +249,17 @@ class Pool:
         log.warning("smtp_not_opened", extra={"reason": problem.reason, "reply": problem.reply})
         self._no_opening_before = self.loop.time() + SECONDS_BETWEEN_FAILED_OPENINGS
         if not self._living and not self._openings:
-            self._answer_waiting(problem.reason, problem.reply)
+            self._answer_waiting(_unreached(problem.reason, problem.reply))
         self._distribute()
         self._check_stopped()
 
-    def _answer_waiting(self, reason: str, reply: str, *, about: About = "connection") -> None:
-        """Temporary, for every job that no connection has begun: nobody waits for one time-out after another."""
+    def _answer_waiting(self, answer: Answer) -> None:
+        """The same, but for the id, for every job that no connection has begun: one time-out is enough for all."""
         jobs = [*self._again, *self._waiting]
         self._again.clear()
         self._waiting.clear()
         for job in jobs:
-            self.answer(job, Answer(job.message.delivery_id, "temporary", reply, reason=reason, about=about))
+            self.answer(job, answer._replace(delivery_id=job.message.delivery_id))
 
     def _check_stopped(self) -> None:
         if self.is_stopping and not (self._living or self._leaving or self._openings):

@@ -39,10 +39,6 @@ class Reply(NamedTuple):
         found = ENHANCED.match(self.text)
         return found[1] if found else ""
 
-    @property
-    def reason(self) -> str:
-        return f"smtp {self.code} {self.enhanced}".rstrip()
-
 
 class ReplyReader:
     """Turns the bytes of a connection into replies."""
@@ -90,7 +86,7 @@ def accepted(message: Outgoing, reply: Reply) -> Answer:
     """The server took the message. The queue's name for it is worth keeping: it is what a postmaster asks for."""
     found = QUEUE_ID.search(reply.text)
     provider_id = (found[1] or found[2] or found[3]) if found else ""
-    return Answer(message.delivery_id, "sent", str(reply), printable(provider_id), reply.reason)
+    return Answer(message.delivery_id, "sent", str(reply), printable(provider_id))
 
 
 def refused(message: Outgoing, reply: Reply, *, at: str) -> Answer:
@@ -99,7 +95,7 @@ def refused(message: Outgoing, reply: Reply, *, at: str) -> Answer:
     kind: Kind = "permanent" if permanent else "temporary"
     hard = permanent and is_hard_bounce(reply, at=at)
     about: About = "server" if is_server_unwell(reply, at=at) else "message"
-    return Answer(message.delivery_id, kind, str(reply), "", reply.reason, hard, about)
+    return Answer(message.delivery_id, kind, str(reply), hard_bounce=hard, about=about)
 
 
 def is_server_unwell(reply: Reply, *, at: str) -> bool:

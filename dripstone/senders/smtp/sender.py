@@ -7,7 +7,8 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from dripstone.senders.base import Answer, Outgoing
+from dripstone.senders import reasons
+from dripstone.senders.base import Answer, Outgoing, withheld
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.smtp.open import Opener, Timeouts
 from dripstone.senders.smtp.pool import Batch, Pool
@@ -109,7 +110,7 @@ class _Background:
                     raise RuntimeError("the SMTP thread has died") from None
                 # close() came between: the pool has never seen this batch.
                 ids = [job.message.delivery_id for job in batch.jobs]
-                return [Answer(id_, "temporary", reason="sender closed") for id_ in ids]
+                return [withheld(id_, reasons.SENDER_CLOSED, given_back=True) for id_ in ids]
 
     def stop(self, grace_seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(self._finish(grace_seconds), self.loop).result()

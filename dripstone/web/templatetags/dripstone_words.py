@@ -6,6 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dripstone import words
+from dripstone.engine import reasons
 from dripstone.web import subjects
 
 register = template.Library()
@@ -21,6 +22,12 @@ def instant(context: Context, at: datetime) -> SafeString:
         words.instant_in_full(at, zone),
         words.instant(at, zone),
     )
+
+
+@register.filter
+def because(reason: str) -> str:
+    """A reason's code in words."""
+    return reasons.sentence(reason).rstrip(".")
 
 
 @register.simple_tag(takes_context=True)

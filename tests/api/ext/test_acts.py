@@ -58,7 +58,7 @@ def test_skip(alice: Caller, place: Enrollment, sequence: Sequence) -> None:
     assert (answer["next_email_id"], answer["due_at"]) == (emails(sequence)[1], "2026-11-23T11:00:00Z")
     deliveries = alice.get("/ext/v1/deliveries")[1]["deliveries"]
     assert [(row["email_id"], row["status"], row["reason"]) for row in deliveries] == [
-        (emails(sequence)[0], "skipped", "skipped by the owner")
+        (emails(sequence)[0], "skipped", "skipped_by_owner")
     ]
 
 
@@ -142,6 +142,7 @@ def test_notes_tell_who_did_what_and_why(alice: Caller, place: Enrollment, seque
         "due_before": "2026-11-23T11:00:00Z",
         "due_after": None,
         "reason": "on holiday",
+        "reason_text": "on holiday",
         "actor": f"API key test (…{alice.key[-4:]})",
     }
     assert (second["kind"], second["due_after"], second["reason"]) == ("resumed", "2026-11-23T11:00:00Z", None)
@@ -165,7 +166,7 @@ def test_reschedule(alice: Caller, place: Enrollment, sequence: Sequence) -> Non
     place.refresh_from_db()
     assert place.due_at == MONDAY_9 + timedelta(hours=5)
     (note,) = alice.get(f"/ext/v1/enrollments/{place.pk}/notes")[1]["notes"]
-    assert (note["kind"], note["reason"], note["due_before"], note["due_after"]) == (
+    assert (note["kind"], note["reason_text"], note["due_before"], note["due_after"]) == (
         "moved",
         "waiting people rescheduled",
         "2026-11-23T11:00:00Z",

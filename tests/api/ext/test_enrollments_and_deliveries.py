@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dripstone.engine import render
+from dripstone.engine import reasons, render
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence
 from tests import factories
@@ -73,6 +73,8 @@ def test_it_lists_deliveries(alice: Caller, sequence: Sequence) -> None:
         "run": 1,
         "status": "sent",
         "reason": None,
+        "reason_text": None,
+        "reply": None,
         "attempts": 1,
         "planned_at": "2026-11-23T09:00:00Z",
         "sent_at": "2026-11-23T09:00:02Z",
@@ -84,9 +86,21 @@ def test_it_lists_deliveries(alice: Caller, sequence: Sequence) -> None:
 
 
 def test_a_skipped_delivery_says_why(alice: Caller, sequence: Sequence) -> None:
-    deliver(enter(sequence), status="skipped", reason="excluded by tag 3", attempt=0, sent_at=None)
+    tag = factories.make_tag(alice.account, name="VIP")
+    deliver(enter(sequence), status="skipped", reason=reasons.excluded("tag", tag.pk), attempt=0, sent_at=None)
     row = alice.get("/ext/v1/deliveries")[1]["deliveries"][0]
-    assert (row["status"], row["reason"], row["attempts"], row["sent_at"]) == ("skipped", "excluded by tag 3", 0, None)
+    assert (row["status"], row["attempts"], row["sent_at"]) == ("skipped", 0, None)
+    assert (row["reason"], row["reply"]) == (f"excluded:tag:{tag.pk}", None)
+    assert row["reason_text"] == "They have the tag “VIP”, which this sequence excludes."
+
+
+def test_what_the_mail_server_answered_stands_beside_the_reason(alice: Caller, sequence: Sequence) -> None:
+    lost = deliver(
+        enter(sequence), status="failed", reason=reasons.BOUNCED, reply="550 5.1.1 No such user", sent_at=None
+    )
+    row = alice.get(f"/ext/v1/deliveries/{lost.pk}")[1]["delivery"]
+    assert (row["reason"], row["reply"]) == ("bounced", "550 5.1.1 No such user")
+    assert row["reason_text"] == "The mail server says that the address does not exist."
 
 
 def ids(caller: Caller, kind: str, **query: Any) -> list[int]:
@@ -112,7 +126,7 @@ def test_enrollments_are_filtered(alice: Caller, sequence: Sequence) -> None:
 
 def test_deliveries_are_filtered(alice: Caller, sequence: Sequence) -> None:
     first = deliver(enter(sequence))
-    second = deliver(enter(sequence), status="failed", reason="mailbox unknown", sent_at=None)
+    second = deliver(enter(sequence), status="failed", reason=reasons.REFUSED, sent_at=None)
     other = deliver(enter(factories.make_sequence(alice.account, {"delay_value": 1})))
     assert ids(alice, "deliveries") == [other.pk, second.pk, first.pk]
     assert ids(alice, "deliveries", sequence_id=sequence.pk, status="sent") == [first.pk]

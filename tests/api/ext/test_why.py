@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone import clock
-from dripstone.engine import virtual
+from dripstone.engine import plan, virtual
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence
 from tests import factories
@@ -84,6 +84,20 @@ def test_notes_carry_actor_and_reason(alice: Caller, place: Enrollment) -> None:
     assert note["sentence"].startswith(said)
     assert journey["waiting_because"] == "person_paused"
     assert journey["emails"][1]["outcome"] == "waiting"
+
+
+@pytest.mark.parametrize("text", ["excluded by tag {}", "excluded:tag:{}"])
+def test_an_owners_words_do_not_become_an_exclusion(alice: Caller, place: Enrollment, text: str) -> None:
+    """Given while mail is planned: the delivery ends by the removal, whatever the owner writes about it."""
+    tag = factories.make_tag(alice.account, name="Customer")
+    plan.everything_due(clock.now())
+    reason = {"reason": text.format(tag.pk)}
+    assert alice.post(f"/ext/v1/enrollments/{place.pk}/remove", reason)[0] == 200
+    journey = alice.get(f"/ext/v1/enrollments/{place.pk}/journey")[1]["journey"]
+    step = journey["emails"][0]
+    assert "because the owner took them out of the sequence" in step["sentence"]
+    assert (step["outcome"], step["reason"], step["reply"]) == ("skipped", "removed_by_owner", None)
+    assert step["reason_text"] == "The owner took them out of the sequence."
 
 
 def test_a_journey_outlives_its_sequence(alice: Caller, place: Enrollment) -> None:

@@ -165,10 +165,22 @@ def test_somebody_taken_out_is_out(alice: Caller, path: str, rita: Subscriber) -
     alice.post(f"{path}/{rita.pk}")
     assert alice.delete(f"{path}/{rita.pk}") == (204, None)
     place = Enrollment.objects.get()
-    assert (place.status, place.removed_reason) == ("removed", "removed by the owner")
+    assert (place.status, place.removed_reason) == ("removed", "removed_by_owner")
     assert alice.delete(f"{path}/{rita.pk}") == NOT_FOUND
     assert not Delivery.objects.filter(status="planned").exists()
     assert alice.post(f"{path}/{rita.pk}")[0] == 201
+
+
+def test_what_an_owner_writes_about_a_removal_is_no_reason(alice: Caller, path: str, rita: Subscriber) -> None:
+    """Taken out with words that read like a state, and cancelled later: she had left before, so she is not listed."""
+    alice.post(f"{path}/{rita.pk}")
+    place = Enrollment.objects.get()
+    reason = {"reason": "subscriber is moving"}
+    assert alice.post(f"/ext/v1/enrollments/{place.pk}/remove", reason)[0] == 200
+    transitions.cancel(rita.pk, MONDAY_9)
+    assert listed(alice, path, status="cancelled") == []
+    (note,) = alice.get(f"/ext/v1/enrollments/{place.pk}/notes")[1]["notes"]
+    assert note["reason"] == "subscriber is moving"
 
 
 def test_only_who_is_in_it_can_be_taken_out(alice: Caller, path: str, rita: Subscriber) -> None:

@@ -190,7 +190,7 @@ def test_it_counts_live_emails_and_people_under_way(alice: Caller) -> None:
     sequence = factories.make_sequence(alice.account, {}, {"published": False}, {"deleted_at": MONDAY_9})
     people = [factories.make_subscriber(alice.account) for _ in range(3)]
     places = [factories.make_enrollment(sequence, person) for person in people]
-    transitions.remove([places[0].pk], "removed by the owner", MONDAY_9)
+    transitions.remove([places[0].pk], "removed_by_owner", MONDAY_9)
     answer = alice.get(f"/v4/sequences/{sequence.pk}")[1]
     assert (answer["sequence"]["email_count"], answer["sequence"]["subscriber_count"]) == (2, 2)
 

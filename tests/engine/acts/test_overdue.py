@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 
 from dripstone.accounts.models import Account
-from dripstone.engine import plan, process, pulse, tasks
+from dripstone.engine import plan, process, pulse, reasons, tasks
 from dripstone.engine.acts import edits, overdue
 from dripstone.engine.models import Delivery, Enrollment, Note, Pulse
 from dripstone.sequences.models import Sequence
@@ -149,7 +149,7 @@ def test_resuming_with_next_slot_sends_nothing_right_away(alice: Account) -> Non
     due.refresh_from_db()
     assert due.due_at == slot
     note = Note.objects.get(enrollment=due)
-    assert (note.kind, note.reason) == ("late", overdue.NEXT_SLOT)
+    assert (note.kind, note.reason) == ("late", reasons.OVERDUE_MOVED)
     assert pulse.beat(NOW)
 
 
@@ -163,7 +163,7 @@ def test_resuming_with_skip_treats_everything_as_sent_when_it_was_due(alice: Acc
     assert statuses() == [("one", "skipped", MONDAY_9 + hour), ("two", "skipped", MONDAY_9 + 3 * hour)]
     place.refresh_from_db()
     assert place.due_at == datetime(2026, 11, 28, 9, tzinfo=UTC)
-    assert set(Delivery.objects.values_list("reason", flat=True)) == {overdue.SKIPPED}
+    assert set(Delivery.objects.values_list("reason", flat=True)) == {reasons.OVERDUE_SKIPPED}
 
 
 def test_skipping_ends_what_was_planned_when_it_was_planned(alice: Account) -> None:

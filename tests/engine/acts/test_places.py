@@ -294,7 +294,7 @@ def test_a_refusal_for_now_is_not_tried_again_once_they_left_the_run(alice: Acco
     do(verb, place, engine)
     answer(claimed, "planned", engine)
     first = Delivery.objects.earliest("pk")
-    reason = {"remove": "removed by the owner", "restart": "restarted"}[verb]
+    reason = {"remove": "removed_by_owner", "restart": "restarted"}[verb]
     assert (first.status, first.reason) == ("skipped", reason)
     engine.run_until(engine.clock.now() + 2 * DAY)
     assert subjects(engine, place) == ["first"] * (verb == "restart")
@@ -315,7 +315,7 @@ def test_the_answers_of_two_runs_in_one_batch_both_count(alice: Account, engine:
 def test_a_removed_person_is_told_so(alice: Account, engine: Engine) -> None:
     place = place_in(make_sequence(alice, WELCOME), engine)
     row = places.remove(place.pk, "owner", "asked by phone", engine.clock.now())
-    assert (row.status, row.removed_reason) == ("removed", "asked by phone")
+    assert (row.status, row.removed_reason) == ("removed", "removed_by_owner")
     assert refusal("remove", place, engine) == "This person has been removed already"
     sentence = "This person has been removed from the sequence: restart them, or add them again"
     for verb in ("pause", "skip", "send_now"):
@@ -406,6 +406,6 @@ def test_whoever_left_and_came_back_is_not_sent_what_was_refused_meanwhile(alice
     make_enrollment(sequence, place.subscriber, start)  # repeat is off: they go on with the second email
     assert refusal("send_now", place, engine) == BUSY
     answer(claimed, "planned", engine)
-    assert Delivery.objects.get().reason == "removed and added again meanwhile"
+    assert Delivery.objects.get().reason == "added_again"
     engine.run_until(start + DAY)
     assert engine.sent(place.subscriber) == [("second", start + DAY)]

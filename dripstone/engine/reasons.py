@@ -1,0 +1,177 @@
+"""Why a delivery did not go, why somebody left a sequence, why a date moved: each reason as a code, with its words.
+
+A code is what the database and the API keep, and what files compare. Its words are a clause, to stand after "because".
+What an owner writes about an act is no reason: it stays in the note of the act. Nor is what a mail server answered:
+`Delivery.reply` has it. Reasons for which no reply to the message speaks come from senders/reasons.py.
+
+Some codes carry values after colons: "excluded:tag:3", "gave_up:connection_refused", "edits:5-7".
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from dripstone import words
+from dripstone.senders import reasons as senders
+
+# Of deliveries that were skipped, and of people who left.
+EMAIL_DELETED: Final = "email_deleted"
+SEQUENCE_DELETED: Final = "sequence_deleted"
+SKIPPED_BY_OWNER: Final = "skipped_by_owner"
+MOVED_BY_OWNER: Final = "moved_by_owner"
+REMOVED_BY_OWNER: Final = "removed_by_owner"
+RESTARTED: Final = "restarted"
+ADDED_AGAIN: Final = "added_again"
+OVERDUE_SKIPPED: Final = "overdue_skipped"
+SUBSCRIBER_INACTIVE: Final = "subscriber_inactive"
+SUBSCRIBER_CANCELLED: Final = "subscriber_cancelled"
+SUBSCRIBER_BOUNCED: Final = "subscriber_bounced"
+SUBSCRIBER_COMPLAINED: Final = "subscriber_complained"
+
+# Of deliveries that failed, are unknown, or are tried again.
+REFUSED: Final = "refused"
+BOUNCED: Final = "bounced"
+DEFERRED: Final = "deferred"
+NO_ANSWER: Final = "no_answer"
+GAVE_UP: Final = "gave_up"
+WORKER_LOST: Final = "worker_lost"
+STOPPED_BEFORE_BODY: Final = "worker_stopped_before_body"
+STOPPED_AFTER_BODY: Final = "worker_stopped_after_body"
+STOPPED_BEFORE_RECORDING: Final = "worker_stopped_before_recording"
+BAD_RECIPIENT, BAD_SENDER = senders.BAD_RECIPIENT, senders.BAD_SENDER
+
+# Of notes about a date that moved.
+TOO_LATE: Final = "too_late"
+OVERDUE_MOVED: Final = "overdue_moved"
+
+WORDS: Mapping[str, str] = {
+    EMAIL_DELETED: "the email was deleted",
+    SEQUENCE_DELETED: "the sequence was deleted",
+    SKIPPED_BY_OWNER: "the owner skipped it",
+    MOVED_BY_OWNER: "the owner moved them to another email",
+    REMOVED_BY_OWNER: "the owner took them out of the sequence",
+    RESTARTED: "they were started again from the beginning",
+    ADDED_AGAIN: "they were taken out of the sequence and added again meanwhile",
+    OVERDUE_SKIPPED: "it was overdue after the engine had stood still, and the operator chose to treat it as sent",
+    SUBSCRIBER_INACTIVE: "they have not confirmed their address",
+    SUBSCRIBER_CANCELLED: "they unsubscribed",
+    SUBSCRIBER_BOUNCED: "their address does not take mail any more",
+    SUBSCRIBER_COMPLAINED: "they reported an email as spam",
+    REFUSED: "the mail server refused it for good",
+    BOUNCED: "the mail server says that the address does not exist",
+    DEFERRED: "the mail server refused it for now",
+    NO_ANSWER: "no final answer came",
+    GAVE_UP: "three days of tries were in vain",
+    WORKER_LOST: "its worker was lost on the way",
+    STOPPED_BEFORE_BODY: "its worker stopped before the message began to leave",
+    STOPPED_AFTER_BODY: "its worker stopped after the message had begun to leave",
+    STOPPED_BEFORE_RECORDING: "its worker stopped before it had written down the answer",
+    TOO_LATE: "it was more than six hours late, so it waits for the next allowed day and hour",
+    OVERDUE_MOVED: "it was overdue after the engine had stood still, and the operator chose to wait for the next "
+    "allowed day and hour",
+    **senders.WORDS,
+}
+
+# What codes with values look like, for the documentation.
+FORMS = ("excluded:KIND:ID", "gave_up:REASON", "edits:FIRST-LAST")
+
+# Those that ended a place because of the person's state (R15): Kit lists such people under their state.
+ENDED_BY_STATE = (SUBSCRIBER_CANCELLED, SUBSCRIBER_BOUNCED, SUBSCRIBER_COMPLAINED)
+
+_MEMBERSHIPS = {
+    "tag": "they have the tag {}",
+    "form": "they signed up through the form {}",
+    "sequence": "they are or were in the sequence {}",
+    "segment": "they are in the segment {}",
+}
+_EXCLUDED = re.compile(rf"excluded:({'|'.join(_MEMBERSHIPS)}):(\d+)")
+_EDITS = re.compile(r"edits:(\d+)-(\d+)")
+
+Source = tuple[str, int]
+"""("tag", 3): what excludes somebody."""
+
+Named = Mapping[Source, str]
+"""A source → its name."""
+
+
+def subscriber_is(state: str) -> str:
+    """They may not be mailed: `state` of Subscriber, any but active."""
+    return f"subscriber_{state}"
+
+
+def excluded(kind: str, source_id: int) -> str:
+    """By a tag, form, sequence or segment (R14)."""
+    return f"excluded:{kind}:{source_id}"
+
+
+def source_in(reason: str) -> Source | None:
+    """`excluded:tag:3` → ("tag", 3)."""
+    found = _EXCLUDED.fullmatch(reason)
+    return (found[1], int(found[2])) if found else None
+
+
+def gave_up(reason: str) -> str:
+    """After three days in vain. `reason`: of the last try."""
+    return f"{GAVE_UP}:{reason}" if reason else GAVE_UP
+
+
+def is_given_up(reason: str) -> bool:
+    return reason.partition(":")[0] == GAVE_UP
+
+
+def last_try(reason: str) -> str:
+    """`gave_up:connection_refused` → "connection_refused"; any other reason as it is."""
+    return reason.partition(":")[2] or DEFERRED if is_given_up(reason) else reason
+
+
+def edits(first: int, last: int) -> str:
+    """Of a note: what SequenceEdit.number counts, from `first` to `last`."""
+    return f"edits:{first}-{last}"
+
+
+def edits_in(reason: str) -> range:
+    """`edits:5-7` → 5, 6, 7; nothing in any other reason."""
+    found = _EDITS.fullmatch(reason)
+    return range(int(found[1]), int(found[2]) + 1) if found else range(0)
+
+
+# --- Words ------------------------------------------------------------------------------------------------------
+
+
+def because(reason: str, names: Named | None = None) -> str:
+    """The clause after "because". A reason from before codes (docs/operations/upgrade.md) is quoted.
+
+    names  of the sources in `reason` (audience.names_of); one that is missing is gone
+    """
+    if source := source_in(reason):
+        return exclusion(source, names or {})
+    if is_given_up(reason) and reason != GAVE_UP:
+        return f"{WORDS[GAVE_UP]}, the last time because {because(last_try(reason))}"
+    if edits_in(reason):
+        return "the sequence was edited"
+    return WORDS.get(reason) or f"of this: {words.reply(reason)}"
+
+
+def exclusion(source: Source, names: Named) -> str:
+    """`they have the tag “VIP”, which this sequence excludes`."""
+    kind, source_id = source
+    name = names.get(source)
+    called = words.title(name) if name else f"number {source_id}, which is gone now"
+    return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"
+
+
+def sentence(reason: str, names: Named | None = None) -> str:
+    """`They have the tag “VIP”, which this sequence excludes.`; "" for no reason."""
+    clause = because(reason, names) if reason else ""
+    return f"{clause[:1].upper()}{clause[1:]}." if clause else ""
+
+
+def last_said(reason: str, reply: str) -> str:
+    """About the last of several tries: `the last reply was “451 later”`, or why no reply came."""
+    return (
+        f"the last reply was {words.reply(reply)}" if reply else f"the last failed because {because(last_try(reason))}"
+    )
+
+
+def sources_in(reasons: Iterable[str]) -> set[Source]:
+    return set(filter(None, map(source_in, reasons)))
