@@ -131,9 +131,7 @@ def update_email(
     changed = _changes(email, values)
     retimed = _before_and_after(email, values, changed & {"send_days"}) | _new_delay(email, values, changed)
     moving = _before_and_after(email, values, changed & {"published", "position"})
-    was_behind = _behind(email) if "position" in changed else set()
-    if "position" in changed:
-        _make_room(sequence, values["position"], email)
+    passed = _place_at(email, values["position"]) if "position" in changed else None
     if changed:
         _set(email, values)
         email.version += 0 if changed.isdisjoint(_PRINTED) else 1
@@ -141,13 +139,20 @@ def update_email(
         email.updated_at = now
         email.save()
     if moving:
-        passed = sorted(was_behind ^ _behind(email)) if "position" in changed else None
         went = {"moved": email if passed else None, "passed": passed}
         _log(sequence, Kind.EMAIL_UPDATED, actor, now, email=email, changes=moving, **went)
     if retimed:
         sequence.edit_log.create(kind=Kind.EMAIL_RETIMED, email=email, changes=retimed, actor=actor, at=now)
     moved_draft = "position" in changed and not email.published
     return Edit(sequence, email, bool(moving), moved_draft, retimed, warnings.of_email(email))
+
+
+def _place_at(email: SequenceEmail, position: int) -> list[int]:
+    """Puts it there, with room made (R10). Returns the ids of the emails it passed, of which some may be deleted."""
+    were_behind = _behind(email)
+    _make_room(email.sequence, position, email)
+    email.position = position
+    return sorted(were_behind ^ _behind(email))
 
 
 def _behind(email: SequenceEmail) -> set[int]:
