@@ -15,7 +15,8 @@ from django.db import connection
 
 from dripstone.engine import queries, schedule
 from dripstone.engine.schedule import Delay, Schedule
-from dripstone.events import types
+from dripstone.events import causes, types
+from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 
 
@@ -73,11 +74,11 @@ class Place:
     completed_at: datetime | None = None
 
 
-def advance(enrollment_ids: Series[int], now: datetime) -> list[Place]:
+def advance(enrollment_ids: Series[int], now: datetime, cause: Cause = causes.NONE) -> list[Place]:
     """Give each active enrollment its next email and date; complete those for whom nothing is left."""
     standings = standings_of(enrollment_ids)
     places = [place_after_end(standing, now) for standing in standings]
-    write(standings, places, now)
+    write(standings, places, now, cause)
     return places
 
 
@@ -114,7 +115,7 @@ def standings_of(enrollment_ids: Series[int]) -> list[Standing]:
         return [Standing._make(row) for row in cursor.fetchall()]
 
 
-def write(standings: Series[Standing], places: Series[Place], now: datetime) -> None:
+def write(standings: Series[Standing], places: Series[Place], now: datetime, cause: Cause = causes.NONE) -> None:
     """Save places and tell who completed."""
     if not places:
         return
@@ -130,14 +131,15 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime) -> 
         )
         written = {row[0] for row in cursor.fetchall()}  # not who was taken out meanwhile
     completed = {place.enrollment_id for place in places if place.completed_at is not None} & written
-    record(_completion(standing, now) for standing in standings if standing.enrollment_id in completed)
+    record(_completion(standing, now, cause) for standing in standings if standing.enrollment_id in completed)
 
 
-def _completion(standing: Standing, now: datetime) -> Any:
+def _completion(standing: Standing, now: datetime, cause: Cause) -> Any:
     return event(
         types.SEQUENCE_COMPLETED,
         standing.account_id,
         now,
+        cause=cause,
         subscriber_id=standing.subscriber_id,
         subject_id=standing.sequence_id,
     )

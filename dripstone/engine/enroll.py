@@ -16,7 +16,8 @@ from django.db import connection, transaction
 from dripstone.engine import advance, queries, transitions, wake
 from dripstone.engine.models import Enrollment
 from dripstone.errors import NotFound
-from dripstone.events import types
+from dripstone.events import causes, types
+from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State, Subscriber
@@ -34,13 +35,18 @@ class Entry:
 
 
 @transaction.atomic
-def add(sequence: Sequence, subscriber_ids: Iterable[int], source: Source, now: datetime) -> dict[int, Entry]:
+def add(
+    sequence: Sequence, subscriber_ids: Iterable[int], source: Source, now: datetime, *, cause: Cause = causes.NONE
+) -> dict[int, Entry]:
     """Put people into a sequence, each by R12. Ids that are not subscribers of the account are passed over.
+
+    cause  the source alone unless given; a form, an import, a rule … names itself (events/causes.py)
 
     Returns an Entry per subscriber id. Adding the same people again changes nothing unless R12 says so.
     Raises NotFound when the sequence has been deleted meanwhile.
     """
     _hold(sequence)
+    cause = cause or (source,)
     people = _lock_people(sequence.account_id, subscriber_ids)
     present = _lock_enrollments(sequence, people)
     entered = _insert(sequence, [person for pk, person in people.items() if pk not in present], source, now)
@@ -53,8 +59,8 @@ def add(sequence: Sequence, subscriber_ids: Iterable[int], source: Source, now: 
 
     moved = [*entered, *by_change["restart"], *by_change["continue"]]
     active = [row.pk for row in moved if row.status == Enrollment.Status.ACTIVE]
-    places = advance.advance(active, now)
-    record_entries(moved, now)
+    record_entries(moved, now, cause)
+    places = advance.advance(active, now, cause)
     wake.engine_if_due(places, now)
     added = {row.pk for row in [*entered, *by_change["continue"]]}
     return {row.subscriber_id: Entry(row, row.pk in added) for row in [*entered, *present.values()]}
@@ -96,13 +102,14 @@ def _insert(sequence: Sequence, people: list[Subscriber], source: Source, now: d
     return Enrollment.objects.bulk_create(rows, batch_size=1000)
 
 
-def record_entries(rows: Iterable[Enrollment], now: datetime) -> None:
+def record_entries(rows: Iterable[Enrollment], now: datetime, cause: Cause) -> None:
     """An event per entry. Whoever may not be mailed did not get in."""
     record(
         event(
             types.ADDED_TO_SEQUENCE,
             row.account_id,
             now,
+            cause=cause,
             subscriber_id=row.subscriber_id,
             subject_id=row.sequence_id,
             run=row.run,

@@ -1,7 +1,8 @@
 """Every state change of Subscriber and Enrollment, and the moves a Delivery may make, with the cascades between them.
 
 Nothing else assigns a state or status; the hot path does it in sets, by the statements of queries.py, which follow
-the same tables. Each verb is one transaction: the change, what follows from it, and its event.
+the same tables. Each verb is one transaction: the change, what follows from it, and its event. `cause` says on whose
+account it happens; the engine's own moves have none (events/causes.py).
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,8 @@ from django.db import connection, transaction
 
 from dripstone.engine import advance, counters, queries, reasons, wake
 from dripstone.engine.models import Delivery, Enrollment, places_of
-from dripstone.events import types
+from dripstone.events import causes, types
+from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
@@ -37,24 +39,24 @@ _ENDED = {
 _STRONGER = {State.BOUNCED: (State.CANCELLED, State.COMPLAINED), State.CANCELLED: (State.COMPLAINED,)}
 
 
-def cancel(subscriber_id: int, now: datetime, *, delivery_id: int | None = None) -> bool:
+def cancel(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
     """Unsubscribe from everything. False: they had cancelled or complained before. `delivery_id`: the email they did
     it from."""
-    return _end_subscriber(subscriber_id, State.CANCELLED, now, delivery_id)
+    return _end_subscriber(subscriber_id, State.CANCELLED, now, delivery_id, cause)
 
 
-def bounce(subscriber_id: int, now: datetime, *, delivery_id: int | None = None) -> bool:
+def bounce(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
     """Their address does not exist any more. Cancelled and complained people stay what they are."""
-    return _end_subscriber(subscriber_id, State.BOUNCED, now, delivery_id)
+    return _end_subscriber(subscriber_id, State.BOUNCED, now, delivery_id, cause)
 
 
-def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = None) -> bool:
+def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
     """They reported an email as spam."""
-    return _end_subscriber(subscriber_id, State.COMPLAINED, now, delivery_id)
+    return _end_subscriber(subscriber_id, State.COMPLAINED, now, delivery_id, cause)
 
 
 @transaction.atomic
-def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id: int | None) -> bool:
+def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause) -> bool:
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
     if person.state == state or person.state in _STRONGER.get(state, ()):
         return False
@@ -62,54 +64,56 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     person.canceled_at = now if state == State.CANCELLED else person.canceled_at
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "updated_at"])
-    record([event(_ENDED[state], person.account_id, now, subscriber_id=person.pk, subject_id=delivery_id)])
     going = places_of(person.account_id, person.pk).filter(status__in=["unconfirmed", "active"])
-    _remove(list(going.select_for_update(no_key=True).order_by("pk")), reasons.subscriber_is(state.value), now)
+    places = list(going.select_for_update(no_key=True).order_by("pk"))
+    ended = event(_ENDED[state], person.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=delivery_id)
+    record([ended])  # not before the lock: a place that completes meanwhile has done so first
+    _remove(places, reasons.subscriber_is(state.value), now, cause)
     return True
 
 
 @transaction.atomic
-def confirm(subscriber_id: int, now: datetime) -> bool:
+def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) -> bool:
     """The click of double opt-in: inactive → active. Their sequences start now (R2). False: nothing to confirm."""
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
     if person.state != State.INACTIVE:
         return False
-    _activate(person, types.SUBSCRIBER_ACTIVATED, now)
+    _activate(person, types.SUBSCRIBER_ACTIVATED, now, cause)
     waiting = places_of(person.account_id, person.pk).filter(status="unconfirmed")
     ids = [row.pk for row in waiting.select_for_update(no_key=True).order_by("pk")]
     Enrollment.objects.filter(pk__in=ids).update(status=Enrollment.Status.ACTIVE, anchored_at=now)
-    wake.engine_if_due(advance.advance(ids, now), now)
+    wake.engine_if_due(advance.advance(ids, now, cause), now)
     return True
 
 
 @transaction.atomic
-def resubscribe(subscriber_id: int, now: datetime) -> bool:
+def resubscribe(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) -> bool:
     """The person's own change of mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15)."""
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
     if person.state != State.CANCELLED:
         return False
-    _activate(person, types.SUBSCRIBER_RESUBSCRIBED, now)
+    _activate(person, types.SUBSCRIBER_RESUBSCRIBED, now, cause)
     return True
 
 
-def _activate(person: Subscriber, kind: str, now: datetime) -> None:
+def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause) -> None:
     person.state = State.ACTIVE
     person.canceled_at = None
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "updated_at"])
-    record([event(kind, person.account_id, now, subscriber_id=person.pk)])
+    record([event(kind, person.account_id, now, cause=cause, subscriber_id=person.pk)])
 
 
 @transaction.atomic
-def remove(enrollment_ids: Series[int], reason: str, now: datetime) -> int:
+def remove(enrollment_ids: Series[int], reason: str, now: datetime, *, cause: Cause = causes.NONE) -> int:
     """Take people out of a sequence. What is planned is skipped; what is on the wire goes. Returns how many left."""
     rows = Enrollment.objects.select_for_update(no_key=True).filter(pk__in=enrollment_ids)
     staying = list(rows.exclude(status="removed").order_by("pk"))
-    _remove(staying, reason, now)
+    _remove(staying, reason, now, cause)
     return len(staying)
 
 
-def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
+def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) -> None:
     for row in rows:
         row.status = Enrollment.Status.REMOVED
         row.removed_at, row.removed_reason = now, reason
@@ -129,6 +133,7 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime) -> None:
             types.REMOVED_FROM_SEQUENCE,
             row.account_id,
             now,
+            cause=cause,
             subscriber_id=row.subscriber_id,
             subject_id=row.sequence_id,
             reason=reason,

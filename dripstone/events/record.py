@@ -1,10 +1,23 @@
-"""Write events. Call it inside the transaction that makes them true."""
+"""Write events. Call it inside the transaction that makes them true, after the locks that it needs (reading.py)."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+from django.db import connection
+
+from dripstone.events.causes import Cause
 from dripstone.events.models import Event
+
+# As JSON, which C code writes: 25 µs of Python per event where `bulk_create` takes 140. The ids follow the order given.
+_RECORD = """
+INSERT INTO events_event (account_id, type, subscriber_id, subject_id, cause, data, occurred_at)
+SELECT account_id, type, subscriber_id, subject_id, cause, data, occurred_at
+FROM json_to_recordset(%s) AS event (account_id bigint, type text, subscriber_id bigint, subject_id bigint,
+                                     cause text[], data jsonb, occurred_at timestamptz)
+"""
+_COLUMNS = ("account_id", "type", "subscriber_id", "subject_id", "cause", "data", "occurred_at")
 
 
 def event(
@@ -12,6 +25,7 @@ def event(
     account_id: int,
     now: datetime,
     *,
+    cause: Cause,
     subscriber_id: int | None = None,
     subject_id: int | None = None,
     **data: Any,
@@ -22,10 +36,14 @@ def event(
         type=kind,
         subscriber_id=subscriber_id,
         subject_id=subject_id,
+        cause=list(cause),
         data=data,
         occurred_at=now,
     )
 
 
 def record(events: Iterable[Event]) -> None:
-    Event.objects.bulk_create(events, batch_size=1000)
+    rows = [{name: getattr(event, name) for name in _COLUMNS} for event in events]
+    if rows:
+        with connection.cursor() as cursor:
+            cursor.execute(_RECORD, [json.dumps(rows, default=datetime.isoformat)])

@@ -1,14 +1,24 @@
-"""The kinds of events, named as Kit names them in webhook endpoints where Kit has a name."""
+"""The kinds of events, named as Kit names them in webhook endpoints where Kit has a name, and what their subject is."""
 
 SUBSCRIBER_CREATED = "subscriber.created"
 SUBSCRIBER_ACTIVATED = "subscriber.activated"
-SUBSCRIBER_UNSUBSCRIBED = "subscriber.unsubscribed"
+SUBSCRIBER_UNSUBSCRIBED = "subscriber.unsubscribed"  # these three: the delivery it came back from, or none
 SUBSCRIBER_BOUNCED = "subscriber.bounced"
 SUBSCRIBER_COMPLAINED = "subscriber.complained"
 SUBSCRIBER_RESUBSCRIBED = "subscriber.resubscribed"
-SUBSCRIBED_TO_FORM = "subscriber.subscribed_to_form"
-TAG_ADDED = "subscriber.tag_added"
+SUBSCRIBED_TO_FORM = "subscriber.subscribed_to_form"  # the form
+TAG_ADDED = "subscriber.tag_added"  # the tag
 TAG_REMOVED = "subscriber.tag_removed"
-ADDED_TO_SEQUENCE = "subscriber.added_to_sequence"  # legacy: subscriber.course_subscribe
+FIELD_VALUE_UPDATED = "subscriber.custom_field_value_updated"  # the field; data: `value`, null when emptied
+ADDED_TO_SEQUENCE = "subscriber.added_to_sequence"  # the sequence; legacy: subscriber.course_subscribe
 SEQUENCE_COMPLETED = "subscriber.sequence_completed"  # legacy: subscriber.course_complete
 REMOVED_FROM_SEQUENCE = "subscriber.removed_from_sequence"
+
+# About a thing and no person. Kit has more of them (`tag.*`, `custom_field.*`) whose names it does not publish.
+TAG_CREATED = "tag.created"
+CUSTOM_FIELD_CREATED = "custom_field.created"
+CUSTOM_FIELD_DELETED = "custom_field.deleted"
+SEQUENCE_CREATED = "sequence.created"
+SEQUENCE_DELETED = "sequence.deleted"
+SEQUENCE_PUBLISHED = "sequence.published"  # it is active now
+SEQUENCE_DISABLED = "sequence.disabled"  # it is not

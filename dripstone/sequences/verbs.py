@@ -16,6 +16,8 @@ from django.db.models import F, Max, Q
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.errors import Invalid, NotFound
+from dripstone.events import causes, types
+from dripstone.events.record import event, record
 from dripstone.given import Given
 from dripstone.sequences import email_checks, sequence_checks, warnings
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
@@ -44,14 +46,16 @@ class Edit:
 
 
 @transaction.atomic
-def create_sequence(account: Account, given: Given, now: datetime) -> Edit:
+def create_sequence(account: Account, given: Given, now: datetime, actor: str = OWNER) -> Edit:
     """A new sequence; everything but its name has a default."""
     values = sequence_checks.check(account, given, None)
     defaults: dict[str, Any] = {"send_hour": account.send_hour, "time_zone": account.time_zone}
     if "sending_address" not in values:
         defaults["sending_address"] = _default_address(account)
     stamps = {"created_at": now, "updated_at": now}
-    return Edit(Sequence.objects.create(account=account, **(defaults | values | stamps)))
+    sequence = Sequence.objects.create(account=account, **(defaults | values | stamps))
+    _record(types.SEQUENCE_CREATED, sequence, actor, now)
+    return Edit(sequence)
 
 
 def _default_address(account: Account) -> SendingAddress:
@@ -80,6 +84,8 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
         _log(sequence, Kind.SEQUENCE_UPDATED, actor, now, changes=switched)
     if retimed:
         sequence.edit_log.create(kind=Kind.SEQUENCE_RETIMED, changes=retimed, actor=actor, at=now)
+    if "active" in changed:
+        _record(types.SEQUENCE_PUBLISHED if sequence.active else types.SEQUENCE_DISABLED, sequence, actor, now)
     return Edit(sequence, moves_people=bool(switched), retimed=retimed)
 
 
@@ -90,6 +96,7 @@ def delete_sequence(account: Account, sequence_id: int, now: datetime, actor: st
     sequence.deleted_at = sequence.updated_at = now
     sequence.save()
     _log(sequence, Kind.SEQUENCE_DELETED, actor, now)
+    _record(types.SEQUENCE_DELETED, sequence, actor, now)
     return Edit(sequence, moves_people=True)
 
 
@@ -216,6 +223,11 @@ def _log(sequence: Sequence, kind: SequenceEdit.Kind, actor: str, now: datetime,
     sequence.edits += 1
     sequence.save(update_fields=["edits"])
     sequence.edit_log.create(number=sequence.edits, kind=kind, actor=actor, at=now, **details)
+
+
+def _record(kind: str, sequence: Sequence, actor: str, now: datetime) -> None:
+    cause = causes.of_actor(actor)
+    record([event(kind, sequence.account_id, now, cause=cause, subject_id=sequence.pk)])
 
 
 def _after_last(sequence: Sequence) -> int:

@@ -10,6 +10,9 @@ from django.db.models.functions import Lower
 
 from dripstone.accounts.models import Account
 from dripstone.errors import Invalid
+from dripstone.events import types
+from dripstone.events.causes import Cause
+from dripstone.events.record import event, record
 from dripstone.subscribers.models import CustomField
 
 # Purpose: forget a deleted field. A scan of the account's people; deleting a field is rare.
@@ -29,7 +32,7 @@ def key_for(label: str) -> str:
 
 
 @transaction.atomic
-def create(account_id: int, label: str, now: datetime) -> tuple[CustomField, bool]:
+def create(account_id: int, label: str, now: datetime, *, cause: Cause) -> tuple[CustomField, bool]:
     """The field with this label, in any case, and whether it is new."""
     _lock(account_id)
     if found := _with_label(account_id, label):
@@ -39,6 +42,7 @@ def create(account_id: int, label: str, now: datetime) -> tuple[CustomField, boo
     )
     field.name = f"ck_field_{field.pk}_{field.key}"
     field.save(update_fields=["name"])
+    record([event(types.CUSTOM_FIELD_CREATED, account_id, now, cause=cause, subject_id=field.pk)])
     return field, True
 
 
@@ -56,11 +60,12 @@ def rename(field: CustomField, label: str) -> CustomField:
 
 
 @transaction.atomic
-def delete(field: CustomField) -> None:
+def delete(field: CustomField, now: datetime, *, cause: Cause) -> None:
     """With everybody's value for it."""
     field_id = str(field.pk)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, [field_id, field.account_id, field_id])
+    record([event(types.CUSTOM_FIELD_DELETED, field.account_id, now, cause=cause, subject_id=field.pk)])
     field.delete()
 
 

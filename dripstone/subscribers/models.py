@@ -43,6 +43,11 @@ class Subscriber(models.Model):
         return f"subscriber {self.pk}"
 
 
+def lock_person(person: Subscriber) -> None:
+    """Locks the person until the transaction ends: what is written about them meanwhile comes later (events)."""
+    Subscriber.objects.select_for_update(no_key=True).filter(pk=person.pk).values_list("pk").get()
+
+
 class CustomField(models.Model):
     account = models.ForeignKey(Account, models.CASCADE, related_name="custom_fields")
     label = models.TextField()

@@ -10,6 +10,7 @@ from email_validator import EmailNotValidError, validate_email
 
 from dripstone.errors import Invalid
 from dripstone.events import types
+from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.subscribers.models import CustomField, State, Subscriber
 
@@ -51,6 +52,7 @@ def upsert(
     email_address: str,
     now: datetime,
     *,
+    cause: Cause,
     first_name: str | None = None,
     state: str = State.ACTIVE,
     fields: FieldValues | None = None,
@@ -64,16 +66,18 @@ def upsert(
     address = plain_address(email_address)
     if not is_address(address):
         raise Invalid("Email address is invalid")
-    person, is_new = _find_or_add(account_id, address, first_name, state, now)
+    person, is_new = _find_or_add(account_id, address, first_name, state, now, cause)
     if not is_new and first_name is not None:
         person.first_name = first_name
+    before = dict(person.fields)
     keys, unknown = _set_fields(person, fields or {})
     _save(person, now)
+    _record_values(person, before, now, cause)
     return Written(person, is_new, keys, unknown)
 
 
 @transaction.atomic
-def update(subscriber_id: int, changes: Mapping[str, Any], now: datetime) -> Written:
+def update(subscriber_id: int, changes: Mapping[str, Any], now: datetime, *, cause: Cause) -> Written:
     """changes   any of first_name (None removes it), email_address, fields
 
     Raises Invalid when the address is none, or another subscriber's.
@@ -85,17 +89,19 @@ def update(subscriber_id: int, changes: Mapping[str, Any], now: datetime) -> Wri
         person.email_address = plain_address(changes["email_address"])
         if not is_address(person.email_address):
             raise Invalid("Email address is invalid")
+    before = dict(person.fields)
     keys, unknown = _set_fields(person, changes.get("fields") or {})
     try:
         with transaction.atomic():
             _save(person, now)
     except IntegrityError:
         raise Invalid("Email address has already been taken") from None
+    _record_values(person, before, now, cause)
     return Written(person, keys=keys, unknown=unknown)
 
 
 def _find_or_add(
-    account_id: int, address: str, first_name: str | None, state: str, now: datetime
+    account_id: int, address: str, first_name: str | None, state: str, now: datetime, cause: Cause
 ) -> tuple[Subscriber, bool]:
     """The person, locked, and whether they are new."""
     person, is_new = Subscriber.objects.select_for_update(no_key=True).get_or_create(
@@ -111,7 +117,7 @@ def _find_or_add(
     )
     if is_new:
         kinds = [types.SUBSCRIBER_CREATED] + ([types.SUBSCRIBER_ACTIVATED] if state == State.ACTIVE else [])
-        record(event(kind, account_id, now, subscriber_id=person.pk) for kind in kinds)
+        record(event(kind, account_id, now, cause=cause, subscriber_id=person.pk) for kind in kinds)
     return person, is_new
 
 
@@ -125,6 +131,23 @@ def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], lis
         else:
             person.fields[field_id] = values[key]
     return sorted(ids), sorted(set(values) - set(ids))
+
+
+def _record_values(person: Subscriber, before: Mapping[str, str], now: datetime, cause: Cause) -> None:
+    """An event per field whose value is another one now."""
+    changed = {key for key in before.keys() | person.fields.keys() if before.get(key, "") != person.fields.get(key, "")}
+    record(
+        event(
+            types.FIELD_VALUE_UPDATED,
+            person.account_id,
+            now,
+            cause=cause,
+            subscriber_id=person.pk,
+            subject_id=int(key),
+            value=person.fields.get(key) or None,
+        )
+        for key in sorted(changed, key=int)
+    )
 
 
 def _save(person: Subscriber, now: datetime) -> None:

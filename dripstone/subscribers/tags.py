@@ -8,17 +8,21 @@ from django.db.models.functions import Lower
 
 from dripstone.errors import Invalid
 from dripstone.events import types
+from dripstone.events.causes import Cause
+from dripstone.events.models import Event
 from dripstone.events.record import event, record
-from dripstone.subscribers.models import Subscriber, Tag, Tagging
+from dripstone.subscribers.models import Subscriber, Tag, Tagging, lock_person
 
 
-def create(account_id: int, name: str, now: datetime) -> tuple[Tag, bool]:
+def create(account_id: int, name: str, now: datetime, *, cause: Cause) -> tuple[Tag, bool]:
     """The tag of this name, in any case, and whether it is new."""
     if found := _named(account_id, name):
         return found, False
     try:
         with transaction.atomic():
-            return Tag.objects.create(account_id=account_id, name=name, created_at=now), True
+            tag = Tag.objects.create(account_id=account_id, name=name, created_at=now)
+            record([event(types.TAG_CREATED, account_id, now, cause=cause, subject_id=tag.pk)])
+            return tag, True
     except IntegrityError:  # someone made it at the same moment
         if found := _named(account_id, name):
             return found, False
@@ -37,21 +41,27 @@ def rename(tag: Tag, name: str) -> Tag:
 
 
 @transaction.atomic
-def add(tag: Tag, person: Subscriber, now: datetime) -> tuple[Tagging, bool]:
+def add(tag: Tag, person: Subscriber, now: datetime, *, cause: Cause) -> tuple[Tagging, bool]:
     """Their tagging, and whether it is new."""
+    lock_person(person)
     tagging, is_new = Tagging.objects.get_or_create(tag=tag, subscriber=person, defaults={"tagged_at": now})
     if is_new:
-        record([event(types.TAG_ADDED, tag.account_id, now, subscriber_id=person.pk, subject_id=tag.pk)])
+        record([_event(types.TAG_ADDED, tag, person, now, cause)])
     return tagging, is_new
 
 
 @transaction.atomic
-def remove(tag: Tag, person: Subscriber, now: datetime) -> bool:
+def remove(tag: Tag, person: Subscriber, now: datetime, *, cause: Cause) -> bool:
     """False: they did not have it."""
+    lock_person(person)
     deleted, _ = Tagging.objects.filter(tag=tag, subscriber=person).delete()
     if deleted:
-        record([event(types.TAG_REMOVED, tag.account_id, now, subscriber_id=person.pk, subject_id=tag.pk)])
+        record([_event(types.TAG_REMOVED, tag, person, now, cause)])
     return deleted > 0
+
+
+def _event(kind: str, tag: Tag, person: Subscriber, now: datetime, cause: Cause) -> Event:
+    return event(kind, tag.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=tag.pk)
 
 
 def _named(account_id: int, name: str) -> Tag | None:

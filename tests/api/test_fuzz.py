@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dripstone.content import library
+from dripstone.events import causes
 from dripstone.subscribers import fields, forms
 from tests import factories
 from tests.api.caller import Caller
@@ -67,7 +68,7 @@ def ids(alice: Any, now: Any) -> dict[str, int]:
         "person": factories.make_subscriber(account).pk,
         "tag": factories.make_tag(account).pk,
         "form": forms.create(account.pk, "Sign up", now).pk,
-        "field": fields.create(account.pk, "Company", now)[0].pk,
+        "field": fields.create(account.pk, "Company", now, cause=causes.API)[0].pk,
         "snippet": library.create_snippet(account.pk, "A", "inline", "x", now).pk,
     }
 

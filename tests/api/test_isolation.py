@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from dripstone.content import library
+from dripstone.events import causes
 from dripstone.subscribers import fields, forms
 from tests import factories
 from tests.api.caller import Caller
@@ -33,7 +34,7 @@ def rows(alice: Any, now: datetime) -> Rows:
         address=person.email_address,
         tag=factories.make_tag(account, person).pk,
         form=forms.create(account.pk, "Sign up", now).pk,
-        field=fields.create(account.pk, "Company", now)[0].pk,
+        field=fields.create(account.pk, "Company", now, cause=causes.API)[0].pk,
         snippet=library.create_snippet(account.pk, "A", "inline", "x", now).pk,
     )
 

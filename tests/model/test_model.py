@@ -17,6 +17,7 @@ from dripstone.engine import enroll, transitions
 from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid
+from dripstone.events import causes
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import forms, tags
 from dripstone.subscribers.models import Form, Subscriber
@@ -404,13 +405,13 @@ class AnyStory(Story):
     def mark(self, who: int, which: int) -> None:
         person, (kind, row) = self.person(who), self.marks[which]
         if isinstance(row, Form):
-            forms.add(row, self.rows[person], None, self.now)
+            forms.add(row, self.rows[person], None, self.now, cause=causes.API)
         elif (kind, row.pk) in person.marks:
-            tags.remove(row, self.rows[person], self.now)
+            tags.remove(row, self.rows[person], self.now, cause=causes.API)
             person.marks.discard((kind, row.pk))
             return
         else:
-            tags.add(row, self.rows[person], self.now)
+            tags.add(row, self.rows[person], self.now, cause=causes.API)
         person.marks.add((kind, row.pk))
 
     @rule(who=indices, weather=weathers)

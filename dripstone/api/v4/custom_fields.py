@@ -12,6 +12,7 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, Name
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
+from dripstone.events import causes
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import CustomField
@@ -45,7 +46,7 @@ def list_custom_fields(request: KitRequest, paging: Query[Paging]) -> HttpRespon
 )
 def create_custom_field(request: KitRequest, body: CustomFieldBody) -> HttpResponse:
     """200 with the existing field when the label, in any case, is taken."""
-    field, is_new = fields.create(request.auth.account.pk, body.label, clock.now())
+    field, is_new = fields.create(request.auth.account.pk, body.label, clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, custom_field=shapes.custom_field(field))
 
 
@@ -56,7 +57,7 @@ def update_custom_field(request: KitRequest, id: int, body: CustomFieldBody) -> 
 
 @router.delete("/custom_fields/{int:id}", response={204: None}, summary="Delete custom field")
 def delete_custom_field(request: KitRequest, id: int) -> HttpResponse:
-    fields.delete(_field(request, id))
+    fields.delete(_field(request, id), clock.now(), cause=causes.API)
     return no_content()
 
 

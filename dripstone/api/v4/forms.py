@@ -23,6 +23,7 @@ from dripstone.api.people import (
     person_of,
 )
 from dripstone.api.replies import reply
+from dripstone.events import causes
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, FormSubscription, Subscriber
@@ -107,5 +108,5 @@ def _form(request: KitRequest, form_id: int) -> Form:
 
 
 def _add(request: KitRequest, form: Form, person: Subscriber, body: ReferrerBody) -> HttpResponse:
-    subscription, is_new = forms.add(form, person, body.referrer, clock.now())
+    subscription, is_new = forms.add(form, person, body.referrer, clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, subscriber=shapes.form_subscriber(subscription, keys_for(request)))

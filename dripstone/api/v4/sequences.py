@@ -89,7 +89,7 @@ def list_sequences(request: KitRequest, filters: Query[SequencesFilters]) -> Htt
 
 @router.post("/sequences", response={201: SequenceAnswer}, summary="Create a sequence")
 def create_sequence(request: KitRequest, body: SequenceBody = SequenceBody()) -> HttpResponse:  # noqa: B008
-    done = edits.create_sequence(request.auth.account, body.given(), clock.now())
+    done = edits.create_sequence(request.auth.account, body.given(), clock.now(), request.auth.actor)
     return reply(201, sequence=_shaped([done.sequence])[0])
 
 

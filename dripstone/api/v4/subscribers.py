@@ -27,6 +27,7 @@ from dripstone.api.people import (
 from dripstone.api.replies import no_content, reply
 from dripstone.engine import transitions
 from dripstone.errors import Invalid
+from dripstone.events import causes
 from dripstone.shapes import subscribers as shapes
 from dripstone.shapes.instants import instant
 from dripstone.subscribers import subscribe
@@ -218,6 +219,7 @@ def create_subscriber(request: KitRequest, body: SubscriberBody) -> HttpResponse
         request.auth.account.pk,
         body.email_address,
         clock.now(),
+        cause=causes.API,
         first_name=body.first_name,
         state=body.state or "active",
         fields=body.fields,
@@ -228,7 +230,7 @@ def create_subscriber(request: KitRequest, body: SubscriberBody) -> HttpResponse
 @router.put("/subscribers/{int:id}", response={200: WrittenAnswer, 202: WrittenAnswer}, summary="Update a subscriber")
 def update_subscriber(request: KitRequest, id: int, body: SubscriberChanges) -> HttpResponse:
     person = person_of(request, id)
-    return _written(request, subscribe.update(person.pk, body.given(), clock.now()), 200)
+    return _written(request, subscribe.update(person.pk, body.given(), clock.now(), cause=causes.API), 200)
 
 
 def _written(request: KitRequest, written: subscribe.Written, status: int) -> HttpResponse:
@@ -244,5 +246,5 @@ def _written(request: KitRequest, written: subscribe.Written, status: int) -> Ht
 
 @router.post("/subscribers/{int:id}/unsubscribe", response={204: None}, summary="Unsubscribe subscriber")
 def unsubscribe(request: KitRequest, id: int) -> HttpResponse:
-    transitions.cancel(person_of(request, id).pk, clock.now())
+    transitions.cancel(person_of(request, id).pk, clock.now(), cause=causes.API)
     return no_content()

@@ -23,6 +23,7 @@ from dripstone.api.people import (
     person_of,
 )
 from dripstone.api.replies import no_content, reply
+from dripstone.events import causes
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
@@ -78,7 +79,7 @@ def list_tags(request: KitRequest, filters: Query[TagFilters]) -> HttpResponse:
 @router.post("/tags", response={200: TagAnswer, 201: TagAnswer}, summary="Create a tag")
 def create_tag(request: KitRequest, body: TagBody) -> HttpResponse:
     """200 with the existing tag when the name, in any case, is taken."""
-    tag, is_new = tags.create(request.auth.account.pk, body.name, clock.now())
+    tag, is_new = tags.create(request.auth.account.pk, body.name, clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, tag=shapes.tag(tag))
 
 
@@ -118,7 +119,7 @@ def tag_address(request: KitRequest, tag_id: int, body: TaggedBody) -> HttpRespo
 
 @router.delete("/tags/{int:tag_id}/subscribers/{int:id}", response={204: None}, summary="Remove tag from subscriber")
 def untag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
-    tags.remove(_tag(request, tag_id), person_of(request, id), clock.now())
+    tags.remove(_tag(request, tag_id), person_of(request, id), clock.now(), cause=causes.API)
     return no_content()
 
 
@@ -130,7 +131,7 @@ def untag_address(request: KitRequest, tag_id: int, email_address: str | None = 
     given = {"email_address": email_address} if email_address else _body(request)
     address = UntaggedBody.model_validate(given).email_address
     tag = _tag(request, tag_id)
-    tags.remove(tag, lookup.subscriber_by_address(request.auth.account.pk, address), clock.now())
+    tags.remove(tag, lookup.subscriber_by_address(request.auth.account.pk, address), clock.now(), cause=causes.API)
     return no_content()
 
 
@@ -145,6 +146,6 @@ def _tag(request: KitRequest, tag_id: int) -> Tag:
 
 
 def _add(request: KitRequest, tag: Tag, person: Subscriber) -> HttpResponse:
-    tagging, is_new = tags.add(tag, person, clock.now())
+    tagging, is_new = tags.add(tag, person, clock.now(), cause=causes.API)
     shape = shapes.subscriber(person, keys_for(request), tagged_at=tagging.tagged_at)
     return reply(201 if is_new else 200, subscriber=shape)

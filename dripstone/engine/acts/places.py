@@ -29,6 +29,8 @@ from dripstone.engine import (
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.errors import Invalid, NotFound
+from dripstone.events import causes
+from dripstone.events.causes import Cause
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
@@ -82,7 +84,7 @@ def skip(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollme
         if row.next_email is None:
             raise Invalid("Nothing comes next for this person, so there is nothing to skip")
         _take_back(row, reasons.SKIPPED_BY_OWNER, now)
-        _skip(row, [row.next_email], now)
+        _skip(row, [row.next_email], now, causes.of_actor(actor))
         return row.next_email_id
 
     return _do(verb, notes.SKIPPED, enrollment_id, actor, reason, now)
@@ -127,7 +129,7 @@ def move_to(enrollment_id: int, email_id: int, actor: str, reason: str, now: dat
         _take_back(row, reasons.MOVED_BY_OWNER, now)
         is_again = Delivery.objects.filter(enrollment=row, run=row.run, email=target).exists()
         transitions.reopen(row, now, new_run=is_again)
-        _skip(row, emails.filter(published=True, position__lt=target.position), now)
+        _skip(row, emails.filter(published=True, position__lt=target.position), now, causes.of_actor(actor))
         return target.pk
 
     return _do(verb, notes.MOVED_TO, enrollment_id, actor, reason, now)
@@ -140,9 +142,10 @@ def restart(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrol
         person = row.subscriber
         if person.state not in (State.ACTIVE, State.INACTIVE):
             raise Invalid(f"This person can't be mailed: the subscriber is {person.state}")
+        cause = causes.of_actor(actor)
         transitions.reenter([row], {person.pk: person}, row.source, now, restart=True)
-        enroll.record_entries([row], now)
-        places = advance.advance([row.pk], now) if row.status == Enrollment.Status.ACTIVE else []
+        enroll.record_entries([row], now, cause)
+        places = advance.advance([row.pk], now, cause) if row.status == Enrollment.Status.ACTIVE else []
         wake.engine_if_due(places, now)
         return places[0].next_email_id if places else None
 
@@ -153,7 +156,8 @@ def remove(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enroll
     """Out of the sequence. Adding them again continues where they left off, or restarts (R12)."""
 
     def verb(row: Enrollment) -> int | None:
-        if not transitions.remove([row.pk], reasons.REMOVED_BY_OWNER, now):
+        cause = causes.of_actor(actor)
+        if not transitions.remove([row.pk], reasons.REMOVED_BY_OWNER, now, cause=cause):
             raise Invalid("This person has been removed already")
         return row.next_email_id
 
@@ -210,14 +214,14 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
         raise Invalid(f"Nothing would be sent, because {because}")
 
 
-def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime) -> None:
+def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime, cause: Cause) -> None:
     """Deliveries that say so, then on to the next email. What they have had already has its row."""
     had = set(Delivery.objects.filter(enrollment=row, run=row.run).values_list("email_id", flat=True))
     left = [email for email in emails if email.pk not in had]
     skipped = [transitions.skipped_delivery(row, email, reasons.SKIPPED_BY_OWNER, now) for email in left]
     Delivery.objects.bulk_create(skipped)
     counters.on_commit(planned=len(skipped), skipped=len(skipped))
-    wake.engine_if_due(advance.advance([row.pk], now), now)
+    wake.engine_if_due(advance.advance([row.pk], now, cause), now)
 
 
 def _take_back(row: Enrollment, reason: str, now: datetime) -> None:

@@ -14,6 +14,7 @@ from django.db.models import Model
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import enroll, transitions
+from dripstone.events import causes
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag, Tagging
@@ -236,7 +237,7 @@ def _belongings() -> None:
     for sequence_id, people in IN_SEQUENCE.items():
         enroll.add(Sequence.objects.get(pk=sequence_id), people, "api", THEN)
     transitions.bounce(205, THEN)
-    transitions.cancel(206, THEN)
+    transitions.cancel(206, THEN, cause=causes.SUBSCRIBER)
 
 
 def _count_on_from(models: Iterable[type[Model]]) -> None:

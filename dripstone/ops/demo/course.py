@@ -15,6 +15,7 @@ from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import claim, enroll, plan, record, transitions
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Enrollment
+from dripstone.events import causes
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Form, FormSubscription, Segment, State, Subscriber, Tag
@@ -99,8 +100,9 @@ def load(account: Account, now: datetime) -> tuple[Sequence, Subscriber]:
     """The course with everything around it. The subscriber is one who enters at `now`."""
     began = now - timedelta(days=30)
     for label in ("Newsletter", "Goal"):
-        fields.create(account.pk, label, began)
-    labels = {name: tags.create(account.pk, name, began)[0] for name in ("Runs a shop", "Team", "Writes a newsletter")}
+        fields.create(account.pk, label, began, cause=causes.OWNER)
+    names = ("Runs a shop", "Team", "Writes a newsletter")
+    labels = {name: tags.create(account.pk, name, began, cause=causes.OWNER)[0] for name in names}
     form = Form.objects.create(
         account=account, name="Free course: write better emails", format="inline", uid="c0ffee5a1d", created_at=began
     )
@@ -170,10 +172,16 @@ def _writers_in(sequence: Sequence, tag: Tag) -> dict[str, Any]:
 def _person(account: Account, guest: Guest, labels: dict[str, Tag], form: Form, now: datetime) -> Subscriber:
     came = now - (timedelta(days=2) if guest.entered is None else guest.entered)
     person = subscribe.upsert(
-        account.pk, guest.email_address, came, first_name=guest.first_name, state=guest.state, fields=guest.fields
+        account.pk,
+        guest.email_address,
+        came,
+        cause=causes.API,
+        first_name=guest.first_name,
+        state=guest.state,
+        fields=guest.fields,
     ).subscriber
     for name in guest.tags:
-        tags.add(labels[name], person, came)
+        tags.add(labels[name], person, came, cause=causes.API)
     if guest.source == "form":
         FormSubscription.objects.create(form=form, subscriber=person, referrer=REFERRER, added_at=came)
     return person
@@ -189,7 +197,7 @@ def _live_through(sequence: Sequence, people: dict[str, Subscriber], now: dateti
         if act == "enter":
             enroll.add(sequence, [person.pk], guest.source, at)
         else:
-            transitions.cancel(person.pk, at)
+            transitions.cancel(person.pk, at, cause=causes.SUBSCRIBER)
 
 
 def _send_until(sequence: Sequence, instant: datetime) -> None:

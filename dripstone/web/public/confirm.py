@@ -7,6 +7,7 @@ from django.views.decorators.http import require_http_methods
 
 from dripstone import clock, words
 from dripstone.engine import transitions
+from dripstone.events import causes
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.web.public import frame
 
@@ -18,7 +19,7 @@ def confirm(request: HttpRequest, token: str) -> HttpResponse:
     if person is None:
         return frame.show(request, "public/link_unknown.html", {"purpose": "confirm"}, status=404)
     if request.method == "POST":
-        transitions.confirm(person.pk, clock.now())
+        transitions.confirm(person.pk, clock.now(), cause=causes.SUBSCRIBER)
         return frame.private(redirect("confirm", token))
     context = {
         "token": token,

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dripstone import clock, words
 from dripstone.engine import transitions
 from dripstone.engine.models import Delivery
+from dripstone.events import causes
 from dripstone.subscribers.models import State
 from dripstone.web.public import frame
 
@@ -26,7 +27,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return _unknown(request)
     if request.method != "POST":
         return _page(request, token, delivery)
-    transitions.cancel(delivery.subscriber_id, clock.now(), delivery_id=delivery.pk)
+    transitions.cancel(delivery.subscriber_id, clock.now(), delivery_id=delivery.pk, cause=causes.SUBSCRIBER)
     if ONE_CLICK in request.POST:  # a mail program: an answer without redirects
         return frame.private(HttpResponse("Unsubscribed\n", content_type="text/plain; charset=utf-8"))
     return frame.private(redirect("unsubscribe", token))
@@ -39,7 +40,7 @@ def resubscription(request: HttpRequest, token: str) -> HttpResponse:
     delivery = _find(token)
     if delivery is None:
         return _unknown(request)
-    transitions.resubscribe(delivery.subscriber_id, clock.now())
+    transitions.resubscribe(delivery.subscriber_id, clock.now(), cause=causes.SUBSCRIBER)
     response = redirect("unsubscribe", token)
     response["Location"] += "?again=1"
     return frame.private(response)

@@ -1,5 +1,6 @@
 from typing import Any
 
+from dripstone.events import causes
 from dripstone.events.models import Event
 from dripstone.subscribers import forms
 from tests import factories
@@ -49,7 +50,7 @@ def test_it_lists_forms(alice: Caller, now: Any) -> None:
     hosted = forms.create(alice.account.pk, "Lead gen", now, type="hosted")
     embed.status = "archived"
     embed.save()
-    forms.add(hosted, factories.make_subscriber(alice.account), None, now)
+    forms.add(hosted, factories.make_subscriber(alice.account), None, now, cause=causes.API)
     found = alice.get("/v4/forms", include="subscriber_count")[1]["forms"]
     assert [(form["id"], form["subscriber_count"], form["archived"]) for form in found] == [(hosted.pk, 1, False)]
     assert [form["id"] for form in alice.get("/v4/forms", status="all")[1]["forms"]] == [hosted.pk, embed.pk]
