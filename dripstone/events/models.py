@@ -31,3 +31,44 @@ class Event(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} #{self.pk}"
+
+
+class Number(models.Model):
+    """The place of an event in the order of reading. A table that is only appended to: what is changed later leaves
+    dead rows behind, which every pass would have to step over (docs/decisions/outbox.md)."""
+
+    id = models.BigIntegerField(primary_key=True)  # 1, 2, 3 …
+    event = models.ForeignKey(Event, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
+
+    def __str__(self) -> str:
+        return f"event {self.event_id} is number {self.pk}"
+
+
+class Numbering(models.Model):
+    """How far the numbering has come. One row, which is the lock of a pass as well.
+
+    All events up to `settled_event` that will ever be visible have their numbers. They hold for `seen_event`, too, as
+    soon as the transactions in `writers` have ended: those that were writing events when it was the highest numbered.
+    Higher events than these two have higher numbers than the one named beside them.
+    """
+
+    id = models.PositiveSmallIntegerField(primary_key=True, default=1)
+    last = models.BigIntegerField(default=0)  # number given
+    settled_event = models.BigIntegerField(default=0)
+    settled_number = models.BigIntegerField(default=0)
+    seen_event = models.BigIntegerField(default=0)
+    seen_number = models.BigIntegerField(default=0)
+    writers = ArrayField(models.TextField(), default=list)  # virtual transaction ids, as in pg_locks
+
+    def __str__(self) -> str:
+        return f"numbered up to {self.last}"
+
+
+class Reader(models.Model):
+    """How far somebody has read."""
+
+    name = models.TextField(primary_key=True)
+    number = models.BigIntegerField()  # of the last event read
+
+    def __str__(self) -> str:
+        return f"{self.name} has read up to {self.number}"
