@@ -257,6 +257,7 @@ INSTALLED_APPS = [
     "dripstone.events",
     "dripstone.subscribers",
     "dripstone.content",
+    "dripstone.tracking",
     "dripstone.sequences",
     "dripstone.engine",
     "dripstone.feedback",

@@ -21,6 +21,7 @@ DIRECTION = [
     {"events"},
     {"subscribers"},
     {"content"},
+    {"tracking"},
     {"sequences"},
     {"engine"},
     {"feedback"},

@@ -18,6 +18,7 @@ from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
+from dripstone.tracking import responses
 
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "planned": frozenset({"sending", "skipped"}),
@@ -33,6 +34,12 @@ _ENDED = {
     State.CANCELLED: types.SUBSCRIBER_UNSUBSCRIBED,
     State.BOUNCED: types.SUBSCRIBER_BOUNCED,
     State.COMPLAINED: types.SUBSCRIBER_COMPLAINED,
+}
+
+_STAMPS: Mapping[State, responses.Stamp] = {
+    State.CANCELLED: "unsubscribed_at",
+    State.BOUNCED: "bounced_at",
+    State.COMPLAINED: "complained_at",
 }
 
 # What a state does not hide: a person's own act outweighs a bounce, and a complaint can't be taken back by a click.
@@ -58,7 +65,10 @@ def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = Non
 @transaction.atomic
 def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause) -> bool:
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
-    if person.state == state or person.state in _STRONGER.get(state, ()):
+    is_out_already = person.state == state or person.state in _STRONGER.get(state, ())
+    if delivery_id is not None and not (is_out_already and state == State.CANCELLED):
+        _came_back(delivery_id, _STAMPS[state], now)
+    if is_out_already:
         return False
     person.state = state
     person.canceled_at = now if state == State.CANCELLED else person.canceled_at
@@ -70,6 +80,14 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     record([ended])  # not before the lock: a place that completes meanwhile has done so first
     _remove(places, reasons.subscriber_is(state.value), now, cause)
     return True
+
+
+def _came_back(delivery_id: int, what: responses.Stamp, now: datetime) -> None:
+    """From each email that bounces or is called spam; an unsubscription only from the one that made them leave."""
+    row = Delivery.objects.only("account_id", "subscriber_id", "email_id").filter(pk=delivery_id).first()
+    if row is not None:
+        ids = {"account_id": row.account_id, "subscriber_id": row.subscriber_id, "email_id": row.email_id}
+        responses.stamp(what, row.pk, now, **ids)
 
 
 @transaction.atomic

@@ -33,11 +33,14 @@ KEEP_JOBS = timedelta(days=7)  # that failed: long enough to look at them; the o
 _WALK = """
 WITH span AS (SELECT {columns} FROM {table} WHERE id > %(after)s ORDER BY id LIMIT %(limit)s),
      old AS (SELECT span.id FROM span {joins} WHERE {is_old}),
-     gone AS ({act})
+     gone AS ({act}){also}
 SELECT (SELECT max(id) FROM span), (SELECT min({begun}) < %(cutoff)s FROM span), (SELECT count(*) FROM gone)
 """
 _DELETE = "DELETE FROM {table} WHERE id IN (SELECT id FROM old) RETURNING id"
 _COUNT = "SELECT id FROM old"
+
+# What came back from a delivery goes with it, in the same statement.
+_RESPONSES = ", with_it AS (DELETE FROM tracking_response WHERE delivery_id IN (SELECT id FROM old))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ class Kind:
     begun: str
     is_old: str
     joins: str = ""
+    also: str = ""  # another part of the statement that deletes
 
 
 KINDS = (
@@ -64,6 +68,7 @@ KINDS = (
         " JOIN sequences_sequence s ON s.id = span.sequence_id",
         is_old="span.ended_at < %(cutoff)s AND span.status <> 'unknown'"
         " AND (span.run < e.run OR s.deleted_at < %(cutoff)s)",
+        also=_RESPONSES,
     ),
     Kind(
         name="events",
@@ -72,6 +77,14 @@ KINDS = (
         columns="id, occurred_at",
         begun="occurred_at",
         is_old="span.occurred_at < %(cutoff)s",
+    ),
+    Kind(
+        name="event numbers",  # of events that are gone; a reader's place among the numbers is none of them
+        table="events_number",
+        setting="DRIPSTONE_KEEP_EVENTS_DAYS",
+        columns="id, (SELECT occurred_at FROM events_event v WHERE v.id = event_id) AS occurred_at",
+        begun="COALESCE(occurred_at, '-infinity')",
+        is_old="span.occurred_at IS NULL",
     ),
     Kind(
         name="captured messages",
@@ -137,6 +150,7 @@ def _batches(kind: Kind, cutoff: datetime, rehearse: bool) -> Iterator[int]:
         is_old=kind.is_old,
         begun=kind.begun,
         act=(_COUNT if rehearse else _DELETE).format(table=kind.table),
+        also="" if rehearse else kind.also,
     )
     after: int | None = 0
     has_old: bool | None = True

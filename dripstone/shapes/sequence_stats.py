@@ -13,7 +13,6 @@ from django.db.models import Count
 from typing_extensions import TypedDict
 
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.events import types
 from dripstone.sequences.models import SequenceEmail
 
 
@@ -55,16 +54,16 @@ class SequenceStats(TypedDict):
     complaint_rate: float | None
 
 
-Feedback = Counter[tuple[int, str]]  # (sequence or email, kind of event) → how many
+Feedback = Counter[tuple[int, str]]  # (sequence or email, stamp of a response) → how many
 
-# What came back from deliveries of some emails or sequences. Events by account, deliveries by primary key.
+# What came back from deliveries of some emails or sequences. Index response_by_email.
 _FEEDBACK = """
-SELECT d.{column}, v.type, count(*) FROM events_event v JOIN engine_delivery d ON d.id = v.subject_id
-WHERE v.account_id = %(account)s AND v.type = ANY(%(types)s)
-  AND d.account_id = %(account)s AND d.{column} = ANY(%(ids)s)
-GROUP BY 1, 2
+SELECT m.{column}, count(r.unsubscribed_at), count(r.bounced_at), count(r.complained_at)
+FROM tracking_response r JOIN sequences_sequenceemail m ON m.id = r.email_id
+WHERE m.account_id = %(account)s AND m.{column} = ANY(%(ids)s)
+GROUP BY 1
 """
-_KINDS = [types.SUBSCRIBER_UNSUBSCRIBED, types.SUBSCRIBER_BOUNCED, types.SUBSCRIBER_COMPLAINED]
+_STAMPS = ("unsubscribed_at", "bounced_at", "complained_at")
 
 
 def counts(sequence_ids: Collection[int]) -> dict[int, Counts]:
@@ -77,7 +76,7 @@ def counts(sequence_ids: Collection[int]) -> dict[int, Counts]:
 
 def of_emails(account_id: int, email_ids: Collection[int]) -> dict[int, EmailStats]:
     sent = _sent("email_id", email_ids)
-    feedback = _feedback("email_id", account_id, email_ids)
+    feedback = _feedback("id", account_id, email_ids)
     return {pk: _of_email(sent.get(pk, 0), pk, feedback) for pk in email_ids}
 
 
@@ -94,14 +93,15 @@ def _sent(column: Literal["email_id", "sequence_id"], ids: Collection[int]) -> d
     return dict(rows.values_list(column).annotate(Count("pk")))
 
 
-def _feedback(column: Literal["email_id", "sequence_id"], account_id: int, ids: Collection[int]) -> Feedback:
+def _feedback(column: Literal["id", "sequence_id"], account_id: int, ids: Collection[int]) -> Feedback:
     with connection.cursor() as cursor:
-        cursor.execute(_FEEDBACK.format(column=column), {"account": account_id, "types": _KINDS, "ids": list(ids)})
-        return Counter({(pk, kind): number for pk, kind, number in cursor.fetchall()})
+        cursor.execute(_FEEDBACK.format(column=column), {"account": account_id, "ids": list(ids)})
+        rows = cursor.fetchall()
+    return Counter({(pk, what): n for pk, *counted in rows for what, n in zip(_STAMPS, counted, strict=True)})
 
 
 def _of_email(recipients: int, pk: int, feedback: Feedback) -> EmailStats:
-    unsubscribes, bounces, complaints = (feedback[pk, kind] for kind in _KINDS)
+    unsubscribes, bounces, complaints = (feedback[pk, what] for what in _STAMPS)
     return EmailStats(
         recipients=recipients,
         opens=0,

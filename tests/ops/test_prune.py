@@ -11,7 +11,8 @@ from typer.testing import CliRunner
 from dripstone.accounts.models import Account
 from dripstone.engine import process
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.events.models import Event
+from dripstone.events import reading
+from dripstone.events.models import Event, Number
 from dripstone.ops import cli, prune, tasks
 from dripstone.senders.models import CapturedMessage
 from dripstone.sequences.models import Sequence
@@ -144,6 +145,14 @@ def test_old_events_and_captured_mail_go(alice: Account) -> None:
     done = {one.name: one.n_gone for one in prune.everything(NOW)}
     assert (done["events"], done["captured messages"]) == (1, 2)
     assert (Event.objects.count(), CapturedMessage.objects.count()) == (2, 1)
+
+
+def test_numbers_go_with_their_events(alice: Account) -> None:
+    for days in (500, 450, 300):
+        Event.objects.create(account_id=alice.pk, type="x", occurred_at=NOW - timedelta(days=days))
+    reading.number_visible()
+    assert gone("event numbers") == 2
+    assert Number.objects.get().event_id == Event.objects.get().pk
 
 
 def test_jobs_that_failed_long_ago_go() -> None:
