@@ -13,6 +13,9 @@ DripstoneError
 
 from collections.abc import Sequence
 
+Problem = tuple[str | None, str]
+"""The member it is about (`fields.company`), None when it is about no one member; the sentence."""
+
 
 class DripstoneError(Exception):
     """Something went wrong."""
@@ -58,3 +61,12 @@ class TooLarge(DripstoneError):
 
 class Invalid(DripstoneError):
     """The request is invalid"""
+
+    def __init__(self, messages: Sequence[str] | str | None = None, *, problems: Sequence[Problem] = ()) -> None:
+        """`problems` in place of `messages`, so that a form can say each beside its field."""
+        super().__init__([sentence for _, sentence in problems] or messages)
+        self.problems: list[Problem] = list(problems) or [(None, sentence) for sentence in self.messages]
+
+    @classmethod
+    def member(cls, name: str, sentence: str) -> "Invalid":
+        return cls(problems=[(name, sentence)])

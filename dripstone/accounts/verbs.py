@@ -3,13 +3,11 @@
 import hashlib
 import secrets
 from datetime import datetime
-from zoneinfo import available_timezones
 
 from django.db import transaction
-from email_validator import EmailNotValidError, validate_email
 
 from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
-from dripstone.errors import Invalid
+from dripstone.given import ABSENT, Checked, Given, as_number, is_whole, plain_address
 
 KEY_PREFIX = "kit_"
 LIMITS = {"per_second": 100_000, "per_day": 1_000_000_000}  # the highest of each
@@ -26,17 +24,16 @@ def create_account(
     Returns (account, user, password, API key in plain text). Both secrets are shown here and never again.
     Raises Invalid with every problem found.
     """
-    problems = _problems(name=name, time_zone=time_zone)
-    problems += [] if is_address(email) else ["Email address is invalid"]
-    problems += ["Email address has already been taken"] if User.objects.filter(email=email.lower()).exists() else []
-    if problems:
-        raise Invalid(problems)
-    account = Account.objects.create(
-        name=name.strip(), primary_email_address=email, time_zone=time_zone, created_at=now
-    )
-    SendingAddress.objects.create(
-        account=account, email_address=email, from_name=name.strip(), is_default=True, created_at=now
-    )
+    given = {"name": name, "email_address": email, "time_zone": time_zone}
+    read = Checked(given, labels={"email_address": "Email address"})
+    _read(read)
+    read.address("email_address")
+    if "email_address" in read.values and User.objects.filter(email=plain_address(email)).exists():
+        read.wrong("email_address", "has already been taken")
+    values = read.sound()
+    name, email = values["name"], values["email_address"]
+    account = Account.objects.create(name=name, primary_email_address=email, time_zone=time_zone, created_at=now)
+    SendingAddress.objects.create(account=account, email_address=email, from_name=name, is_default=True, created_at=now)
     password = password or secrets.token_urlsafe(12)
     user = User(account=account, email=email.lower(), created_at=now)
     user.set_password(password)
@@ -46,38 +43,37 @@ def create_account(
 
 
 @transaction.atomic
-def update_account(account: Account, **values: str | int) -> Account:
-    """Change `name`, `postal_address` (printed in every email), `time_zone` and `send_hour` (of new sequences), and the
-    limits `per_second` and `per_day` (messages; 0: none).
+def update_account(account: Account, given: Given) -> Account:
+    """given   any of `name`, `postal_address` (printed in every email), `time_zone` and `send_hour` (of new sequences),
+            and the limits `per_second` and `per_day` (messages; 0: none)
 
-    Only what is given changes. Raises Invalid with every problem found.
+    Raises Invalid with every problem found.
     """
-    problems = _problems(**values)
-    if problems:
-        raise Invalid(problems)
+    read = Checked(given)
+    _read(read)
+    values = {name: value.strip() if isinstance(value, str) else value for name, value in read.sound().items()}
     for field, value in values.items():
-        value = value.strip() if isinstance(value, str) else value
-        setattr(account, field, None if field in LIMITS and value == 0 else value)
+        setattr(account, field, value)
     account.save(update_fields=list(values))
     return account
 
 
-def _problems(
-    name: str | int = "x",
-    postal_address: str | int = "",
-    time_zone: str | int = "UTC",
-    send_hour: str | int = 0,
-    **limits: str | int,
-) -> list[str]:
-    problems = [] if str(name).strip() else ["name can't be blank"]
-    problems += [] if time_zone in available_timezones() else [f"time_zone {time_zone} is not an IANA time zone"]
-    problems += [] if send_hour in range(24) else ["send_hour must be an integer between 0 and 23"]
-    problems += [
-        f"{name} must be an integer between 1 and {LIMITS[name]}, or 0 for no limit"
-        for name, value in limits.items()
-        if value not in range(LIMITS[name] + 1)
-    ]
-    return problems
+def _read(read: Checked) -> None:
+    read.name("name")
+    read.text("postal_address")
+    read.time_zone("time_zone")
+    read.whole_number("send_hour", 0, 23)
+    for name, highest in LIMITS.items():
+        _limit(read, name, highest)
+
+
+def _limit(read: Checked, name: str, highest: int) -> None:
+    """0, the command line's word for no limit, is kept as null."""
+    value = read.take(name, as_number)
+    if is_whole(value) and 0 <= value <= highest:
+        read.values[name] = value or None
+    elif value is not ABSENT:
+        read.wrong(name, f"must be an integer between 1 and {highest}, or 0 for no limit")
 
 
 def create_key(account: Account, name: str, now: datetime) -> tuple[ApiKey, str]:
@@ -97,12 +93,3 @@ def account_for_key(plaintext: str) -> Account | None:
 
 def hash_key(plaintext: str) -> str:
     return hashlib.sha256(plaintext.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-def is_address(address: str) -> bool:
-    """Syntax only: what cannot be delivered shows itself when we send."""
-    try:
-        validate_email(address, check_deliverability=False)
-    except EmailNotValidError:
-        return False
-    return True

@@ -1,29 +1,30 @@
-"""How request bodies and query strings are read and checked, and the sentences people get about them.
+"""How request bodies and query strings are read, and the sentences people get about them.
 
-A body is a pydantic model that says what each member may be; all its problems are told at once, Rails style:
-"send_hour must be an integer between 0 and 23". Unknown members are ignored, wrong types are not: "9" is no integer,
-neither is true, and 1 is no boolean. PUT is partial: `body.given()` has what was sent and nothing else.
+The members of a body are judged by the domain's own checks (given.py), which pages and imports go through as well. What
+stands in a body is for the docs: what a member may be, and which must be there. Unknown members are ignored. PUT is
+partial: `body.given()` has what was sent and nothing else.
 
-    class SequenceBody(Body):
-        name: Name = MISSING                                 # may be left out, may not be blank
-        send_hour: Annotated[int, Field(ge=0, le=23), must("must be an integer between 0 and 23")] = MISSING
-        delay_unit: Literal["days", "hours"]                 # required; "delay_unit must be one of: days, hours"
-        email_template_id: Id | None = None                  # nullable
+    class SnippetBody(Body):
+        model_config = needs("name", "snippet_type")
+        name: Text = MISSING
+        snippet_type: Annotated[Any, one_of("inline", "block")] = MISSING
+        content: TextOrNull = MISSING
 
+What is about the call itself, and has no rule in the domain, is judged here by pydantic: query strings (`Filters`), and
+bodies such as that of `clock/advance`. All problems are told at once, Rails style: "per_page must be an integer".
 In a validator, `raise ValueError("is too long")` becomes "name is too long"; `raise Sentence("…")` is said as it is.
 Objects inside a body are `Part`s, not Bodies: their problems are told by the body they are in.
 """
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, Self
 
 from django.http import HttpRequest
 from ninja.parser import Parser
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -31,15 +32,17 @@ from pydantic import (
     ModelWrapValidatorHandler,
     ValidationError,
     ValidatorFunctionWrapHandler,
+    WithJsonSchema,
     WrapValidator,
     model_validator,
 )
 from pydantic_core import ErrorDetails
 
 from dripstone.errors import BadRequest, Invalid
+from dripstone.given import MAX_ID, MAX_NAME, unstorable
+from dripstone.words import WEEKDAYS
 
 MISSING: Any = None  # default of a member that may be left out; `given()` never contains it
-MAX_NAME = 255  # characters; names are in unique indexes, where PostgreSQL takes up to 2.7 kB
 
 
 def or_empty(value: Any) -> Any:
@@ -54,17 +57,12 @@ class Sentence(ValueError):
 # --- Models -----------------------------------------------------------------------------------------------------
 
 
-class Checked(BaseModel):
-    """Raises Invalid with a sentence for every problem."""
-
-    # Members whose name Kit writes otherwise in sentences: {"name": "Name"} for "Name can't be blank".
-    LABELS: ClassVar[Mapping[str, str]] = {}
-    # What to say when a member is missing, null or blank, where it is not "… can't be blank".
-    BLANK: ClassVar[Mapping[str, str]] = {}
+class Asked(BaseModel):
+    """What a call asks for. Raises Invalid with a sentence for every problem."""
 
     @model_validator(mode="wrap")
     @classmethod
-    def _tell(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+    def _or_invalid(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         try:
             return handler(or_empty(value))
         except ValidationError as error:
@@ -79,24 +77,20 @@ class Checked(BaseModel):
             return str(reason)
         if not problem["loc"]:
             return "The request body must be a JSON object"
-        said = _complaint(problem)
-        if said == "can't be blank" and problem["loc"][0] in cls.BLANK:
-            return cls.BLANK[str(problem["loc"][0])]
-        return f"{cls._name(problem['loc'])} {said}"
-
-    @classmethod
-    def _name(cls, where: tuple[int | str, ...]) -> str:
-        """`send_days[1]`, `exclude_subscriber_sources[0].type`."""
-        name = cls.LABELS.get(str(where[0]), str(where[0]))
-        return name + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where[1:])
+        return f"{_name(problem['loc'])} {_complaint(problem)}"
 
     def given(self) -> dict[str, Any]:
-        """What the request contained, checked and converted."""
+        """What the request contained."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
-class Body(Checked):
+class Body(Asked):
     model_config = ConfigDict(strict=True, extra="ignore")
+
+
+def needs(*names: str) -> ConfigDict:
+    """For the docs: members that have to be there. The domain says so when they are not."""
+    return ConfigDict(json_schema_extra={"required": [*names]})
 
 
 class Part(BaseModel):
@@ -105,7 +99,7 @@ class Part(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-class Filters(Checked):
+class Filters(Asked):
     """A query string. `?status=` counts as left out."""
 
     model_config = ConfigDict(extra="ignore")
@@ -131,6 +125,11 @@ _COMPLAINTS = {
 }
 
 
+def _name(where: tuple[int | str, ...]) -> str:
+    """`change.method`, `ids[1]`."""
+    return str(where[0]) + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in where[1:])
+
+
 def _complaint(problem: ErrorDetails) -> str:
     if problem["type"] == "value_error":
         return str(problem["ctx"]["error"])
@@ -141,7 +140,32 @@ def _complaint(problem: ErrorDetails) -> str:
     return _COMPLAINTS.get(problem["type"], "is invalid")
 
 
-# --- Types ------------------------------------------------------------------------------------------------------
+# --- Members, for the docs ---------------------------------------------------------------------------------------
+
+_DAY = {"type": "string", "enum": list(WEEKDAYS)}
+
+Text = Annotated[Any, WithJsonSchema({"type": "string"})]
+TextOrNull = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
+Name = Annotated[Any, WithJsonSchema({"type": "string", "maxLength": MAX_NAME})]
+Whole = Annotated[Any, WithJsonSchema({"type": "integer"})]
+WholeOrNull = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
+Id = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_ID})]
+YesNo = Annotated[Any, WithJsonSchema({"type": "boolean"})]
+YesNoOrNull = Annotated[Any, WithJsonSchema({"type": ["boolean", "null"]})]
+Hour = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 23})]
+Days = Annotated[Any, WithJsonSchema({"type": "array", "items": _DAY, "minItems": 1})]
+DaysOrNull = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": _DAY, "minItems": 1})]
+
+
+def one_of(*options: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "enum": [*options]})
+
+
+def one_of_or_null(*options: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": ["string", "null"], "enum": [*options, None]})
+
+
+# --- Types that are judged here -----------------------------------------------------------------------------------
 
 
 def must(sentence: str) -> WrapValidator:
@@ -156,28 +180,9 @@ def must(sentence: str) -> WrapValidator:
     return WrapValidator(check)
 
 
-def _name(text: str) -> str:
-    text = text.strip()
-    if not text:
-        raise ValueError("can't be blank")
-    if len(text) > MAX_NAME:
-        raise ValueError(f"is too long (maximum is {MAX_NAME} characters)")
-    return text
-
-
-def _present(text: str) -> str:
-    if not text.strip():
-        raise ValueError("can't be blank")
-    return text
-
+# In a query string everything is text.
 
 type_of_id = must("must be an id")
-Name = Annotated[str, AfterValidator(_name)]  # stripped, 1 to 255 characters
-Present = Annotated[str, AfterValidator(_present)]  # of any length, as it came
-Id = Annotated[int, Field(ge=1, le=2**63 - 1), type_of_id]
-
-
-# In a query string everything is text.
 
 
 def _flag(value: Any) -> bool:
@@ -223,7 +228,8 @@ def _id(value: Any) -> Any:
 
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Instant = Annotated[datetime, BeforeValidator(read_instant)]
-QueryId = Annotated[int, Field(ge=0, le=2**63 - 1), type_of_id, BeforeValidator(_id)]
+WithStats = Annotated[frozenset[str], BeforeValidator(one_of_many("stats"))]
+QueryId = Annotated[int, Field(ge=0, le=MAX_ID), type_of_id, BeforeValidator(_id)]
 
 
 # --- Bytes to values --------------------------------------------------------------------------------------------
@@ -252,10 +258,8 @@ def _no_constant(name: str) -> None:
 
 def _check_text(value: Any, where: str) -> None:
     match value:
-        case str() if "\0" in value:
-            raise Invalid(f"{where or 'The request body'} must not contain NUL characters")
-        case str() if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise Invalid(f"{where or 'The request body'} must be valid Unicode text")
+        case str() if complaint := unstorable(value):
+            raise Invalid(problems=[(where or None, f"{where or 'The request body'} {complaint}")])
         case list():
             for item in value:
                 _check_text(item, where)

@@ -5,8 +5,8 @@ from typing import TypeVar
 from django.db.models import Model, QuerySet
 
 from dripstone.errors import NotFound
+from dripstone.given import plain_address
 from dripstone.subscribers.models import Subscriber
-from dripstone.subscribers.subscribe import plain_address
 
 M = TypeVar("M", bound=Model)
 

@@ -7,8 +7,9 @@ from typing_extensions import TypedDict
 
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Flag, Instant
+from dripstone.api.body import MISSING, Body, Flag, Instant, Text, needs
 from dripstone.api.paging import Pagination, Paging
+from dripstone.given import Checked, Given
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import Subscriber
@@ -23,6 +24,16 @@ class PeopleFilters(Paging):
     created_after: Instant | None = None
     created_before: Instant | None = None
     slim: Flag = False
+
+
+class AddressBody(Body):
+    """Whom a call is about, where their id is not in its path."""
+
+    model_config = needs("email_address")
+    email_address: Text = MISSING
+
+
+NOBODY = AddressBody()
 
 
 class SubscriberAnswer(TypedDict):
@@ -58,6 +69,18 @@ def between(rows: QuerySet[M], column: str, after: Instant | None, before: Insta
 def person_of(request: KitRequest, subscriber_id: int) -> Subscriber:
     """Raises NotFound."""
     return lookup.row(request.auth.account.subscribers.all(), subscriber_id)
+
+
+def addressed(given: Given, purpose: str) -> Checked:
+    """A body that names somebody by address. purpose: `tag subscriber`."""
+    missing = f"Either subscriber id or email address is required to {purpose}"
+    return Checked(given, required=("email_address",), blanks={"email_address": missing})
+
+
+def by_address(request: KitRequest, read: Checked) -> Subscriber:
+    """Raises NotFound, and Invalid with every problem of the body."""
+    read.words("email_address")
+    return lookup.subscriber_by_address(request.auth.account.pk, read.sound()["email_address"])
 
 
 def keys_for(request: KitRequest, *, slim: bool = False) -> shapes.FieldKeys | None:

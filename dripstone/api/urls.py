@@ -6,10 +6,11 @@ from typing import Any
 from django.urls import URLPattern, URLResolver, path
 from ninja import NinjaAPI
 from ninja.errors import ValidationErrorContext
+from ninja.openapi.schema import OpenAPISchema
 
 from dripstone.api import errors
 from dripstone.api.auth import ApiKeyAuth
-from dripstone.api.body import Checked, JsonParser
+from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, inbox
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
@@ -63,9 +64,27 @@ class KitApi(NinjaAPI):
         """A body that is not there has the problems of an empty one: "Name can't be blank"."""
         for context in error_contexts:
             for field in context.model.model_fields.values():
-                if isinstance(field.annotation, type) and issubclass(field.annotation, Checked):
+                if isinstance(field.annotation, type) and issubclass(field.annotation, Asked):
                     field.annotation.model_validate({})
         return super().validation_error_from_error_contexts(error_contexts)
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        schema = super().get_openapi_schema(**options)
+        for calls in schema["paths"].values():
+            for call in calls.values():
+                _say_plainly(call.get("requestBody", {}), schema["components"]["schemas"])
+        return schema
+
+
+def _say_plainly(body: dict[str, Any], models: dict[str, Any]) -> None:
+    """A body that is left out has the problems of an empty one, so an empty one is the default. Ninja shows that, and a
+    body that may be left out; the docs name the model instead, and ask for a body that has required members."""
+    schema = body.get("content", {}).get("application/json", {}).get("schema", {})
+    if "allOf" in schema:
+        del schema["default"]
+        (model,) = schema.pop("allOf")
+        schema |= model
+        body["required"] = "required" in models[model["$ref"].rpartition("/")[2]]
 
 
 def _api(title: str, description: str, version: str, namespace: str, resources: tuple[ModuleType, ...]) -> KitApi:

@@ -14,6 +14,7 @@ from django.db import connection
 from dripstone.engine import queries
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Enrollment, Note
+from dripstone.given import Checked, Given
 
 MOVED = "moved"  # an edit gave them another email, or another date
 LATE = "late"  # the engine found a day-email too late and gave it the next slot (R4)
@@ -29,8 +30,21 @@ TREATED_AS_SENT = "treated_as_sent"
 
 ENGINE = "engine"
 
+MAX_REASON = 1000  # characters of what somebody says about an act of theirs
+
 Row = tuple[int, int | None, datetime | None, datetime | None]
 """enrollment, next email, due before, due after"""
+
+
+def reason_of(given: Given) -> str:
+    """The `reason` somebody gives for an act; "" when they give none. Raises Invalid."""
+    read = Checked(given)
+    read_reason(read)
+    return (read.sound().get("reason") or "").strip()
+
+
+def read_reason(read: Checked) -> None:
+    read.text_or_null("reason", MAX_REASON)
 
 
 def of_edit(changes: Iterable[tuple[Standing, Place]], reason: str, actor: str, now: datetime) -> None:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from dripstone import words
-from dripstone.content import library, liquid
+from dripstone.content import liquid
 from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.content.snippets import key_for
 from dripstone.explain.findings import WARNING, Finding, Mend
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.warnings import OWN_FIELDS
@@ -95,7 +96,7 @@ def _sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterat
 
 def _missing_snippet(key: str, where: str, email: SequenceEmail) -> Finding:
     mend = Mend("POST", "/v4/snippets", {"name": key, "snippet_type": "inline", "content": "Your text"})
-    can_be_made = library.key_for(key) == key
+    can_be_made = key_for(key) == key
     return Finding(
         "missing_snippet",
         WARNING,

@@ -257,7 +257,7 @@ def update_account(
     given = {"name": name, "postal_address": postal_address, "time_zone": time_zone, "send_hour": send_hour}
     given |= {"per_second": per_second, "per_day": per_day}
     with ready_database():
-        row = verbs.update_account(_account(account), **{key: one for key, one in given.items() if one is not None})
+        row = verbs.update_account(_account(account), {key: one for key, one in given.items() if one is not None})
         answer = {"account_id": row.pk, **{key: getattr(row, key) for key in given}}
     _answer(answer, as_json)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from dripstone.accounts.models import Account
 from dripstone.content import liquid
-from dripstone.given import Checked, Given, is_whole
+from dripstone.given import ABSENT, Checked, Given, as_choice, as_items, as_number, is_whole
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.sequence_checks import template
 
@@ -22,15 +22,15 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     email   what is there already, None for a new one: then subject and delay are asked for
     Raises Invalid with every problem.
     """
-    required = {"subject": None, "delay_value": None, "delay_unit": None} if email is None else {}
-    body = Checked({**required, **given})
+    body = Checked(given, required=("subject", "delay_value", "delay_unit") if email is None else ())
     # Null says "not given" where Kit's own requests send it: content in an update keeps the content (Kit's example).
     body.drop_nulls("published", "position", *(() if email is None else ("content",)))
     body.words("subject", MAX_SUBJECT)
-    body.words_or_null("preview_text")
-    body.words_or_null("content")
+    body.text_or_null("preview_text")
+    body.text_or_null("content")
     for part in PRINTED:
-        body.problems += liquid.check(body.values.get(part) or "", part)
+        for problem in liquid.check(body.values.get(part) or "", part):
+            body.refuse(part, problem)
     template(body, account)
     body.flag("published")
     _delay(body, email)
@@ -38,37 +38,49 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     body.whole_number("position", 0, MAX_POSITION)
     if not body.problems:
         _first_alone_is_immediate(body, sequence, email)
-    body.raise_problems()
-    return body.values
+    return body.sound()
 
 
 def _delay(body: Checked, email: SequenceEmail | None) -> None:
-    value: Any = body.given.get("delay_value", email.delay_value if email else None)
-    unit: Any = body.given.get("delay_unit", email.delay_unit if email else None)
+    value, unit = _value(body, email), _unit(body, email)
     if unit not in UNITS:
-        body.refuse(f"delay_unit must be one of: {', '.join(UNITS)}")
-    low, high = (1, MAX_HOURS) if unit == "hours" else (0, MAX_DAYS)
-    if value is None:
-        body.refuse("delay_value can't be blank")
-    elif not is_whole(value):
-        body.refuse("delay_value must be an integer")
-    elif value < 0 or (value > high and unit in UNITS):
-        body.refuse(f"delay_value must be between {low} and {high} {unit if unit in UNITS else 'days'}")
-    elif value < low:
-        body.refuse("delay_value must be at least 1 when delay_unit is hours")
+        body.wrong("delay_unit", f"must be one of: {', '.join(UNITS)}")
+    if complaint := _complaint_of_delay(value, unit if unit in UNITS else ""):
+        body.wrong("delay_value", complaint)
     else:
         body.values |= {"delay_value": value, "delay_unit": unit}
 
 
+def _complaint_of_delay(value: Any, unit: str) -> str | None:
+    low, high = (1, MAX_HOURS) if unit == "hours" else (0, MAX_DAYS)
+    if value is None:
+        return "can't be blank"
+    if not is_whole(value):
+        return "must be an integer"
+    if value < 0 or (value > high and unit):
+        return f"must be between {low} and {high} {unit or 'days'}"
+    return "must be at least 1 when delay_unit is hours" if value < low else None
+
+
+def _value(body: Checked, email: SequenceEmail | None) -> Any:
+    value = body.take("delay_value", as_number)
+    return email.delay_value if value is ABSENT and email else value
+
+
+def _unit(body: Checked, email: SequenceEmail | None) -> Any:
+    unit = body.take("delay_unit", as_choice)
+    return email.delay_unit if unit is ABSENT and email else unit
+
+
 def _send_days(body: Checked, email: SequenceEmail | None) -> None:
     """All seven days are no override, and so is null. Hours know no days: a change to hours drops the override."""
-    unit = body.given.get("delay_unit", email.delay_unit if email else None)
-    if body.given.get("send_days") is None:
-        if "send_days" in body.given or unit == "hours":
+    days, is_hours = body.take("send_days", as_items), _unit(body, email) == "hours"
+    if days is None or days is ABSENT:
+        if days is None or is_hours:
             body.values["send_days"] = None
         return
-    if unit == "hours":
-        body.refuse("send_days can't be set on an hour-based email")
+    if is_hours:
+        body.wrong("send_days", "can't be set on an hour-based email")
     body.days("send_days")
     if len(body.values.get("send_days", [])) == 7:
         body.values["send_days"] = None
@@ -83,6 +95,7 @@ def _first_alone_is_immediate(body: Checked, sequence: Sequence, email: Sequence
     position = body.values.get("position", email.position if email else None)  # None: after the last
     leads = position is not None and position <= first.position
     if body.values["delay_value"] == 0 and not leads:
-        body.refuse("delay_value must be greater than 0: only the first email of a sequence may be sent at once")
+        body.wrong("delay_value", "must be greater than 0: only the first email of a sequence may be sent at once")
     elif leads and first.delay_value == 0:
-        body.refuse(f"position must come after email {first.pk}, which is sent at once: it has to stay the first")
+        complaint = f"must come after email {first.pk}, which is sent at once: it has to stay the first"
+        body.wrong("position", complaint)

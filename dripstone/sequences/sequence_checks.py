@@ -1,20 +1,17 @@
 """What a sequence may say of itself."""
 
 from collections.abc import Iterable
-from functools import cache
 from typing import Any
-from zoneinfo import available_timezones
 
 from django.db import models
 
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate
-from dripstone.given import Checked, Given, is_id
+from dripstone.given import ABSENT, MAX_NAME, Checked, Given, as_number, as_numbers, is_id, is_whole
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, Segment, Tag
 
 SOURCES: dict[str, type[models.Model]] = {"form": Form, "segment": Segment, "sequence": Sequence, "tag": Tag}
-MAX_NAME = 255
 MAX_SOURCES = 1000  # ids per type: each is looked at whenever somebody is due
 
 
@@ -24,28 +21,25 @@ def check(account: Account, given: Given, sequence: Sequence | None) -> dict[str
     sequence   what is there already, None for a new one: then the name is asked for and null asks for a default
     Raises Invalid with every problem.
     """
-    body = Checked(given if sequence is not None else {"name": None, **given})
+    body = Checked(given, required=("name",) if sequence is None else ())
     if sequence is None:
-        body.drop_nulls(*(name for name in body.given if name != "name"))
+        body.drop_nulls(*(name for name in given if name != "name"))
     body.words("name", MAX_NAME)
     _sending_address(body, account)
     template(body, account)
-    if "send_days" in body.given:
-        body.days("send_days")
+    body.days("send_days")
     body.whole_number("send_hour", 0, 23)
-    _time_zone(body)
+    body.time_zone("time_zone")
     for name in ("active", "repeat", "hold"):
         body.flag(name)
-    if "exclude_subscriber_sources" in body.given:
-        _exclusions(body, account, sequence)
-    body.raise_problems()
-    return body.values
+    _exclusions(body, account, sequence)
+    return body.sound()
 
 
 def _sending_address(body: Checked, account: Account) -> None:
     """Null, as Kit may answer it, means the account's default; so does a new sequence without one."""
-    value = body.given.get("email_address")
-    if value is None and "email_address" not in body.given:
+    value = body.take("email_address")
+    if value is ABSENT:
         return
     of_account = account.sending_addresses.all()
     if value is None:
@@ -53,74 +47,59 @@ def _sending_address(body: Checked, account: Account) -> None:
     elif isinstance(value, str):
         found = next((row for row in of_account if row.email_address.lower() == value.strip().lower()), None)
     else:
-        body.refuse("email_address must be a string")
+        body.wrong("email_address", "must be a string")
         return
     if found is None:
-        body.refuse("email_address must be one of the account's sending addresses")
+        body.wrong("email_address", "must be one of the account's sending addresses")
     else:
         body.values["sending_address"] = found
 
 
 def template(body: Checked, account: Account) -> None:
-    if "email_template_id" not in body.given:
-        return
-    value = body.given["email_template_id"]
+    value = body.take("email_template_id", as_number)
     if value is None:
         body.values["email_template_id"] = None
-    elif not isinstance(value, int) or isinstance(value, bool):
-        body.refuse("email_template_id must be an integer")
-    elif not is_id(value) or not EmailTemplate.objects.filter(account=account, pk=value).exists():
-        body.refuse("Email template not found")
-    else:
+    elif value is not ABSENT and not is_whole(value):
+        body.wrong("email_template_id", "must be an integer")
+    elif value is not ABSENT and not _is_template(account, value):
+        body.refuse("email_template_id", "Email template not found")
+    elif value is not ABSENT:
         body.values["email_template_id"] = value
 
 
-def _time_zone(body: Checked) -> None:
-    if "time_zone" not in body.given:
-        return
-    value = body.given["time_zone"]
-    if isinstance(value, str) and value in _zones():
-        body.values["time_zone"] = value
-    else:
-        body.refuse("time_zone must be an IANA time zone, such as America/New_York")
-
-
-@cache
-def _zones() -> frozenset[str]:
-    """Reading the zones' folders takes longer than all the rest of a request."""
-    return frozenset(available_timezones())
+def _is_template(account: Account, value: int) -> bool:
+    return is_id(value) and EmailTemplate.objects.filter(account=account, pk=value).exists()
 
 
 def _exclusions(body: Checked, account: Account, sequence: Sequence | None) -> None:
     """[{"type", "ids"}] in any order, types repeated or not → one entry per type, sorted by type, each id once."""
-    value = body.given["exclude_subscriber_sources"]
+    name = "exclude_subscriber_sources"
+    value = body.take(name)
     if not isinstance(value, list):
-        body.refuse("exclude_subscriber_sources must be an array")
+        if value is not ABSENT:
+            body.wrong(name, "must be an array")
         return
-    problems: list[str] = []
     by_type: dict[str, list[int]] = {}
     for source in value:
-        problem = _problem_of_shape(source)
-        if problem:
-            problems.append(problem)
+        ids: Any = body.made(source.get("ids"), as_numbers) if isinstance(source, dict) else None
+        if complaint := _complaint_of_shape(source, ids):
+            body.wrong(name, complaint)
         else:
-            by_type.setdefault(source["type"], []).extend(source["ids"])
+            by_type.setdefault(source["type"], []).extend(ids)
     unique = {kind: list(dict.fromkeys(ids)) for kind, ids in sorted(by_type.items())}
     for kind, ids in unique.items():
-        problems += _problems_of_ids(account, kind, ids, sequence)
-    body.problems += dict.fromkeys(problems)
-    body.values["exclude_subscriber_sources"] = [{"type": kind, "ids": ids} for kind, ids in unique.items() if ids]
+        for problem in _problems_of_ids(account, kind, ids, sequence):
+            body.refuse(name, problem)
+    body.values[name] = [{"type": kind, "ids": ids} for kind, ids in unique.items() if ids]
 
 
-def _problem_of_shape(source: object) -> str | None:
-    name = "exclude_subscriber_sources"
+def _complaint_of_shape(source: Any, ids: Any) -> str | None:
     if not isinstance(source, dict):
-        return f"{name} must be objects with type and ids"
+        return "must be objects with type and ids"
     if not isinstance(source.get("type"), str) or source["type"] not in SOURCES:
-        return f"{name} type must be one of: {', '.join(SOURCES)}"
-    ids = source.get("ids")
-    if not isinstance(ids, list) or any(not isinstance(item, int) or isinstance(item, bool) for item in ids):
-        return f"{name} ids must be an array of integers"
+        return f"type must be one of: {', '.join(SOURCES)}"
+    if not isinstance(ids, list) or not all(is_whole(item) for item in ids):
+        return "ids must be an array of integers"
     return None
 
 

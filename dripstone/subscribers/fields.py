@@ -1,18 +1,17 @@
 """Custom fields. Values are kept by the field's id, so that a new label or key touches nobody's row."""
 
-import re
-import unicodedata
 from datetime import datetime
 
 from django.db import connection, transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
 
-from dripstone.accounts.models import Account
+from dripstone.accounts import names
 from dripstone.errors import Invalid
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
+from dripstone.given import Checked, Given
 from dripstone.subscribers.models import CustomField
 
 # Purpose: forget a deleted field. A scan of the account's people; deleting a field is rare.
@@ -27,14 +26,22 @@ def keys_of(account_id: int) -> dict[str, str]:
 
 def key_for(label: str) -> str:
     """ASCII lower_snake: "Último nombre" → "ultimo_nombre"."""
-    ascii_label = unicodedata.normalize("NFKD", label).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "_", ascii_label.lower()).strip("_") or "field"
+    return names.key_for(label, "_", "field")
+
+
+def check(given: Given) -> str:
+    """The `label`. Raises Invalid."""
+    read = Checked(given, required=("label",), labels={"label": "Label"})
+    read.name("label")
+    label: str = read.sound()["label"]
+    return label
 
 
 @transaction.atomic
-def create(account_id: int, label: str, now: datetime, *, cause: Cause) -> tuple[CustomField, bool]:
-    """The field with this label, in any case, and whether it is new."""
-    _lock(account_id)
+def create(account_id: int, given: Given, now: datetime, *, cause: Cause) -> tuple[CustomField, bool]:
+    """The field with the `label` given, in any case, and whether it is new. Raises Invalid."""
+    label = check(given)
+    names.lock(account_id)
     if found := _with_label(account_id, label):
         return found, False
     field = CustomField.objects.create(
@@ -47,12 +54,13 @@ def create(account_id: int, label: str, now: datetime, *, cause: Cause) -> tuple
 
 
 @transaction.atomic
-def rename(field: CustomField, label: str) -> CustomField:
-    """A new label changes the key, never the name. Raises Invalid when another field has the label."""
-    _lock(field.account_id)
+def rename(field: CustomField, given: Given) -> CustomField:
+    """A new `label` changes the key, never the name. Raises Invalid, also when another field has the label."""
+    label = check(given)
+    names.lock(field.account_id)
     other = _with_label(field.account_id, label)
     if other and other.pk != field.pk:
-        raise Invalid("Label has already been taken")
+        raise Invalid.member("label", "Label has already been taken")
     field.key = _free_key(field.account_id, label, field.pk)
     field.label = label
     field.save(update_fields=["label", "key"])
@@ -69,20 +77,11 @@ def delete(field: CustomField, now: datetime, *, cause: Cause) -> None:
     field.delete()
 
 
-def _lock(account_id: int) -> None:
-    """One change of the account's fields at a time: two labels at once could take the same key."""
-    Account.objects.select_for_update(no_key=True).get(pk=account_id)
-
-
 def _with_label(account_id: int, label: str) -> CustomField | None:
     rows = CustomField.objects.filter(account_id=account_id).annotate(lower=Lower("label"))
     return rows.filter(lower=Lower(Value(label))).first()
 
 
 def _free_key(account_id: int, label: str, own_id: int = 0) -> str:
-    """Labels that differ may give the same key: the second gets _2."""
     taken = set(CustomField.objects.filter(account_id=account_id).exclude(pk=own_id).values_list("key", flat=True))
-    key, number = key_for(label), 2
-    while key in taken:
-        key, number = f"{key_for(label)}_{number}", number + 1
-    return key
+    return names.free_key(key_for(label), "_", taken)

@@ -8,68 +8,92 @@
 Kept with `field_id`, the field's id as text, in place of `key`: a rename changes no segment.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from dripstone.errors import Invalid
+from dripstone.given import Checked, Given
 from dripstone.subscribers.models import CustomField, Form, Segment, Tag
 
+MATCHES = ("all", "any")
 SOURCES = ("tag", "form", "sequence")
+TYPES = (*SOURCES, "field")
 SOURCE_OPERATORS = ("in", "not_in")
 VALUE_OPERATORS = ("equals", "not_equals", "contains")
 FIELD_OPERATORS = (*VALUE_OPERATORS, "is_set", "is_not_set")
 
 
-def create(
-    account_id: int, name: str, filter: Mapping[str, Any], now: datetime, *, sequence_ids: Collection[int]
-) -> Segment:
-    """sequence_ids   the account's sequences, which this package cannot see
+def create(account_id: int, given: Given, now: datetime, *, sequence_ids: Collection[int]) -> Segment:
+    """given          `name` and `filter`, as above; `match` is `all` unless it says otherwise
+    sequence_ids   the account's sequences, which this package cannot see
 
-    Raises Invalid with every problem of the filter.
+    Raises Invalid with every problem.
     """
-    problems: list[str] = []
-    conditions = [
-        _condition(f"filter.conditions[{number}]", condition, account_id, sequence_ids, problems)
-        for number, condition in enumerate(filter["conditions"])
-    ]
-    if problems:
-        raise Invalid(problems)
-    saved = {"match": filter["match"], "conditions": conditions}
-    return Segment.objects.create(account_id=account_id, name=name, filter=saved, created_at=now)
+    read = Checked(given, required=("name", "filter"))
+    read.name("name")
+    saved: dict[str, Any] = {"match": MATCHES[0], "conditions": []}
+    if filter := read.part("filter", required=("conditions",)):
+        filter.choice("match", MATCHES)
+        saved |= filter.values | {"conditions": _conditions(filter, account_id, sequence_ids)}
+    return Segment.objects.create(account_id=account_id, name=read.sound()["name"], filter=saved, created_at=now)
 
 
-def _condition(
-    where: str, condition: Mapping[str, Any], account_id: int, sequence_ids: Collection[int], problems: list[str]
-) -> dict[str, Any]:
-    """The condition as it is kept; what is wrong with it is added to `problems`."""
-    is_field = condition["type"] == "field"
-    operators = FIELD_OPERATORS if is_field else SOURCE_OPERATORS
-    if condition["operator"] not in operators:
-        problems.append(f"{where}.operator must be one of: {', '.join(operators)}")
-    if is_field:
-        return _field_condition(where, condition, account_id, problems)
-    ids = condition.get("ids") or []
-    if not ids:
-        problems.append(f"{where}.ids can't be blank")
-    unknown = sorted(set(ids) - _known(condition["type"], ids, account_id, sequence_ids))
-    problems.extend(f"{where}.ids contains the unknown {condition['type']} {pk}" for pk in unknown)
-    return {"type": condition["type"], "operator": condition["operator"], "ids": sorted(set(ids))}
+def _conditions(filter: Checked, account_id: int, sequence_ids: Collection[int]) -> list[dict[str, Any]]:
+    """As they are kept."""
+    given = filter.take("conditions")
+    if given is None:
+        filter.blank("conditions")
+    elif not isinstance(given, list):
+        filter.wrong("conditions", "must be an array")
+    numbered = enumerate(given) if isinstance(given, list) else ()
+    inside = (filter.inside(f"conditions[{place}]", one, required=("type", "operator")) for place, one in numbered)
+    return [_condition(one, account_id, sequence_ids) for one in inside if one]
 
 
-def _field_condition(where: str, condition: Mapping[str, Any], account_id: int, problems: list[str]) -> dict[str, Any]:
-    key, value = condition.get("key"), condition.get("value")
+def _condition(one: Checked, account_id: int, sequence_ids: Collection[int]) -> dict[str, Any]:
+    one.choice("type", TYPES)
+    one.text("operator")
+    one.ids_or_null("ids")
+    one.text_or_null("key")
+    one.text_or_null("value")
+    kind, operator = one.values.get("type"), one.values.get("operator")
+    operators = FIELD_OPERATORS if kind == "field" else SOURCE_OPERATORS
+    if kind and operator is not None and operator not in operators:
+        one.wrong("operator", f"must be one of: {', '.join(operators)}")
+    if kind == "field":
+        return {"type": kind, "operator": operator} | _of_field(one, account_id)
+    return {"type": kind, "operator": operator} | _of_source(one, account_id, sequence_ids)
+
+
+def _of_source(one: Checked, account_id: int, sequence_ids: Collection[int]) -> dict[str, Any]:
+    kind, ids = one.values.get("type"), set(one.values.get("ids") or ())
+    if kind and not ids and _is_sound(one, "ids"):
+        one.blank("ids")
+    for unknown in sorted(ids - _known(kind, ids, account_id, sequence_ids)) if kind else ():
+        one.wrong("ids", f"contains the unknown {kind} {unknown}")
+    return {"ids": sorted(ids)}
+
+
+def _of_field(one: Checked, account_id: int) -> dict[str, Any]:
+    key, value = one.values.get("key"), one.values.get("value")
     field = CustomField.objects.filter(account_id=account_id, key=key).first() if key else None
-    if field is None:
-        problems.append(f"{where}.key is not the key of a custom field" if key else f"{where}.key can't be blank")
-    if condition["operator"] in VALUE_OPERATORS and value is None:
-        problems.append(f"{where}.value can't be blank")
-    saved = {"type": "field", "operator": condition["operator"], "field_id": str(field.pk) if field else ""}
-    return saved | ({"value": value} if condition["operator"] in VALUE_OPERATORS else {})
+    if field is None and _is_sound(one, "key"):
+        one.wrong("key", "is not the key of a custom field" if key else "can't be blank")
+    saved = {"field_id": str(field.pk) if field else ""}
+    if one.values.get("operator") not in VALUE_OPERATORS:
+        return saved
+    if value is None and _is_sound(one, "value"):
+        one.blank("value")
+    return saved | {"value": value}
 
 
-def _known(kind: str, ids: list[int], account_id: int, sequence_ids: Collection[int]) -> set[int]:
+def _is_sound(one: Checked, name: str) -> bool:
+    """Nothing has been said about the member yet. It may have been left out."""
+    return name in one.values or name not in one.given
+
+
+def _known(kind: str | None, ids: Collection[int], account_id: int, sequence_ids: Collection[int]) -> set[int]:
     if kind == "sequence":
         return set(ids) & set(sequence_ids)
-    rows = {"tag": Tag, "form": Form}[kind].objects.filter(account_id=account_id, pk__in=ids)  # type: ignore[attr-defined]
+    rows = (Form if kind == "form" else Tag)._default_manager.filter(account_id=account_id, pk__in=ids)
     return set(rows.values_list("pk", flat=True))

@@ -6,16 +6,18 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from email_validator import EmailNotValidError, validate_email
 
 from dripstone.errors import Invalid
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
+from dripstone.given import MAX_NAME, Checked, Given, plain_address
 from dripstone.subscribers.models import CustomField, State, Subscriber
 
 MAX_FIELDS = 140  # Kit's limit per call
-MAX_ADDRESS = 254  # characters, RFC 5321
+STATES = ("active", "cancelled", "bounced", "complained", "inactive")  # in the order in which Kit lists them
+_LABELS = {"email_address": "Email address", "first_name": "First name"}
+_BLANKS = {"email_address": "Email address is invalid"}
 
 FieldValues = Mapping[str, str | None]  # by field key; None and "" both mean: no value
 
@@ -32,70 +34,60 @@ class Written:
     unknown: list[str] = field(default_factory=list)
 
 
-def plain_address(email_address: str) -> str:
-    """As it is kept: without blanks around it, lower case."""
-    return email_address.strip().lower()
+def check(given: Given, *, is_new: bool) -> dict[str, Any]:
+    """Sound values of `email_address`, `first_name`, `fields` and `state`, for the members that were given.
 
-
-def is_address(email_address: str) -> bool:
-    """Syntax only. Test domains (.test, .example) pass: what cannot be delivered shows itself when we send."""
-    try:
-        validate_email(email_address, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        return False
-    return len(email_address) <= MAX_ADDRESS
+    is_new   the address is asked for, and `state` (of somebody new) is read
+    Pure. Raises Invalid with every problem.
+    """
+    read = Checked(given, required=("email_address",) if is_new else (), labels=_LABELS, blanks=_BLANKS)
+    read.address("email_address")
+    read.text_or_null("first_name", MAX_NAME)
+    if is_new:
+        read.choice_or_null("state", STATES)
+    read.texts("fields", MAX_FIELDS)
+    values = read.sound()
+    return values | ({"email_address": plain_address(values["email_address"])} if "email_address" in values else {})
 
 
 @transaction.atomic
-def upsert(
-    account_id: int,
-    email_address: str,
-    now: datetime,
-    *,
-    cause: Cause,
-    first_name: str | None = None,
-    state: str = State.ACTIVE,
-    fields: FieldValues | None = None,
-) -> Written:
+def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Written:
     """Someone new with this state, or the one who has the address: they get the name and fields, never a state.
 
-    email_address   as the person wrote it
-    first_name      None leaves an existing name alone
-    Raises Invalid for what is no address.
+    given   `email_address` as the person wrote it; `first_name`, null leaves an existing name alone; `fields` by key;
+            `state`, active unless it says otherwise
+    Raises Invalid with every problem.
     """
-    address = plain_address(email_address)
-    if not is_address(address):
-        raise Invalid("Email address is invalid")
-    person, is_new = _find_or_add(account_id, address, first_name, state, now, cause)
+    values = check(given, is_new=True)
+    first_name = values.get("first_name")
+    state = values.get("state") or State.ACTIVE.value
+    person, is_new = _find_or_add(account_id, values["email_address"], first_name, state, now, cause)
     if not is_new and first_name is not None:
         person.first_name = first_name
     before = dict(person.fields)
-    keys, unknown = _set_fields(person, fields or {})
+    keys, unknown = _set_fields(person, values.get("fields", {}))
     _save(person, now)
     _record_values(person, before, now, cause)
     return Written(person, is_new, keys, unknown)
 
 
 @transaction.atomic
-def update(subscriber_id: int, changes: Mapping[str, Any], now: datetime, *, cause: Cause) -> Written:
-    """changes   any of first_name (None removes it), email_address, fields
+def update(subscriber_id: int, given: Given, now: datetime, *, cause: Cause) -> Written:
+    """given   any of `first_name` (null removes it), `email_address`, `fields`
 
-    Raises Invalid when the address is none, or another subscriber's.
+    Raises Invalid with every problem, and when the address is another subscriber's.
     """
+    values = check(given, is_new=False)
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
-    if "first_name" in changes:
-        person.first_name = changes["first_name"]
-    if "email_address" in changes:
-        person.email_address = plain_address(changes["email_address"])
-        if not is_address(person.email_address):
-            raise Invalid("Email address is invalid")
+    person.first_name = values.get("first_name", person.first_name)
+    person.email_address = values.get("email_address", person.email_address)
     before = dict(person.fields)
-    keys, unknown = _set_fields(person, changes.get("fields") or {})
+    keys, unknown = _set_fields(person, values.get("fields", {}))
     try:
         with transaction.atomic():
             _save(person, now)
     except IntegrityError:
-        raise Invalid("Email address has already been taken") from None
+        raise Invalid.member("email_address", "Email address has already been taken") from None
     _record_values(person, before, now, cause)
     return Written(person, keys=keys, unknown=unknown)
 

@@ -11,11 +11,21 @@ from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.models import Event
 from dripstone.events.record import event, record
+from dripstone.given import Checked, Given
 from dripstone.subscribers.models import Subscriber, Tag, Tagging, lock_person
 
 
-def create(account_id: int, name: str, now: datetime, *, cause: Cause) -> tuple[Tag, bool]:
-    """The tag of this name, in any case, and whether it is new."""
+def check(given: Given) -> str:
+    """The `name`. Raises Invalid."""
+    read = Checked(given, required=("name",), labels={"name": "Name"})
+    read.name("name")
+    name: str = read.sound()["name"]
+    return name
+
+
+def create(account_id: int, given: Given, now: datetime, *, cause: Cause) -> tuple[Tag, bool]:
+    """The tag of the `name` given, in any case, and whether it is new. Raises Invalid."""
+    name = check(given)
     if found := _named(account_id, name):
         return found, False
     try:
@@ -29,14 +39,14 @@ def create(account_id: int, name: str, now: datetime, *, cause: Cause) -> tuple[
         raise
 
 
-def rename(tag: Tag, name: str) -> Tag:
-    """Raises Invalid when another tag has the name, in any case."""
-    tag.name = name
+def rename(tag: Tag, given: Given) -> Tag:
+    """Raises Invalid, also when another tag has the `name`, in any case."""
+    tag.name = check(given)
     try:
         with transaction.atomic():
             tag.save(update_fields=["name"])
     except IntegrityError:
-        raise Invalid("Name has already been taken") from None
+        raise Invalid.member("name", "Name has already been taken") from None
     return tag
 
 

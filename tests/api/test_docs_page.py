@@ -14,6 +14,16 @@ def test_every_call_is_documented_and_nothing_else_is() -> None:
     assert set(documented) == served()
 
 
+def test_the_docs_say_what_a_body_needs() -> None:
+    schema = kit.get_openapi_schema(path_prefix="")
+    body = schema["paths"]["/tags"]["post"]["requestBody"]
+    reference = {"$ref": "#/components/schemas/TagBody"}
+    assert body == {"content": {"application/json": {"schema": reference}}, "required": True}
+    assert schema["components"]["schemas"]["TagBody"]["required"] == ["name"]
+    referrer = schema["paths"]["/forms/{form_id}/subscribers/{id}"]["post"]["requestBody"]
+    assert referrer["required"] is False
+
+
 def served() -> set[str]:
     schemas = [api.get_openapi_schema(path_prefix=prefix) for api, prefix in ((kit, "/v4"), (ext, "/ext/v1"))]
     calls = ((method, path) for schema in schemas for path, item in schema["paths"].items() for method in item)

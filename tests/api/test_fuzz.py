@@ -8,7 +8,7 @@ from django.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dripstone.content import library
+from dripstone.content import snippets
 from dripstone.events import causes
 from dripstone.subscribers import fields, forms
 from tests import factories
@@ -67,9 +67,9 @@ def ids(alice: Any, now: Any) -> dict[str, int]:
     return {
         "person": factories.make_subscriber(account).pk,
         "tag": factories.make_tag(account).pk,
-        "form": forms.create(account.pk, "Sign up", now).pk,
-        "field": fields.create(account.pk, "Company", now, cause=causes.API)[0].pk,
-        "snippet": library.create_snippet(account.pk, "A", "inline", "x", now).pk,
+        "form": forms.create(account.pk, {"name": "Sign up"}, now).pk,
+        "field": fields.create(account.pk, {"label": "Company"}, now, cause=causes.API)[0].pk,
+        "snippet": snippets.create(account.pk, {"name": "A", "snippet_type": "inline", "content": "x"}, now).pk,
     }
 
 

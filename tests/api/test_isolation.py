@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dripstone.content import library
+from dripstone.content import snippets
 from dripstone.events import causes
 from dripstone.subscribers import fields, forms
 from tests import factories
@@ -33,9 +33,9 @@ def rows(alice: Any, now: datetime) -> Rows:
         person=person.pk,
         address=person.email_address,
         tag=factories.make_tag(account, person).pk,
-        form=forms.create(account.pk, "Sign up", now).pk,
-        field=fields.create(account.pk, "Company", now, cause=causes.API)[0].pk,
-        snippet=library.create_snippet(account.pk, "A", "inline", "x", now).pk,
+        form=forms.create(account.pk, {"name": "Sign up"}, now).pk,
+        field=fields.create(account.pk, {"label": "Company"}, now, cause=causes.API)[0].pk,
+        snippet=snippets.create(account.pk, {"name": "A", "snippet_type": "inline", "content": "x"}, now).pk,
     )
 
 

@@ -302,7 +302,7 @@ def check_refusals() -> None:
 def test_nothing_is_lost_doubled_or_out_of_order(seed: int, clock: VirtualClock, server: ScriptedServer) -> None:
     begin, before = clock.now(), counted()
     alice = make_account("Alice")
-    update_account(alice, per_second=200, per_day=1500)
+    update_account(alice, {"per_second": 200, "per_day": 1500})
     weather, workers = Weather(seed, server, begin), Workers(seed, clock)
     everybody, all_courses = people(alice, seed), courses(alice)
     entries = [(course, person) for n, course in enumerate(all_courses) for person in everybody[n * 60 : n * 60 + 120]]

@@ -50,14 +50,14 @@ def test_the_star_limits_every_other_domain_by_itself(alice: Account, engine: En
 
 def test_an_accounts_limit_holds_back_that_account_alone(alice: Account, engine: Engine) -> None:
     bob = make_account("Bob")
-    update_account(alice, per_second=1, per_day=5)
+    update_account(alice, {"per_second": 1, "per_day": 5})
     course(alice, 20, now=engine.clock.now())
     course(bob, 20, now=engine.clock.now())
     begin = engine.clock.now()
     engine.run_until(begin + timedelta(minutes=1))
     sent = Counter(Delivery.objects.filter(status="sent").values_list("account_id", flat=True))
     assert sent == {alice.pk: 5, bob.pk: 20}
-    update_account(alice, per_second=0, per_day=0)
+    update_account(alice, {"per_second": 0, "per_day": 0})
     engine.run_until(begin + timedelta(days=4))
     assert Delivery.objects.filter(status="sent", email__subject="welcome").count() == 40
 
@@ -111,7 +111,7 @@ def test_tokens_of_the_server_for_what_a_domain_holds_back_are_given_back(
 
 def test_waiting_for_a_turn_pushes_neither_backoff_nor_giving_up(alice: Account, engine: Engine, settings: Any) -> None:
     """Four days in the queue, then greylisted once: it is tried again after a minute, and goes."""
-    update_account(alice, per_day=1)
+    update_account(alice, {"per_day": 1})
     course(alice, 6, now=engine.clock.now())
     begin = engine.clock.now()
     seen: set[int] = set()

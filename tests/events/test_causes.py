@@ -101,10 +101,9 @@ def test_an_act_at_a_page_is_the_owners() -> None:
 
 def test_a_changed_field_is_told_with_its_value() -> None:
     account = make_account()
-    city, _ = fields.create(account.pk, "City", MONDAY_9, cause=causes.OWNER)
-    person = subscribe.upsert(
-        account.pk, "bea@example.org", MONDAY_9, cause=causes.API, fields={"city": "Lagos"}
-    ).subscriber
+    city, _ = fields.create(account.pk, {"label": "City"}, MONDAY_9, cause=causes.OWNER)
+    bea = {"email_address": "bea@example.org", "fields": {"city": "Lagos"}}
+    person = subscribe.upsert(account.pk, bea, MONDAY_9, cause=causes.API).subscriber
     subscribe.update(person.pk, {"fields": {"city": "Lagos"}}, MONDAY_9, cause=causes.API)
     subscribe.update(person.pk, {"fields": {"city": None}}, MONDAY_9, cause=causes.API)
     told = Event.objects.filter(type="subscriber.custom_field_value_updated").order_by("pk")
@@ -113,7 +112,7 @@ def test_a_changed_field_is_told_with_its_value() -> None:
 
 def test_fields_and_sequences_tell_what_became_of_them() -> None:
     account = make_account()
-    field, _ = fields.create(account.pk, "City", MONDAY_9, cause=causes.OWNER)
+    field, _ = fields.create(account.pk, {"label": "City"}, MONDAY_9, cause=causes.OWNER)
     fields.delete(field, MONDAY_9, cause=causes.OWNER)
     sequence = edits.create_sequence(account, {"name": "Course"}, MONDAY_9).sequence
     edits.update_sequence(account, sequence.pk, {"active": False}, MONDAY_9)

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account, SendingAddress
-from dripstone.content.library import create_snippet, create_template
+from dripstone.content import snippets, templates
 from dripstone.engine import claim, plan
 from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment, Pulse
@@ -230,13 +230,15 @@ def test_a_missing_snippet_is_told_with_the_call_that_makes_it(alice: Account, e
         "“Second” uses the snippet cat-fact, and there is none of that name; nothing stands in its place."
     )
     assert finding.mend is not None
-    create_snippet(alice.pk, finding.mend.body["name"], "inline", "Meow", MONDAY_9)  # type: ignore[index]
+    snippets.create(alice.pk, {**finding.mend.body, "content": "Meow"}, MONDAY_9)  # type: ignore[dict-item]
     assert codes(sequence, engine) == []
 
 
 def test_what_templates_and_snippets_refer_to_is_looked_at(alice: Account, engine: Engine) -> None:
-    create_template(alice.pk, "T", "{{ snippet.gone }} {{ message_content }}", MONDAY_9, is_default=True)
-    create_snippet(alice.pk, "inner", "inline", "{{ subscriber.city }}", MONDAY_9)
+    html = "{{ snippet.gone }} {{ message_content }}"
+    templates.create(alice.pk, {"name": "T", "html": html, "is_default": True}, MONDAY_9)
+    inner = {"name": "inner", "snippet_type": "inline", "content": "{{ subscriber.city }}"}
+    snippets.create(alice.pk, inner, MONDAY_9)
     sequence = make_sequence(alice, SECOND | {"content": "<p>{{ snippet.inner }}</p>"})
     enter(sequence, engine)
     assert [one.sentence for one in look(sequence, engine).findings] == [

@@ -47,7 +47,7 @@ class Stage(RuleBasedStateMachine):
         self.is_hasty = False  # edits pile up: the engine does not run in between
         self.marks: list[tuple[str, Tag | Form]] = [
             ("tag", make_tag(self.account)),
-            ("form", forms.create(self.account.pk, "Footer", now)),
+            ("form", forms.create(self.account.pk, {"name": "Footer"}, now)),
         ]
 
     def build_segments(self) -> None:
@@ -68,7 +68,7 @@ class Stage(RuleBasedStateMachine):
         ]
         sequences = [course.number for course in self.model.courses]
         wanted = {"match": match, "conditions": given}
-        row = segments.create(self.account.pk, "Some", wanted, self.now, sequence_ids=sequences)
+        row = segments.create(self.account.pk, {"name": "Some", "filter": wanted}, self.now, sequence_ids=sequences)
         self.model.segments[row.pk] = (match, conditions)
         return row
 

@@ -405,7 +405,7 @@ class AnyStory(Story):
     def mark(self, who: int, which: int) -> None:
         person, (kind, row) = self.person(who), self.marks[which]
         if isinstance(row, Form):
-            forms.add(row, self.rows[person], None, self.now, cause=causes.API)
+            forms.add(row, self.rows[person], {}, self.now, cause=causes.API)
         elif (kind, row.pk) in person.marks:
             tags.remove(row, self.rows[person], self.now, cause=causes.API)
             person.marks.discard((kind, row.pk))

@@ -37,7 +37,7 @@ def test_a_wrong_time_zone_is_refused() -> None:
     result = CliRunner().invoke(
         app, ["accounts", "create", "--name", "A", "--email", "a@b.example", "--time-zone", "X"]
     )
-    assert "not an IANA time zone" in str(result.exception)
+    assert "must be an IANA time zone" in str(result.exception)
     assert not Account.objects.exists()
 
 

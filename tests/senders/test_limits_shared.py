@@ -101,7 +101,7 @@ def test_whole_batches_of_all_workers_keep_every_limit_at_once(limit: Callable[[
     limit("per_second=50&per_day=60")
     settings.DRIPSTONE_DOMAIN_LIMITS = {"*": (1000, 45)}
     account = planned(200)
-    update_account(account, per_second=40, per_day=50)
+    update_account(account, {"per_second": 40, "per_day": 50})
     senders = [MemorySender() for _ in range(N)]
     for now in rounds(NOW):
         numbers = itertools.count()

@@ -16,6 +16,7 @@ from dripstone.api.ext.acting import NO_REASON, Why
 from dripstone.api.ext.enrollments import PlaceFilters, places_in
 from dripstone.api.paging import Pagination, page
 from dripstone.api.replies import reply
+from dripstone.engine import notes
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery
 from dripstone.shapes import sequences as shapes
@@ -68,6 +69,7 @@ def treat_as_sent(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpRe
 def _decided(
     request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Delivery], body: Why
 ) -> HttpResponse:
+    reason = notes.reason_of(body.given())
     found = lookup.row(Delivery.objects.filter(account=request.auth.account), id)
-    row = verb(found.pk, request.auth.actor, (body.reason or "").strip(), clock.now())
+    row = verb(found.pk, request.auth.actor, reason, clock.now())
     return reply(200, delivery=shapes.delivery(row))

@@ -12,13 +12,15 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Id, QueryId
+from dripstone.api.body import MISSING, Id, QueryId, needs
 from dripstone.api.ext.acting import NO_REASON, Why
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
+from dripstone.engine import notes
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment, places_of
 from dripstone.explain import journey
+from dripstone.given import Checked
 from dripstone.shapes import sequences as shapes
 from dripstone.shapes import why as why_shapes
 
@@ -40,7 +42,11 @@ class EnrollmentFilters(PlaceFilters):
 
 
 class Move(Why):
-    email_id: Id
+    model_config = needs("email_id")
+    email_id: Id = MISSING
+
+
+NOWHERE = Move()
 
 
 class EnrollmentAnswer(TypedDict):
@@ -116,11 +122,15 @@ def send_now(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpRespons
 
 
 @router.post("/enrollments/{int:id}/move", response=EnrollmentAnswer, summary="Move a person to an email")
-def move(request: KitRequest, id: int, body: Move) -> HttpResponse:
+def move(request: KitRequest, id: int, body: Move = NOWHERE) -> HttpResponse:
     """It comes next, its delay counted from now. An email they have had is sent again, in a new run."""
+    read = Checked(body.given(), required=("email_id",))
+    notes.read_reason(read)
+    read.id("email_id")
+    email_id = read.sound()["email_id"]
 
     def verb(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
-        return places.move_to(enrollment_id, body.email_id, actor, reason, now)
+        return places.move_to(enrollment_id, email_id, actor, reason, now)
 
     return _done(request, id, verb, body)
 
@@ -140,7 +150,8 @@ def remove(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
 def _done(
     request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Enrollment], body: Why
 ) -> HttpResponse:
-    row = verb(_place(request, id).pk, request.auth.actor, (body.reason or "").strip(), clock.now())
+    reason = notes.reason_of(body.given())
+    row = verb(_place(request, id).pk, request.auth.actor, reason, clock.now())
     return reply(200, enrollment=shapes.enrollment(row))
 
 

@@ -1,14 +1,15 @@
 """Segments: Kit makes them in its app only. Answered as /v4 shows them."""
 
-from typing import Literal
+from typing import Annotated, Any
 
 from django.http import HttpResponse
 from ninja import Router
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Body, Id, Name, Part
+from dripstone.api.body import MISSING, Body, Name, needs
 from dripstone.api.replies import reply
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import segments
@@ -16,24 +17,35 @@ from dripstone.subscribers import segments
 router = Router(tags=["Segments"])
 
 
-class Condition(Part):
-    """`ids` with tag, form and sequence; `key` and `value` with field. Operators: subscribers/segments.py."""
-
-    type: Literal["tag", "form", "sequence", "field"]
-    operator: str
-    ids: list[Id] | None = None
-    key: str | None = None
-    value: str | None = None
-
-
-class SegmentFilter(Part):
-    match: Literal["all", "any"] = "all"
-    conditions: list[Condition]
+_CONDITION = {
+    "type": "object",
+    "description": "`ids` with tag, form and sequence; `key` and `value` with field.",
+    "required": ["type", "operator"],
+    "properties": {
+        "type": {"type": "string", "enum": list(segments.TYPES)},
+        "operator": {"type": "string", "enum": [*segments.SOURCE_OPERATORS, *segments.FIELD_OPERATORS]},
+        "ids": {"type": ["array", "null"], "items": {"type": "integer"}},
+        "key": {"type": ["string", "null"]},
+        "value": {"type": ["string", "null"]},
+    },
+}
+_FILTER = {
+    "type": "object",
+    "required": ["conditions"],
+    "properties": {
+        "match": {"type": "string", "enum": list(segments.MATCHES), "default": segments.MATCHES[0]},
+        "conditions": {"type": "array", "items": _CONDITION},
+    },
+}
 
 
 class SegmentBody(Body):
-    name: Name
-    filter: SegmentFilter
+    model_config = needs("name", "filter")
+    name: Name = MISSING
+    filter: Annotated[Any, WithJsonSchema(_FILTER)] = MISSING
+
+
+EMPTY = SegmentBody()
 
 
 class SegmentAnswer(TypedDict):
@@ -41,9 +53,9 @@ class SegmentAnswer(TypedDict):
 
 
 @router.post("/segments", response={201: SegmentAnswer}, summary="Create a segment")
-def create_segment(request: KitRequest, body: SegmentBody) -> HttpResponse:
+def create_segment(request: KitRequest, body: SegmentBody = EMPTY) -> HttpResponse:
     """A saved filter over tags, forms, sequences and fields. Without conditions it holds everybody."""
     account = request.auth.account
     own = account.sequences.filter(deleted_at=None).values_list("pk", flat=True)
-    segment = segments.create(account.pk, body.name, body.filter.model_dump(), clock.now(), sequence_ids=set(own))
+    segment = segments.create(account.pk, body.given(), clock.now(), sequence_ids=set(own))
     return reply(201, segment=shapes.segment(segment))

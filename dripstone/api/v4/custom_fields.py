@@ -1,7 +1,5 @@
 """Custom fields: https://developers.kit.com/api-reference/custom-fields"""
 
-from typing import ClassVar
-
 from django.http import HttpResponse
 from ninja import Query, Router
 from typing_extensions import TypedDict
@@ -9,7 +7,7 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Body, Name
+from dripstone.api.body import MISSING, Body, Name, needs
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.events import causes
@@ -21,8 +19,11 @@ router = Router(tags=["Custom Fields"])
 
 
 class CustomFieldBody(Body):
-    LABELS: ClassVar = {"label": "Label"}
-    label: Name
+    model_config = needs("label")
+    label: Name = MISSING
+
+
+UNNAMED = CustomFieldBody()
 
 
 class CustomFieldAnswer(TypedDict):
@@ -44,15 +45,15 @@ def list_custom_fields(request: KitRequest, paging: Query[Paging]) -> HttpRespon
 @router.post(
     "/custom_fields", response={200: CustomFieldAnswer, 201: CustomFieldAnswer}, summary="Create a custom field"
 )
-def create_custom_field(request: KitRequest, body: CustomFieldBody) -> HttpResponse:
+def create_custom_field(request: KitRequest, body: CustomFieldBody = UNNAMED) -> HttpResponse:
     """200 with the existing field when the label, in any case, is taken."""
-    field, is_new = fields.create(request.auth.account.pk, body.label, clock.now(), cause=causes.API)
+    field, is_new = fields.create(request.auth.account.pk, body.given(), clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, custom_field=shapes.custom_field(field))
 
 
 @router.put("/custom_fields/{int:id}", response=CustomFieldAnswer, summary="Update a custom field")
-def update_custom_field(request: KitRequest, id: int, body: CustomFieldBody) -> HttpResponse:
-    return reply(200, custom_field=shapes.custom_field(fields.rename(_field(request, id), body.label)))
+def update_custom_field(request: KitRequest, id: int, body: CustomFieldBody = UNNAMED) -> HttpResponse:
+    return reply(200, custom_field=shapes.custom_field(fields.rename(_field(request, id), body.given())))
 
 
 @router.delete("/custom_fields/{int:id}", response={204: None}, summary="Delete custom field")

@@ -1,4 +1,4 @@
-"""Email templates: https://developers.kit.com/api-reference/email-templates. ext_making.py makes them."""
+"""Email templates: https://developers.kit.com/api-reference/email-templates. ext/email_templates.py makes them."""
 
 from django.http import HttpResponse
 from ninja import Query, Router

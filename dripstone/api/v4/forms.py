@@ -1,6 +1,6 @@
 """Forms and landing pages: https://developers.kit.com/api-reference/forms"""
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from django.db.models import Count, Q
 from django.http import HttpResponse
@@ -11,19 +11,23 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Body, Instant, Present, one_of_many
+from dripstone.api.body import MISSING, Body, Instant, TextOrNull, one_of_many
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
+    AddressBody,
     PeopleFilters,
     SubscriberAnswer,
     SubscribersAnswer,
+    addressed,
     between,
+    by_address,
     keys_for,
     narrow,
     person_of,
 )
 from dripstone.api.replies import reply
 from dripstone.events import causes
+from dripstone.given import Given
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, FormSubscription, Subscriber
@@ -32,15 +36,15 @@ router = Router(tags=["Forms"])
 
 
 class ReferrerBody(Body):
-    referrer: str | None = None
+    referrer: TextOrNull = MISSING
+
+
+class FormAddressBody(AddressBody):
+    referrer: TextOrNull = MISSING
 
 
 NO_REFERRER = ReferrerBody()  # the body may be left out
-
-
-class FormAddressBody(ReferrerBody):
-    BLANK: ClassVar = {"email_address": "Either subscriber id or email address is required to add subscriber to form"}
-    email_address: Present
+NOBODY = FormAddressBody()
 
 
 class FormFilters(Paging):
@@ -90,7 +94,7 @@ def list_form_subscribers(request: KitRequest, form_id: int, filters: Query[Adde
     summary="Add subscriber to form",
 )
 def add_to_form(request: KitRequest, form_id: int, id: int, body: ReferrerBody = NO_REFERRER) -> HttpResponse:
-    return _add(request, _form(request, form_id), person_of(request, id), body)
+    return _add(request, _form(request, form_id), person_of(request, id), body.given())
 
 
 @router.post(
@@ -98,15 +102,17 @@ def add_to_form(request: KitRequest, form_id: int, id: int, body: ReferrerBody =
     response={200: SubscriberAnswer, 201: SubscriberAnswer},
     summary="Add subscriber to form by email address",
 )
-def add_address_to_form(request: KitRequest, form_id: int, body: FormAddressBody) -> HttpResponse:
-    person = lookup.subscriber_by_address(request.auth.account.pk, body.email_address)
-    return _add(request, _form(request, form_id), person, body)
+def add_address_to_form(request: KitRequest, form_id: int, body: FormAddressBody = NOBODY) -> HttpResponse:
+    read = addressed(body.given(), "add subscriber to form")
+    forms.read_entry(read)
+    person = by_address(request, read)
+    return _add(request, _form(request, form_id), person, body.given())
 
 
 def _form(request: KitRequest, form_id: int) -> Form:
     return lookup.row(request.auth.account.forms.all(), form_id)
 
 
-def _add(request: KitRequest, form: Form, person: Subscriber, body: ReferrerBody) -> HttpResponse:
-    subscription, is_new = forms.add(form, person, body.referrer, clock.now(), cause=causes.API)
+def _add(request: KitRequest, form: Form, person: Subscriber, given: Given) -> HttpResponse:
+    subscription, is_new = forms.add(form, person, given, clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, subscriber=shapes.form_subscriber(subscription, keys_for(request)))

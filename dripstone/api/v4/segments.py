@@ -1,4 +1,4 @@
-"""Segments: https://developers.kit.com/api-reference/segments. Read-only as in Kit; ext_making.py makes them."""
+"""Segments: https://developers.kit.com/api-reference/segments. Read-only as in Kit; ext/segments.py makes them."""
 
 from django.http import HttpResponse
 from ninja import Query, Router

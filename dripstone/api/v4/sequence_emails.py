@@ -7,30 +7,36 @@ from typing import Annotated, Any, NotRequired
 
 from django.http import HttpResponse
 from ninja import Query, Router
-from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Filters, Flag
+from dripstone.api.body import (
+    MISSING,
+    Body,
+    DaysOrNull,
+    Filters,
+    Flag,
+    Text,
+    TextOrNull,
+    Whole,
+    WholeOrNull,
+    WithStats,
+    YesNoOrNull,
+    one_of,
+)
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
-from dripstone.api.v4.sequences import Text, TextOrNull, Whole, WholeOrNull, WithStats, sequence_of
+from dripstone.api.v4.sequences import sequence_of
 from dripstone.engine.acts import edits
 from dripstone.sequences import verbs
 from dripstone.sequences.email_checks import UNITS
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import sequence_stats
 from dripstone.shapes import sequences as shapes
-from dripstone.words import WEEKDAYS
 
 router = Router(tags=["Sequence emails"])
-
-Unit = Annotated[Any, WithJsonSchema({"type": "string", "enum": list(UNITS)})]
-YesNoOrNull = Annotated[Any, WithJsonSchema({"type": ["boolean", "null"]})]
-_DAY = {"type": "string", "enum": list(WEEKDAYS)}
-DaysOrNull = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": _DAY, "minItems": 1})]
 
 
 class EmailBody(Body):
@@ -43,7 +49,7 @@ class EmailBody(Body):
     preview_text: TextOrNull = MISSING
     content: TextOrNull = MISSING
     delay_value: Whole = MISSING
-    delay_unit: Unit = MISSING
+    delay_unit: Annotated[Any, one_of(*UNITS)] = MISSING
     email_template_id: WholeOrNull = MISSING
     published: YesNoOrNull = MISSING
     send_days: DaysOrNull = MISSING

@@ -1,21 +1,22 @@
 """People in a sequence: https://developers.kit.com/api-reference/sequences (subscribers)"""
 
-from typing import ClassVar
-
 from django.db.models import Q
 from django.http import HttpResponse
 from ninja import Query, Router
 
 from dripstone import clock
-from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Body, Instant, Present
+from dripstone.api.body import Instant
 from dripstone.api.paging import page
 from dripstone.api.people import (
+    NOBODY,
+    AddressBody,
     PeopleFilters,
     SubscriberAnswer,
     SubscribersAnswer,
+    addressed,
     between,
+    by_address,
     keys_for,
     narrow,
     person_of,
@@ -32,17 +33,11 @@ from dripstone.subscribers.models import State, Subscriber
 
 router = Router(tags=["Sequences"])
 
-NOBODY_NAMED = "Either subscriber id or email address is required to add subscriber to sequence"
 # Whoever was cancelled, bounced or complained was taken out by that; Kit still lists them under their state.
 IN_SEQUENCE = ~Q(status=Enrollment.Status.REMOVED) | (
     Q(removed_reason__in=reasons.ENDED_BY_STATE)
     & Q(subscriber__state__in=[State.CANCELLED, State.BOUNCED, State.COMPLAINED])
 )
-
-
-class AddressBody(Body):
-    BLANK: ClassVar = {"email_address": NOBODY_NAMED}
-    email_address: Present
 
 
 class InSequenceFilters(PeopleFilters):
@@ -69,9 +64,9 @@ def list_in_sequence(request: KitRequest, sequence_id: int, filters: Query[InSeq
     response={200: SubscriberAnswer, 201: SubscriberAnswer},
     summary="Add subscriber to sequence by email address",
 )
-def add_address(request: KitRequest, sequence_id: int, body: AddressBody) -> HttpResponse:
-    sequence = sequence_of(request, sequence_id)
-    return _add(request, sequence, lookup.subscriber_by_address(request.auth.account.pk, body.email_address))
+def add_address(request: KitRequest, sequence_id: int, body: AddressBody = NOBODY) -> HttpResponse:
+    person = by_address(request, addressed(body.given(), "add subscriber to sequence"))
+    return _add(request, sequence_of(request, sequence_id), person)
 
 
 @router.post(

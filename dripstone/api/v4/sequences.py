@@ -9,13 +9,24 @@ from typing import Annotated, Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Filters, one_of_many
+from dripstone.api.body import (
+    MISSING,
+    Body,
+    Days,
+    Filters,
+    Hour,
+    Text,
+    TextOrNull,
+    WholeOrNull,
+    WithStats,
+    YesNo,
+)
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.engine.acts import edits
@@ -23,19 +34,9 @@ from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
 from dripstone.shapes import sequence_stats
 from dripstone.shapes import sequences as shapes
-from dripstone.words import WEEKDAYS
 
 router = Router(tags=["Sequences"])
 
-Text = Annotated[Any, WithJsonSchema({"type": "string"})]
-TextOrNull = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
-Whole = Annotated[Any, WithJsonSchema({"type": "integer"})]
-WholeOrNull = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
-YesNo = Annotated[Any, WithJsonSchema({"type": "boolean"})]
-Hour = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 23})]
-Days = Annotated[
-    Any, WithJsonSchema({"type": "array", "items": {"type": "string", "enum": list(WEEKDAYS)}, "minItems": 1})
-]
 _SOURCE = {
     "type": "object",
     "required": ["type", "ids"],
@@ -45,8 +46,6 @@ _SOURCE = {
     },
 }
 Sources = Annotated[Any, WithJsonSchema({"type": "array", "items": _SOURCE})]
-
-WithStats = Annotated[frozenset[str], BeforeValidator(one_of_many("stats"))]
 
 
 class SequenceBody(Body):

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from ninja import Query, Router
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MAX_NAME, MISSING, Body, Instant, Sentence, one_of_many, or_empty
+from dripstone.api.body import MISSING, Body, Instant, Text, TextOrNull, needs, one_of_many, one_of_or_null
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
     PeopleFilters,
@@ -28,6 +28,7 @@ from dripstone.api.replies import no_content, reply
 from dripstone.engine import transitions
 from dripstone.errors import Invalid
 from dripstone.events import causes
+from dripstone.given import plain_address
 from dripstone.shapes import subscribers as shapes
 from dripstone.shapes.instants import instant
 from dripstone.subscribers import subscribe
@@ -42,44 +43,25 @@ ENGAGEMENT_DAYS = 90
 # --- Bodies -----------------------------------------------------------------------------------------------------
 
 
-def _address(text: str) -> str:
-    if not subscribe.is_address(subscribe.plain_address(text)):
-        raise Sentence("Email address is invalid")
-    return text
-
-
-def _first_name(text: str | None) -> str | None:
-    if text and len(text) > MAX_NAME:
-        raise ValueError(f"is too long (maximum is {MAX_NAME} characters)")
-    return text
-
-
-def _fields(values: dict[str, str | None] | None) -> dict[str, str | None]:
-    if values and len(values) > subscribe.MAX_FIELDS:
-        raise ValueError(f"can't have more than {subscribe.MAX_FIELDS} entries")
-    return values or {}
-
-
-Address = Annotated[str, AfterValidator(_address)]
-FirstName = Annotated[str | None, AfterValidator(_first_name)]
-Fields = Annotated[dict[str, str | None] | None, BeforeValidator(or_empty), AfterValidator(_fields)]
+_STRINGS = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "null"]}}
+Fields = Annotated[Any, WithJsonSchema(_STRINGS)]
 
 
 class SubscriberBody(Body):
-    LABELS: ClassVar = {"email_address": "Email address", "first_name": "First name"}
-    BLANK: ClassVar = {"email_address": "Email address is invalid"}
-    email_address: Address
-    first_name: FirstName = None
-    state: Literal["active", "cancelled", "bounced", "complained", "inactive"] | None = None
-    fields: Fields = None
+    model_config = needs("email_address")
+    email_address: Text = MISSING
+    first_name: TextOrNull = MISSING
+    state: Annotated[Any, one_of_or_null(*subscribe.STATES)] = MISSING
+    fields: Fields = MISSING
+
+
+NOBODY = SubscriberBody()
 
 
 class SubscriberChanges(Body):
-    LABELS: ClassVar = SubscriberBody.LABELS
-    BLANK: ClassVar = SubscriberBody.BLANK
-    email_address: Address = MISSING
-    first_name: FirstName = None
-    fields: Fields = None
+    email_address: Text = MISSING
+    first_name: TextOrNull = MISSING
+    fields: Fields = MISSING
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------
@@ -113,7 +95,7 @@ def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> 
     rows = narrow(request.auth.account.subscribers.all(), filters)
     rows = between(rows, "updated_at", filters.updated_after, filters.updated_before)
     if filters.email_address:
-        addresses = [subscribe.plain_address(text) for text in filters.email_address.split(",")]
+        addresses = [plain_address(text) for text in filters.email_address.split(",")]
         rows = rows.filter(email_address__in=addresses)
     if filters.sort_field == "engagement__sent":
         rows = _with_sent(rows, clock.now())
@@ -213,17 +195,9 @@ def list_tags_of_subscriber(request: KitRequest, subscriber_id: int, paging: Que
     response={200: WrittenAnswer, 201: WrittenAnswer, 202: WrittenAnswer},
     summary="Create a subscriber",
 )
-def create_subscriber(request: KitRequest, body: SubscriberBody) -> HttpResponse:
+def create_subscriber(request: KitRequest, body: SubscriberBody = NOBODY) -> HttpResponse:
     """An upsert by address: someone who is there already keeps their state."""
-    written = subscribe.upsert(
-        request.auth.account.pk,
-        body.email_address,
-        clock.now(),
-        cause=causes.API,
-        first_name=body.first_name,
-        state=body.state or "active",
-        fields=body.fields,
-    )
+    written = subscribe.upsert(request.auth.account.pk, body.given(), clock.now(), cause=causes.API)
     return _written(request, written, 201 if written.is_new else 200)
 
 

@@ -1,6 +1,6 @@
 """Tags: https://developers.kit.com/api-reference/tags"""
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from django.db.models import Count, Q
 from django.http import HttpResponse, QueryDict
@@ -11,19 +11,24 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import Body, Instant, JsonParser, Name, Present, one_of_many
+from dripstone.api.body import MISSING, Body, Instant, JsonParser, Name, needs, one_of_many
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
+    NOBODY,
+    AddressBody,
     PeopleFilters,
     SubscriberAnswer,
     SubscribersAnswer,
+    addressed,
     between,
+    by_address,
     keys_for,
     narrow,
     person_of,
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.events import causes
+from dripstone.given import FromText, Given
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
@@ -32,20 +37,11 @@ router = Router(tags=["Tags"])
 
 
 class TagBody(Body):
-    LABELS: ClassVar = {"name": "Name"}
-    name: Name
+    model_config = needs("name")
+    name: Name = MISSING
 
 
-class TaggedBody(Body):
-    BLANK: ClassVar = {"email_address": "Either subscriber id or email address is required to tag subscriber"}
-    email_address: Present
-
-
-class UntaggedBody(Body):
-    BLANK: ClassVar = {
-        "email_address": "Either subscriber id or email address is required to remove tag from subscriber"
-    }
-    email_address: Present
+UNNAMED = TagBody()
 
 
 class TagFilters(Paging):
@@ -77,15 +73,15 @@ def list_tags(request: KitRequest, filters: Query[TagFilters]) -> HttpResponse:
 
 
 @router.post("/tags", response={200: TagAnswer, 201: TagAnswer}, summary="Create a tag")
-def create_tag(request: KitRequest, body: TagBody) -> HttpResponse:
+def create_tag(request: KitRequest, body: TagBody = UNNAMED) -> HttpResponse:
     """200 with the existing tag when the name, in any case, is taken."""
-    tag, is_new = tags.create(request.auth.account.pk, body.name, clock.now(), cause=causes.API)
+    tag, is_new = tags.create(request.auth.account.pk, body.given(), clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, tag=shapes.tag(tag))
 
 
 @router.put("/tags/{int:id}", response=TagAnswer, summary="Update tag name")
-def update_tag(request: KitRequest, id: int, body: TagBody) -> HttpResponse:
-    return reply(200, tag=shapes.tag(tags.rename(_tag(request, id), body.name)))
+def update_tag(request: KitRequest, id: int, body: TagBody = UNNAMED) -> HttpResponse:
+    return reply(200, tag=shapes.tag(tags.rename(_tag(request, id), body.given())))
 
 
 @router.get("/tags/{int:tag_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a tag")
@@ -112,8 +108,8 @@ def tag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
     response={200: SubscriberAnswer, 201: SubscriberAnswer},
     summary="Tag a subscriber by email address",
 )
-def tag_address(request: KitRequest, tag_id: int, body: TaggedBody) -> HttpResponse:
-    person = lookup.subscriber_by_address(request.auth.account.pk, body.email_address)
+def tag_address(request: KitRequest, tag_id: int, body: AddressBody = NOBODY) -> HttpResponse:
+    person = by_address(request, addressed(body.given(), "tag subscriber"))
     return _add(request, _tag(request, tag_id), person)
 
 
@@ -129,16 +125,15 @@ def untag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
 def untag_address(request: KitRequest, tag_id: int, email_address: str | None = None) -> HttpResponse:
     """The address is a query parameter; Kit's clients of 2025 send it in the body, which is read too."""
     given = {"email_address": email_address} if email_address else _body(request)
-    address = UntaggedBody.model_validate(given).email_address
-    tag = _tag(request, tag_id)
-    tags.remove(tag, lookup.subscriber_by_address(request.auth.account.pk, address), clock.now(), cause=causes.API)
+    person = by_address(request, addressed(given, "remove tag from subscriber"))
+    tags.remove(_tag(request, tag_id), person, clock.now(), cause=causes.API)
     return no_content()
 
 
-def _body(request: KitRequest) -> Any:
+def _body(request: KitRequest) -> Given:
     if request.content_type == "application/x-www-form-urlencoded":
-        return QueryDict(request.body).dict()
-    return JsonParser().parse_body(request) if request.body else {}
+        return FromText(QueryDict(request.body).dict())
+    return AddressBody.model_validate(JsonParser().parse_body(request) if request.body else {}).given()
 
 
 def _tag(request: KitRequest, tag_id: int) -> Tag:

@@ -100,9 +100,9 @@ def load(account: Account, now: datetime) -> tuple[Sequence, Subscriber]:
     """The course with everything around it. The subscriber is one who enters at `now`."""
     began = now - timedelta(days=30)
     for label in ("Newsletter", "Goal"):
-        fields.create(account.pk, label, began, cause=causes.OWNER)
+        fields.create(account.pk, {"label": label}, began, cause=causes.OWNER)
     names = ("Runs a shop", "Team", "Writes a newsletter")
-    labels = {name: tags.create(account.pk, name, began, cause=causes.OWNER)[0] for name in names}
+    labels = {name: tags.create(account.pk, {"name": name}, began, cause=causes.OWNER)[0] for name in names}
     form = Form.objects.create(
         account=account, name="Free course: write better emails", format="inline", uid="c0ffee5a1d", created_at=began
     )
@@ -171,14 +171,9 @@ def _writers_in(sequence: Sequence, tag: Tag) -> dict[str, Any]:
 
 def _person(account: Account, guest: Guest, labels: dict[str, Tag], form: Form, now: datetime) -> Subscriber:
     came = now - (timedelta(days=2) if guest.entered is None else guest.entered)
+    members = ("email_address", "first_name", "state", "fields")
     person = subscribe.upsert(
-        account.pk,
-        guest.email_address,
-        came,
-        cause=causes.API,
-        first_name=guest.first_name,
-        state=guest.state,
-        fields=guest.fields,
+        account.pk, {name: getattr(guest, name) for name in members}, came, cause=causes.API
     ).subscriber
     for name in guest.tags:
         tags.add(labels[name], person, came, cause=causes.API)

@@ -10,7 +10,7 @@ REFERRER = "https://a.example/?utm_source=facebook&utm_medium=cpc&utm_campaign=b
 
 
 def test_it_adds_people_to_a_form_once(alice: Caller, now: Any) -> None:
-    form, person = forms.create(alice.account.pk, "Sign up", now), factories.make_subscriber(alice.account)
+    form, person = forms.create(alice.account.pk, {"name": "Sign up"}, now), factories.make_subscriber(alice.account)
     path = f"/v4/forms/{form.pk}/subscribers"
     status, answer = alice.post(f"{path}/{person.pk}", {"referrer": REFERRER})
     assert status == 201
@@ -31,7 +31,7 @@ def test_it_adds_people_to_a_form_once(alice: Caller, now: Any) -> None:
 
 
 def test_without_a_referrer_the_strings_are_empty(alice: Caller, now: Any) -> None:
-    form, person = forms.create(alice.account.pk, "Sign up", now), factories.make_subscriber(alice.account)
+    form, person = forms.create(alice.account.pk, {"name": "Sign up"}, now), factories.make_subscriber(alice.account)
     answer = alice.post(f"/v4/forms/{form.pk}/subscribers", {"email_address": person.email_address})[1]
     assert answer["subscriber"]["referrer"] == ""
     assert set(answer["subscriber"]["referrer_utm_parameters"].values()) == {""}
@@ -40,17 +40,17 @@ def test_without_a_referrer_the_strings_are_empty(alice: Caller, now: Any) -> No
 
 
 def test_it_says_that_an_address_is_missing(alice: Caller, now: Any) -> None:
-    form = forms.create(alice.account.pk, "Sign up", now)
+    form = forms.create(alice.account.pk, {"name": "Sign up"}, now)
     sentence = "Either subscriber id or email address is required to add subscriber to form"
     assert alice.post(f"/v4/forms/{form.pk}/subscribers", {}) == (422, {"errors": [sentence]})
 
 
 def test_it_lists_forms(alice: Caller, now: Any) -> None:
-    embed = forms.create(alice.account.pk, "Sign up", now)
-    hosted = forms.create(alice.account.pk, "Lead gen", now, type="hosted")
+    embed = forms.create(alice.account.pk, {"name": "Sign up"}, now)
+    hosted = forms.create(alice.account.pk, {"name": "Lead gen", "type": "hosted"}, now)
     embed.status = "archived"
     embed.save()
-    forms.add(hosted, factories.make_subscriber(alice.account), None, now, cause=causes.API)
+    forms.add(hosted, factories.make_subscriber(alice.account), {}, now, cause=causes.API)
     found = alice.get("/v4/forms", include="subscriber_count")[1]["forms"]
     assert [(form["id"], form["subscriber_count"], form["archived"]) for form in found] == [(hosted.pk, 1, False)]
     assert [form["id"] for form in alice.get("/v4/forms", status="all")[1]["forms"]] == [hosted.pk, embed.pk]

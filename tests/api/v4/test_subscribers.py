@@ -74,7 +74,7 @@ def test_it_writes_known_fields_and_warns_of_unknown_ones(alice: Caller) -> None
 
 def test_more_than_ten_fields_answer_202_and_are_written(alice: Caller, now: Any) -> None:
     for number in range(11):
-        fields.create(alice.account.pk, f"Field {number}", now, cause=causes.API)
+        fields.create(alice.account.pk, {"label": f"Field {number}"}, now, cause=causes.API)
     values = {f"field_{number}": "x" for number in range(11)}
     status, answer = alice.post("/v4/subscribers", {"email_address": "bea@example.org", "fields": values})
     assert (status, answer["subscriber"]["fields"]) == (202, dict.fromkeys(values))
@@ -150,8 +150,8 @@ def test_it_filters_and_sorts_by_dates(alice: Caller, clock: Any) -> None:
 def test_it_adds_what_include_asks_for(alice: Caller, now: Any) -> None:
     person = factories.make_subscriber(alice.account)
     tag = factories.make_tag(alice.account, person)
-    form = forms.create(alice.account.pk, "Sign up", now)
-    forms.add(form, person, "https://a.example/?utm_source=x&utm_medium=y", now, cause=causes.API)
+    form = forms.create(alice.account.pk, {"name": "Sign up"}, now)
+    forms.add(form, person, {"referrer": "https://a.example/?utm_source=x&utm_medium=y"}, now, cause=causes.API)
     answer = alice.get("/v4/subscribers", include="attribution,tags,location")[1]["subscribers"][0]
     assert answer["tags"] == [{"id": tag.pk, "name": tag.name}]
     assert answer["attribution"]["utm_source"] == "x"

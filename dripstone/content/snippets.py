@@ -1,0 +1,130 @@
+"""Snippets: made, changed, checked. Read when an email is sent, never copied into one."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from dripstone.accounts import names
+from dripstone.content import liquid
+from dripstone.content.models import Snippet
+from dripstone.errors import Invalid
+from dripstone.given import ABSENT, Checked, Given, as_part, as_text
+
+# Where a snippet of each type has its text, and the column that keeps it.
+_MEMBERS = {Snippet.Type.INLINE.value: "content", Snippet.Type.BLOCK.value: "document_attributes"}
+_COLUMNS = {Snippet.Type.INLINE.value: "content", Snippet.Type.BLOCK.value: "value_html"}
+
+
+@transaction.atomic
+def create(account_id: int, given: Given, now: datetime) -> Snippet:
+    """given   `name`, `snippet_type`, and the text: Liquid in `content` of an inline snippet, Liquid HTML in
+            `document_attributes.value_html` of a block; what belongs to the other type is ignored
+
+    Raises Invalid with every problem, and for a snippet that would contain itself.
+    """
+    name, snippet_type, source = _new(given)
+    names.lock(account_id)
+    taken = set(Snippet.objects.filter(account_id=account_id).values_list("key", flat=True))
+    key = names.free_key(key_for(name), "-", taken)
+    _refuse_circle(account_id, key, source)
+    return Snippet.objects.create(
+        account_id=account_id,
+        name=name,
+        key=key,
+        snippet_type=snippet_type,
+        **{_COLUMNS[snippet_type]: source},
+        created_at=now,
+        updated_at=now,
+    )
+
+
+@transaction.atomic
+def update(snippet: Snippet, given: Given, now: datetime) -> Snippet:
+    """given   any of `name`, `archived`, and the text of its type
+
+    The key stays whatever the name: emails refer to it. Raises Invalid as `create` does, and for another type.
+    """
+    values = _changes(given, snippet.snippet_type)
+    names.lock(snippet.account_id)
+    snippet.refresh_from_db()
+    snippet.name = values.get("name", snippet.name)
+    snippet.archived = values.get("archived", snippet.archived)
+    source = values.get(_MEMBERS[snippet.snippet_type])
+    if source is not None:
+        _refuse_circle(snippet.account_id, snippet.key, source)
+        setattr(snippet, _COLUMNS[snippet.snippet_type], source)
+        snippet.version += 1
+    snippet.updated_at = now
+    snippet.save()
+    return snippet
+
+
+def key_for(name: str) -> str:
+    """Hyphenated: "Cat Fact of the Day" → "cat-fact-of-the-day"."""
+    return names.key_for(name, "-", "snippet")
+
+
+# --- What was given ----------------------------------------------------------------------------------------------
+
+
+def _new(given: Given) -> tuple[str, str, str]:
+    """Name, type and text. Raises Invalid."""
+    read = Checked(given, required=("name", "snippet_type"))
+    read.drop_nulls(*_MEMBERS.values())
+    read.name("name")
+    read.choice("snippet_type", Snippet.Type.values)
+    needed = _MEMBERS.get(read.values.get("snippet_type", ""), "")
+    for member in _MEMBERS.values():
+        if not _text(read, member) and member == needed:
+            read.blank(member)
+    values = read.sound()
+    return values["name"], values["snippet_type"], values[needed]
+
+
+def _changes(given: Given, snippet_type: str) -> dict[str, Any]:
+    read = Checked(given, blanks={"archived": "archived can't be blank"})
+    read.name("name")
+    read.text("snippet_type")
+    read.flag("archived")
+    for member in _MEMBERS.values():
+        _text(read, member)
+    values = read.sound()
+    others = set(_MEMBERS.values()) - {_MEMBERS[snippet_type]}
+    if values.get("snippet_type", snippet_type) != snippet_type or others & set(values):
+        raise Invalid.member("snippet_type", "snippet_type cannot be changed")
+    return values
+
+
+def _text(read: Checked, member: str) -> bool:
+    """Reads Liquid that can be rendered, a block's from `value_html` inside. False: it is not there."""
+    is_inline = member == "content"
+    if read.take(member, as_text if is_inline else as_part) is ABSENT:
+        return False
+    if inside := read if is_inline else read.part(member, required=("value_html",)):
+        name = member if is_inline else "value_html"
+        inside.text(name)
+        source = inside.values.get(name)
+        for problem in liquid.check(source or ""):
+            inside.refuse(name, problem)
+        if source is not None:
+            read.values[member] = source
+    return True
+
+
+# --- Circles ------------------------------------------------------------------------------------------------------
+
+
+def _refuse_circle(account_id: int, key: str, source: str) -> None:
+    """Raises Invalid."""
+    if way := liquid.snippet_cycle(key, source, _source_of(account_id)):
+        raise Invalid(f"A snippet cannot contain itself: {' → '.join(way)}")
+
+
+def _source_of(account_id: int) -> Callable[[str], str | None]:
+    def source_of(key: str) -> str | None:
+        other = Snippet.objects.filter(account_id=account_id, key=key).first()
+        return (other.value_html if other.snippet_type == Snippet.Type.BLOCK else other.content) if other else None
+
+    return source_of
