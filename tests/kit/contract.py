@@ -17,6 +17,51 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 PATH = Path(__file__).resolve().parents[3] / "shared" / "kit" / "openapi.json"
 
+# Kit's operations that are not served yet. All others are, and each is tried with its examples.
+NOT_YET = {
+    "GET /v4/account/colors",
+    "PUT /v4/account/colors",
+    "GET /v4/account/creator_profile",
+    "GET /v4/account/email_stats",
+    "GET /v4/account/growth_stats",
+    "GET /v4/broadcasts",
+    "POST /v4/broadcasts",
+    "GET /v4/broadcasts/stats",
+    "GET /v4/broadcasts/{broadcast_id}/clicks",
+    "GET /v4/broadcasts/{broadcast_id}/stats",
+    "DELETE /v4/broadcasts/{id}",
+    "GET /v4/broadcasts/{id}",
+    "PUT /v4/broadcasts/{id}",
+    "POST /v4/bulk/custom_fields",
+    "POST /v4/bulk/custom_fields/subscribers",
+    "POST /v4/bulk/forms/subscribers",
+    "GET /v4/posts",
+    "GET /v4/posts/{id}",
+    "GET /v4/purchases",
+    "POST /v4/purchases",
+    "GET /v4/purchases/{id}",
+    "POST /v4/bulk/subscribers",
+    "POST /v4/subscribers/filter",
+    "DELETE /v4/subscribers/{subscriber_id}/location",
+    "PATCH /v4/subscribers/{subscriber_id}/location",
+    "POST /v4/subscribers/{subscriber_id}/location",
+    "GET /v4/subscribers/{subscriber_id}/stats",
+    "DELETE /v4/bulk/tags",
+    "POST /v4/bulk/tags",
+    "DELETE /v4/bulk/tags/subscribers",
+    "POST /v4/bulk/tags/subscribers",
+    "GET /v4/webhook_endpoints",
+    "POST /v4/webhook_endpoints",
+    "DELETE /v4/webhook_endpoints/{id}",
+    "GET /v4/webhook_endpoints/{id}",
+    "PATCH /v4/webhook_endpoints/{id}",
+    "POST /v4/webhook_endpoints/{id}/revoke_previous_secret",
+    "POST /v4/webhook_endpoints/{id}/rotate_secret",
+    "GET /v4/webhooks",
+    "POST /v4/webhooks",
+    "DELETE /v4/webhooks/{id}",
+}
+
 # Object → field → types, wider than some operation publishes them. An object is known by the member it hangs on.
 _SEQUENCE = {"email_address": ["string", "null"], "email_template_id": ["integer", "null"]}
 _EMAIL = {
@@ -121,6 +166,11 @@ def operations() -> dict[str, Operation]:
     paths = json.loads(PATH.read_text(encoding="utf-8"))["paths"]
     found = (Operation(method, path, raw) for path, item in paths.items() for method, raw in _methods(item))
     return {str(operation): operation for operation in found}
+
+
+def answering() -> list[Operation]:
+    """Those that are served. Empty without the contract."""
+    return [operation for name, operation in operations().items() if name not in NOT_YET]
 
 
 def _methods(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
