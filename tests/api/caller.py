@@ -27,21 +27,23 @@ class Caller:
         return self._answer("get", path, response, is_slim="slim" in query)
 
     def post(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self._send("post", path, body)
+        return self.send("POST", path, body)
 
     def put(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self._send("put", path, body)
+        return self.send("PUT", path, body)
 
     def delete(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self._send("delete", path, body)
+        return self.send("DELETE", path, body)
 
     def raw(self, method: str, path: str, data: bytes, content_type: str = "application/json") -> tuple[int, Any]:
         response = getattr(Client(), method)(path, data, content_type=content_type, headers=self._headers())
         return self._answer(method, path, response)
 
-    def _send(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        if method == "GET":
+            return self.get(path)
         data = b"" if body is None else json.dumps(body).encode()
-        return self.raw(method, path, data)
+        return self.raw(method.lower(), path, data)
 
     def _headers(self) -> dict[str, str]:
         return {"X-Kit-Api-Key": self.key}

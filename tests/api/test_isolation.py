@@ -1,105 +1,174 @@
-"""Mallory has a key of her own. Nothing of Alice's is there for her: every answer is the one for an unknown id."""
+"""Mallory has a key of her own. Nothing of Alice's is there for her: every answer is the one for an unknown id.
 
-from dataclasses import dataclass
-from datetime import datetime
+The calls come from the routers, so a new operation is tried as soon as it exists: with Alice's ids in its path, and in
+every member of its query string or body whose name says that it names a row.
+"""
+
+import itertools
+import re
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
+from django.apps import apps
+from django.db import connection
 
-from dripstone.content import snippets
-from dripstone.events import causes
-from dripstone.subscribers import fields, forms
-from tests import factories
+from tests import owned
 from tests.api.caller import Caller
+from tests.api.routes import ROUTES, Route
 
 NOT_FOUND = (404, {"errors": ["Not Found"]})
+UNKNOWN = 2**62  # the id of no row
 
+Ids = Mapping[str, Any]  # by noun: tests/owned.py
+Members = dict[str, Any]
+Making = Callable[[Ids], Members]
 
-@dataclass
-class Rows:
-    person: int
-    address: str
-    tag: int
-    form: int
-    field: int
-    snippet: int
+# Operations with an id in their path that may answer another account something else than 404, each with the reason.
+OPEN: dict[str, str] = {}
 
+# Members that name no row although they are called so, each with the reason.
+NO_ROW = {
+    "POST /v4/subscribers email_address": "one person may be on file in any number of accounts",
+    "PUT /v4/subscribers/{id} email_address": "one person may be on file in any number of accounts",
+}
 
-@pytest.fixture
-def rows(alice: Any, now: datetime) -> Rows:
-    account = alice.account
-    person = factories.make_subscriber(account)
-    return Rows(
-        person=person.pk,
-        address=person.email_address,
-        tag=factories.make_tag(account, person).pk,
-        form=forms.create(account.pk, {"name": "Sign up"}, now).pk,
-        field=fields.create(account.pk, {"label": "Company"}, now, cause=causes.API)[0].pk,
-        snippet=snippets.create(account.pk, {"name": "A", "snippet_type": "inline", "content": "x"}, now).pk,
-    )
+# What an operation asks for. Where this is missing, Mallory is answered 422 instead of 404, and the test fails.
+REQUIRED: dict[str, Making] = {
+    "PUT /v4/tags/{id}": lambda of: {"name": "Mine"},
+    "POST /v4/tags/{tag_id}/subscribers": lambda of: {"email_address": of["email_addresses"]},
+    "DELETE /v4/tags/{tag_id}/subscribers": lambda of: {"email_address": of["email_addresses"]},
+    "POST /v4/forms/{form_id}/subscribers": lambda of: {"email_address": of["email_addresses"]},
+    "PUT /v4/custom_fields/{id}": lambda of: {"label": "Mine"},
+    "POST /v4/sequences": lambda of: {"name": "Mine"},
+    "POST /v4/sequences/{sequence_id}/emails": lambda of: {"subject": "A", "delay_value": 1, "delay_unit": "days"},
+    "POST /v4/sequences/{sequence_id}/subscribers": lambda of: {"email_address": of["email_addresses"]},
+    "POST /ext/v1/enrollments/{id}/move": lambda of: {"email_id": of["emails"]},
+    "POST /ext/v1/segments": lambda of: {"name": "Mine"},
+    "POST /ext/v1/sequences/{id}/impact": lambda of: {
+        "change": {"method": "DELETE", "path": f"/v4/sequences/{of['sequences']}"}
+    },
+}
 
-
-CALLS: list[tuple[str, str, Any]] = [
-    ("get", "/v4/subscribers/{person}", None),
-    ("put", "/v4/subscribers/{person}", {"first_name": "Mallory"}),
-    ("post", "/v4/subscribers/{person}/unsubscribe", {}),
-    ("get", "/v4/subscribers/{person}/tags", None),
-    ("post", "/ext/v1/subscribers/{person}/confirmation", {}),
-    ("put", "/v4/tags/{tag}", {"name": "Mine"}),
-    ("get", "/v4/tags/{tag}/subscribers", None),
-    ("post", "/v4/tags/{tag}/subscribers/{person}", {}),
-    ("post", "/v4/tags/{tag}/subscribers", {"email_address": "{address}"}),
-    ("delete", "/v4/tags/{tag}/subscribers/{person}", None),
-    ("delete", "/v4/tags/{tag}/subscribers?email_address={address}", None),
-    ("get", "/v4/forms/{form}/subscribers", None),
-    ("post", "/v4/forms/{form}/subscribers/{person}", {}),
-    ("post", "/v4/forms/{form}/subscribers", {"email_address": "{address}"}),
-    ("put", "/v4/custom_fields/{field}", {"label": "Mine"}),
-    ("delete", "/v4/custom_fields/{field}", None),
-    ("get", "/v4/snippets/{snippet}", None),
-    ("put", "/v4/snippets/{snippet}", {"name": "Mine"}),
-]
-
-
-@pytest.mark.parametrize(("method", "path", "body"), CALLS)
-def test_it_finds_nothing_of_another_account(
-    method: str, path: str, body: Any, rows: Rows, alice: Caller, mallory: Caller
-) -> None:
-    filled = {key: value.format(**vars(rows)) for key, value in body.items()} if body else body
-    arguments = [] if method == "get" else [filled]
-    assert getattr(mallory, method)(path.format(**vars(rows)), *arguments) == NOT_FOUND
-    unknown = path.format(**dict.fromkeys(vars(rows), 2**62) | {"address": "nobody@example.org"})
-    empty = {key: value.format(address="nobody@example.org") for key, value in body.items()} if body else body
-    assert getattr(alice, method)(unknown, *([] if method == "get" else [empty])) == NOT_FOUND
-
-
-def test_her_rows_do_not_mix_with_alices(rows: Rows, mallory: Caller) -> None:
-    own_tag, own_person = factories.make_tag(mallory.account), factories.make_subscriber(mallory.account)
-    assert mallory.post(f"/v4/tags/{own_tag.pk}/subscribers/{rows.person}") == NOT_FOUND
-    assert mallory.post(f"/v4/tags/{rows.tag}/subscribers/{own_person.pk}") == NOT_FOUND
-    assert mallory.post(f"/v4/tags/{own_tag.pk}/subscribers", {"email_address": rows.address}) == NOT_FOUND
-
-
-@pytest.mark.parametrize(
-    ("path", "member"),
-    [
-        ("/v4/subscribers?status=all", "subscribers"),
-        ("/v4/tags", "tags"),
-        ("/v4/forms?status=all", "forms"),
-        ("/v4/custom_fields", "custom_fields"),
-        ("/v4/segments", "segments"),
-        ("/v4/email_templates", "email_templates"),
-        ("/v4/snippets", "snippets"),
-        ("/ext/v1/inbox", "messages"),
+# A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
+NAMED: dict[str, list[Making]] = {
+    "email_address": [lambda of: {"email_address": of["email_addresses"]}],
+    "POST /v4/sequences email_address": [lambda of: {"email_address": of["sending_addresses"]}],
+    "PUT /v4/sequences/{id} email_address": [lambda of: {"email_address": of["sending_addresses"]}],
+    "email_id": [lambda of: {"email_id": of["emails"]}],
+    "email_template_id": [lambda of: {"email_template_id": of["email_templates"]}],
+    "sequence_id": [lambda of: {"sequence_id": of["sequences"]}],
+    "subscriber_id": [lambda of: {"subscriber_id": of["subscribers"]}],
+    "exclude_subscriber_sources.ids": [
+        lambda of: {"exclude_subscriber_sources": [{"type": "form", "ids": [of["forms"]]}]},
+        lambda of: {"exclude_subscriber_sources": [{"type": "segment", "ids": [of["segments"]]}]},
+        lambda of: {"exclude_subscriber_sources": [{"type": "sequence", "ids": [of["other_sequences"]]}]},
+        lambda of: {"exclude_subscriber_sources": [{"type": "tag", "ids": [of["tags"]]}]},
     ],
-)
-def test_her_lists_are_empty(path: str, member: str, rows: Rows, mallory: Caller) -> None:
-    status, answer = mallory.get(path)
-    assert (status, answer[member]) == (200, [])
-    assert answer["pagination"] == {
-        "has_previous_page": False,
-        "has_next_page": False,
-        "start_cursor": None,
-        "end_cursor": None,
-        "per_page": 500,
-    }
+    "filter.conditions.ids": [
+        lambda of: {"filter": {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]}},
+        lambda of: {"filter": {"conditions": [{"type": "sequence", "operator": "in", "ids": [of["sequences"]]}]}},
+        lambda of: {"filter": {"conditions": [{"type": "tag", "operator": "in", "ids": [of["tags"]]}]}},
+    ],
+}
+
+
+def call(caller: Caller, route: Route, path: str, members: Members) -> tuple[int, Any]:
+    """`members` go into the body, or into the query string of an operation without one."""
+    if route.takes_body:
+        return caller.send(route.method, path, members)
+    return caller.send(route.method, f"{path}?{urlencode(members)}" if members else path)
+
+
+def required(route: Route, of: Ids) -> Members:
+    return REQUIRED.get(str(route), lambda of: {})(of)
+
+
+# --- In the path ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", [one for one in ROUTES if one.nouns and str(one) not in OPEN], ids=str)
+def test_it_finds_nothing_of_another_account(route: Route, alice: Caller, mallory: Caller) -> None:
+    """Her own ids beside Alice's in one path included. And nothing changes."""
+    of_alice = owned.one_of_each(alice.account)
+    of_mallory = owned.one_of_each(mallory.account) if len(route.nouns) > 1 else {}
+    members, before = required(route, of_alice), everything()
+    for owners in list(itertools.product((of_alice, of_mallory), repeat=len(route.nouns)))[:-1]:
+        path = route.with_ids(of[noun] for of, noun in zip(owners, route.nouns, strict=True))
+        assert call(mallory, route, path, members) == NOT_FOUND
+    assert everything() == before
+    assert call(alice, route, route.with_ids(UNKNOWN for _ in route.nouns), members) == NOT_FOUND
+    assert call(alice, route, route.with_ids(of_alice[noun] for noun in route.nouns), members)[0] != 404
+
+
+def everything() -> list[tuple[str, str]]:
+    """Every row, as text, but those of accounts: a key remembers when it was used."""
+    models = [one for one in apps.get_models() if one.__module__.startswith("dripstone.")]
+    tables = [one._meta.db_table for one in models if one._meta.app_label != "accounts"]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(
+                f"SELECT '{one}', string_agg(t::text, '' ORDER BY t::text) FROM {one} t" for one in tables
+            )
+        )
+        return cursor.fetchall()
+
+
+def test_exceptions_are_of_operations_that_exist() -> None:
+    known = {str(route) for route in ROUTES}
+    assert {*OPEN, *REQUIRED, *(name.rpartition(" ")[0] for name in NO_ROW)} <= known
+
+
+# --- In a member ------------------------------------------------------------------------------------------------
+
+
+def naming(route: Route) -> Iterator[str]:
+    """Members whose name says that they name a row."""
+    for member in sorted(route.members("query") | route.members("body")):
+        if re.search(r"(^|[._])(ids?|email_address)$", member) and f"{route} {member}" not in NO_ROW:
+            yield member
+
+
+def named() -> Iterator[Any]:
+    for route in ROUTES:
+        for member in naming(route):
+            makings = NAMED.get(f"{route} {member}") or NAMED.get(member) or [None]
+            for number, making in enumerate(makings):
+                yield pytest.param(route, member, making, id=f"{route} {member} {number}")
+
+
+@pytest.mark.parametrize(("route", "member", "making"), list(named()))
+def test_it_knows_no_row_that_a_member_names(
+    route: Route, member: str, making: Making | None, alice: Caller, mallory: Caller
+) -> None:
+    """Alice's id is answered as an unknown one is, and Mallory's own is not."""
+    assert making is not None, f"say in NAMED what {member} names, or in NO_ROW why it names none"
+    of_alice, of_mallory = owned.one_of_each(alice.account), owned.one_of_each(mallory.account)
+    unknown = defaultdict(lambda: UNKNOWN, email_addresses="nobody@example.net", sending_addresses="no@example.net")
+    path = route.with_ids(of_mallory[noun] for noun in route.nouns)
+
+    def answer(of: Ids) -> tuple[int, str]:
+        status, document = call(mallory, route, path, required(route, of_mallory) | making(of))
+        return status, re.sub(r"\d+", "N", str(document))
+
+    before = everything()
+    assert answer(of_alice) == answer(unknown)
+    assert everything() == before
+    assert answer(of_mallory) != answer(unknown)
+
+
+# --- In lists ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("route", [one for one in ROUTES if one.method == "GET" and not one.nouns], ids=str)
+def test_her_lists_are_empty(route: Route, alice: Caller, mallory: Caller) -> None:
+    members = required(route, owned.one_of_each(alice.account))
+    status, answer = call(mallory, route, route.path, members)
+    assert status == 200
+    if "pagination" in answer:
+        assert set(answer.pop("pagination").values()) == {False, None, 500}
+        assert list(answer.values()) == [[]]
+        [(_, rows), _] = call(alice, route, route.path, members)[1].items()
+        assert rows

@@ -86,10 +86,6 @@ def test_it_says_when_a_sequence_is_paused_or_empty(alice: Client, account: Acco
     assert "No emails yet" in page
 
 
-def test_it_tells_mallory_there_is_nothing(mallory: Client, delivery: Delivery) -> None:
-    assert mallory.get(f"/sequences/{delivery.sequence_id}").status_code == 404
-
-
 @pytest.mark.parametrize("sequence_id", [0, 99999999999999999999])
 def test_it_knows_no_impossible_sequence(alice: Client, sequence_id: int) -> None:
     assert alice.get(f"/sequences/{sequence_id}").status_code == 404

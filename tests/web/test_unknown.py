@@ -46,10 +46,3 @@ def test_what_cannot_be_done_is_told_in_a_sentence(alice: Client, lost: Delivery
     Enrollment.objects.update(due_at=None, in_flight=True)
     page = alice.post(f"/deliveries/{lost.pk}/resending", follow=True).content.decode()
     assert "Another email is on its way to this person" in page
-
-
-@pytest.mark.parametrize("noun", ["resending", "acceptance"])
-def test_mallory_decides_nothing(mallory: Client, lost: Delivery, noun: str) -> None:
-    assert mallory.post(f"/deliveries/{lost.pk}/{noun}").status_code == 404
-    assert mallory.get(f"/deliveries/{lost.pk}/{noun}").status_code == 405
-    assert "bob@example.org" not in mallory.get("/").content.decode()

@@ -179,21 +179,6 @@ def test_a_deleted_sequence_is_not_rescheduled(alice: Caller, sequence: Sequence
     assert alice.post(f"/ext/v1/sequences/{sequence.pk}/reschedule") == NOT_FOUND
 
 
-def test_mallory_can_not_touch_anybody(mallory: Caller, place: Enrollment, sequence: Sequence) -> None:
-    for verb in VERBS:
-        assert mallory.post(f"/ext/v1/enrollments/{place.pk}/{verb}", {"email_id": emails(sequence)[0]}) == NOT_FOUND
-    assert mallory.get(f"/ext/v1/enrollments/{place.pk}/notes") == NOT_FOUND
-    assert mallory.post(f"/ext/v1/sequences/{sequence.pk}/reschedule") == NOT_FOUND
-    place.refresh_from_db()
-    assert (place.status, place.due_at, place.paused_at, place.run) == (
-        "active",
-        MONDAY_9 + timedelta(hours=2),
-        None,
-        1,
-    )
-    assert not Note.objects.exists()
-
-
 @pytest.mark.parametrize("wrong", ["0", "x", str(10**30)])
 def test_unknown_ids_are_not_found(alice: Caller, wrong: str) -> None:
     for verb in VERBS:
@@ -240,8 +225,3 @@ def test_an_unknown_email_is_treated_as_sent(alice: Caller, lost: Delivery) -> N
         "sent",
         "2026-11-23T09:00:00Z",
     )
-
-
-@pytest.mark.parametrize("verb", ["send_again", "treat_as_sent"])
-def test_mallory_finds_no_email_to_decide_about(mallory: Caller, lost: Delivery, verb: str) -> None:
-    assert mallory.post(f"/ext/v1/deliveries/{lost.pk}/{verb}") == NOT_FOUND

@@ -160,16 +160,6 @@ def test_wrong_filters_are_refused(alice: Caller, kind: str, query: dict[str, An
     assert alice.get(f"/ext/v1/{kind}", **query) == (422, {"errors": [sentence]})
 
 
-def test_mallory_sees_nothing(alice: Caller, mallory: Caller, sequence: Sequence) -> None:
-    place = enter(sequence)
-    delivery = deliver(place)
-    assert ids(mallory, "enrollments") == ids(mallory, "deliveries") == []
-    assert ids(mallory, "enrollments", sequence_id=sequence.pk) == []
-    assert ids(mallory, "deliveries", subscriber_id=place.subscriber_id) == []
-    assert mallory.get(f"/ext/v1/enrollments/{place.pk}") == NOT_FOUND
-    assert mallory.get(f"/ext/v1/deliveries/{delivery.pk}") == NOT_FOUND
-
-
 def test_unknown_ids_are_not_found(alice: Caller) -> None:
     for kind in ("enrollments", "deliveries"):
         for wrong in ("0", str(10**30), "x"):

@@ -1,0 +1,49 @@
+"""One row of every kind that an account owns, so that a test can ask whether another account reaches any of them."""
+
+from typing import Any
+
+from dripstone.accounts.models import Account
+from dripstone.content import snippets, templates
+from dripstone.engine.models import Enrollment
+from dripstone.events import causes
+from dripstone.subscribers import fields, forms, segments
+from tests import factories
+from tests.factories import MONDAY_9
+from tests.web.making import make_delivery, make_message
+
+
+def one_of_each(account: Account) -> dict[str, Any]:
+    """Ids, by the noun that stands before an id in a URL: {"tags": 3, "emails": 12, …}; and two kinds of address.
+
+    They belong together: the person is in the sequence, the tag and the form, and nobody answered for the email that
+    the delivery is about, so that both decisions about it are possible.
+    """
+    person = factories.make_subscriber(account)
+    tag = factories.make_tag(account, person)
+    form = forms.create(account.pk, {"name": "Sign up"}, MONDAY_9)
+    forms.add(form, person, {}, MONDAY_9, cause=causes.API)
+    sequence = factories.make_sequence(account, {"delay_value": 0}, {"delay_value": 2})
+    place = factories.make_enrollment(sequence, person)
+    first, second = sequence.emails.order_by("position")
+    delivery = make_delivery(place, "unknown")
+    Enrollment.objects.filter(pk=place.pk).update(next_email=second, due_at=MONDAY_9)
+    everybody = {"name": "Everybody", "filter": {"match": "all", "conditions": []}}
+    snippet = {"name": "A", "snippet_type": "inline", "content": "x"}
+    template = {"name": "B", "html": "{{ message_content }}"}
+    return {
+        "subscribers": person.pk,
+        "email_addresses": person.email_address,
+        "tags": tag.pk,
+        "forms": form.pk,
+        "segments": segments.create(account.pk, everybody, MONDAY_9, sequence_ids=()).pk,
+        "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,
+        "snippets": snippets.create(account.pk, snippet, MONDAY_9).pk,
+        "email_templates": templates.create(account.pk, template, MONDAY_9).pk,
+        "sequences": sequence.pk,
+        "other_sequences": factories.make_sequence(account).pk,
+        "sending_addresses": sequence.sending_address.email_address,
+        "emails": first.pk,
+        "enrollments": place.pk,
+        "deliveries": delivery.pk,
+        "inbox": make_message(account, to=person.email_address).pk,
+    }
