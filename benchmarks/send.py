@@ -269,7 +269,7 @@ def taken(target: Sink, what: str, run: Callable[[], object]) -> common.Figures:
 
 def bare_sender(target: Sink, batches: "list[list[Outgoing]]") -> None:
     """Batch after batch with a fresh attempt number each, without a flight log."""
-    from dripstone.senders.urls import sender_for
+    from dripstone.senders.ways import sender_for
 
     sender = sender_for(f"smtp://127.0.0.1:{target.port}")
     for batch in batches:

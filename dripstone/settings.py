@@ -204,11 +204,6 @@ if _url.scheme not in ("http", "https") or not _url.hostname or _url.query or _u
     raise ImproperlyConfigured(
         f"DRIPSTONE_URL is {DRIPSTONE_URL!r}; give the address people reach, such as https://mail.example.com"
     )
-if urlsplit(DRIPSTONE_MAIL_URL).scheme not in ("inbox", "smtp", "smtps", "memory"):
-    raise ImproperlyConfigured(
-        "DRIPSTONE_MAIL_URL must begin with inbox://, smtp:// or smtps://, "
-        "such as smtp://user:password@mail.example.com:587?starttls=1"
-    )
 
 
 # --- Django: database -------------------------------------------------------------------------------------------

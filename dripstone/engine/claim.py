@@ -16,10 +16,9 @@ from django.db import connection, transaction
 
 from dripstone import clock
 from dripstone.engine import queries, wake
-from dripstone.senders import breaker, pace, shares, urls
+from dripstone.senders import breaker, pace, shares, ways
 from dripstone.senders.base import Sender
 from dripstone.senders.models import Breaker
-from dripstone.senders.smtp.sender import SmtpSender
 from dripstone.senders.urls import MailUrl
 
 LEASE = timedelta(minutes=15)  # longer than the 10 minutes RFC 5321 gives a server after the final dot
@@ -78,7 +77,7 @@ def _probe(mail: MailUrl, worker: str, now: datetime) -> list[Claimed]:
 
 def _may_connect(mail: MailUrl, worker: str, sender: Sender, now: datetime) -> bool:
     """Where the workers share their connections: take our part. The virtual clock has one worker at a time."""
-    if mail.connections_in_all is None or clock.is_virtual() or not isinstance(sender, SmtpSender):
+    if mail.connections_in_all is None or clock.is_virtual():
         return True
     n_mine = shares.renew(mail.server, worker, mail.connections_in_all, mail.connections, now)
     if n_mine:
@@ -157,4 +156,4 @@ def jobs_worth_waking(now: datetime, most: int) -> int:
 
 
 def server() -> MailUrl:
-    return urls.parse(settings.DRIPSTONE_MAIL_URL)
+    return ways.parse(settings.DRIPSTONE_MAIL_URL)

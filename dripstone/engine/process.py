@@ -12,10 +12,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from dripstone.senders import shares, urls
+from dripstone.senders import shares, ways
 from dripstone.senders.base import Sender
 from dripstone.senders.flight import FlightLog, Key
-from dripstone.senders.urls import sender_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ def current() -> Process:
         if _current is None:
             worker = f"{_host()}-{os.getpid()}-{secrets.token_hex(4)}"
             flight = FlightLog(flights(), worker)
-            _current = Process(worker, sender_for(settings.DRIPSTONE_MAIL_URL, flight), flight)
+            _current = Process(worker, ways.sender_for(settings.DRIPSTONE_MAIL_URL, flight), flight)
         return _current
 
 
@@ -51,7 +50,7 @@ def close() -> None:
         _retiring.clear()
     if process is not None:
         process.sender.close()
-        if urls.parse(settings.DRIPSTONE_MAIL_URL).connections_in_all is not None:
+        if ways.parse(settings.DRIPSTONE_MAIL_URL).connections_in_all is not None:
             shares.give_back(process.worker)
 
 

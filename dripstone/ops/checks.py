@@ -1,9 +1,19 @@
 """Django system checks of ours, with ids of their own. Run by `doctor`, at the start of `up`, and by the tests."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import ERROR, CheckMessage, Error, Warning, register, run_checks
+
+from dripstone.senders import ways
+
+
+def errors() -> Iterator[str]:
+    """What would stop a start, and what to do about it."""
+    for message in run_checks():
+        if message.level >= ERROR:
+            yield f"{message.msg} {message.hint or ''}".strip()
 
 
 @register()
@@ -22,7 +32,7 @@ def settings_are_spelled_right(**_: Any) -> list[CheckMessage]:
 @register()
 def virtual_time_stays_at_home(**_: Any) -> list[CheckMessage]:
     """E001: a virtual clock with a real way out would mail people at made-up times."""
-    if not settings.DRIPSTONE_VIRTUAL_CLOCK or settings.DRIPSTONE_MAIL_URL.startswith(("inbox:", "memory:")):
+    if not settings.DRIPSTONE_VIRTUAL_CLOCK or ways.is_local(settings.DRIPSTONE_MAIL_URL):
         return []
     if "@" not in settings.DRIPSTONE_MAIL_URL and _is_local(settings.DRIPSTONE_MAIL_URL):
         return []  # a sink on this machine: rehearsals and benchmarks
@@ -38,7 +48,7 @@ def virtual_time_stays_at_home(**_: Any) -> list[CheckMessage]:
 @register()
 def public_url_is_public(**_: Any) -> list[CheckMessage]:
     """W002: links in real mail that only work on this machine."""
-    if settings.DRIPSTONE_MAIL_URL.startswith(("inbox:", "memory:")) or _is_local(settings.DRIPSTONE_MAIL_URL):
+    if ways.is_local(settings.DRIPSTONE_MAIL_URL) or _is_local(settings.DRIPSTONE_MAIL_URL):
         return []
     if not _is_local(settings.DRIPSTONE_URL):
         return []

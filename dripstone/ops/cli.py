@@ -120,9 +120,12 @@ def web() -> None:
 @app.command()
 def worker() -> None:
     """Run one worker process alone: it plans and sends what is due. Run as many as you want, anywhere."""
+    from dripstone.ops import checks
     from dripstone.ops import worker as ops_worker
 
     with lasting_database():
+        for problem in checks.errors():
+            fail(problem)
         ops_worker.run()
 
 

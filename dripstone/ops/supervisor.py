@@ -16,13 +16,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from django.conf import settings
-from django.core import checks
 from django.db import connections
 
 from dripstone import clock, embedded
 from dripstone.accounts.models import Account
+from dripstone.ops import checks, past, readiness, schema, serve, waiting, welcome, worker
 from dripstone.ops import demo as demo_account
-from dripstone.ops import past, readiness, schema, serve, waiting, welcome, worker
 from dripstone.ops.processes import Child, port_problem, stop_signals
 
 logger = logging.getLogger(__name__)
@@ -54,9 +53,7 @@ def run(*, demo: bool, tell: Tell) -> int:
 
 def _problems() -> Iterator[str]:
     """What would stop the start, before anything is started."""
-    for message in checks.run_checks():
-        if message.level >= checks.ERROR:
-            yield f"{message.msg} {message.hint or ''}".strip()
+    yield from checks.errors()
     taken = _web_port_problem()
     if taken:
         yield f"{taken} Stop it, or choose another port: DRIPSTONE_PORT=8001"

@@ -81,6 +81,10 @@ class Sender(Protocol):
         """
         ...
 
+    def limit_connections(self, n_connections: int) -> None:
+        """At most so many from now on, fewer or more than the URL says: this process's share of what all may have."""
+        ...
+
     def close(self) -> None:
         """Finish what is on the wire, answer the rest "temporary", give back connections. May be called twice."""
         ...

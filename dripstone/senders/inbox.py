@@ -57,6 +57,9 @@ class InboxSender:
             else:
                 yield Answer(message.delivery_id, kind, reason=reason, about="us")
 
+    def limit_connections(self, n_connections: int) -> None:
+        """It has none."""
+
     def close(self) -> None:
         """Nothing to give back."""
 

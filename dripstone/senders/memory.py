@@ -27,8 +27,10 @@ class MemorySender:
         self.flight = flight
 
     @classmethod
-    def named(cls, name: str) -> "MemorySender":
-        return cls._named.setdefault(name, cls())
+    def named(cls, name: str, flight: FlightLog | None = None) -> "MemorySender":
+        sender = cls._named.setdefault(name, cls())
+        sender.flight = flight
+        return sender
 
     def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
         for message in messages:
@@ -43,6 +45,9 @@ class MemorySender:
             if self.flight is not None:
                 self.flight.ended(message.delivery_id, message.attempt, answer.kind)
             yield answer
+
+    def limit_connections(self, n_connections: int) -> None:
+        """It has none."""
 
     def close(self) -> None:
         """Nothing to give back."""

@@ -1,25 +1,11 @@
-"""DRIPSTONE_MAIL_URL: from text to a sender, or to a sentence that says what is wrong with it."""
+"""How a mail URL can be read: to a MailUrl, or to a sentence that says what is wrong. ways.py chooses the reading."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from dripstone.senders.base import Sender
-from dripstone.senders.flight import FlightLog
 from dripstone.senders.limits import MAX_PER_DAY, MAX_PER_SECOND, NO_LIMIT, Limit
 
-SCHEMES = {
-    "inbox": "captured and shown at /inbox, nothing leaves the machine",
-    "smtp": "smtp://user:password@host:587",
-    "smtps": "smtps://user:password@host:465, encrypted from the first byte",
-    "memory": "tests only",
-}
-OPTIONS = {
-    "inbox": (),
-    "memory": (),
-    "smtp": ("ca", "connections", "connections_in_all", "helo", "per_day", "per_second", "starttls", "verify"),
-    "smtps": ("ca", "connections", "connections_in_all", "helo", "per_day", "per_second", "verify"),
-}
 DEFAULT_PORTS = {"smtp": 25, "smtps": 465}
 MAX_CONNECTIONS = 1000
 MAX_CONNECTIONS_IN_ALL = 100_000
@@ -49,44 +35,40 @@ class MailUrl:
         return f"{self.scheme}://{self.host}:{self.port}" if self.port else f"{self.scheme}://{self.host}"
 
 
-def sender_for(url: str, flight: FlightLog | None = None) -> Sender:
-    """The sender that `url` names. Raises ValueError with a sentence. Connects with the first message."""
-    mail = parse(url)
-    if mail.scheme == "memory":
-        from dripstone.senders.memory import MemorySender
-
-        sender = MemorySender.named(mail.host)
-        sender.flight = flight
-        return sender
-    if mail.scheme == "inbox":
-        from dripstone.senders.inbox import InboxSender  # Django models: not before the apps are ready
-
-        return InboxSender(flight)
-    from dripstone.senders.smtp.sender import SmtpSender
-
-    return SmtpSender(mail, flight=flight)
+Options = dict[str, str]
+Reading = Callable[[SplitResult, Options], MailUrl]
 
 
-@lru_cache(maxsize=16)
-def parse(url: str) -> MailUrl:
-    """Raises ValueError with a sentence that never repeats the URL: it may hold a password."""
+def split(url: str) -> SplitResult:
+    """Raises ValueError with a sentence, as everything here does. None repeats the URL: it may hold a password."""
     try:
-        parts = urlsplit(url.strip())
+        return urlsplit(url.strip())
     except ValueError:
         raise ValueError(f"DRIPSTONE_MAIL_URL is not a URL. {ENCODE_HINT}") from None
-    if parts.scheme not in SCHEMES:
-        raise ValueError(f"DRIPSTONE_MAIL_URL must start with one of: {_known_schemes()}")
-    options = _options(parts)
-    if parts.scheme == "inbox":
-        if parts.netloc or parts.path.strip("/"):
-            raise ValueError("DRIPSTONE_MAIL_URL: inbox:// takes nothing after the two slashes")
-        return MailUrl("inbox")
-    if parts.scheme == "memory":
-        return MailUrl("memory", parts.netloc)
-    return _smtp(parts, options)
 
 
-def _smtp(parts: SplitResult, options: dict[str, str]) -> MailUrl:
+def options(parts: SplitResult, known: tuple[str, ...]) -> Options:
+    found = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(set(found) - set(known)):
+        after = f"known are: {', '.join(sorted(known))}" if known else f"{parts.scheme}:// has none"
+        raise ValueError(f"DRIPSTONE_MAIL_URL has the unknown option {unknown[0]!r}; {after}")
+    return found
+
+
+# --- Readings ---------------------------------------------------------------------------------------------------
+
+
+def without_host(parts: SplitResult, options: Options) -> MailUrl:
+    if parts.netloc or parts.path.strip("/"):
+        raise ValueError(f"DRIPSTONE_MAIL_URL: {parts.scheme}:// takes nothing after the two slashes")
+    return MailUrl(parts.scheme)
+
+
+def named(parts: SplitResult, options: Options) -> MailUrl:
+    return MailUrl(parts.scheme, parts.netloc)
+
+
+def smtp(parts: SplitResult, options: Options) -> MailUrl:
     if not parts.hostname:
         raise ValueError(
             f"DRIPSTONE_MAIL_URL needs a host name, as in {parts.scheme}://mail.example.com. {ENCODE_HINT}"
@@ -115,15 +97,6 @@ def _smtp(parts: SplitResult, options: dict[str, str]) -> MailUrl:
     )
 
 
-def _options(parts: SplitResult) -> dict[str, str]:
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    known = OPTIONS[parts.scheme]
-    if unknown := sorted(set(options) - set(known)):
-        after = f"known are: {', '.join(known)}" if known else f"{parts.scheme}:// has none"
-        raise ValueError(f"DRIPSTONE_MAIL_URL has the unknown option {unknown[0]!r}; {after}")
-    return options
-
-
 def _port(parts: SplitResult) -> int:
     try:
         port = parts.port
@@ -136,7 +109,7 @@ def _port(parts: SplitResult) -> int:
     return port
 
 
-def _number(options: dict[str, str], name: str, highest: int) -> int | None:
+def _number(options: Options, name: str, highest: int) -> int | None:
     text = options.get(name)
     if text is None:
         return None
@@ -145,12 +118,8 @@ def _number(options: dict[str, str], name: str, highest: int) -> int | None:
     return int(text)
 
 
-def _switch(options: dict[str, str], name: str) -> bool | None:
+def _switch(options: Options, name: str) -> bool | None:
     value = options.get(name)
     if value not in (None, "0", "1"):
         raise ValueError(f"DRIPSTONE_MAIL_URL: {name} must be 0 or 1")
     return None if value is None else value == "1"
-
-
-def _known_schemes() -> str:
-    return "; ".join(f"{scheme}:// ({meaning})" for scheme, meaning in SCHEMES.items() if scheme != "memory")

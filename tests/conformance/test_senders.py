@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from dripstone.senders.base import Outgoing, Sender
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.inbox import InboxSender, messages
 from dripstone.senders.memory import MemorySender
+from dripstone.senders.ways import WAYS
 from tests.senders.helpers import BODY, outgoing, smtp_sender
 from tests.senders.scripted import scripted
 
@@ -33,22 +35,41 @@ class Route:
         return outgoing(n, account_id=self.account_id, **fields)
 
 
-@pytest.fixture(params=["memory", "inbox", "smtp"])
+Arrived = Callable[[], list[tuple[str, bytes]]]
+
+
+@contextmanager
+def to_memory(log: FlightLog, account_id: int) -> Iterator[tuple[Sender, Arrived]]:
+    memory = MemorySender(flight=log)
+    yield memory, lambda: [(m.rcpt_to, m.data) for m in memory.messages]
+
+
+@contextmanager
+def to_inbox(log: FlightLog, account_id: int) -> Iterator[tuple[Sender, Arrived]]:
+    yield InboxSender(log), lambda: [(m.to, bytes(m.raw)) for m in messages(account_id)]
+
+
+@contextmanager
+def to_smtp(log: FlightLog, account_id: int) -> Iterator[tuple[Sender, Arrived]]:
+    with scripted() as server, smtp_sender(server.url, connections=5, flight=log) as sender:
+        yield sender, lambda: [(a.rcpt_to, a.data) for a in server.accepted]
+
+
+# A route for every way out. A scheme that only differs in how its connection is opened goes by another's.
+ROUTES = {"memory": to_memory, "inbox": to_inbox, "smtp": to_smtp}
+ALIKE = {"smtps": "smtp"}  # tests/senders/test_smtp_tls.py
+
+
+def test_every_way_has_its_route() -> None:
+    assert set(WAYS) == {*ROUTES, *ALIKE}
+
+
+@pytest.fixture(params=ROUTES)
 def route(request: pytest.FixtureRequest, tmp_path: Path, now: datetime) -> Iterator[Route]:
     log = FlightLog(tmp_path, "w")
     account = Account.objects.create(name="Alice", primary_email_address="alice@ck.lol", created_at=now)
-    if request.param == "memory":
-        memory = MemorySender(flight=log)
-        yield Route(memory, lambda: [(m.rcpt_to, m.data) for m in memory.messages], account.pk, tmp_path)
-    elif request.param == "inbox":
-
-        def captured() -> list[tuple[str, bytes]]:
-            return [(m.to, bytes(m.raw)) for m in messages(account.pk)]
-
-        yield Route(InboxSender(log), captured, account.pk, tmp_path)
-    else:
-        with scripted() as server, smtp_sender(server.url, connections=5, flight=log) as sender:
-            yield Route(sender, lambda: [(a.rcpt_to, a.data) for a in server.accepted], account.pk, tmp_path)
+    with ROUTES[request.param](log, account.pk) as (sender, arrived):
+        yield Route(sender, arrived, account.pk, tmp_path)
     log.close()
 
 

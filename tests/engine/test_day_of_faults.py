@@ -125,6 +125,9 @@ class Dying:
                 raise Death
             yield answer
 
+    def limit_connections(self, n_connections: int) -> None:
+        self.sender.limit_connections(n_connections)
+
     def close(self) -> None:
         self.sender.close()
 

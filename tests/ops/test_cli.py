@@ -33,6 +33,13 @@ def test_an_account_is_made_with_a_key_that_opens_it() -> None:
     assert account_for_key(made["api_key"]) == Account.objects.get(pk=made["account_id"], time_zone="Europe/Paris")
 
 
+def test_a_worker_does_not_start_with_a_mail_url_that_cannot_be_read(settings: Any) -> None:
+    settings.DRIPSTONE_MAIL_URL = "mailto:x"
+    result = CliRunner().invoke(app, ["worker"])
+    assert (result.exit_code, result.stderr.split(":")[0]) == (1, "dripstone")
+    assert "must start with one of: inbox://" in " ".join(result.stderr.split())
+
+
 def test_a_wrong_time_zone_is_refused() -> None:
     result = CliRunner().invoke(
         app, ["accounts", "create", "--name", "A", "--email", "a@b.example", "--time-zone", "X"]

@@ -85,7 +85,6 @@ def test_a_mistyped_name_is_noticed(tmp_path: Path) -> None:
         ("DRIPSTONE_UNKNOWN", "panic", "hold, resend"),
         ("DRIPSTONE_RATE_LIMITS", "fast", "600,3000"),
         ("DRIPSTONE_URL", "mail.example.com", "https://"),
-        ("DRIPSTONE_MAIL_URL", "mailto:x", "smtp://"),
         ("DRIPSTONE_SECRET_KEY", "short", "32 characters"),
         ("DATABASE_URL", "mysql://localhost/x", "postgresql://"),
         ("DATABASE_URL", "postgresql://localhost", "names no database"),

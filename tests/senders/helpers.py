@@ -9,7 +9,7 @@ from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.smtp.open import Timeouts
 from dripstone.senders.smtp.sender import SmtpSender
-from dripstone.senders.urls import parse
+from dripstone.senders.ways import parse
 from tests.senders.scripted import ScriptedServer
 
 PATIENT = Timeouts(connect=10, command=10, final=10, idle=10)

@@ -9,7 +9,7 @@ from django.test import override_settings
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.accounts.verbs import create_key
 from dripstone.senders import inbox, inbox_server
-from dripstone.senders.apps import check_mail_url
+from dripstone.senders.checks import mail_url_can_be_read
 from dripstone.senders.models import CapturedMessage
 from tests.conftest import VirtualClock
 from tests.senders.helpers import free_port, outgoing
@@ -90,9 +90,10 @@ def test_a_batch_that_cannot_be_stored_is_temporary_and_stores_nothing(now: date
     assert not CapturedMessage.objects.exists()
 
 
-def test_a_wrong_mail_url_stops_the_start() -> None:
-    with override_settings(DRIPSTONE_MAIL_URL="smtp://"):
-        (problem,) = check_mail_url(None)
+@pytest.mark.parametrize("url", ["smtp://", "mailto:x", ""])
+def test_a_wrong_mail_url_stops_the_start(url: str) -> None:
+    with override_settings(DRIPSTONE_MAIL_URL=url):
+        (problem,) = mail_url_can_be_read()
     assert problem.id == "dripstone.senders.E001"
 
 

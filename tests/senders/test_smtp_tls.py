@@ -12,7 +12,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
 from dripstone.senders.base import Answer
 from dripstone.senders.smtp.sender import SmtpSender
-from dripstone.senders.urls import parse
+from dripstone.senders.ways import parse
 from tests.senders.helpers import BODY, HASTY, PATIENT, free_port, outgoing
 
 

@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from dripstone.senders.limits import Limit
 from dripstone.senders.memory import MemorySender
 from dripstone.senders.smtp.sender import SmtpSender
-from dripstone.senders.urls import MailUrl, parse, sender_for
+from dripstone.senders.urls import MailUrl
+from dripstone.senders.ways import parse, sender_for
 
 
 def test_it_reads_every_part_of_an_smtp_url() -> None:

@@ -12,17 +12,15 @@ import enum
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dripstone.senders import reasons
 from dripstone.senders.base import Answer, printable, withheld
 from dripstone.senders.reasons import Cause
+from dripstone.senders.smtp.batch import Job
 from dripstone.senders.smtp.message import Unsendable, transaction
 from dripstone.senders.smtp.open import Features, Timeouts
 from dripstone.senders.smtp.replies import Nonsense, Reply, ReplyReader, accepted, refused
-
-if TYPE_CHECKING:
-    from dripstone.senders.smtp.pool import Job, Pool
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +39,28 @@ class Stage(enum.Enum):
     QUIT = enum.auto()
 
 
+class Work(Protocol):
+    """What a conversation asks of the pool it belongs to (pool.py says what each means)."""
+
+    loop: asyncio.AbstractEventLoop
+    is_stopping: bool
+
+    @property
+    def is_crowded(self) -> bool: ...
+    def take(self, conversation: "Conversation") -> Job | None: ...
+    def take_ahead(self, conversation: "Conversation") -> Job | None: ...
+    def body_starts(self, job: Job) -> None: ...
+    def answer(self, job: Job, answer: Answer) -> None: ...
+    def again(self, job: Job, answer: Answer) -> None: ...
+    def is_idle(self, conversation: "Conversation") -> None: ...
+    def lost(self, conversation: "Conversation") -> None: ...
+    def gone(self, conversation: "Conversation") -> None: ...
+
+
 class Conversation(asyncio.Protocol):
     """Takes jobs from the pool until there are none, answers each through the pool, then waits idle."""
 
-    def __init__(self, pool: "Pool", transport: asyncio.Transport, features: Features, timeouts: Timeouts) -> None:
+    def __init__(self, pool: Work, transport: asyncio.Transport, features: Features, timeouts: Timeouts) -> None:
         self.is_fresh = True  # no message yet: the server cannot have grown tired of this connection
         self.is_fruitful = False  # the server has answered for at least one message
         self._pool, self._transport, self._features, self._timeouts = pool, transport, features, timeouts
@@ -91,7 +107,7 @@ class Conversation(asyncio.Protocol):
 
     # Out
 
-    def _take(self, take: "Callable[[Conversation], Job | None]") -> "tuple[Job | None, list[tuple[Stage, bytes]]]":
+    def _take(self, take: "Callable[[Conversation], Job | None]") -> tuple[Job | None, list[tuple[Stage, bytes]]]:
         """A job and its envelope. Jobs that cannot be sent over this connection are answered on the way."""
         while (job := take(self)) is not None:
             if job.message.is_overdue:
@@ -109,7 +125,7 @@ class Conversation(asyncio.Protocol):
                 return job, [(Stage.MAIL, mail), (Stage.RCPT, rcpt), (Stage.DATA, b"DATA\r\n")]
         return None, []
 
-    def _send(self, job: "Job", commands: list[tuple[Stage, bytes]], after: bytes = b"") -> None:
+    def _send(self, job: Job, commands: list[tuple[Stage, bytes]], after: bytes = b"") -> None:
         """Write `after` (the end of the message before) and as much of the envelope as the server may get at once."""
         if self._is_reset_needed:
             commands.insert(0, (Stage.RSET, b"RSET\r\n"))
@@ -122,7 +138,7 @@ class Conversation(asyncio.Protocol):
         self._transport.write(after + b"".join(command for _, command in commands))
         self._expect_reply()
 
-    def _send_body(self, job: "Job") -> None:
+    def _send_body(self, job: Job) -> None:
         """The one place where a message leaves. From here to its final reply its outcome is unknown."""
         if job.message.is_overdue:  # this process stood still between the envelope and now
             self._pool.answer(job, withheld(job.message.delivery_id, reasons.LEASE_OVER, given_back=True))
@@ -137,7 +153,7 @@ class Conversation(asyncio.Protocol):
             return
         self._end_message(Stage.BODY, job, job.body)
 
-    def _end_message(self, stage: Stage, job: "Job", content: bytes) -> None:
+    def _end_message(self, stage: Stage, job: Job, content: bytes) -> None:
         """A body or a lone dot, and behind it the envelope of the next message when the server allows that."""
         self.is_fresh = False
         self._awaited[0] = (stage, job)  # in place of DATA, the last of its envelope
@@ -184,13 +200,13 @@ class Conversation(asyncio.Protocol):
         if self._awaited and not self._is_over:
             self._expect_reply()
 
-    def _on_reset(self, job: "Job", reply: Reply) -> None:
+    def _on_reset(self, job: Job, reply: Reply) -> None:
         if reply.code >= 300:
             self._lose("nonsense", reply=str(reply))
             return
         self._went_well()
 
-    def _on_mail(self, job: "Job", reply: Reply) -> None:
+    def _on_mail(self, job: Job, reply: Reply) -> None:
         self._has_recipient = False
         if 200 <= reply.code < 300:
             self._went_well()
@@ -199,7 +215,7 @@ class Conversation(asyncio.Protocol):
         else:
             self._refuse(job, refused(job.message, reply, at="MAIL"))
 
-    def _on_rcpt(self, job: "Job", reply: Reply) -> None:
+    def _on_rcpt(self, job: Job, reply: Reply) -> None:
         if 200 <= reply.code < 300:
             self._has_recipient = True
             self._went_well()
@@ -208,7 +224,7 @@ class Conversation(asyncio.Protocol):
         else:
             self._refuse(job, refused(job.message, reply, at="RCPT"))
 
-    def _on_data(self, job: "Job", reply: Reply) -> None:
+    def _on_data(self, job: Job, reply: Reply) -> None:
         if reply.code == 354:
             if not job.is_answered:
                 self._send_body(job)
@@ -222,7 +238,7 @@ class Conversation(asyncio.Protocol):
         else:
             self._refuse(job, refused(job.message, reply, at="DATA"))
 
-    def _on_final(self, job: "Job", reply: Reply) -> None:
+    def _on_final(self, job: Job, reply: Reply) -> None:
         if not 200 <= reply.code < 300 and reply.code < 400:
             self._lose("nonsense", reply=str(reply))
             return
@@ -243,7 +259,7 @@ class Conversation(asyncio.Protocol):
             self._awaited.append((stage, job))
             self._transport.write(command)
 
-    def _refuse(self, job: "Job", answer: Answer) -> None:
+    def _refuse(self, job: Job, answer: Answer) -> None:
         """The first refusal decides about a message; with PIPELINING the replies to its other commands follow."""
         self._is_reset_needed = True
         if not job.is_answered:
@@ -255,7 +271,7 @@ class Conversation(asyncio.Protocol):
         if not self._awaited:
             self.next()
 
-    def _on_goodbye(self, stage: Stage, job: "Job", reply: Reply) -> None:
+    def _on_goodbye(self, stage: Stage, job: Job, reply: Reply) -> None:
         """421: the server closes. On a used connection that says nothing about this message: it gets a fresh one."""
         if not job.is_answered and (self.is_fresh or stage is Stage.BODY):
             self._pool.answer(job, refused(job.message, reply, at="body" if stage is Stage.BODY else "MAIL"))

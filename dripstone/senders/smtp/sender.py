@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dripstone.senders import reasons
 from dripstone.senders.base import Answer, Outgoing, withheld
 from dripstone.senders.flight import FlightLog
+from dripstone.senders.smtp.batch import Batch
 from dripstone.senders.smtp.open import Opener, Timeouts
-from dripstone.senders.smtp.pool import Batch, Pool
+from dripstone.senders.smtp.pool import Pool
 from dripstone.senders.urls import MailUrl
 
 SECONDS_TO_FINISH = 7.0  # so that a worker is gone 10 s after it was told to stop
@@ -55,7 +56,6 @@ class SmtpSender:
                 background.call(background.pool.withdraw, batch)
 
     def limit_connections(self, n_connections: int) -> None:
-        """At most so many from now on, fewer or more than the URL says: this process's share of what all may have."""
         self._n_connections = n_connections
         if self._background is not None and self._background.pid == os.getpid():
             self._background.limit(n_connections)

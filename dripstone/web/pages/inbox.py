@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dripstone.accounts.models import Account
 from dripstone.senders import inbox as captured
+from dripstone.senders import ways
 from dripstone.senders.models import CapturedMessage
 from dripstone.web.frame import member, show
 from dripstone.web.paging import page
@@ -37,7 +38,7 @@ def inbox(request: HttpRequest, account: Account) -> HttpResponse:
         "count": shown.count(),
         "is_empty": not to and not found.exists(),
         "messages_page": page(request, shown),
-        "is_capturing": settings.DRIPSTONE_MAIL_URL.startswith("inbox:"),
+        "is_capturing": ways.is_local(settings.DRIPSTONE_MAIL_URL),
     }
     is_part = request.headers.get("HX-Target") == "messages"
     response = show(request, "inbox/_messages.html" if is_part else "inbox/list.html", account, context)
