@@ -33,6 +33,14 @@ from dripstone.sequences import verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
 
+# What can be proposed: an edit, carried out and undone.
+update_sequence = verbs.update_sequence
+delete_sequence = verbs.delete_sequence
+create_email = verbs.create_email
+update_email = verbs.update_email
+delete_email = verbs.delete_email
+reschedule = verbs.reschedule
+
 EXAMPLES = 10
 SOME = 200  # people looked at one by one, where crowds are too few for so many examples
 

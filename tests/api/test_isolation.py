@@ -7,7 +7,7 @@ every member of its query string or body whose name says that it names a row.
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,7 +20,8 @@ from tests.api.caller import Caller
 from tests.api.routes import ROUTES, Route
 
 NOT_FOUND = (404, {"errors": ["Not Found"]})
-UNKNOWN = 2**62  # the id of no row
+UNKNOWN: Any = 2**62  # the id of no row
+NO_ADDRESSES = {"email_addresses": "nobody@example.net", "sending_addresses": "nobody@example.net"}
 
 Ids = Mapping[str, Any]  # by noun: tests/owned.py
 Members = dict[str, Any]
@@ -83,7 +84,8 @@ def call(caller: Caller, route: Route, path: str, members: Members) -> tuple[int
 
 
 def required(route: Route, of: Ids) -> Members:
-    return REQUIRED.get(str(route), lambda of: {})(of)
+    making = REQUIRED.get(str(route))
+    return making(of) if making else {}
 
 
 # --- In the path ------------------------------------------------------------------------------------------------
@@ -103,7 +105,7 @@ def test_it_finds_nothing_of_another_account(route: Route, alice: Caller, mallor
     assert call(alice, route, route.with_ids(of_alice[noun] for noun in route.nouns), members)[0] != 404
 
 
-def everything() -> list[tuple[str, str]]:
+def everything() -> list[Any]:
     """Every row, as text, but those of accounts: a key remembers when it was used."""
     models = [one for one in apps.get_models() if one.__module__.startswith("dripstone.")]
     tables = [one._meta.db_table for one in models if one._meta.app_label != "accounts"]
@@ -113,7 +115,7 @@ def everything() -> list[tuple[str, str]]:
                 f"SELECT '{one}', string_agg(t::text, '' ORDER BY t::text) FROM {one} t" for one in tables
             )
         )
-        return cursor.fetchall()
+        return list(cursor.fetchall())
 
 
 def test_exceptions_are_of_operations_that_exist() -> None:
@@ -134,7 +136,7 @@ def naming(route: Route) -> Iterator[str]:
 def named() -> Iterator[Any]:
     for route in ROUTES:
         for member in naming(route):
-            makings = NAMED.get(f"{route} {member}") or NAMED.get(member) or [None]
+            makings: Sequence[Making | None] = NAMED.get(f"{route} {member}") or NAMED.get(member) or [None]
             for number, making in enumerate(makings):
                 yield pytest.param(route, member, making, id=f"{route} {member} {number}")
 
@@ -146,7 +148,7 @@ def test_it_knows_no_row_that_a_member_names(
     """Alice's id is answered as an unknown one is, and Mallory's own is not."""
     assert making is not None, f"say in NAMED what {member} names, or in NO_ROW why it names none"
     of_alice, of_mallory = owned.one_of_each(alice.account), owned.one_of_each(mallory.account)
-    unknown = defaultdict(lambda: UNKNOWN, email_addresses="nobody@example.net", sending_addresses="no@example.net")
+    unknown: Ids = defaultdict(lambda: UNKNOWN, NO_ADDRESSES)
     path = route.with_ids(of_mallory[noun] for noun in route.nouns)
 
     def answer(of: Ids) -> tuple[int, str]:

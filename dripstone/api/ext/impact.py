@@ -21,7 +21,6 @@ from dripstone.api.v4.sequence_emails import EmailBody
 from dripstone.api.v4.sequences import SequenceBody, sequence_of
 from dripstone.errors import Invalid, NotFound
 from dripstone.foresight import impact
-from dripstone.sequences import verbs
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import impact as shapes
 
@@ -68,12 +67,12 @@ class Call:
 
 _EMAILS = r"/v4/sequences/(\d+)/emails"
 CALLS = (
-    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), verbs.update_sequence, SequenceBody, needs_body=True),
-    Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), verbs.delete_sequence),
-    Call("POST", re.compile(_EMAILS), verbs.create_email, EmailBody),
-    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), verbs.update_email, EmailBody, needs_body=True),
-    Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), verbs.delete_email),
-    Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), verbs.reschedule),
+    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), impact.update_sequence, SequenceBody, needs_body=True),
+    Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), impact.delete_sequence),
+    Call("POST", re.compile(_EMAILS), impact.create_email, EmailBody),
+    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), impact.update_email, EmailBody, needs_body=True),
+    Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), impact.delete_email),
+    Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), impact.reschedule),
 )
 
 
