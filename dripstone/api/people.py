@@ -10,11 +10,13 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Flag, Instant, Text, needs
 from dripstone.api.paging import Pagination, Paging
 from dripstone.given import Checked, Given
+from dripstone.postgresql.compiled import Compiled
 from dripstone.shapes import subscribers as shapes
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import Subscriber
 
 M = TypeVar("M", bound=Model)
+_BY_ID = Compiled(lambda: Subscriber.objects.filter(account=lookup.ACCOUNT, pk=lookup.ID))
 
 
 class PeopleFilters(Paging):
@@ -68,7 +70,7 @@ def between(rows: QuerySet[M], column: str, after: Instant | None, before: Insta
 
 def person_of(request: KitRequest, subscriber_id: int) -> Subscriber:
     """Raises NotFound."""
-    return lookup.row(request.auth.account.subscribers.all(), subscriber_id)
+    return lookup.own(_BY_ID, request.auth.account, subscriber_id)
 
 
 def addressed(given: Given, purpose: str) -> Checked:

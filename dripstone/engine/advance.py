@@ -18,6 +18,9 @@ from dripstone.engine.schedule import Delay, Schedule
 from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
+from dripstone.postgresql import prepared
+
+FEW = 10  # places; planning NEXT_EMAILS takes 0.7 ms, and answering it for one person 0.15
 
 
 class Standing(NamedTuple):
@@ -110,8 +113,11 @@ def end_of_sequence(standing: Standing, now: datetime) -> Place:
 def standings_of(enrollment_ids: Series[int]) -> list[Standing]:
     if not enrollment_ids:
         return []
+    values = {"enrollments": queries.ids(enrollment_ids)}
+    if len(enrollment_ids) <= FEW:
+        return [Standing._make(row) for row in prepared.rows(queries.NEXT_EMAILS, values)]
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_EMAILS, {"enrollments": queries.ids(enrollment_ids)})
+        cursor.execute(queries.NEXT_EMAILS, values)
         return [Standing._make(row) for row in cursor.fetchall()]
 
 

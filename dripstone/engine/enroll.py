@@ -19,11 +19,27 @@ from dripstone.errors import NotFound
 from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
+from dripstone.postgresql.compiled import Among, Compiled, Parameter, insert
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State, Subscriber
 
 Source = Literal["api", "form", "rule", "automation", "bulk", "import"]
 RESTARTING: frozenset[Source] = frozenset({"rule", "automation", "bulk", "import"})  # restart people on their way (R12)
+
+_PEOPLE = Compiled(
+    lambda: (
+        Subscriber.objects.select_for_update(no_key=True)
+        .filter(Among("id", Parameter("ids")), account=Parameter("account"))
+        .order_by("id")
+    )
+)
+_PLACES = Compiled(
+    lambda: (
+        Enrollment.objects.select_for_update(no_key=True)
+        .filter(Among("subscriber_id", Parameter("ids")), sequence=Parameter("sequence"))
+        .order_by("id")
+    )
+)
 
 Change = Literal["enter", "restart", "continue", "nothing"]
 
@@ -88,18 +104,17 @@ def _hold(sequence: Sequence) -> None:
 
 def _lock_people(account_id: int, subscriber_ids: Iterable[int]) -> dict[int, Subscriber]:
     """Until we are done nobody's state changes and nobody else enrolls the same people."""
-    rows = Subscriber.objects.select_for_update(no_key=True).filter(account_id=account_id, pk__in=set(subscriber_ids))
-    return {row.pk: row for row in rows.order_by("pk")}
+    rows = _PEOPLE.all(account=account_id, ids=list(set(subscriber_ids)))
+    return {row.pk: row for row in rows}
 
 
 def _lock_enrollments(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, Enrollment]:
-    rows = Enrollment.objects.select_for_update(no_key=True).filter(sequence=sequence)
-    return {row.subscriber_id: row for row in rows.filter(subscriber_id__in=list(subscriber_ids)).order_by("pk")}
+    rows = _PLACES.all(sequence=sequence.pk, ids=list(subscriber_ids))
+    return {row.subscriber_id: row for row in rows}
 
 
 def _insert(sequence: Sequence, people: list[Subscriber], source: Source, now: datetime) -> list[Enrollment]:
-    rows = [transitions.new_enrollment(sequence, person, source, now) for person in people]
-    return Enrollment.objects.bulk_create(rows, batch_size=1000)
+    return insert(transitions.new_enrollment(sequence, person, source, now) for person in people)
 
 
 def record_entries(rows: Iterable[Enrollment], now: datetime, cause: Cause) -> None:

@@ -224,6 +224,8 @@ def reenter(
     rows: list[Enrollment], people: Mapping[int, Subscriber], source: str, now: datetime, *, restart: bool
 ) -> None:
     """Back in: from the start in a new run, or (restart=False) where they left off. The rows are locked."""
+    if not rows:
+        return
     if restart:
         skip_planned([row.pk for row in rows], reasons.RESTARTED, now)
     for row in rows:

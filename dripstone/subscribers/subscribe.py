@@ -1,23 +1,41 @@
 """Subscribers come in and change: the upsert by address, and the update."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from dripstone.errors import Invalid
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.given import MAX_NAME, Checked, Given, plain_address
-from dripstone.subscribers.models import CustomField, State, Subscriber
+from dripstone.postgresql.compiled import Compiled, Parameter
+from dripstone.subscribers.fields import keys_of
+from dripstone.subscribers.models import State, Subscriber
 
 MAX_FIELDS = 140  # Kit's limit per call
 STATES = ("active", "cancelled", "bounced", "complained", "inactive")  # in the order in which Kit lists them
 _LABELS = {"email_address": "Email address", "first_name": "First name"}
 _BLANKS = {"email_address": "Email address is invalid"}
+
+_LOCKED = Compiled(
+    lambda: Subscriber.objects.select_for_update(no_key=True).filter(
+        account=Parameter("account"), email_address=Parameter("address")
+    )
+)
+# Purpose: someone new, unless another call has just added them: it waits for that one to commit, and then has no row.
+# Without the savepoint that a violated constraint would need.
+_ADD = """
+INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at,
+                                    canceled_at)
+VALUES (%(account_id)s, %(email_address)s, %(first_name)s, %(state)s, %(fields)s, %(created_at)s, %(updated_at)s,
+        %(canceled_at)s)
+ON CONFLICT (account_id, email_address) DO NOTHING RETURNING id
+"""
 
 FieldValues = Mapping[str, str | None]  # by field key; None and "" both mean: no value
 
@@ -59,16 +77,21 @@ def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Wri
     Raises Invalid with every problem.
     """
     values = check(given, is_new=True)
-    first_name = values.get("first_name")
-    state = values.get("state") or State.ACTIVE.value
-    person, is_new = _find_or_add(account_id, values["email_address"], first_name, state, now, cause)
-    if not is_new and first_name is not None:
+    address, first_name, fields = values["email_address"], values.get("first_name"), values.get("fields", {})
+    person = _LOCKED.first(account=account_id, address=address)
+    if person is None:
+        state = values.get("state") or State.ACTIVE.value
+        added = _added(account_id, address, first_name, state, fields, now, cause)
+        if added is not None:
+            return added
+        person = Subscriber.objects.select_for_update(no_key=True).get(account_id=account_id, email_address=address)
+    if first_name is not None:
         person.first_name = first_name
     before = dict(person.fields)
-    keys, unknown = _set_fields(person, values.get("fields", {}))
+    keys, unknown = _set_fields(person, fields)
     _save(person, now)
     _record_values(person, before, now, cause)
-    return Written(person, is_new, keys, unknown)
+    return Written(person, keys=keys, unknown=unknown)
 
 
 @transaction.atomic
@@ -92,31 +115,41 @@ def update(subscriber_id: int, given: Given, now: datetime, *, cause: Cause) -> 
     return Written(person, keys=keys, unknown=unknown)
 
 
-def _find_or_add(
-    account_id: int, address: str, first_name: str | None, state: str, now: datetime, cause: Cause
-) -> tuple[Subscriber, bool]:
-    """The person, locked, and whether they are new."""
-    person, is_new = Subscriber.objects.select_for_update(no_key=True).get_or_create(
-        account_id=account_id,
-        email_address=address,
-        defaults={
-            "first_name": first_name,
-            "state": state,
-            "canceled_at": now if state == State.CANCELLED else None,
-            "created_at": now,
-            "updated_at": now,
-        },
-    )
-    if is_new:
-        kinds = [types.SUBSCRIBER_CREATED] + ([types.SUBSCRIBER_ACTIVATED] if state == State.ACTIVE else [])
-        record(event(kind, account_id, now, cause=cause, subscriber_id=person.pk) for kind in kinds)
-    return person, is_new
+def _added(
+    account_id: int,
+    address: str,
+    first_name: str | None,
+    state: str,
+    fields: FieldValues,
+    now: datetime,
+    cause: Cause,
+) -> Written | None:
+    """Someone new; None when another call added them meanwhile."""
+    columns: dict[str, Any] = {
+        "account_id": account_id,
+        "email_address": address,
+        "first_name": first_name,
+        "state": state,
+    }
+    columns |= {"created_at": now, "updated_at": now, "canceled_at": now if state == State.CANCELLED else None}
+    person = Subscriber(**columns)
+    keys, unknown = _set_fields(person, fields)
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD, columns | {"fields": json.dumps(person.fields)})
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    person.pk, person._state.adding = row[0], False
+    kinds = [types.SUBSCRIBER_CREATED] + ([types.SUBSCRIBER_ACTIVATED] if state == State.ACTIVE else [])
+    record(event(kind, account_id, now, cause=cause, subscriber_id=person.pk) for kind in kinds)
+    _record_values(person, {}, now, cause)
+    return Written(person, True, keys, unknown)
 
 
 def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], list[str]]:
     """Sets the values on the person, unsaved. Returns the keys that were written and the unknown ones."""
-    known = CustomField.objects.filter(account_id=person.account_id, key__in=list(values))
-    ids = {field.key: str(field.pk) for field in known}
+    known = keys_of(person.account_id) if values else {}
+    ids = {key: field_id for field_id, key in known.items() if key in values}
     for key, field_id in ids.items():
         if values[key] is None:
             person.fields.pop(field_id, None)

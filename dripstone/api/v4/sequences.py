@@ -30,6 +30,7 @@ from dripstone.api.body import (
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.engine.acts import edits
+from dripstone.postgresql.compiled import Compiled
 from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
 from dripstone.shapes import sequence_stats
@@ -61,6 +62,13 @@ class SequenceBody(Body):
     repeat: YesNo = MISSING
     hold: YesNo = MISSING
     exclude_subscriber_sources: Sources = MISSING
+
+
+_BY_ID = Compiled(
+    lambda: Sequence.objects.filter(account=lookup.ACCOUNT, pk=lookup.ID, deleted_at=None).select_related(
+        "sending_address"
+    )
+)
 
 
 class SequencesFilters(Paging):
@@ -116,7 +124,7 @@ def delete_sequence(request: KitRequest, id: int) -> HttpResponse:
 
 def sequence_of(request: KitRequest, sequence_id: int) -> Sequence:
     """Raises NotFound, for deleted ones too."""
-    return lookup.row(_live(request), sequence_id)
+    return lookup.own(_BY_ID, request.auth.account, sequence_id)
 
 
 def _live(request: KitRequest) -> QuerySet[Sequence]:

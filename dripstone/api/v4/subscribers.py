@@ -92,7 +92,8 @@ class SubscriberFilters(PeopleFilters):
 @router.get("/subscribers", response=SubscribersAnswer, summary="List subscribers")
 def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> HttpResponse:
     _check_combination(filters)
-    rows = narrow(request.auth.account.subscribers.all(), filters)
+    # Not account.subscribers, which would give each row its account, one by one: a tenth of the call.
+    rows = narrow(Subscriber.objects.filter(account=request.auth.account), filters)
     rows = between(rows, "updated_at", filters.updated_after, filters.updated_before)
     if filters.email_address:
         addresses = [plain_address(text) for text in filters.email_address.split(",")]

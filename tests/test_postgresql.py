@@ -1,0 +1,96 @@
+"""Our database backend: compiled querysets answer as querysets do, and the pool notices what ended."""
+
+import psycopg
+import pytest
+from django.db import connection
+from psycopg_pool import ConnectionPool
+
+from dripstone.postgresql import prepared
+from dripstone.postgresql.base import check
+from dripstone.postgresql.compiled import Among, Compiled, Parameter
+from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import Subscriber
+from tests.factories import make_account, make_sequence, make_subscriber
+
+BY_ID = Compiled(
+    lambda: Sequence.objects.filter(account=Parameter("account"), pk=Parameter("id")).select_related("sending_address")
+)
+PEOPLE = Compiled(lambda: Subscriber.objects.filter(Among("id", Parameter("ids")), state="active").order_by("-id"))
+
+
+@pytest.mark.django_db
+def test_a_compiled_queryset_finds_what_the_queryset_finds() -> None:
+    account = make_account()
+    sequence, other = make_sequence(account), make_sequence(make_account("Mallory"))
+    found = BY_ID.first(account=account.pk, id=sequence.pk)
+    assert found is not None
+    expected = Sequence.objects.get(pk=sequence.pk)
+    assert {field.attname: getattr(found, field.attname) for field in Sequence._meta.concrete_fields} == {
+        field.attname: getattr(expected, field.attname) for field in Sequence._meta.concrete_fields
+    }
+    assert "sending_address" in found._state.fields_cache
+    assert found.sending_address == expected.sending_address
+    assert BY_ID.first(account=account.pk, id=other.pk) is None
+
+
+@pytest.mark.django_db
+def test_its_values_are_not_those_of_the_first_time() -> None:
+    account = make_account()
+    people = [make_subscriber(account, fields={"1": "x"}) for _ in range(3)]
+    assert PEOPLE.all(ids=[people[0].pk]) == [people[0]]
+    assert PEOPLE.all(ids=[one.pk for one in people]) == people[::-1]
+    assert PEOPLE.all(ids=[]) == []
+    assert PEOPLE.all(ids=[people[1].pk])[0].fields == {"1": "x"}
+
+
+@pytest.mark.django_db
+def test_a_row_of_it_can_be_saved() -> None:
+    person = make_subscriber(make_account())
+    found = PEOPLE.all(ids=[person.pk])[0]
+    found.first_name = "Björn"
+    found.save()
+    assert Subscriber.objects.get().first_name == "Björn"
+
+
+@pytest.mark.django_db
+def test_the_pool_gives_no_connection_that_has_ended() -> None:
+    with (
+        ConnectionPool(_address(), min_size=1, max_size=1, check=check, kwargs={"autocommit": True}) as pool,
+        psycopg.connect(_address(), autocommit=True) as operator,
+    ):
+        with pool.connection() as first:
+            ended = first.info.backend_pid
+        operator.execute("SELECT pg_terminate_backend(%s, 5000)", [ended])
+        with pool.connection() as second:
+            assert second.info.backend_pid != ended
+            assert second.execute("SELECT 1").fetchone() == (1,)
+
+
+@pytest.mark.django_db
+def test_a_connection_that_was_asked_lately_is_not_asked_again() -> None:
+    with ConnectionPool(_address(), min_size=1, max_size=1, check=check, kwargs={"autocommit": True}) as pool:
+        with pool.connection() as first:
+            first.execute("SELECT 1")
+            began = first.execute("SELECT query_start FROM pg_stat_activity WHERE pid = pg_backend_pid()").fetchone()
+        with pool.connection() as same, psycopg.connect(_address(), autocommit=True) as operator:
+            last = "SELECT query_start FROM pg_stat_activity WHERE pid = %s"
+            assert operator.execute(last, [same.info.backend_pid]).fetchone() == began
+
+
+@pytest.mark.django_db
+def test_only_what_asks_for_it_is_prepared() -> None:
+    statement = "SELECT %(n)s::int + 1"
+    assert [prepared.rows(statement, {"n": n}) for n in (1, 2)] == [[(2,)], [(3,)]]
+    Subscriber.objects.count()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        kept = [row[0] for row in cursor.fetchall()]
+    assert kept.count("SELECT $1::int + 1") == 1
+    assert not any("count" in one.lower() for one in kept)
+
+
+def _address() -> str:
+    """The test database's, for connections beside Django's."""
+    parameters = connection.get_connection_params()
+    known = {name: parameters[name] for name in ("dbname", "user", "password", "host", "port") if parameters.get(name)}
+    return psycopg.conninfo.make_conninfo(**known)
