@@ -11,11 +11,18 @@ from django.http import HttpRequest
 from ninja.security import APIKeyHeader
 
 from dripstone import clock
+from dripstone.accounts import limits
+from dripstone.accounts.limits import Credential
 from dripstone.accounts.models import Account, ApiKey
 from dripstone.accounts.verbs import hash_key
-from dripstone.api import limits
+from dripstone.postgresql.compiled import Compiled, Parameter
 
 NOTED_EVERY = timedelta(minutes=1)  # last_used_at is for people; a write per request would cost more than it tells
+
+# Asked for with every request, so that a revoked key ends at once.
+_LIVE_KEY = Compiled(
+    lambda: ApiKey.objects.select_related("account").filter(key_hash=Parameter("hash"), revoked_at=None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +46,10 @@ class ApiKeyAuth(APIKeyHeader):
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
         """None (a 401) when the key is missing, unknown or revoked. Raises limits.TooMany."""
-        found = ApiKey.objects.select_related("account").filter(key_hash=hash_key(key or ""), revoked_at=None).first()
+        found = _LIVE_KEY.first(hash=hash_key(key or ""))
         if found is None:
             return None
-        limits.count(found.pk)
+        limits.count(Credential("key", found.pk))
         _note_use(found)
         return Caller(found.account, f"API key {found.name} (…{found.hint})")
 

@@ -15,7 +15,7 @@ from ninja.errors import HttpError
 from ninja.errors import ValidationError as NinjaValidationError
 
 from dripstone import errors
-from dripstone.api.limits import TooMany
+from dripstone.accounts.limits import TooMany
 
 log = logging.getLogger(__name__)
 

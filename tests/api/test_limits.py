@@ -1,3 +1,5 @@
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -6,7 +8,8 @@ from django.db import connection
 from django.test import Client
 
 from dripstone import clock as system
-from dripstone.api import limits
+from dripstone.accounts import limits
+from dripstone.accounts.limits import Credential, Meter
 from tests.api.caller import Caller
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -33,12 +36,24 @@ def machine(db: None, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Machine
     return machine
 
 
-def allowed(key_id: int = 1) -> bool:
+def allowed(key_id: int = 1, meter: Meter | None = None, limit: int = 3) -> bool:
+    """By a web process of its own, if a meter is given."""
+    credential = Credential("key", key_id)
     try:
-        limits.count(key_id)
+        if meter is None:
+            limits.count(credential)
+        else:
+            meter.count(credential, limit, int(system.system_now().timestamp()))
     except limits.TooMany:
         return False
     return True
+
+
+def n_written() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(sum(n), 0) FROM credential_requests")
+        n: int = cursor.fetchone()[0]
+    return n
 
 
 def test_the_window_rolls(machine: Machine) -> None:
@@ -65,13 +80,60 @@ def test_refused_requests_do_not_count(machine: Machine) -> None:
     assert allowed()
 
 
-def test_it_keeps_no_more_than_a_window(machine: Machine) -> None:
+def test_it_keeps_no_more_than_two_windows(machine: Machine) -> None:
     for _ in range(100):
         allowed()
         machine.pass_seconds(30)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM request_count")
-        assert cursor.fetchone()[0] <= 2
+        cursor.execute("SELECT count(*) FROM credential_requests")
+        assert cursor.fetchone()[0] <= 4
+
+
+def test_several_processes_count_together(machine: Machine) -> None:
+    first, second = Meter(), Meter()
+    assert [allowed(meter=meter) for meter in (first, second, first, second)] == [True, True, True, False]
+    assert not allowed(meter=first)
+
+
+def test_a_process_alone_is_exact_however_high_the_limit(machine: Machine) -> None:
+    meter = Meter()
+    answers = [allowed(meter=meter, limit=1_000) for _ in range(1_010)]
+    assert answers == [True] * 1_000 + [False] * 10
+    assert n_written() == 1_000
+
+
+def test_far_from_the_limit_few_requests_ask_the_database(
+    machine: Machine, django_assert_max_num_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    meter = Meter()
+    with django_assert_max_num_queries(3):
+        assert all(allowed(meter=meter, limit=100_000) for _ in range(1_000))
+
+
+def test_others_see_what_a_process_let_through_within_a_second(machine: Machine) -> None:
+    first, second = Meter(), Meter()
+    for _ in range(500):
+        assert allowed(meter=first, limit=1_000)
+    machine.pass_seconds(1)
+    assert allowed(meter=first, limit=1_000)
+    assert n_written() == 501
+    assert [allowed(meter=second, limit=1_000) for _ in range(500)] == [True] * 499 + [False]
+
+
+def test_what_was_let_through_before_the_clock_was_set_back_does_not_count(machine: Machine) -> None:
+    meter = Meter()
+    assert all(allowed(meter=meter, limit=1_000) for _ in range(10))
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM credential_requests")  # the one that was written: it leaves with its window
+    machine.pass_seconds(-3_600)
+    assert [allowed(meter=meter) for _ in range(4)] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("n_processes", [2, 4])
+def test_each_further_process_lets_at_most_a_64th_more_through(machine: Machine, n_processes: int) -> None:
+    meters = [Meter() for _ in range(n_processes)]
+    passed = sum(allowed(meter=meters[number % n_processes], limit=600) for number in range(1_500))
+    assert 600 <= passed <= 600 + (n_processes - 1) * (600 // 64)
 
 
 def test_one_too_many_is_told_in_plain_text(alice: Caller, machine: Machine) -> None:
