@@ -156,8 +156,11 @@ DRIPSTONE_WORKERS = _integer("DRIPSTONE_WORKERS", os.cpu_count() or 1, 1, 256)
 # Jobs one worker process runs side by side. Each holds a database connection while it runs.
 DRIPSTONE_WORKER_THREADS = _integer("DRIPSTONE_WORKER_THREADS", 4, 1, 64)
 
-# Requests the web process answers side by side. Each may hold a database connection from the pool.
-DRIPSTONE_WEB_THREADS = _integer("DRIPSTONE_WEB_THREADS", 16, 1, 256)
+# Processes that answer requests, of `dripstone up` and `dripstone web`. Default: one per core, 8 at most.
+DRIPSTONE_WEB_PROCESSES = _integer("DRIPSTONE_WEB_PROCESSES", min(os.cpu_count() or 1, 8), 1, 256)
+
+# Requests one web process answers side by side. Each may hold a database connection from the process's pool.
+DRIPSTONE_WEB_THREADS = _integer("DRIPSTONE_WEB_THREADS", 8, 1, 256)
 
 # Least important log lines shown: debug, info, warning or error.
 DRIPSTONE_LOG_LEVEL = _choice("DRIPSTONE_LOG_LEVEL", "info", "debug", "info", "warning", "error")
@@ -265,15 +268,15 @@ MIDDLEWARE = [
     "dripstone.ops.metrics.RequestMetrics",
     "dripstone.api.errors.ApiReplies",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "dripstone.web.for_pages.StaticFiles",
     "dripstone.web.headers.PageHeaders",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "dripstone.web.for_pages.Sessions",
     "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
+    "dripstone.web.for_pages.Csrf",
+    "dripstone.web.for_pages.Users",
+    "dripstone.web.for_pages.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
+    "dripstone.web.for_pages.Htmx",
 ]
 
 TEMPLATES = [

@@ -1,5 +1,7 @@
-"""The web process's entry point: Django, with a connection pool for its threads."""
+"""The entry point of each web process: Django, a connection pool for its threads, and one that writes its figures."""
 
+import threading
+import time
 from typing import Any
 
 from django.core.wsgi import get_wsgi_application
@@ -20,6 +22,17 @@ def _pool_connections() -> None:
     database["CONN_MAX_AGE"] = 0
 
 
+def _write_figures() -> None:
+    """What its requests and the owner's acts counted, into the rows that any process reads for /metrics."""
+    from dripstone.engine import counters
+
+    while True:
+        time.sleep(counters.FLUSH_EVERY_SECONDS)
+        counters.flush()
+        connections.close_all()
+
+
 ask_to_die_with_parent()  # granian starts this process; should granian be killed, nobody else would stop it
 application = get_wsgi_application()
 _pool_connections()
+threading.Thread(target=_write_figures, name="figures", daemon=True).start()

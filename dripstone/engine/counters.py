@@ -1,4 +1,4 @@
-"""What the engine did, counted for /metrics: attempts by outcome, and how long each stage takes.
+"""What was done, counted for /metrics: attempts by outcome, how long each stage of sending takes, and each request.
 
 A process counts in memory and adds to the rows (models.Figure) every ten seconds, so that any web process can tell the
 sum over all workers on all machines. A worker that is killed takes the last seconds' counts with it: these figures are
@@ -10,6 +10,7 @@ import time
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as Series
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -123,10 +124,12 @@ def read() -> dict[tuple[str, str], float]:
     return {(name, label): value for name, label, value in Figure.objects.values_list("name", "label", "value")}
 
 
-def buckets(figures: Mapping[tuple[str, str], float], stage: str) -> list[tuple[str, float]]:
-    """Prometheus's cumulative buckets of one stage."""
+def buckets(
+    figures: Mapping[tuple[str, str], float], label: str, name: str = BUCKET, bounds: Series[float] = BUCKETS
+) -> list[tuple[str, float]]:
+    """Prometheus's cumulative buckets of one stage, or of another histogram kept as "label/number of bucket"."""
     total, result = 0.0, []
-    for number, bound in enumerate((*BUCKETS, float("inf"))):
-        total += figures.get((BUCKET, f"{stage}/{number}"), 0.0)
-        result.append(("+Inf" if number == len(BUCKETS) else str(bound), total))
+    for number, bound in enumerate((*bounds, float("inf"))):
+        total += figures.get((name, f"{label}/{number}"), 0.0)
+        result.append(("+Inf" if number == len(bounds) else str(bound), total))
     return result

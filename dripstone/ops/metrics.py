@@ -1,18 +1,19 @@
 """Figures for Prometheus: what waits, what was done, how long each stage and each request took.
 
 What waits is counted from the rows when asked, by partial indexes that hold only what is on its way: the cost does not
-grow with what was sent before. What was done comes from engine/counters.py, summed over all workers. So every web
-process answers the same, and a restart loses nothing; only the request durations are this process's own.
+grow with what was sent before. What was done comes from engine/counters.py, summed over all workers and web processes:
+each of them answers the same, up to the last ten seconds of the others, and a restart loses nothing.
 """
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from functools import lru_cache
 
 from django.db import connection
 from django.http import HttpRequest, HttpResponseBase
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
@@ -20,14 +21,9 @@ from prometheus_client.registry import Collector
 from dripstone.engine import counters, follow, pulse
 from dripstone.senders import breaker
 
-_requests = CollectorRegistry()
-REQUEST_SECONDS = Histogram(
-    "dripstone_request_seconds",
-    "Time to answer a request",
-    ["area", "status"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
-    registry=_requests,
-)
+REQUEST_SECONDS = "request_seconds"  # sum, by "area/status"
+REQUEST_BUCKET = "request_bucket"  # requests that took so long, by "area/status/number of bucket"
+REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 
 _AREAS = {"v4": "api", "ext": "api", "oauth": "api", "u": "public", "c": "public", "static": "static"}
 _OUTCOMES = ("sent", "failed", "unknown", "skipped", "retry")
@@ -59,8 +55,10 @@ class RequestMetrics:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         begun = time.perf_counter()
         response = self.get_response(request)
-        area = _AREAS.get(request.path_info.split("/", 2)[1], "web")
-        REQUEST_SECONDS.labels(area, f"{response.status_code // 100}xx").observe(time.perf_counter() - begun)
+        seconds = time.perf_counter() - begun
+        label = f"{_AREAS.get(request.path_info.split('/', 2)[1], 'web')}/{response.status_code // 100}xx"
+        counters.add(REQUEST_SECONDS, label, seconds)
+        counters.add(REQUEST_BUCKET, f"{label}/{bisect_left(REQUEST_BUCKETS, seconds)}")
         return response
 
 
@@ -73,7 +71,9 @@ class _Rows(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from self._what_waits()
         yield from self._the_engine()
-        yield from _what_was_done(counters.read())
+        counts = counters.read()
+        yield from _what_was_done(counts)
+        yield _requests(counts)
         yield _by_label(
             "dripstone_enrollments",
             "Enrollments by status, counted every five minutes",
@@ -130,6 +130,14 @@ def _what_was_done(counts: dict[tuple[str, str], float]) -> Iterator[Metric]:
     yield stages
 
 
+def _requests(counts: dict[tuple[str, str], float]) -> Metric:
+    requests = HistogramMetricFamily("dripstone_request_seconds", "Time to answer a request", labels=["area", "status"])
+    for label in sorted(label for name, label in counts if name == REQUEST_SECONDS):
+        buckets = counters.buckets(counts, label, REQUEST_BUCKET, REQUEST_BUCKETS)
+        requests.add_metric(label.split("/"), buckets, counts[REQUEST_SECONDS, label])
+    return requests
+
+
 @lru_cache(maxsize=1)
 def _people(period: int) -> dict[str, int]:
     """`period`: the answer is kept while it stays the same."""
@@ -147,6 +155,7 @@ def _by_label(name: str, help_text: str, label: str, counts: dict[str, int]) -> 
 
 def text(now: datetime) -> bytes:
     """Everything in Prometheus's text format."""
+    counters.flush()  # at least what this process did is in it
     rows = CollectorRegistry()
     rows.register(_Rows(now))
-    return generate_latest(rows) + generate_latest(_requests)
+    return generate_latest(rows)

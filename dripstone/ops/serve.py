@@ -21,12 +21,17 @@ SECONDS_BETWEEN_LOOKS = 1.0  # whether the database lives: 0.2 ms each
 
 
 def web() -> None:
-    """Serves HTTP on DRIPSTONE_HOST and DRIPSTONE_PORT until SIGTERM or Ctrl-C."""
+    """Serves HTTP on DRIPSTONE_HOST and DRIPSTONE_PORT until SIGTERM or Ctrl-C.
+
+    A process that is killed starts again beside the others; when it ends again at once, this ends too.
+    """
     Server(
         "dripstone.wsgi:application",
         address=settings.DRIPSTONE_HOST,
         port=settings.DRIPSTONE_PORT,
         interface=Interfaces.WSGI,
+        workers=settings.DRIPSTONE_WEB_PROCESSES,
+        respawn_failed_workers=True,
         blocking_threads=settings.DRIPSTONE_WEB_THREADS,
         log_level=LogLevels.error,
         workers_kill_timeout=STOP_SECONDS,
