@@ -25,7 +25,8 @@ class Engine:
     def history(self, person: Subscriber) -> list[tuple[str, str, datetime]]:
         """(subject, status, when it ended) of everything this person had, in order."""
         rows = Delivery.objects.filter(subscriber=person, ended_at__isnull=False).order_by("ended_at", "pk")
-        return [(row.email.subject, row.status, row.ended_at) for row in rows.select_related("email") if row.ended_at]
+        columns = rows.values_list("email__subject", "status", "ended_at")
+        return [(subject, status, at) for subject, status, at in columns if at]
 
     def sent(self, person: Subscriber) -> list[tuple[str, datetime]]:
         return [(subject, at) for subject, status, at in self.history(person) if status == "sent"]

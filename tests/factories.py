@@ -7,7 +7,7 @@ from typing import Any
 from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
 from dripstone.accounts.verbs import create_key
 from dripstone.engine import enroll
-from dripstone.engine.models import Enrollment
+from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
 
@@ -95,3 +95,16 @@ def make_enrollment(
 ) -> Enrollment:
     """By the real door: an enrollment made by hand would not be one the engine knows."""
     return enroll.add(sequence, [subscriber.pk], source, now)[subscriber.pk].enrollment
+
+
+def make_broadcast(subscriber: Subscriber, **values: Any) -> Delivery:
+    """A broadcast to somebody, planned and ready: made by hand, since nothing plans one yet."""
+    defaults = {"account_id": subscriber.account_id, "broadcast_id": next(_numbers), "planned_at": MONDAY_9}
+    status = {"status": "planned", "ready_at": None if "status" in values else MONDAY_9}
+    return Delivery.objects.create(subscriber=subscriber, **(defaults | status | values))
+
+
+def place_of(delivery: Delivery) -> Enrollment:
+    """Of the email of a sequence."""
+    assert delivery.enrollment is not None
+    return delivery.enrollment

@@ -26,12 +26,15 @@ WORTHWHILE = timedelta(seconds=0.2)  # of a limit per second: batches smaller th
 
 
 class Claimed(NamedTuple):
+    """A row of queries.CLAIM: the email of a sequence, or (sequence_id and email_id None) a notice."""
+
     delivery_id: int
     attempt: int
     account_id: int
-    sequence_id: int
-    subscriber_id: int
-    email_id: int
+    sequence_id: int | None
+    subscriber_id: int | None  # None: a notice to somebody who is not on file
+    email_id: int | None
+    notice_id: int | None
     untried: int  # earlier claims that were taken back
 
 
@@ -134,8 +137,8 @@ def next_ready(now: datetime) -> datetime | None:
     """When the next claim finds something; None: nothing is planned."""
     with connection.cursor() as cursor:
         cursor.execute(queries.NEXT_READY)
-        row = cursor.fetchone()
-    return max(row[0], opens_at(now) or row[0]) if row else None
+        ready: datetime | None = cursor.fetchone()[0]
+    return max(ready, opens_at(now) or ready) if ready else None
 
 
 def pause(ready: datetime, began: datetime, now: datetime) -> timedelta:

@@ -54,13 +54,16 @@ def _too_late(batch: Batch, going: list[int], now: datetime) -> dict[int, dateti
 
 
 def _put_off(batch: Batch, rendered: Rendered, now: datetime) -> dict[int, datetime]:
+    notices = {row.delivery_id for row in batch.rows if row.notice_id is not None}
     have_waited = {row.delivery_id for row in batch.rows if row.untried}
     limits: dict[str, Limit] = {}
     wishes: list[Wish] = []
-    for message in sorted(rendered.messages):  # by id: the same on every machine
+    # Notices, then by id: the same on every machine.
+    for message in sorted(rendered.messages, key=lambda message: (message.delivery_id not in notices, message)):
         domain = message.rcpt_to.rpartition("@")[2].lower()
         account = rendered.limits.get(message.account_id, NO_LIMIT)
         own = pace.limits_of(batch.server.server, message.account_id, account, domain)
         limits |= own
-        wishes.append(Wish(message.delivery_id, tuple(own), message.delivery_id in have_waited))
+        is_first = message.delivery_id in notices
+        wishes.append(Wish(message.delivery_id, tuple(own), message.delivery_id in have_waited, is_first))
     return pace.put_off(wishes, limits, now) if limits else {}

@@ -1,4 +1,5 @@
-"""Enrollment: one subscriber's place in one sequence. Delivery: one of its emails to them, in one run.
+"""Enrollment: one subscriber's place in one sequence. Delivery: one of its emails to them, in one run; or a broadcast
+to them, or a notice.
 
 Enrollment   unconfirmed ──confirm──▶ active ──nothing next──▶ completed
                   └───────┬──────────────┴──────────┬─────────────┘
@@ -14,7 +15,12 @@ An active enrollment is in exactly one of three places:
 Delivery     planned ──claim──▶ sending ──answer──▶ sent | failed | unknown
                 ▲ │                │
                 │ └─▶ skipped      └── refused for now, put off by a limit, or given back by the rescue: back to planned
-             By the owner alone (unknown.py): unknown or failed ──▶ planned, unknown ──▶ sent
+             By the owner alone (acts/undecided.py): unknown or failed ──▶ planned, unknown ──▶ sent
+
+A delivery has exactly one origin:
+  a place in a sequence   enrollment, run, sequence, email, subscriber. Nearly every row
+  a broadcast             broadcast_id, subscriber. Read everywhere, not planned yet: no claim takes one
+  a notice                notice; subscriber, if it is to somebody on file. Goes before everything else
 """
 
 from typing import ClassVar
@@ -95,6 +101,27 @@ def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment
     return Enrollment.objects.filter(sequence__in=sequences, subscriber_id=subscriber_id)
 
 
+class Notice(models.Model):
+    """Mail to one address with no list behind it: a confirmation. engine/notices.py makes them.
+
+    Rendered when it is asked for, and kept as bytes until it is sent.
+    """
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, null=True, related_name="+")  # if they are on file
+    kind = models.TextField()  # engine/notices.py lists them
+    email_address = models.TextField()  # to whom, as SMTP takes it
+    from_address = models.TextField()  # the same
+    subject = models.TextField()  # for lists; the message has its own
+    message = models.BinaryField(default=b"")  # RFC 5322; empty once it has been sent
+    asked_at = models.DateTimeField()
+
+    objects: ClassVar[models.Manager["Notice"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.kind} notice {self.pk}"
+
+
 class Delivery(models.Model):
     class Status(models.TextChoices):
         PLANNED = "planned"
@@ -108,15 +135,21 @@ class Delivery(models.Model):
     # checked here: planning holds the enrollment locked, and its own keys vouch for the rest. Two checks cost as much
     # as the whole insert (docs/decisions/hot-tables.md).
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
-    sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
-    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
+    sequence = models.ForeignKey(
+        Sequence, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False
+    )
+    subscriber = models.ForeignKey(
+        Subscriber, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False
+    )
     enrollment = models.ForeignKey(
-        Enrollment, models.CASCADE, related_name="deliveries", db_constraint=False, db_index=False
+        Enrollment, models.CASCADE, null=True, related_name="deliveries", db_constraint=False, db_index=False
     )
-    run = models.PositiveIntegerField()
+    run = models.PositiveIntegerField(null=True)
     email = models.ForeignKey(
-        SequenceEmail, models.PROTECT, related_name="deliveries", db_constraint=False, db_index=False
+        SequenceEmail, models.PROTECT, null=True, related_name="deliveries", db_constraint=False, db_index=False
     )
+    broadcast_id = models.BigIntegerField(null=True)
+    notice = models.ForeignKey(Notice, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False)
     status = models.TextField(choices=Status.choices)
     reason = models.TextField(default="", blank=True)  # a code: why it ended so, or why it must be tried again
     reply = models.TextField(default="", db_default="", blank=True)  # what the mail server said when it last refused
@@ -124,6 +157,9 @@ class Delivery(models.Model):
     untried = models.PositiveIntegerField(default=0, db_default=0)  # of them, those in which no server was asked
     planned_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True)  # planned: earliest instant of the next attempt
+    # The same for a notice. A column of its own, so that a worker of the version before, which can't print a notice,
+    # never claims one (docs/decisions/notices.md).
+    notice_ready_at = models.DateTimeField(null=True)
     unparked_at = models.DateTimeField(null=True)  # when a pause or a draft last let it go: refusals count from here
     lease_until = models.DateTimeField(null=True)  # sending: after this the rescue decides
     worker = models.TextField(default="", blank=True)  # sending: who holds it; names its flight log
@@ -135,17 +171,52 @@ class Delivery(models.Model):
         verbose_name_plural = "deliveries"
         constraints: ClassVar = [
             models.UniqueConstraint("enrollment", "run", "email", name="delivery_once"),
+            models.UniqueConstraint(
+                "broadcast_id",
+                "subscriber",
+                condition=Q(broadcast_id__isnull=False),
+                name="delivery_once_per_broadcast",
+            ),
+            models.UniqueConstraint("notice", condition=Q(notice__isnull=False), name="delivery_once_per_notice"),
+            # Nearly every row meets the first alternative of both: what follows it is not evaluated.
             models.CheckConstraint(
-                name="delivery_stamps_fit_status",
-                condition=Q(status="planned", ready_at__isnull=False, lease_until=None, sent_at=None, ended_at=None)
-                | Q(status="sending", ready_at=None, lease_until__isnull=False, sent_at=None, ended_at=None)
-                | Q(status="sent", ready_at=None, lease_until=None, sent_at__isnull=False, ended_at=F("sent_at"))
-                | Q(
-                    status__in=["skipped", "failed", "unknown"],
-                    ready_at=None,
+                name="delivery_one_origin",
+                condition=Q(
+                    enrollment__isnull=False,
+                    run__isnull=False,
+                    sequence__isnull=False,
+                    email__isnull=False,
+                    subscriber__isnull=False,
+                    broadcast_id=None,
+                    notice=None,
+                )
+                | Q(enrollment=None, run=None, sequence=None, email=None)
+                & (
+                    Q(broadcast_id__isnull=False, subscriber__isnull=False, notice=None)
+                    | Q(broadcast_id=None, notice__isnull=False)
+                ),
+            ),
+            models.CheckConstraint(
+                name="delivery_stamps",
+                condition=Q(
+                    Q(notice=None, ready_at__isnull=False, notice_ready_at=None)
+                    | Q(notice__isnull=False, ready_at=None, notice_ready_at__isnull=False),
+                    status="planned",
                     lease_until=None,
                     sent_at=None,
-                    ended_at__isnull=False,
+                    ended_at=None,
+                )
+                | Q(
+                    Q(status="sending", lease_until__isnull=False, sent_at=None, ended_at=None)
+                    | Q(status="sent", lease_until=None, sent_at__isnull=False, ended_at=F("sent_at"))
+                    | Q(
+                        status__in=["skipped", "failed", "unknown"],
+                        lease_until=None,
+                        sent_at=None,
+                        ended_at__isnull=False,
+                    ),
+                    ready_at=None,
+                    notice_ready_at=None,
                 ),
             ),
         ]
@@ -153,6 +224,7 @@ class Delivery(models.Model):
         # figure from benchmarks/send.py beside it.
         indexes: ClassVar = [
             models.Index("ready_at", condition=Q(status="planned"), name="delivery_ready"),
+            models.Index("notice_ready_at", condition=Q(notice_ready_at__isnull=False), name="delivery_notice_ready"),
             models.Index("lease_until", condition=Q(status="sending"), name="delivery_leased"),
             models.Index("account", "id", name="delivery_by_account"),
             models.Index("sequence", "id", name="delivery_by_sequence"),

@@ -40,16 +40,20 @@ ON CONFLICT (id) DO UPDATE SET sent_at = %(now)s WHERE engine_pulse.sent_at IS N
 _LAST_HEARTBEAT = "SELECT max(last_heartbeat) FROM procrastinate_workers"
 
 # People due in sequences that may send. One range of the index enrollment_due per active sequence: it costs what is
-# due, whatever waits. What is ready of the planned: index delivery_ready, the same.
+# due, whatever waits. What is ready of the planned, whatever its origin: indexes delivery_ready and
+# delivery_notice_ready, the same.
 _OVERDUE = """
 SELECT due.n, due.oldest, ready.n, ready.oldest FROM
     (SELECT coalesce(sum(one.n), 0)::bigint AS n, min(one.oldest) AS oldest FROM sequences_sequence s
      CROSS JOIN LATERAL (SELECT count(*) AS n, min(e.due_at) AS oldest FROM engine_enrollment e
                          WHERE e.sequence_id = s.id AND e.due_at <= %(now)s) one
      WHERE s.active AND s.deleted_at IS NULL) due,
-    (SELECT count(*) AS n, min(d.ready_at) AS oldest FROM engine_delivery d
-     JOIN sequences_sequence s ON s.id = d.sequence_id AND s.active AND s.deleted_at IS NULL
-     WHERE d.status = 'planned' AND d.ready_at <= %(now)s) ready
+    (SELECT count(*) AS n, min(one.at) AS oldest FROM
+        (SELECT d.ready_at AS at FROM engine_delivery d LEFT JOIN sequences_sequence s ON s.id = d.sequence_id
+         WHERE d.status = 'planned' AND d.ready_at <= %(now)s
+           AND (d.sequence_id IS NULL OR s.active AND s.deleted_at IS NULL)
+         UNION ALL
+         SELECT d.notice_ready_at FROM engine_delivery d WHERE d.notice_ready_at <= %(now)s) one) ready
 """
 
 

@@ -31,8 +31,8 @@ WHERE s.active AND s.deleted_at IS NULL AND s.edits = s.edits_done
 ORDER BY s.id
 """
 
-# When something is due next: a place of an active sequence, a retry (not before the server's gate opens), the end of a
-# lease. For the virtual clock.
+# When something is due next: a place of an active sequence, a retry or a notice (not before the server's gate opens),
+# the end of a lease. For the virtual clock. As the claim does, it passes over broadcasts.
 NEXT_INSTANT = """
 SELECT LEAST(
     (SELECT min(first.due_at) FROM sequences_sequence s
@@ -40,14 +40,18 @@ SELECT LEAST(
                          WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1) first
      WHERE s.active AND s.deleted_at IS NULL),
     (SELECT GREATEST(ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
-     WHERE status = 'planned' AND ready_at < '9999-01-01' ORDER BY ready_at LIMIT 1),
+     WHERE status = 'planned' AND ready_at < '9999-01-01' AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
+    (SELECT GREATEST(notice_ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
+     WHERE notice_ready_at IS NOT NULL ORDER BY notice_ready_at LIMIT 1),
     (SELECT lease_until FROM engine_delivery WHERE status = 'sending' ORDER BY lease_until LIMIT 1))
 """
 
 # How much is ready to be sent (up to a limit), and how many jobs already wait to send it.
 READY_AND_SEND_JOBS = """
 SELECT (SELECT count(*) FROM (SELECT 1 FROM engine_delivery
-                              WHERE status = 'planned' AND ready_at <= %(now)s LIMIT %(limit)s) ready),
+                              WHERE status = 'planned' AND ready_at <= %(now)s AND broadcast_id IS NULL
+                              UNION ALL SELECT 1 FROM engine_delivery WHERE notice_ready_at <= %(now)s
+                              LIMIT %(limit)s) ready),
        (SELECT count(*) FROM procrastinate_jobs
         WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.send')
 """
@@ -163,25 +167,39 @@ FROM json_to_recordset(%(notes)s)
      AS n (enrollment_id bigint, email_id bigint, due_before timestamptz, due_after timestamptz)
 """
 
-# When the next delivery is ready. Index delivery_ready.
+# When the next delivery is ready; null: none is planned. Indexes delivery_ready and delivery_notice_ready.
 NEXT_READY = """
-SELECT ready_at FROM engine_delivery WHERE status = 'planned' AND ready_at < '9999-01-01' ORDER BY ready_at LIMIT 1
+SELECT LEAST(
+    (SELECT ready_at FROM engine_delivery
+     WHERE status = 'planned' AND ready_at < '9999-01-01' AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
+    (SELECT min(notice_ready_at) FROM engine_delivery WHERE notice_ready_at IS NOT NULL))
 """
 
-# planned → sending for this worker: oldest ready first. The attempt number fences off whoever held the row before.
-# Index delivery_ready. Nothing while the breaker of the server is open: one look at one row, made once.
+# planned → sending for this worker: notices first, then what a sequence sends; of each, oldest ready first. (Broadcasts
+# are passed over: nothing here can print one yet.) The attempt number fences off whoever held the row before.
+# Indexes delivery_notice_ready and delivery_ready; rows are locked as the outer LIMIT asks for them, so never more than
+# it takes. Nothing while the breaker of the server is open: one look at one row, made once.
 CLAIM = """
+WITH notice AS MATERIALIZED (
+    SELECT id FROM engine_delivery
+    WHERE notice_ready_at <= %(ready_until)s AND planned_at <= %(planned_until)s
+    ORDER BY notice_ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED),
+email AS MATERIALIZED (
+    SELECT id FROM engine_delivery
+    WHERE status = 'planned' AND ready_at <= %(ready_until)s AND broadcast_id IS NULL
+      AND COALESCE(unparked_at, planned_at) <= %(planned_until)s
+    ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE engine_delivery d
-SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, lease_until = %(lease_until)s, worker = %(worker)s
-FROM (SELECT id FROM engine_delivery WHERE status = 'planned' AND ready_at <= %(ready_until)s
-        AND COALESCE(unparked_at, planned_at) <= %(planned_until)s
-        AND NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
-      ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED) ready
+SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, notice_ready_at = NULL,
+    lease_until = %(lease_until)s, worker = %(worker)s
+FROM (SELECT id FROM (SELECT id FROM notice UNION ALL SELECT id FROM email) either
+      WHERE NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
+      LIMIT %(limit)s) ready
 WHERE d.id = ready.id
-RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email_id, d.untried
+RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email_id, d.notice_id, d.untried
 """
 
-# The places whose deliveries are about to end. Index delivery's primary key.
+# The places whose deliveries are about to end; broadcasts and notices have none. Index delivery's primary key.
 LOCK_PLACES_OF = """
 SELECT id FROM engine_enrollment
 WHERE id IN (SELECT enrollment_id FROM engine_delivery WHERE id = ANY(%(deliveries)s::bigint[]))
@@ -196,30 +214,31 @@ WHERE id = ANY(%(subscribers)s::bigint[])
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt; the places
 # are locked. What goes back untried keeps the reason and reply it had, unless there is a new reason. A writer whose
-# lease was lost finds another attempt or status and moves nothing. The last column: whether the place waits for just
+# lease was lost finds another attempt or status and moves nothing. The last column: whether a place waits for just
 # this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on the
 # primary key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
 SET status = u.status, reason = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reason ELSE u.reason END,
     reply = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reply ELSE u.reply END,
-    untried = d.untried + u.untried, ready_at = u.ready_at, lease_until = NULL, worker = '',
+    untried = d.untried + u.untried, lease_until = NULL, worker = '',
+    ready_at = CASE WHEN d.notice_id IS NULL THEN u.ready_at END,
+    notice_ready_at = CASE WHEN d.notice_id IS NOT NULL THEN u.ready_at END,
     provider_id = u.provider_id,
     sent_at = CASE WHEN u.status = 'sent' THEN %(now)s END,
     ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END
 FROM json_to_recordset(%(outcomes)s)
      AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz, untried int,
-           reply text),
-     engine_enrollment e
+           reply text)
 WHERE d.id = ANY(%(ids)s::bigint[]) AND d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
-  AND e.id = d.enrollment_id
-RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status,
-          e.status = 'active' AND e.in_flight AND e.run = d.run
+RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status, d.notice_id,
+          (SELECT e.status = 'active' AND e.in_flight AND e.run = d.run FROM engine_enrollment e
+           WHERE e.id = d.enrollment_id) IS TRUE
 """
 
 # What was refused for now must not go again when its sequence, email or person was stopped meanwhile: parked (as
 # reevaluate.park and person.pause do it), or skipped when it will never go. The sequences are held (HOLD_SEQUENCES_OF)
-# and the enrollments locked, so that no edit and no pause can slip in between.
+# and the enrollments locked, so that no edit and no pause can slip in between. Nothing of this stops a notice.
 HOLD_SEQUENCES_OF = """
 SELECT id FROM sequences_sequence
 WHERE id IN (SELECT sequence_id FROM engine_delivery WHERE id = ANY(%(deliveries)s)) ORDER BY id FOR SHARE
@@ -241,7 +260,7 @@ FROM engine_enrollment e, sequences_sequenceemail m
 WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
   AND e.id = d.enrollment_id AND m.id = d.email_id
   AND (e.status <> 'active' OR e.run <> d.run OR NOT e.in_flight OR m.deleted_at IS NOT NULL)
-RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status,
+RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status, d.notice_id,
           e.status = 'active' AND e.in_flight AND e.run = d.run
 """
 
@@ -256,6 +275,21 @@ SKIP_OVERDUE = """
 UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = NULL, ended_at = planned_at
 WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned' AND ready_at <= %(now)s
 RETURNING enrollment_id
+"""
+
+# The same for broadcasts and notices, which have no place.
+SKIP_OVERDUE_WITHOUT_A_PLACE = """
+UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = NULL, notice_ready_at = NULL,
+       ended_at = planned_at
+WHERE enrollment_id IS NULL AND (status = 'planned' AND ready_at <= %(now)s OR notice_ready_at <= %(now)s)
+"""
+
+# They have no slot either: once sending goes on, they go.
+PUT_OFF_OVERDUE_WITHOUT_A_PLACE = """
+UPDATE engine_delivery
+SET ready_at = CASE WHEN notice_id IS NULL THEN %(until)s::timestamptz END,
+    notice_ready_at = CASE WHEN notice_id IS NOT NULL THEN %(until)s::timestamptz END
+WHERE enrollment_id IS NULL AND (status = 'planned' AND ready_at <= %(now)s OR notice_ready_at <= %(now)s)
 """
 
 # Sending rows that nobody works on any more, for the rescue: their lease has run out, their worker is dead, or their
@@ -278,6 +312,11 @@ SHORTEN_WAITS = """
 UPDATE engine_delivery SET ready_at = GREATEST(%(now)s, ready_at - %(seconds)s * interval '1 second')
 WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < '9999-01-01'
   AND (planned_at > %(now)s OR attempt > 0 AND unparked_at IS NULL)
+"""
+
+SHORTEN_WAITS_OF_NOTICES = """
+UPDATE engine_delivery SET notice_ready_at = GREATEST(%(now)s, notice_ready_at - %(seconds)s * interval '1 second')
+WHERE notice_ready_at > %(now)s
 """
 
 SHORTEN_LEASES = """

@@ -38,6 +38,7 @@ WORKER_LOST: Final = "worker_lost"
 STOPPED_BEFORE_BODY: Final = "worker_stopped_before_body"
 STOPPED_AFTER_BODY: Final = "worker_stopped_after_body"
 STOPPED_BEFORE_RECORDING: Final = "worker_stopped_before_recording"
+NO_MESSAGE: Final = "no_message"
 BAD_RECIPIENT, BAD_SENDER = senders.BAD_RECIPIENT, senders.BAD_SENDER
 
 # Of notes about a date that moved.
@@ -65,6 +66,7 @@ WORDS: Mapping[str, str] = {
     WORKER_LOST: "its worker was lost on the way",
     STOPPED_BEFORE_BODY: "its worker stopped before the message began to leave",
     STOPPED_AFTER_BODY: "its worker stopped after the message had begun to leave",
+    NO_MESSAGE: "what it said is no longer kept",
     STOPPED_BEFORE_RECORDING: "its worker stopped before it had written down the answer",
     TOO_LATE: "it was more than six hours late, so it waits for the next allowed day and hour",
     OVERDUE_MOVED: "it was overdue after the engine had stood still, and the operator chose to wait for the next "

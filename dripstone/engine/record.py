@@ -1,7 +1,8 @@
 """7  sent → recorded: the outcome of each attempt, and the next email of everybody whose email has ended.
 
 Takes       outcomes of attempts this process claimed
-Leaves      deliveries ended (or planned again), each enrollment at its next email, events, bounced addresses marked
+Leaves      deliveries ended (or planned again), each enrollment at its next email, events, bounced addresses marked;
+            what was sent of notices, gone
 A crash here means the chunk is still `sending`: one transaction per chunk. rescue.py settles it by the flight log.
 """
 
@@ -15,7 +16,7 @@ from typing import NamedTuple
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from dripstone.engine import advance, attempts, counters, follow, process, queries, reasons, transitions
+from dripstone.engine import advance, attempts, counters, follow, notices, process, queries, reasons, transitions
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
@@ -41,10 +42,11 @@ class Ended(NamedTuple):
     """A row of queries.END_ATTEMPTS: an attempt that was still ours."""
 
     delivery_id: int
-    enrollment_id: int
+    enrollment_id: int | None  # None: a notice or a broadcast, which no place waits for
     account_id: int
-    subscriber_id: int
+    subscriber_id: int | None
     status: str
+    notice_id: int | None
     is_awaited: bool  # its place waits for just this delivery
 
 
@@ -77,12 +79,18 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
     _lock(chunk)
     ended = _stop_retries(_end(chunk, now), now)
     final = [row for row in ended if row.status != Delivery.Status.PLANNED]
-    advance.advance([row.enrollment_id for row in final if row.is_awaited], now)
+    advance.advance([row.enrollment_id for row in final if row.enrollment_id is not None and row.is_awaited], now)
+    notices.forget([row.notice_id for row in final if row.notice_id is not None and row.status == Delivery.Status.SENT])
     bounced = {outcome.delivery_id for outcome in chunk if outcome.hard_bounce}
     for row in final:
-        if row.delivery_id in bounced:
-            transitions.bounce(row.subscriber_id, now, delivery_id=row.delivery_id)
+        if row.delivery_id in bounced and (person := _whose_address(row)) is not None:
+            transitions.bounce(person, now, delivery_id=row.delivery_id)
     return Counter((row.account_id, row.status) for row in ended)
+
+
+def _whose_address(row: Ended) -> int | None:
+    """The person to whom an address belongs that bounced: that of a notice may be nobody's, or not theirs any more."""
+    return row.subscriber_id if row.notice_id is None else notices.reader(row.notice_id)
 
 
 def _with_retries(chunk: Series[Outcome], now: datetime) -> Series[Outcome]:
@@ -120,7 +128,7 @@ def _lock(chunk: Series[Outcome]) -> None:
         with connection.cursor() as cursor:
             cursor.execute(queries.HOLD_SEQUENCES_OF, {"deliveries": retried})
     if any(outcome.hard_bounce for outcome in chunk):
-        people = Delivery.objects.filter(pk__in=ids).values("subscriber_id")
+        people = Delivery.objects.filter(pk__in=ids, subscriber__isnull=False).values("subscriber_id")
         list(Subscriber.objects.select_for_update(no_key=True).filter(pk__in=people).order_by("pk").values_list("pk"))
     with connection.cursor() as cursor:
         cursor.execute(queries.LOCK_PLACES_OF, {"deliveries": queries.ids(ids)})

@@ -12,31 +12,23 @@ from collections.abc import Iterable
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
 from typing import Literal
-from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo
 
 import structlog
-from django.conf import settings
 from django.db import connection
 
-from dripstone import signing
-from dripstone.accounts.models import Account
-from dripstone.content.compile import CompiledEmail, EmailSource, Envelope, Person, SnippetSource, compile_email
+from dripstone.content.compile import Envelope, Person
 from dripstone.content.mime import mail_address
-from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine import queries, reasons
+from dripstone.engine import identity, letters, queries, reasons
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Claimed
+from dripstone.engine.letters import Letter
+from dripstone.engine.models import Notice
 from dripstone.senders.base import Outgoing
 from dripstone.senders.limits import Limit
-from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import CustomField, State
 
 log = structlog.get_logger(__name__)
-
-COMPILED_VERSIONS = 256  # kept per process; one holds its templates' source, some tens of KB
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,65 +41,61 @@ class Rendered:
 def messages(
     batch: Series[Claimed], now: datetime, not_after: float = math.inf, *, eight_bit: bool = False
 ) -> Rendered:
-    """One message per claimed delivery; people who may not be mailed any more are withheld.
+    """One message per claimed delivery; people who may not be mailed any more are withheld, but for notices.
 
     not_after  of time.monotonic(): the end of the lease. A body that has not started by then never does.
     eight_bit  the mail server takes letters beyond ASCII as they are (Sender.eight_bit)
     """
     people = _people(batch)
-    compiled = _compiled({row.email_id for row in batch}, now)
-    result = Rendered([], [], {})
+    printed = letters.of(batch, now)
+    result = Rendered([], [], printed.limits)
     for row in batch:
-        (person, state), email = people[row.subscriber_id], compiled[row.email_id]
-        address = mail_address(person.email_address)
-        if state != State.ACTIVE:
-            result.withheld.append(_withheld(row, "skipped", reasons.subscriber_is(state)))
-        elif address is None:
-            result.withheld.append(_withheld(row, "failed", reasons.BAD_RECIPIENT))
-        elif email is None:
-            result.withheld.append(_withheld(row, "failed", reasons.BAD_SENDER))
+        if row.email_id is None or row.subscriber_id is None:  # a notice
+            one = _notice(row, printed.notices.get(row.notice_id or 0), not_after)
         else:
-            data, warnings = email.compiled.written(person, _envelope(row, email.date), eight_bit=eight_bit)
-            sender = email.compiled.source.from_address
-            head = (row.delivery_id, row.account_id, row.attempt)
-            if not email.limit.is_none:
-                result.limits[row.account_id] = email.limit
-            result.messages.append(Outgoing(*head, sender, address, data, not_after))
-            if warnings:
-                log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=warnings)
+            one = _email(row, *people[row.subscriber_id], printed.emails[row.email_id], not_after, eight_bit=eight_bit)
+        if isinstance(one, Outgoing):
+            result.messages.append(one)
+        else:
+            result.withheld.append(one)
     return result
+
+
+def _email(
+    row: Claimed, person: Person, state: str, letter: Letter | None, not_after: float, *, eight_bit: bool
+) -> Outgoing | Outcome:
+    address = mail_address(person.email_address)
+    if state != State.ACTIVE:
+        return _withheld(row, "skipped", reasons.subscriber_is(state))
+    if address is None:
+        return _withheld(row, "failed", reasons.BAD_RECIPIENT)
+    if letter is None:
+        return _withheld(row, "failed", reasons.BAD_SENDER)
+    data, warnings = letter.compiled.written(person, _envelope(row, letter), eight_bit=eight_bit)
+    if warnings:
+        log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=warnings)
+    sender = letter.compiled.source.from_address
+    return Outgoing(row.delivery_id, row.account_id, row.attempt, sender, address, data, not_after)
+
+
+def _notice(row: Claimed, notice: Notice | None, not_after: float) -> Outgoing | Outcome:
+    """As it was rendered when it was asked for, whatever has become of the person since."""
+    if notice is None or not notice.message:
+        return _withheld(row, "failed", reasons.NO_MESSAGE)
+    head = (row.delivery_id, row.account_id, row.attempt)
+    return Outgoing(*head, notice.from_address, notice.email_address, bytes(notice.message), not_after)
 
 
 def _withheld(row: Claimed, status: Literal["skipped", "failed"], reason: str) -> Outcome:
     return Outcome(row.delivery_id, row.attempt, status, reason)
 
 
-def message_id(delivery_id: int) -> str:
-    """The same over all attempts, and no two deliveries share it. Without angle brackets."""
-    return f"{signing.make('message', delivery_id)}@{_domain()}"
-
-
-def unsubscribe_url(delivery_id: int) -> str:
-    return f"{settings.DRIPSTONE_URL}/u/{signing.make('unsubscribe', delivery_id)}"
-
-
-def _domain() -> str:
-    """This installation's own name: Message-IDs must not depend on what a creator may edit between two attempts."""
-    return _domain_of(settings.DRIPSTONE_URL)
-
-
-@cache
-def _domain_of(url: str) -> str:
-    host = urlsplit(url).hostname or ""
-    return host if host and not host.replace(".", "").isdigit() and ":" not in host else "dripstone.localhost"
-
-
-def _envelope(row: Claimed, date: datetime) -> Envelope:
+def _envelope(row: Claimed, letter: Letter) -> Envelope:
     return Envelope(
-        message_id=message_id(row.delivery_id),
-        date=date,
-        unsubscribe_url=unsubscribe_url(row.delivery_id),
-        list_id=f"sequence-{row.sequence_id}.{_domain()}",
+        message_id=identity.message_id(row.delivery_id),
+        date=letter.date,
+        unsubscribe_url=identity.unsubscribe_url(row.delivery_id),
+        list_id=letter.list_id,
     )
 
 
@@ -116,7 +104,8 @@ def _people(batch: Series[Claimed]) -> dict[int, tuple[Person, str]]:
     field_keys = _field_keys({row.account_id for row in batch})
     people = {}
     with connection.cursor() as cursor:
-        cursor.execute(queries.PEOPLE, {"subscribers": queries.ids({row.subscriber_id for row in batch})})
+        ids = {row.subscriber_id for row in batch if row.subscriber_id is not None}
+        cursor.execute(queries.PEOPLE, {"subscribers": queries.ids(ids)})
         for pk, account, address, name, values, state in cursor.fetchall():
             known = json.loads(values)
             fields = {key: known.get(field_id) for field_id, key in field_keys[account].items()}
@@ -130,86 +119,3 @@ def _field_keys(account_ids: Iterable[int]) -> dict[int, dict[str, str]]:
     for field in CustomField.objects.filter(account_id__in=account_ids):
         keys[field.account_id][str(field.pk)] = field.key
     return keys
-
-
-@dataclass(frozen=True, slots=True)
-class _Ready:
-    """An email ready to be filled in. `date`: this instant in the sequence's zone, for Date and for `now` in Liquid."""
-
-    compiled: CompiledEmail
-    date: datetime
-    limit: Limit  # of its account
-
-
-def _compiled(email_ids: Iterable[int], now: datetime) -> dict[int, _Ready | None]:
-    """Compiling happens once per version of everything an email is made of. None: it cannot be written as mail."""
-    emails = SequenceEmail.objects.filter(pk__in=email_ids).select_related(
-        "email_template", "sequence__email_template", "sequence__sending_address", "account"
-    )
-    accounts = {email.account_id for email in emails}
-    snippets = _snippets(accounts)
-    defaults = {row.account_id: row for row in EmailTemplate.objects.filter(account__in=accounts, is_default=True)}
-    ready: dict[int, _Ready | None] = {}
-    for email in emails:
-        source = _source(email, defaults.get(email.account_id), snippets[email.account_id])
-        try:
-            date = now.astimezone(ZoneInfo(email.sequence.time_zone))
-            limit = Limit(email.account.per_second, email.account.per_day)
-            ready[email.pk] = _Ready(_compile(source), date, limit)
-        except ValueError:
-            ready[email.pk] = None
-    return ready
-
-
-def _snippets(account_ids: Iterable[int]) -> dict[int, tuple[tuple[str, str, str], ...]]:
-    found: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
-    for snippet in Snippet.objects.filter(account_id__in=account_ids).order_by("key"):
-        body = snippet.content if snippet.snippet_type == Snippet.Type.INLINE else snippet.value_html or ""
-        found[snippet.account_id].append((snippet.key, snippet.snippet_type, body))
-    return defaultdict(tuple, {account_id: tuple(rows) for account_id, rows in found.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """All that a compiled email depends on, as a cache key: same values, same compilation."""
-
-    subject: str
-    preview_text: str | None
-    content: str | None
-    template_html: str | None
-    snippets: tuple[tuple[str, str, str], ...]
-    from_name: str
-    from_address: str
-    postal_address: str
-
-
-def _source(email: SequenceEmail, default: EmailTemplate | None, snippets: tuple[tuple[str, str, str], ...]) -> _Source:
-    template = email.email_template or email.sequence.email_template or default
-    account: Account = email.account
-    sender = email.sequence.sending_address
-    return _Source(
-        subject=email.subject,
-        preview_text=email.preview_text,
-        content=email.content,
-        template_html=template.html if template else None,
-        snippets=snippets,
-        from_name=sender.from_name,
-        from_address=sender.email_address,
-        postal_address=account.postal_address,
-    )
-
-
-@lru_cache(maxsize=COMPILED_VERSIONS)
-def _compile(source: _Source) -> CompiledEmail:
-    return compile_email(
-        EmailSource(
-            subject=source.subject,
-            preview_text=source.preview_text,
-            content=source.content,
-            template_html=source.template_html,
-            snippets={key: SnippetSource(kind, body) for key, kind, body in source.snippets},
-            from_name=source.from_name,
-            from_address=source.from_address,
-            postal_address=source.postal_address,
-        )
-    )

@@ -62,7 +62,8 @@ class Watch:
         jump = self._clock.jump()
         if jump.total_seconds() < 0 and not clock.is_virtual():
             with connection.cursor() as cursor:
-                cursor.execute(queries.SHORTEN_WAITS, {"now": now, "seconds": -jump.total_seconds()})
+                for shorten in (queries.SHORTEN_WAITS, queries.SHORTEN_WAITS_OF_NOTICES):
+                    cursor.execute(shorten, {"now": now, "seconds": -jump.total_seconds()})
                 cursor.execute(queries.SHORTEN_LEASES, {"longest": now + claim.LEASE})
 
     def _forget(self) -> None:

@@ -85,9 +85,9 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
 def _came_back(delivery_id: int, what: responses.Stamp, now: datetime) -> None:
     """From each email that bounces or is called spam; an unsubscription only from the one that made them leave."""
     row = Delivery.objects.only("account_id", "subscriber_id", "email_id").filter(pk=delivery_id).first()
-    if row is not None:
-        ids = {"account_id": row.account_id, "subscriber_id": row.subscriber_id, "email_id": row.email_id}
-        responses.stamp(what, row.pk, now, **ids)
+    if row is not None and row.subscriber_id is not None:
+        ids = {"account_id": row.account_id, "subscriber_id": row.subscriber_id}
+        responses.stamp(what, row.pk, now, email_id=row.email_id, **ids)
 
 
 @transaction.atomic
@@ -177,6 +177,15 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     place.next_email_id, place.in_flight = row.email_id, True
     place.due_at = place.completed_at = None
     place.save(update_fields=["status", "next_email", "in_flight", "due_at", "completed_at"])
+
+
+def send_notice_again(row: Delivery, now: datetime) -> None:
+    """failed or unknown → planned. The row is locked; nobody waits for it."""
+    row.status = Delivery.Status.PLANNED
+    row.planned_at = row.notice_ready_at = now
+    row.ended_at, row.reason, row.reply = None, "", ""
+    row.save(update_fields=["status", "planned_at", "notice_ready_at", "ended_at", "reason", "reply"])
+    counters.on_commit(planned=1)
 
 
 def treat_as_sent(row: Delivery) -> None:

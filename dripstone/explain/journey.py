@@ -155,6 +155,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     rows = sorted(sequence.emails.all(), key=lambda email: (email.order, email.pk))
     emails = {email.pk: email for email in rows}
     deliveries = list(row.deliveries.order_by("pk"))
+    current = {one.email_id: one for one in deliveries if one.run == row.run and one.email_id is not None}
     newest = list(row.notes.order_by("-at", "-pk")[:MOST_NOTES])
     retimed = sequence.edit_log.filter(number__isnull=True, at__gte=row.entered_at).order_by("-pk")
     facts = Facts(
@@ -164,7 +165,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         person=row.subscriber,
         emails=emails,
         course=timetable.course(sequence, rows),
-        deliveries={one.email_id: one for one in deliveries if one.run == row.run},
+        deliveries=current,
         earlier=[one for one in deliveries if one.run != row.run],
         notes=newest[::-1],
         retimed=list(retimed.select_related("email")[:MOST_NOTES])[::-1],
@@ -172,7 +173,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         next_email=emails.get(row.next_email_id or 0),
         due_at=row.due_at or row.held_due_at,
         completed_at=row.completed_at,
-        ended={one.email_id: one.ended_at for one in deliveries if one.run == row.run and one.ended_at is not None},
+        ended={email_id: one.ended_at for email_id, one in current.items() if one.ended_at is not None},
     )
     _follow_edits(facts)
     if row.status == Enrollment.Status.ACTIVE:
@@ -199,7 +200,7 @@ def _is_shown(email: SequenceEmail, facts: Facts) -> bool:
 def _earlier_runs(deliveries: list[Delivery]) -> list[EarlierRun]:
     runs: dict[int, list[Delivery]] = defaultdict(list)
     for one in deliveries:
-        runs[one.run].append(one)
+        runs[one.run or 0].append(one)
     return [_earlier_run(number, rows) for number, rows in sorted(runs.items())]
 
 
@@ -248,10 +249,11 @@ def _ahead(facts: Facts) -> dict[int, Coming]:
 
 def _begin(facts: Facts, ended: dict[int, datetime]) -> tuple[SequenceEmail | None, datetime | None]:
     """The email they are at, and when it goes."""
-    flying = next((one for one in facts.deliveries.values() if one.ended_at is None), None)
+    flying = next((email_id for email_id, one in facts.deliveries.items() if one.ended_at is None), None)
     if flying is not None:
-        parked = flying.ready_at is not None and flying.ready_at >= follow.PARKED
-        return facts.emails[flying.email_id], None if parked else max(flying.ready_at or facts.now, facts.now)
+        ready_at = facts.deliveries[flying].ready_at
+        parked = ready_at is not None and ready_at >= follow.PARKED
+        return facts.emails[flying], None if parked else max(ready_at or facts.now, facts.now)
     if facts.next_email is not None and facts.next_email.pk in ended:  # it ended while we were reading
         return _after(facts.now, set(facts.deliveries), ended, facts)
     return facts.next_email, facts.due_at
@@ -344,7 +346,7 @@ def _step(email: SequenceEmail, facts: Facts, stop: str, coming: dict[int, Comin
     changes = [note for note in facts.notes if note.email_id == email.pk]
     delivery = facts.deliveries.get(email.pk)
     if delivery is not None:
-        reckoning, given_by = _why_then(delivery, facts)
+        reckoning, given_by = _why_then(email, delivery, facts)
         outcome = delivery.status if delivery.ended_at is not None else "sending"
         at = delivery.ended_at or _next_try(delivery)
         why = _why_held(delivery, facts) if outcome == "sending" else ""
@@ -370,11 +372,11 @@ def _why_held(delivery: Delivery, facts: Facts) -> str:
     return "person_paused" if facts.row.paused_at is not None else "email_unpublished"
 
 
-def _why_then(delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]:
+def _why_then(email: SequenceEmail, delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]:
     """What led to the date of an email of the past, where today's delays and schedule, or a note, still tell."""
-    planned, email = delivery.planned_at, facts.emails[delivery.email_id]
+    planned = delivery.planned_at
     ended = {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at and one.ended_at <= planned}
-    ended.pop(delivery.email_id, None)
+    ended.pop(email.pk, None)
     reckoning, late = reckon(email, anchor_of(email, ended, facts), facts), _latest(ended, facts)
     if is_punctual(delivery, reckoning):
         return reckoning, None

@@ -18,11 +18,15 @@ from dripstone.senders import breaker
 
 REFUSED_AT_LEAST = 5  # one person's mail server that says "later" for a day is their matter, not a stop
 
-# Of the hundred that are tried next, those that were refused before and wait since then. Index delivery_ready.
+# Of the hundred that are tried next, and a hundred notices, those that were refused before and wait since then. Indexes
+# delivery_ready and delivery_notice_ready.
 _REFUSED = """
 SELECT count(*), min(planned_at) FROM (
-    SELECT planned_at, attempt, reason FROM engine_delivery
-    WHERE status = 'planned' AND ready_at < %(parked)s ORDER BY ready_at LIMIT 100) next
+    (SELECT planned_at, attempt, reason FROM engine_delivery
+     WHERE status = 'planned' AND ready_at < %(parked)s ORDER BY ready_at LIMIT 100)
+    UNION ALL
+    (SELECT planned_at, attempt, reason FROM engine_delivery
+     WHERE notice_ready_at IS NOT NULL ORDER BY notice_ready_at LIMIT 100)) next
 WHERE attempt > 0 AND reason <> '' AND planned_at <= %(cutoff)s
 """
 

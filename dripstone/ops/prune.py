@@ -59,16 +59,27 @@ class Kind:
 
 KINDS = (
     Kind(
-        name="deliveries",  # of earlier runs and of deleted sequences; R1, R2 and R12 look at the current run only
+        # Of earlier runs and of deleted sequences; R1, R2 and R12 look at the current run only. Of broadcasts and
+        # notices, all.
+        name="deliveries",
         table="engine_delivery",
         setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
         columns="id, enrollment_id, sequence_id, run, planned_at, ended_at, status",
         begun="planned_at",
-        joins="JOIN engine_enrollment e ON e.id = span.enrollment_id"
-        " JOIN sequences_sequence s ON s.id = span.sequence_id",
+        joins="LEFT JOIN engine_enrollment e ON e.id = span.enrollment_id"
+        " LEFT JOIN sequences_sequence s ON s.id = span.sequence_id",
         is_old="span.ended_at < %(cutoff)s AND span.status <> 'unknown'"
-        " AND (span.run < e.run OR s.deleted_at < %(cutoff)s)",
+        " AND (span.enrollment_id IS NULL OR span.run < e.run OR s.deleted_at < %(cutoff)s)",
         also=_RESPONSES,
+    ),
+    Kind(
+        name="notices",  # whose delivery has gone
+        table="engine_notice",
+        setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
+        columns="id, asked_at",
+        begun="asked_at",
+        is_old="span.asked_at < %(cutoff)s"
+        " AND NOT EXISTS (SELECT 1 FROM engine_delivery d WHERE d.notice_id = span.id)",
     ),
     Kind(
         name="events",

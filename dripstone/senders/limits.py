@@ -144,6 +144,7 @@ class Wish(NamedTuple):
     delivery_id: int
     keys: tuple[str, ...]
     has_waited: bool
+    is_first: bool = False  # it passes the queue: what it takes the room of goes to the end
 
 
 def share_out(wishes: Iterable[Wish], gauges: Mapping[str, Gauge], now: datetime) -> dict[int, datetime]:
@@ -154,7 +155,11 @@ def share_out(wishes: Iterable[Wish], gauges: Mapping[str, Gauge], now: datetime
     rooms = {key: gauge.room(now) for key, gauge in gauges.items()}
     put_off: dict[int, datetime] = {}
     for wish in wishes:
-        narrow = [key for key in wish.keys if rooms[key] < 1 or (not wish.has_waited and gauges[key].has_queue(now))]
+        in_turn = wish.has_waited or wish.is_first
+        narrow = [key for key in wish.keys if rooms[key] < 1 or (not in_turn and gauges[key].has_queue(now))]
+        if narrow and wish.is_first:
+            put_off[wish.delivery_id] = max(gauges[key].next_room(now) for key in narrow)
+            continue
         if narrow:
             narrowest = max(narrow, key=lambda key: gauges[key].place(now))
             put_off[wish.delivery_id] = gauges[narrowest].queue(now)

@@ -6,7 +6,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import audience, notes, reasons, render
+from dripstone.engine import audience, identity, notes, reasons
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.explain import edit_words
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -82,10 +82,11 @@ class NoteShape(TypedDict):
 
 class DeliveryShape(TypedDict):
     id: int
-    sequence_id: int
-    email_id: int
-    subscriber_id: int
-    run: int
+    sequence_id: int | None
+    email_id: int | None
+    subscriber_id: int | None
+    broadcast_id: int | None
+    run: int | None
     status: str
     reason: str | None
     reason_text: str | None
@@ -195,6 +196,7 @@ def _delivery(row: Delivery, names: reasons.Named) -> DeliveryShape:
         sequence_id=row.sequence_id,
         email_id=row.email_id,
         subscriber_id=row.subscriber_id,
+        broadcast_id=row.broadcast_id,
         run=row.run,
         status=row.status,
         reason=row.reason or None,
@@ -203,7 +205,7 @@ def _delivery(row: Delivery, names: reasons.Named) -> DeliveryShape:
         attempts=row.tries,
         planned_at=instant(row.planned_at),
         sent_at=instant(row.sent_at) if row.sent_at else None,
-        message_id=render.message_id(row.pk),
+        message_id=identity.message_id(row.pk),
     )
 
 

@@ -91,6 +91,20 @@ def planned(n_people: int, content: str = "<p>Hello</p>") -> "Sequence":
     return sequence
 
 
+def asked(n_people: int) -> None:
+    """So many people are asked to confirm, now by the machine's clock."""
+    from django.db import connection
+
+    from dripstone import clock
+    from dripstone.engine import notices
+    from tests.factories import make_account, make_subscriber
+
+    account = make_account()
+    for _ in range(n_people):
+        notices.confirmation(make_subscriber(account, state="inactive").pk, clock.now())
+    connection.close()
+
+
 def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
     """Looks again and again, and fails when it does not happen."""
     give_up_at = time.monotonic() + seconds

@@ -14,10 +14,10 @@ import pytest
 from django.db import connection, transaction
 
 from dripstone.engine import life, process
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery, Enrollment, Notice
 from dripstone.senders import flight
 from tests.crash import doomed
-from tests.crash.doomed import Place, planned, until
+from tests.crash.doomed import Place, asked, planned, until
 from tests.senders.scripted import Script, ScriptedServer, scripted
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,6 +147,64 @@ def test_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool)
     until(lambda: set(statuses()) == {"sent" if is_committed else "sending"})
     scene.go_on()
     scene.check(first="sent")
+
+
+# --- Notices, at the same points --------------------------------------------------------------------------------
+
+
+def check_notices(scene: Scene, first: str) -> None:
+    """As of all deliveries; and what was said is kept for just those that may have to go again."""
+    scene.check(first)
+    kept = Notice.objects.exclude(message=b"").values_list("pk", flat=True)
+    assert set(kept) == set(Delivery.objects.filter(status="unknown").values_list("notice", flat=True))
+
+
+def test_notices_killed_once_claimed(scene: Scene) -> None:
+    asked(N_PEOPLE)
+    scene.work_and_die(doomed.die_once_claimed)
+    scene.go_on()
+    check_notices(scene, first="sent")
+
+
+@pytest.mark.parametrize(("verb", "first"), [("DATA", "sent"), ("BODY", "unknown")])
+def test_notices_killed_on_the_way(scene: Scene, verb: str, first: str) -> None:
+    def reply(number: int, heard: str, argument: str) -> bytes | None:
+        if heard == verb:
+            scene.kill()
+        return None
+
+    asked(N_PEOPLE)
+    scene.server.script.reply = reply
+    scene.work_and_die()
+    until(lambda: len(scene.server.accepted) == (1 if verb == "BODY" else 0))
+    scene.go_on()
+    check_notices(scene, first)
+
+
+def test_notices_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -> None:
+    asked(N_PEOPLE)
+    with doomed.worker(doomed.send_a_batch, scene.place) as worker, transaction.atomic():
+        list(Notice.objects.select_for_update().values_list("pk"))  # recording waits for us
+        until(lambda: list(flight.read(scene.place.flights).values()) == ["sent"] * N_PEOPLE)
+        doomed.kill(worker)
+    assert set(Delivery.objects.values_list("status", flat=True)) == {"sending"}
+    scene.go_on()
+    check_notices(scene, first="sent")
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_notices_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool) -> None:
+    asked(N_PEOPLE)
+    with doomed.worker(doomed.send_a_batch, scene.place) as worker, commits_that_wait() as waiting:
+        until(lambda: bool(waiting()))
+        doomed.kill(worker)
+        if not is_committed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
+    until(lambda: not waiting())
+    until(lambda: set(statuses()) == {"sent" if is_committed else "sending"})
+    scene.go_on()
+    check_notices(scene, first="sent")
 
 
 def statuses() -> list[str]:

@@ -102,7 +102,7 @@ def test_recording_removing_and_editing_at_once_ends_without_a_deadlock(threads:
                     record.outcomes(outcomes, NOW)
             case 0, _:
                 for row in reversed(claimed[::7]):
-                    transitions.cancel(row.subscriber_id, NOW)
+                    transitions.cancel(row.subscriber_id or 0, NOW)
             case 1, _:
                 ids = list(Enrollment.objects.order_by("-pk").values_list("pk", flat=True)[:60])
                 transitions.remove(ids, "removed_by_owner", NOW)

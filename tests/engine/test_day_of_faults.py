@@ -18,14 +18,14 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import update_account
-from dripstone.engine import attempts, claim, counters, enroll, life, plan, process, render, virtual
+from dripstone.engine import attempts, claim, counters, enroll, identity, life, plan, process, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence as Course
 from tests.conftest import VirtualClock
-from tests.factories import make_account, make_sequence, make_subscriber
+from tests.factories import make_account, make_sequence, make_subscriber, place_of
 from tests.senders.scripted import CUT, Script, ScriptedServer, scripted
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -230,11 +230,15 @@ def check_under_way() -> None:
     assert max(Counter(going).values(), default=0) <= 1
 
 
+PERSON = "enrollment__subscriber"
+
+
 def check_order() -> None:
     """Each run went through its emails in order of position, one after the other."""
-    last: dict[tuple[int, int], tuple[int, datetime]] = {}
+    last: dict[tuple[int | None, int | None], tuple[int, datetime]] = {}
     rows = Delivery.objects.select_related("email").order_by("enrollment_id", "run", "email__position")
     for row in rows:
+        assert row.email is not None
         key = (row.enrollment_id, row.run)
         if key in last:
             position, ended_at = last[key]
@@ -246,15 +250,16 @@ def check_order() -> None:
 
 def check_mail(server: ScriptedServer) -> None:
     """What the mail server has is what the rows say, each message once and each person's in order."""
-    rows = {render.message_id(row.pk).encode(): row for row in Delivery.objects.select_related("email", "subscriber")}
+    rows = {identity.message_id(row.pk).encode(): row for row in Delivery.objects.select_related("email", PERSON)}
     taken = [(rows[message_id_of(one.data)], one.rcpt_to) for one in server.accepted]
     assert max(Counter(row.pk for row, _ in taken).values()) == 1
-    assert all(row.subscriber.email_address == rcpt_to for row, rcpt_to in taken)
+    assert all(place_of(row).subscriber.email_address == rcpt_to for row, rcpt_to in taken)
     assert {row.pk for row, _ in taken if row.status != "unknown"} == {
         row.pk for row in rows.values() if row.status == "sent"
     }
-    positions: dict[int, int] = {}
+    positions: dict[int | None, int] = {}
     for row, _ in taken:
+        assert row.email is not None
         assert row.email.position > positions.get(row.enrollment_id, -1)
         positions[row.enrollment_id] = row.email.position
 
@@ -291,13 +296,13 @@ def check_people(all_courses: list[Course]) -> None:
 
 def check_refusals() -> None:
     """Each came to an end, and only those that never stopped ended so."""
-    given_up = Delivery.objects.filter(reason__startswith="gave_up").select_related("subscriber")
-    assert {row.subscriber.email_address.partition("-")[0] for row in given_up} == {"full"}
+    given_up = Delivery.objects.filter(reason__startswith="gave_up").select_related("enrollment__subscriber")
+    assert {place_of(row).subscriber.email_address.partition("-")[0] for row in given_up} == {"full"}
     for row in given_up:
         assert row.ended_at is not None
         assert attempts.GIVE_UP_AFTER <= row.ended_at - row.planned_at <= attempts.GIVE_UP_AFTER + 12 * HOUR
-    refused = Delivery.objects.filter(status="failed").exclude(pk__in=given_up).select_related("subscriber")
-    assert {row.subscriber.email_address.partition("-")[0] for row in refused} == {"spam", "gone"}
+    refused = Delivery.objects.filter(status="failed").exclude(pk__in=given_up).select_related(PERSON)
+    assert {place_of(row).subscriber.email_address.partition("-")[0] for row in refused} == {"spam", "gone"}
 
 
 @pytest.mark.usefixtures("mail_url")

@@ -18,7 +18,7 @@ from dripstone.explain import edit_words
 from dripstone.senders import reasons as senders
 from dripstone.sequences.models import Sequence, SequenceEdit
 from dripstone.subscribers.models import State
-from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, place_of
 from tests.web.making import make_delivery
 
 KINDS = st.sampled_from(["tag", "form", "sequence", "segment"])
@@ -134,7 +134,7 @@ def test_what_an_owner_wrote_becomes_the_removal_it_was(
     sequence: Sequence, become_codes: Callable[[], None], text: str
 ) -> None:
     delivery = delivery_with(sequence, "skipped", text, ended_at=MONDAY_9)
-    place = delivery.enrollment
+    place = place_of(delivery)
     Enrollment.objects.filter(pk=place.pk).update(
         status="removed", removed_at=MONDAY_9, removed_reason=text, next_email=None, due_at=None, in_flight=False
     )

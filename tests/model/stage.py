@@ -18,7 +18,7 @@ from dripstone.sequences.models import Sequence
 from dripstone.subscribers import forms, segments
 from dripstone.subscribers.models import Form, Segment, Tag
 from tests.driving import Engine
-from tests.factories import make_account, make_tag
+from tests.factories import make_account, make_tag, place_of
 from tests.model import reference
 from tests.model.reference import Course, Email, Person, Place, World
 
@@ -183,10 +183,11 @@ class Stage(RuleBasedStateMachine):
             due = row.due_at or row.held_due_at
             here = (row.status, row.run, waits, stamp(due), row.in_flight, row.paused_at is not None)
             told[row.subscriber_id, row.sequence_id] = [here]
-        for delivery in Delivery.objects.select_related("email").order_by("pk"):
+        for delivery in Delivery.objects.select_related("email", "enrollment").order_by("pk"):
+            place, email = place_of(delivery), delivery.email
             ready = delivery.ready_at if delivery.ready_at and delivery.ready_at.year < 9999 else None
-            told[delivery.subscriber_id, delivery.sequence_id].append(
-                (delivery.email.subject, delivery.run, delivery.status, stamp(delivery.ended_at), stamp(ready))
+            told[place.subscriber_id, place.sequence_id].append(
+                (email and email.subject, delivery.run, delivery.status, stamp(delivery.ended_at), stamp(ready))
             )
         return told
 

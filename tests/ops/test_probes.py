@@ -7,7 +7,7 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
-from dripstone.engine import claim, counters, follow, plan, pulse, transitions
+from dripstone.engine import claim, counters, follow, notices, plan, pulse, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
 from dripstone.ops import doctor, flow, metrics, readiness
@@ -132,6 +132,21 @@ def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
         assert line in lines, line
 
 
+def test_the_metrics_tell_of_notices_that_wait() -> None:
+    account = make_account()
+    for minutes in (-2, 3):
+        person = make_subscriber(account, state="inactive")
+        notices.confirmation(person.pk, MONDAY_9 + timedelta(minutes=minutes))
+    lines = metrics.text(MONDAY_9).decode().splitlines()
+    for line in (
+        'dripstone_deliveries{status="planned"} 2.0',
+        'dripstone_planned{state="ready"} 1.0',
+        'dripstone_planned{state="later"} 1.0',
+        "dripstone_oldest_ready_seconds 120.0",
+    ):
+        assert line in lines, line
+
+
 def test_figures_of_all_processes_add_up() -> None:
     for n in (2, 3):
         counters.add(counters.OUTCOME, "sent", n)
@@ -227,6 +242,20 @@ def test_a_mail_server_that_takes_nothing_is_a_stop_but_one_person_s_is_not(sequ
     assert "The mail server has taken nothing for 15 minutes" in flow.stopped(NOW)
     the_engine_runs(sent_at=NOW - timedelta(minutes=1))
     assert flow.stopped(NOW) == ""
+
+
+def test_a_mail_server_that_refuses_notices_is_a_stop_too(sequence: Sequence) -> None:
+    the_engine_runs()
+    for _ in range(flow.REFUSED_AT_LEAST):
+        notices.confirmation(make_subscriber(sequence.account, state="inactive").pk, LONG_AGO)
+    Delivery.objects.update(attempt=1, reason="smtp 451", notice_ready_at=NOW + timedelta(minutes=1))
+    assert "refuses" in flow.stopped(NOW)
+
+
+def test_a_notice_that_should_have_gone_is_a_stop(sequence: Sequence) -> None:
+    the_engine_runs()
+    notices.confirmation(make_subscriber(sequence.account, state="inactive").pk, LONG_AGO)
+    assert flow.stopped(NOW).startswith("1 email should have gone")
 
 
 def test_a_mail_server_that_is_left_alone_is_a_stop_while_something_waits_for_it(sequence: Sequence) -> None:

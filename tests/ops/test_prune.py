@@ -9,14 +9,14 @@ from procrastinate.contrib.django import app
 from typer.testing import CliRunner
 
 from dripstone.accounts.models import Account
-from dripstone.engine import process
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine import notices, process
+from dripstone.engine.models import Delivery, Enrollment, Notice
 from dripstone.events import reading
 from dripstone.events.models import Event, Number
 from dripstone.ops import cli, prune, tasks
 from dripstone.senders.models import CapturedMessage
 from dripstone.sequences.models import Sequence
-from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
+from tests.factories import MONDAY_9, make_account, make_broadcast, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -72,9 +72,10 @@ def test_the_deliveries_of_people_who_completed_stay(alice: Account) -> None:
 
 def test_the_deliveries_of_a_sequence_deleted_long_ago_go(alice: Account) -> None:
     delivered(make_sequence(alice, {}), current_run=1)
-    recent = delivered(make_sequence(alice, {}), current_run=1)
-    Sequence.objects.exclude(pk=recent.sequence_id).update(deleted_at=OLD)
-    Sequence.objects.filter(pk=recent.sequence_id).update(deleted_at=NOW)
+    sequence = make_sequence(alice, {})
+    recent = delivered(sequence, current_run=1)
+    Sequence.objects.exclude(pk=sequence.pk).update(deleted_at=OLD)
+    Sequence.objects.filter(pk=sequence.pk).update(deleted_at=NOW)
     assert gone() == 1
     assert left() == {recent.pk}
 
@@ -191,3 +192,18 @@ def test_the_command_says_what_it_did(settings: Any) -> None:
     assert "deliveries: 1 gone" in did.stdout
     assert "events: kept for ever" in did.stdout
     assert left() == set()
+
+
+def test_notices_and_broadcasts_go_when_they_are_old_and_decided_about(alice: Account) -> None:
+    ended = {"status": "sent", "notice_ready_at": None, "sent_at": OLD, "ended_at": OLD, "planned_at": OLD}
+    people = [make_subscriber(alice, state="inactive") for _ in range(3)]
+    old, unknown, young = (notices.confirmation(person.pk, OLD) for person in people)
+    Delivery.objects.filter(pk=old.pk).update(**ended)
+    Delivery.objects.filter(pk=unknown.pk).update(**ended | {"status": "unknown", "sent_at": None})
+    Delivery.objects.filter(pk=young.pk).update(**ended | {"sent_at": NOW, "ended_at": NOW})
+    make_broadcast(people[0], status="sent", sent_at=OLD, ended_at=OLD, planned_at=OLD)
+    assert gone(rehearse=True) == 2
+    done = {one.name: one.n_gone for one in prune.everything(NOW)}
+    assert (done["deliveries"], done["notices"]) == (2, 1)
+    assert left() == {unknown.pk, young.pk}
+    assert set(Notice.objects.values_list("pk", flat=True)) == {unknown.notice_id, young.notice_id}

@@ -17,7 +17,7 @@ from dripstone.shapes import sequence_stats
 from dripstone.subscribers.models import Subscriber
 from dripstone.tracking import responses
 from dripstone.tracking.models import Response
-from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber, place_of
 
 pytestmark = pytest.mark.django_db
 
@@ -52,8 +52,9 @@ def unsubscribes(sequence: Sequence) -> int:
 
 
 def stamp(row: Delivery, what: responses.Stamp = "opened_at", at: timedelta = timedelta(0)) -> bool:
-    ids = {"account_id": row.account_id, "subscriber_id": row.subscriber_id, "email_id": row.email_id}
-    return responses.stamp(what, row.pk, MONDAY_9 + at, **ids)
+    place = place_of(row)
+    ids = {"account_id": row.account_id, "subscriber_id": place.subscriber_id}
+    return responses.stamp(what, row.pk, MONDAY_9 + at, email_id=row.email_id, **ids)
 
 
 def test_the_first_time_stays(sequence: Sequence) -> None:
@@ -84,13 +85,13 @@ def test_every_email_that_bounced_says_so(sequence: Sequence) -> None:
 
 
 def test_an_act_without_an_email_leaves_no_response(sequence: Sequence) -> None:
-    transitions.cancel(delivery(sequence).subscriber_id, LATER)
+    transitions.cancel(place_of(delivery(sequence)).subscriber_id, LATER)
     assert not Response.objects.exists()
 
 
 def test_an_emails_unsubscribes_stay_when_events_are_pruned(sequence: Sequence) -> None:
     row = delivery(sequence)
-    transitions.cancel(row.subscriber_id, LATER, delivery_id=row.pk)
+    transitions.cancel(place_of(row).subscriber_id, LATER, delivery_id=row.pk)
     prune.everything(LATER + timedelta(days=401))
     assert not Event.objects.exists()
     assert unsubscribes(sequence) == 1
@@ -118,7 +119,7 @@ def test_the_migration_reads_what_events_tell(sequence: Sequence, monkeypatch: p
     monkeypatch.setattr(migration, "BATCH", 2)
     rows = [delivery(sequence) for _ in range(3)]
     for verb, row in zip((transitions.cancel, transitions.bounce, transitions.complain), rows, strict=True):
-        verb(row.subscriber_id, LATER, delivery_id=row.pk)
+        verb(place_of(row).subscriber_id, LATER, delivery_id=row.pk)
     transitions.cancel(make_subscriber(sequence.account).pk, LATER)
     known = list(Response.objects.order_by("pk").values())
     Response.objects.all().delete()
@@ -129,7 +130,7 @@ def test_the_migration_reads_what_events_tell(sequence: Sequence, monkeypatch: p
 
 def test_the_migration_may_be_run_again_beside_what_happens(sequence: Sequence) -> None:
     row = delivery(sequence)
-    transitions.cancel(row.subscriber_id, LATER, delivery_id=row.pk)
+    transitions.cancel(place_of(row).subscriber_id, LATER, delivery_id=row.pk)
     stamp(row, "opened_at")
     Event.objects.filter(type=types.SUBSCRIBER_UNSUBSCRIBED).update(occurred_at=LATER + timedelta(days=1))
     fill()

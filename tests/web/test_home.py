@@ -6,7 +6,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine import reasons
 from dripstone.engine.models import Delivery, Enrollment, Pulse
 from tests.conftest import VirtualClock
-from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, place_of
 from tests.web.making import make_delivery
 
 
@@ -19,11 +19,11 @@ def test_it_tells_an_empty_account_what_to_do(alice: Client) -> None:
 def test_it_counts_people_emails_and_sends_of_each_sequence(
     alice: Client, account: Account, delivery: Delivery, clock: VirtualClock
 ) -> None:
-    done = make_enrollment(delivery.sequence, make_subscriber(account), clock.now())
+    done = make_enrollment(place_of(delivery).sequence, make_subscriber(account), clock.now())
     Enrollment.objects.filter(pk=done.pk).update(
         status="completed", completed_at=clock.now(), due_at=None, next_email=None, in_flight=False
     )
-    delivery.sequence.emails.filter(position=1).update(published=False)
+    place_of(delivery).sequence.emails.filter(position=1).update(published=False)
     [row] = alice.get("/").context["rows"]
     assert (row.in_progress, row.completed, row.published, row.drafts, row.sent) == (1, 1, 1, 1, 1)
 
@@ -55,7 +55,7 @@ def test_it_shows_the_coming_week_on_the_days_of_the_account(
 
 
 def test_it_shows_what_went_out_last_and_what_went_wrong(alice: Client, account: Account, delivery: Delivery) -> None:
-    other = make_enrollment(delivery.sequence, make_subscriber(account, email_address="x@example.org"))
+    other = make_enrollment(place_of(delivery).sequence, make_subscriber(account, email_address="x@example.org"))
     make_delivery(other, "failed", reason=reasons.BOUNCED, reply="550 No such user")
     page = alice.get("/").content.decode()
     assert "bob@example.org" in page

@@ -9,7 +9,7 @@ from dripstone import signing
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
-from tests.factories import make_enrollment, make_subscriber, make_user
+from tests.factories import make_enrollment, make_subscriber, make_user, place_of
 from tests.web.making import make_delivery, make_message
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def test_it_opens_a_link_of_a_message_as_an_ordinary_page(
         signed_in.frame_locator("iframe.letter").get_by_role("link", name="Unsubscribe").click()
     opened.value.get_by_role("button", name="Unsubscribe").click()
     opened.value.get_by_role("heading", name="You are unsubscribed").wait_for()
-    assert Subscriber.objects.get(pk=delivery.subscriber_id).state == "cancelled"
+    assert Subscriber.objects.get(pk=place_of(delivery).subscriber_id).state == "cancelled"
     opened.value.get_by_role("button", name="Subscribe again").click()
     opened.value.get_by_text("You are subscribed again").wait_for()
 
@@ -144,8 +144,10 @@ def test_it_fits_every_screen_and_keeps_the_console_quiet(
 
 def make_unknown(delivery: Delivery) -> Delivery:
     """An email of the same sequence that nobody answered for."""
-    person = make_subscriber(delivery.sequence.account, email_address=f"{'long' * 9}@{'host' * 9}.example.org")
-    return make_delivery(make_enrollment(delivery.sequence, person), "unknown")
+    person = make_subscriber(
+        place_of(delivery).sequence.account, email_address=f"{'long' * 9}@{'host' * 9}.example.org"
+    )
+    return make_delivery(make_enrollment(place_of(delivery).sequence, person), "unknown")
 
 
 def test_it_decides_about_an_unknown_email(signed_in: "Page", delivery: Delivery, complaints: list[str]) -> None:
@@ -184,7 +186,7 @@ def test_it_writes_with_enough_contrast(signed_in: "Page", account: Account, del
     """WCAG AA: 4.5 to 1 for all text."""
     message = make_message(account)
     make_unknown(delivery)
-    delivery.sequence.emails.filter(position=1).update(published=False)
+    place_of(delivery).sequence.emails.filter(position=1).update(published=False)
     signed_in.emulate_media(color_scheme=scheme)
     token = signing.make("unsubscribe", delivery.pk)
     paths = [

@@ -5,7 +5,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery
 from dripstone.web import paging
 from tests.conftest import VirtualClock
-from tests.factories import make_enrollment, make_sequence, make_subscriber
+from tests.factories import make_enrollment, make_sequence, make_subscriber, place_of
 
 
 def test_it_says_the_schedule_and_every_delay_in_words(alice: Client, account: Account) -> None:
@@ -31,7 +31,7 @@ def test_it_says_the_schedule_and_every_delay_in_words(alice: Client, account: A
 
 
 def test_it_counts_sent_and_waiting_for_each_email(alice: Client, account: Account, delivery: Delivery) -> None:
-    make_enrollment(delivery.sequence, make_subscriber(account))
+    make_enrollment(place_of(delivery).sequence, make_subscriber(account))
     steps = alice.get(f"/sequences/{delivery.sequence_id}").context["steps"]
     assert [(step.sent, step.waiting) for step in steps] == [(1, 2), (0, 0)]
 
@@ -96,5 +96,5 @@ def test_it_hides_deleted_sequences_and_emails(
 ) -> None:
     gone = make_sequence(account, deleted_at=clock.now())
     assert alice.get(f"/sequences/{gone.pk}").status_code == 404
-    delivery.sequence.emails.filter(position=1).update(deleted_at=clock.now())
+    place_of(delivery).sequence.emails.filter(position=1).update(deleted_at=clock.now())
     assert len(alice.get(f"/sequences/{delivery.sequence_id}").context["steps"]) == 1

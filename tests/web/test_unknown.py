@@ -2,6 +2,7 @@ import pytest
 from django.test import Client
 
 from dripstone.accounts.models import Account
+from dripstone.engine import notices
 from dripstone.engine.models import Delivery, Enrollment, Note
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
@@ -46,3 +47,24 @@ def test_what_cannot_be_done_is_told_in_a_sentence(alice: Client, lost: Delivery
     Enrollment.objects.update(due_at=None, in_flight=True)
     page = alice.post(f"/deliveries/{lost.pk}/resending", follow=True).content.decode()
     assert "Another email is on its way to this person" in page
+
+
+def test_a_notice_nobody_answered_for_is_asked_about_too(alice: Client, lost: Delivery, account: Account) -> None:
+    row = notices.confirmation(make_subscriber(account, email_address="eve@example.org", state="inactive").pk, MONDAY_9)
+    Delivery.objects.filter(pk=row.pk).update(status="unknown", notice_ready_at=None, ended_at=MONDAY_9)
+    page = alice.get("/").content.decode()
+    assert "Did these arrive?" in page
+    assert page.count("Please confirm your subscription to") == 2, "there, and among what was sent last"
+    assert "eve@example.org" in page
+    alice.post(f"/deliveries/{row.pk}/resending")
+    row.refresh_from_db()
+    assert row.status == "planned"
+
+
+def test_a_notice_is_in_no_statistics(alice: Client, lost: Delivery, account: Account) -> None:
+    notices.confirmation(make_subscriber(account, state="inactive").pk, MONDAY_9)
+    Delivery.objects.filter(enrollment=None).update(
+        status="sent", notice_ready_at=None, sent_at=MONDAY_9, ended_at=MONDAY_9
+    )
+    [row] = alice.get("/").context["rows"]
+    assert row.sent == 0

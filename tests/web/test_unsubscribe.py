@@ -4,9 +4,11 @@ import pytest
 from django.test import Client
 
 from dripstone import signing
+from dripstone.engine import notices
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
 from dripstone.subscribers.models import Subscriber
+from tests.factories import MONDAY_9, make_broadcast, make_subscriber
 
 ONE_CLICK = "List-Unsubscribe=One-Click"
 FORM = "application/x-www-form-urlencoded"
@@ -127,3 +129,20 @@ def test_it_leaves_no_trace_of_the_link(stranger: Client, path: str) -> None:
         assert answer["Cache-Control"] == "no-store"
         assert answer["Referrer-Policy"] == "no-referrer"
         assert "noindex" in answer["X-Robots-Tag"]
+
+
+def test_a_broadcast_has_such_a_link_and_comes_from_the_account(stranger: Client, delivery: Delivery) -> None:
+    row = make_broadcast(bob(), status="sent", sent_at=MONDAY_9, ended_at=MONDAY_9)
+    path = f"/u/{signing.make('unsubscribe', row.pk)}"
+    page = stranger.get(path).content.decode()
+    assert "b•••@example.org" in page
+    assert row.account.sending_addresses.get(is_default=True).email_address in page
+    stranger.post(path, ONE_CLICK, content_type=FORM)
+    assert bob().state == "cancelled"
+    assert Event.objects.get(type="subscriber.unsubscribed").subject_id == row.pk
+
+
+def test_a_notice_has_none(stranger: Client, delivery: Delivery) -> None:
+    row = notices.confirmation(make_subscriber(delivery.account, state="inactive").pk, MONDAY_9)
+    path = f"/u/{signing.make('unsubscribe', row.pk)}"
+    assert [stranger.get(path).status_code, stranger.post(path).status_code] == [404, 404]

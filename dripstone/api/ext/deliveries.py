@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
+from django.db.models import Q
 from django.http import HttpResponse
 from ninja import Query, Router
 from typing_extensions import TypedDict
@@ -18,7 +19,7 @@ from dripstone.api.paging import Pagination, page
 from dripstone.api.replies import reply
 from dripstone.engine import notes
 from dripstone.engine.acts import undecided
-from dripstone.engine.models import Delivery
+from dripstone.engine.models import Delivery, Notice
 from dripstone.shapes import sequences as shapes
 
 router = Router(tags=["Deliveries"])
@@ -40,12 +41,22 @@ class DeliveriesAnswer(TypedDict):
 
 @router.get("/deliveries", response=DeliveriesAnswer, summary="List deliveries")
 def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> HttpResponse:
-    """One per enrollment run and email, newest first."""
+    """One per enrollment run and email, per notice, and per person and broadcast; newest first."""
     rows = Delivery.objects.filter(account=request.auth.account, **filters.columns("email_id", "status"))
     if filters.subscriber_id is not None:
-        rows = rows.filter(enrollment__in=places_in(request, filters))
+        rows = rows.filter(_of_person(request, filters, filters.subscriber_id))
     found = page(rows, filters, "-id")
     return reply(200, deliveries=shapes.deliveries(found.rows), pagination=found.pagination)
+
+
+def _of_person(request: KitRequest, filters: PlaceFilters, subscriber_id: int) -> Q:
+    """By their places and notices, which are few, and by broadcast: a delivery has no index by person alone."""
+    notices = Notice.objects.filter(account=request.auth.account, subscriber=subscriber_id)
+    return (
+        Q(enrollment__in=list(places_in(request, filters)))
+        | Q(notice__in=list(notices.only("pk")))
+        | Q(broadcast_id__isnull=False, subscriber=subscriber_id)
+    )
 
 
 @router.get("/deliveries/{int:id}", response=DeliveryAnswer, summary="Get a delivery")

@@ -2,8 +2,9 @@
 
 Takes       the decision; people due and deliveries ready in sequences that may send
 Leaves      send: everything as it is, and the rules for an outage decide (R4)
-            next-slot: nobody gets anything right away; every overdue email waits for its sequence's next day and hour
+            next-slot: no overdue email goes right away; each waits for its sequence's next day and hour
             skip: every overdue email counts as sent when it was due, and so does each that would have followed by now
+            What has no sequence, broadcasts and notices, has no slot: it goes, or counts as sent.
 A crash here means sending is still halted, with some people decided about: deciding again goes on with the others.
 """
 
@@ -94,7 +95,15 @@ def _to_next_slots(now: datetime) -> int:
         n_moved += _planned_to_next_slot(sequence_id, now)
         while n_places := _due_to_next_slot(sequence_id, now):
             n_moved += n_places
-    return n_moved
+    return n_moved + _without_a_place(queries.PUT_OFF_OVERDUE_WITHOUT_A_PLACE, now)
+
+
+@transaction.atomic
+def _without_a_place(statement: str, now: datetime) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"now": now, "until": now + AFTER, "reason": reasons.OVERDUE_SKIPPED})
+        n_decided: int = cursor.rowcount
+    return n_decided
 
 
 @transaction.atomic
@@ -136,7 +145,9 @@ def _skip(now: datetime) -> int:
             n_skipped += n_places
         while n_places := _skip_due(sequence_id, now):
             n_skipped += n_places
-    return n_skipped
+    n_without_a_place = _without_a_place(queries.SKIP_OVERDUE_WITHOUT_A_PLACE, now)
+    counters.on_commit(skipped=n_without_a_place)
+    return n_skipped + n_without_a_place
 
 
 @transaction.atomic

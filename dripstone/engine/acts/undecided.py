@@ -1,8 +1,8 @@
 """An email that failed, or of which nobody knows whether it arrived: the owner may send it again, or treat it as sent.
 
 Sent again, it is its person's email in flight like any other: what comes next waits for it (R5), and counts its delay
-from when it went (R2). The row stays the same, and with it Message-ID and unsubscribe link: a mail program that gets a
-second copy can tell.
+from when it went (R2). A notice goes again alone, since nothing waits for it. The row stays the same, and with it
+Message-ID and unsubscribe link: a mail program that gets a second copy can tell.
 A crash here means nothing was changed.
 """
 
@@ -11,9 +11,9 @@ from datetime import datetime
 from django.db import transaction
 from django.db.models import QuerySet
 
-from dripstone.engine import notes, transitions, wake
+from dripstone.engine import notes, notices, transitions, wake
 from dripstone.engine.acts import places
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery, Enrollment, Notice
 from dripstone.errors import Invalid
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import State
@@ -29,33 +29,65 @@ def undecided(account_id: int) -> QuerySet[Delivery]:
 @transaction.atomic
 def send_again(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
     """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way."""
-    place = places.lock(Delivery.objects.get(pk=delivery_id).enrollment_id, now)
-    row = Delivery.objects.select_for_update(no_key=True).get(pk=delivery_id)
+    origin = Delivery.objects.get(pk=delivery_id)
+    if origin.enrollment_id is not None:
+        row = _email_again(delivery_id, origin.enrollment_id, actor, reason, now)
+    elif origin.notice_id is not None:
+        row = _notice_again(delivery_id, origin.notice_id, now)
+    else:
+        raise Invalid("A broadcast can't be sent again to one person")
+    wake.senders(1)
+    return row
+
+
+def _email_again(delivery_id: int, enrollment_id: int, actor: str, reason: str, now: datetime) -> Delivery:
+    place = places.lock(enrollment_id, now)
+    row = _locked(delivery_id)
     _must_be_able_to_go(row, place)
     due_before = place.due_at
     transitions.send_again(row, place, now)
     notes.of_person(place, notes.SENT_AGAIN, row.email_id, reason, actor, now, due_before=due_before, due_after=None)
-    wake.senders(1)
+    return row
+
+
+def _notice_again(delivery_id: int, notice_id: int, now: datetime) -> Delivery:
+    """No note of it: notes are about places."""
+    notice = Notice.objects.select_related("subscriber").get(pk=notice_id)
+    row = _locked(delivery_id)
+    _must_not_have_arrived(row)
+    if notice.kind == notices.CONFIRMATION and notice.subscriber is not None:
+        notices.must_be_unconfirmed(notice.subscriber)
+    transitions.send_notice_again(row, now)
     return row
 
 
 @transaction.atomic
 def treat_as_sent(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
     """It counts as sent at the moment it was handed over. Nothing else changes: the person has gone on since."""
-    row = Delivery.objects.select_for_update(no_key=True, of=("self",)).select_related("enrollment").get(pk=delivery_id)
+    row = _locked(delivery_id)
     if row.status != Delivery.Status.UNKNOWN:
         raise Invalid(f"It is known what became of this email: it is {row.status}")
     transitions.treat_as_sent(row)
-    due = row.enrollment.due_at
-    notes.of_person(
-        row.enrollment, notes.TREATED_AS_SENT, row.email_id, reason, actor, now, due_before=due, due_after=due
-    )
+    if row.notice_id is not None:
+        notices.forget([row.notice_id])
+    if row.enrollment is not None:
+        due, kind = row.enrollment.due_at, notes.TREATED_AS_SENT
+        notes.of_person(row.enrollment, kind, row.email_id, reason, actor, now, due_before=due, due_after=due)
     return row
 
 
-def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
+def _locked(delivery_id: int) -> Delivery:
+    rows = Delivery.objects.select_for_update(no_key=True, of=("self",)).select_related("enrollment")
+    return rows.get(pk=delivery_id)
+
+
+def _must_not_have_arrived(row: Delivery) -> None:
     if row.status not in _MAY_GO_AGAIN:
         raise Invalid(f"Only an email that failed or is unknown can be sent again; this one is {row.status}")
+
+
+def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
+    _must_not_have_arrived(row)
     if place.subscriber.state != State.ACTIVE:
         raise Invalid(f"This person can't be mailed: the subscriber is {place.subscriber.state}")
     if place.status == Enrollment.Status.REMOVED:
@@ -64,7 +96,7 @@ def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
         raise Invalid("This person has started again since: the email belongs to an earlier run")
     if place.in_flight:
         raise Invalid("Another email is on its way to this person: try again when it has been sent")
-    email = SequenceEmail.objects.get(pk=row.email_id)
+    email = SequenceEmail.objects.get(deliveries=row)
     if email.deleted_at is not None or not email.published:
         raise Invalid("The email is not published any more, so it can't be sent again")
     places.must_be_sendable(place, email)

@@ -22,6 +22,7 @@ from dripstone.web.frame import member, show
 WEEK = 7
 RECENT = 8
 MOST_UNKNOWN = 20
+SHOWN = ("email", "sequence", "subscriber", "notice")  # of a delivery
 RECENT_ENDS = (Delivery.Status.SENT, Delivery.Status.FAILED, Delivery.Status.UNKNOWN)
 
 
@@ -58,8 +59,8 @@ def home(request: HttpRequest, account: Account) -> HttpResponse:
         "section": "sequences",
         "rows": rows,
         "week": _week(account, now) if rows else [],
-        "recent": recent.select_related("email", "sequence", "subscriber")[:RECENT],
-        "unknown": undecided.undecided(account.pk).select_related("email", "sequence", "subscriber")[:MOST_UNKNOWN],
+        "recent": recent.select_related(*SHOWN).defer("notice__message")[:RECENT],
+        "unknown": undecided.undecided(account.pk).select_related(*SHOWN).defer("notice__message")[:MOST_UNKNOWN],
         "halted": overdue.why_halted(now, account.time_zone),
         "api_url": settings.DRIPSTONE_URL,
     }

@@ -10,10 +10,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dripstone import clock, words
-from dripstone.engine import transitions
+from dripstone.engine import letters, transitions
 from dripstone.engine.models import Delivery
 from dripstone.events import causes
-from dripstone.subscribers.models import State
+from dripstone.subscribers.models import State, Subscriber
 from dripstone.web.public import frame
 
 ONE_CLICK = "List-Unsubscribe"  # the form field of RFC 8058
@@ -22,12 +22,13 @@ ONE_CLICK = "List-Unsubscribe"  # the form field of RFC 8058
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
-    delivery = _find(token)
-    if delivery is None:
+    found = _find(token)
+    if found is None:
         return _unknown(request)
+    delivery, person = found
     if request.method != "POST":
-        return _page(request, token, delivery)
-    transitions.cancel(delivery.subscriber_id, clock.now(), delivery_id=delivery.pk, cause=causes.SUBSCRIBER)
+        return _page(request, token, delivery, person)
+    transitions.cancel(person.pk, clock.now(), delivery_id=delivery.pk, cause=causes.SUBSCRIBER)
     if ONE_CLICK in request.POST:  # a mail program: an answer without redirects
         return frame.private(HttpResponse("Unsubscribed\n", content_type="text/plain; charset=utf-8"))
     return frame.private(redirect("unsubscribe", token))
@@ -37,30 +38,30 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 @require_POST
 def resubscription(request: HttpRequest, token: str) -> HttpResponse:
     """ "That was a mistake." """
-    delivery = _find(token)
-    if delivery is None:
+    found = _find(token)
+    if found is None:
         return _unknown(request)
-    transitions.resubscribe(delivery.subscriber_id, clock.now(), cause=causes.SUBSCRIBER)
+    transitions.resubscribe(found[1].pk, clock.now(), cause=causes.SUBSCRIBER)
     response = redirect("unsubscribe", token)
     response["Location"] += "?again=1"
     return frame.private(response)
 
 
-def _find(token: str) -> Delivery | None:
+def _find(token: str) -> tuple[Delivery, Subscriber] | None:
+    """The email it stood in, and its reader. Notices have no such link: there is no list to leave."""
     delivery_id = frame.read_id("unsubscribe", token)
-    if delivery_id is None:
-        return None
     rows = Delivery.objects.select_related("account", "subscriber", "sequence__sending_address")
-    return rows.filter(pk=delivery_id).first()
+    delivery = None if delivery_id is None else rows.filter(pk=delivery_id, notice=None).first()
+    return (delivery, delivery.subscriber) if delivery and delivery.subscriber else None
 
 
-def _page(request: HttpRequest, token: str, delivery: Delivery) -> HttpResponse:
-    person = delivery.subscriber
+def _page(request: HttpRequest, token: str, delivery: Delivery, person: Subscriber) -> HttpResponse:
+    sender = letters.sending_address(delivery)
     context = {
         "token": token,
         "address": words.masked(person.email_address),
-        "sender": delivery.sequence.sending_address.from_name or delivery.account.name,
-        "sender_address": delivery.sequence.sending_address.email_address,
+        "sender": sender.from_name or delivery.account.name,
+        "sender_address": sender.email_address,
         "is_out": person.state in (State.CANCELLED, State.COMPLAINED),
         "can_return": person.state == State.CANCELLED,
         "is_back": "again" in request.GET and person.state == State.ACTIVE,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dripstone.engine import reasons, render
+from dripstone.engine import identity, reasons
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence
 from tests import factories
@@ -70,6 +70,7 @@ def test_it_lists_deliveries(alice: Caller, sequence: Sequence) -> None:
         "sequence_id": sequence.pk,
         "email_id": delivery.email_id,
         "subscriber_id": delivery.subscriber_id,
+        "broadcast_id": None,
         "run": 1,
         "status": "sent",
         "reason": None,
@@ -78,7 +79,7 @@ def test_it_lists_deliveries(alice: Caller, sequence: Sequence) -> None:
         "attempts": 1,
         "planned_at": "2026-11-23T09:00:00Z",
         "sent_at": "2026-11-23T09:00:02Z",
-        "message_id": render.message_id(delivery.pk),
+        "message_id": identity.message_id(delivery.pk),
     }
     status, answer = alice.get("/ext/v1/deliveries")
     assert (status, answer["deliveries"]) == (200, [shape])

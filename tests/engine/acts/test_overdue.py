@@ -41,8 +41,8 @@ def last_ran(at: datetime) -> None:
 
 
 def statuses() -> list[tuple[str, str, datetime | None]]:
-    rows = Delivery.objects.order_by("enrollment_id", "email__position").select_related("email")
-    return [(row.email.subject, row.status, row.ended_at) for row in rows]
+    rows = Delivery.objects.order_by("enrollment_id", "email__position")
+    return list(rows.values_list("email__subject", "status", "ended_at"))
 
 
 def test_a_first_start_asks_nothing(alice: Account) -> None:

@@ -13,7 +13,7 @@ from dripstone.explain import journey, journey_words
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
 from tests.driving import Engine
-from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag
+from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag, place_of
 
 pytestmark = pytest.mark.django_db
 
@@ -43,7 +43,7 @@ def refusal(row: Delivery, engine: Engine) -> str:
 
 
 def test_sent_again_it_goes_right_away_and_the_next_one_counts_from_then(lost: Delivery, engine: Engine) -> None:
-    place = lost.enrollment
+    place = place_of(lost)
     engine.clock.advance(hours=2)
     again_at = engine.clock.now()
     undecided.send_again(lost.pk, "Alice", "he asked", again_at)
@@ -79,7 +79,7 @@ def test_a_copy_refused_for_now_is_tried_again_in_order(lost: Delivery, engine: 
     assert Delivery.objects.count() == 1, "the second email waits for it (R5)"
     engine.mail.answer = accept
     engine.run_until(engine.clock.now() + 24 * HOUR)
-    assert [subject for subject, _ in engine.sent(lost.subscriber)] == ["Welcome", "Second"]
+    assert [subject for subject, _ in engine.sent(place_of(lost).subscriber)] == ["Welcome", "Second"]
 
 
 def test_treated_as_sent_it_was_sent_when_it_left(lost: Delivery, engine: Engine) -> None:
@@ -140,7 +140,7 @@ def test_it_waits_while_another_email_is_on_its_way(lost: Delivery, engine: Engi
 
 
 def test_it_says_why_it_may_not_go(lost: Delivery, engine: Engine) -> None:
-    now, place = engine.clock.now(), lost.enrollment
+    now, place = engine.clock.now(), place_of(lost)
     sequence = Sequence.objects.get()
     places.pause(place.pk, "Alice", "", now)
     assert refusal(lost, engine) == "This person is paused: resume them first"

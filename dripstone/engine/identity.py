@@ -1,0 +1,37 @@
+"""What is derived from a row, and is the same over all attempts: Message-ID, links, List-Id."""
+
+from functools import cache
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from dripstone import signing
+
+
+def message_id(delivery_id: int) -> str:
+    """No two deliveries share it. Without angle brackets."""
+    return f"{signing.make('message', delivery_id)}@{domain()}"
+
+
+def unsubscribe_url(delivery_id: int) -> str:
+    return f"{settings.DRIPSTONE_URL}/u/{signing.make('unsubscribe', delivery_id)}"
+
+
+def confirm_url(subscriber_id: int) -> str:
+    return f"{settings.DRIPSTONE_URL}/c/{signing.make('confirm', subscriber_id)}"
+
+
+def list_id(sequence_id: int) -> str:
+    """What people's filters go by, `sequence-7.example.com`."""
+    return f"sequence-{sequence_id}.{domain()}"
+
+
+def domain() -> str:
+    """This installation's own name: Message-IDs must not depend on what a creator may edit between two attempts."""
+    return _domain_of(settings.DRIPSTONE_URL)
+
+
+@cache
+def _domain_of(url: str) -> str:
+    host = urlsplit(url).hostname or ""
+    return host if host and not host.replace(".", "").isdigit() and ":" not in host else "dripstone.localhost"

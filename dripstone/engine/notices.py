@@ -1,0 +1,137 @@
+"""Notices: mail to one address with no list behind it. A confirmation is one.
+
+Takes       somebody to write to
+Leaves      a notice with its finished message and its delivery, planned: in the caller's transaction
+A crash here means that it was not asked for.
+
+From the claim on it is a delivery like any other, with these differences: it goes before everything else
+(queries.CLAIM), whatever the person's state is (R15 is about lists), and is in no statistics.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from django.db import transaction
+from django.template.loader import render_to_string
+
+from dripstone.accounts.models import Account, SendingAddress
+from dripstone.content import mime
+from dripstone.content.liquid import clean
+from dripstone.engine import counters, identity, wake
+from dripstone.engine.models import Delivery, Notice
+from dripstone.errors import Invalid
+from dripstone.subscribers.models import State, Subscriber
+
+CONFIRMATION = "confirmation"
+
+NOT_AGAIN_WITHIN = timedelta(minutes=5)
+LARGEST_MESSAGE = 1_000_000  # bytes
+
+
+@transaction.atomic
+def confirmation(subscriber_id: int, now: datetime) -> Delivery:
+    """Ask somebody to confirm their address (double opt-in). From the account's default sending address.
+
+    Raises Invalid when there is nothing to confirm, or they were asked less than five minutes ago.
+    """
+    rows = Subscriber.objects.select_for_update(no_key=True, of=("self",)).select_related("account")
+    person = rows.get(pk=subscriber_id)
+    must_be_unconfirmed(person)
+    if Notice.objects.filter(subscriber=person, kind=CONFIRMATION, asked_at__gt=now - NOT_AGAIN_WITHIN).exists():
+        raise Invalid("This person was asked to confirm less than 5 minutes ago")
+    context = {"address": person.email_address, "confirm_url": identity.confirm_url(person.pk)}
+    return _plan(CONFIRMATION, person.account, person.email_address, context, now, subscriber_id=person.pk)
+
+
+def must_be_unconfirmed(person: Subscriber) -> None:
+    if person.state != State.INACTIVE:
+        raise Invalid(f"There is nothing to confirm: the subscriber is {person.state}")
+
+
+def _plan(
+    kind: str, account: Account, address: str, context: dict[str, str], now: datetime, *, subscriber_id: int | None
+) -> Delivery:
+    """Three writes, since the message carries an id that is made of the delivery's."""
+    sender, recipient = _sender(account), mime.mail_address(address)
+    if recipient is None:
+        raise Invalid("The address has no form that mail servers take")
+    context |= {"sender": sender.from_name or account.name, "postal_address": account.postal_address}
+    notice = Notice.objects.create(
+        account=account,
+        subscriber_id=subscriber_id,
+        kind=kind,
+        email_address=recipient,
+        from_address=mime.mail_address(sender.email_address) or sender.email_address,
+        subject=mime.one_line(_part(kind, "subject.txt", context)),
+        asked_at=now,
+    )
+    delivery = Delivery.objects.create(
+        account=account,
+        subscriber_id=subscriber_id,
+        notice=notice,
+        status=Delivery.Status.PLANNED,
+        planned_at=now,
+        notice_ready_at=now,
+    )
+    notice.message = _message(notice, delivery, sender, context)
+    notice.save(update_fields=["message"])
+    counters.on_commit(planned=1)
+    wake.senders(1)
+    return delivery
+
+
+def _sender(account: Account) -> SendingAddress:
+    found = account.sending_addresses.filter(is_default=True).first()
+    if found is None:
+        raise Invalid("The account has no default sending address")
+    return found
+
+
+def _message(notice: Notice, delivery: Delivery, sender: SendingAddress, context: dict[str, str]) -> bytes:
+    """RFC 5322, 7 bit, so that it suits every server. No List-Unsubscribe: there is no list."""
+    boundary = f"=_dripstone_notice_{delivery.pk}"
+    headers = [
+        _from(sender),
+        f"To: {notice.email_address}",
+        mime.unstructured("Subject", notice.subject),
+        mime.date(notice.asked_at.astimezone(ZoneInfo(notice.account.time_zone))),
+        f"Message-ID: <{identity.message_id(delivery.pk)}>",
+        "Auto-Submitted: auto-generated",
+    ]
+    parts = [
+        mime.part(f"text/{subtype}", _part(notice.kind, name, context), boundary, eight_bit=False)
+        for subtype, name in (("plain", "body.txt"), ("html", "body.html"))
+    ]
+    message = mime.alternative(headers, parts, boundary)
+    if len(message) > LARGEST_MESSAGE:
+        raise Invalid("The message is too long")
+    return message
+
+
+def _from(sender: SendingAddress) -> str:
+    try:
+        return mime.mailbox("From", sender.from_name, sender.email_address)
+    except ValueError:
+        raise Invalid("The sending address cannot be written in a mail header") from None
+
+
+def _part(kind: str, name: str, context: dict[str, str]) -> str:
+    """One of the three files a notice is made of: subject.txt, body.txt, body.html."""
+    return clean(render_to_string(f"notices/{kind}/{name}", context))
+
+
+# --- Afterwards -------------------------------------------------------------------------------------------------
+
+
+def forget(notice_ids: Collection[int]) -> None:
+    """They have been sent: what they said is no longer kept. What failed or is unknown may have to go again."""
+    if notice_ids:
+        Notice.objects.filter(pk__in=notice_ids).update(message=b"")
+
+
+def reader(notice_id: int) -> int | None:
+    """The subscriber a notice went to; None when there is none, or they have another address by now."""
+    notice = Notice.objects.select_related("subscriber").get(pk=notice_id)
+    person = notice.subscriber
+    return person.pk if person and mime.mail_address(person.email_address) == notice.email_address else None
