@@ -5,10 +5,12 @@ from ninja import Router
 
 from dripstone import clock
 from dripstone.api.auth import KitRequest
+from dripstone.api.ext.deliveries import DeliveryAnswer
 from dripstone.api.people import SubscriberAnswer, keys_for, person_of
 from dripstone.api.replies import reply
-from dripstone.engine import transitions
+from dripstone.engine import notices, transitions
 from dripstone.events import causes
+from dripstone.shapes import sequences
 from dripstone.shapes import subscribers as shapes
 
 router = Router(tags=["Subscribers"])
@@ -21,3 +23,15 @@ def confirm_subscriber(request: KitRequest, id: int) -> HttpResponse:
     transitions.confirm(person.pk, clock.now(), cause=causes.API)
     person.refresh_from_db()
     return reply(200, subscriber=shapes.subscriber(person, keys_for(request)))
+
+
+@router.post(
+    "/subscribers/{int:id}/confirmation_request",
+    response={201: DeliveryAnswer},
+    summary="Ask a subscriber to confirm",
+)
+def request_confirmation(request: KitRequest, id: int) -> HttpResponse:
+    """Sends the mail of double opt-in, whose link makes them active. 422 for anybody who is not inactive, and within
+    five minutes of the last time."""
+    delivery = notices.confirmation(person_of(request, id).pk, clock.now())
+    return reply(201, delivery=sequences.delivery(delivery))
