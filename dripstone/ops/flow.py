@@ -64,7 +64,7 @@ def _at_the_gate(now: datetime, found: Overdue, minutes: int) -> str:
     mail = claim.server()
     if left_alone := next((row for row in breaker.open_ones() if row.server == mail.server), None):
         return (
-            f"The mail server has been of no use since {left_alone.opened_at:%Y-%m-%d %H:%M} UTC, and everything "
+            f"The mail server has accepted nothing since {left_alone.opened_at:%Y-%m-%d %H:%M} UTC, and everything "
             "waits: dripstone doctor says what it answered."
         )
     if (claim.opens_at(now) or now) > now:

@@ -111,7 +111,7 @@ class _Rows(Collector):
         ):
             yield GaugeMetricFamily(name, help_text, value=instant.timestamp() if instant else 0.0)
         left_alone = GaugeMetricFamily(
-            "dripstone_server_left_alone_seconds", "For how long a mail server has been of no use", labels=["server"]
+            "dripstone_server_left_alone_seconds", "For how long a mail server has accepted nothing", labels=["server"]
         )
         for server in breaker.open_ones():
             left_alone.add_metric([server.server], (self.now - (server.opened_at or self.now)).total_seconds())
