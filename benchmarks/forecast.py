@@ -3,13 +3,14 @@
 One sequence of ten emails (hours and days in turn), people at every place of it with the deliveries they had, their
 dates scattered over seconds; a tenth is excluded by a tag. Read as it is; for a year instead of 30 days; while the
 insertion of an email behind everybody waits to be followed up; when it has been, so that everybody has it due and
-nobody stands in line; and both again with nobody's past equal to anybody else's.
+nobody stands in line; and both again with nobody's past equal to anybody else's. Then, in a sequence of three emails,
+what the API answers about 100,000 people and about a million: forecasts and the health of the sequence.
 
     python -m benchmarks.forecast [--small] [--json FILE]
 """
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -23,16 +24,18 @@ if TYPE_CHECKING:
 N_EMAILS = 10
 SIZES = (10_000, 100_000)
 SMALL_SIZES = (500, 1_000)
+GROWTH_SIZES = (100_000, 1_000_000)
 N_READINGS = 5
 
-# n-th person: had n % 10 emails, waits for the next one.
+# n-th person of a sequence of 10 emails: had n % 10, waits for the next one.
 _PLACES = """
 INSERT INTO engine_enrollment (account_id, sequence_id, subscriber_id, status, run, source, entered_at, anchored_at,
                                next_email_id, due_at, in_flight, removed_reason)
 SELECT p.account_id, %(sequence)s, p.id, 'active', 1, 'api', %(now)s - interval '60 days', %(now)s - interval '60 days',
        m.id, %(now)s + random() * interval '3 days', false, ''
 FROM subscribers_subscriber p
-JOIN sequences_sequenceemail m ON m.sequence_id = %(sequence)s AND m.position = 10 * ((p.id - %(lowest)s) %% 10)
+JOIN sequences_sequenceemail m ON m.sequence_id = %(sequence)s
+                               AND m.position = 10 * ((p.id - %(lowest)s) %% %(n_emails)s)
 """
 _HAD = """
 INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
@@ -64,6 +67,8 @@ def main() -> None:
             row for size in (SMALL_SIZES if options.small else SIZES) for row in measure(account, size, clock.now())
         ]
         report.table("Forecast", rows)
+        sizes = SMALL_SIZES if options.small else GROWTH_SIZES
+        report.table(f"Growth from {sizes[0]:,} people to {sizes[1]:,}", growth(account, sizes, clock.now()))
     report.save(options.json)
 
 
@@ -84,7 +89,47 @@ def measure(account: "Account", n_people: int, now: datetime) -> list[common.Fig
     return rows
 
 
-def seed(account: "Account", n_people: int, now: datetime) -> "Sequence":
+def growth(account: "Account", sizes: tuple[int, int], now: datetime) -> list[common.Figures]:
+    few, many = (ask(seed(account, size, now, n_emails=3), now) for size in sizes)
+    return [
+        {
+            "question": question,
+            f"ms, {sizes[0]:,}": few[question].wall * 1000,
+            f"ms, {sizes[1]:,}": many[question].wall * 1000,
+            "growth": many[question].wall / few[question].wall,
+            f"CPU ms, {sizes[1]:,}": (many[question].python + many[question].server) * 1000,
+        }
+        for question in few
+    ]
+
+
+def ask(sequence: "Sequence", now: datetime) -> dict[str, common.Cost]:
+    """Each question's cost, the middle one of several by the clock."""
+    from dripstone.explain import health
+    from dripstone.foresight import forecast
+    from dripstone.sequences.models import Sequence
+
+    until = now + timedelta(days=30)
+    rows = Sequence.objects.select_related("account", "sending_address", "email_template")
+    one, everything = rows.filter(pk=sequence.pk), rows.filter(account=sequence.account_id)
+    questions: dict[str, Callable[[], object]] = {
+        "a sequence's forecast": lambda: (forecast.of_sequences(one, now, until), forecast.people(one)),
+        "the account's forecast": lambda: (forecast.of_sequences(everything, now, until), forecast.people(everything)),
+        "a sequence's health": lambda: health.of(one, now, now),
+    }
+    return {question: middle(answer) for question, answer in questions.items()}
+
+
+def middle(answer: Callable[[], object]) -> common.Cost:
+    costs = []
+    for _ in range(N_READINGS):
+        with common.measured() as cost:
+            answer()
+        costs.append(cost)
+    return sorted(costs, key=lambda cost: cost.wall)[N_READINGS // 2]
+
+
+def seed(account: "Account", n_people: int, now: datetime, n_emails: int = N_EMAILS) -> "Sequence":
     from dripstone.sequences.models import Sequence, SequenceEmail
 
     common.empty()
@@ -92,7 +137,7 @@ def seed(account: "Account", n_people: int, now: datetime) -> "Sequence":
     sequence = common.make_sequence(account, f"{n_people} people")
     sequence.emails.all().delete()
     stamps = {"account": account, "created_at": now, "updated_at": now}
-    for number in range(N_EMAILS):
+    for number in range(n_emails):
         delay = (5, "hours") if number % 2 else (2, "days")
         SequenceEmail.objects.create(
             sequence=sequence,
@@ -103,12 +148,12 @@ def seed(account: "Account", n_people: int, now: datetime) -> "Sequence":
             published=True,
             **stamps,
         )
-    tag = account.tags.create(name=f"tag {n_people}", created_at=now)
+    tag = account.tags.create(name=f"tag {sequence.pk}", created_at=now)
     sequence.exclude_subscriber_sources = [{"type": "tag", "ids": [tag.pk]}]
     sequence.save()
     with common.without_key_checks():
         lowest = common.add_people(account, n_people)
-        common.execute(_PLACES, {"sequence": sequence.pk, "now": now, "lowest": lowest})
+        common.execute(_PLACES, {"sequence": sequence.pk, "now": now, "lowest": lowest, "n_emails": n_emails})
         common.execute(_HAD, {"now": now})
         common.execute(
             "INSERT INTO subscribers_tagging (tag_id, subscriber_id, tagged_at)"
@@ -116,6 +161,7 @@ def seed(account: "Account", n_people: int, now: datetime) -> "Sequence":
             {"tag": tag.pk, "now": now},
         )
     common.settle()
+    common.execute("VACUUM (ANALYZE) subscribers_tagging")
     return sequence
 
 

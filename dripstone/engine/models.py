@@ -266,6 +266,24 @@ class Note(models.Model):
         return f"{self.kind} #{self.pk}"
 
 
+class Reordering(models.Model):
+    """When the emails of a sequence last changed their order: `newest_place` was the highest id of a place by then.
+
+    A trigger writes it (migration 0016), however emails are edited: one got another position, or was published, created
+    or restored with another at or behind its position. No row: that never happened. A place with a higher id saw none
+    of it, so R1 has given it the emails in order of position: it has had all published ones before the one it waits
+    for, and none behind. A forecast need not look at its deliveries.
+    """
+
+    sequence = models.OneToOneField(Sequence, models.CASCADE, primary_key=True, related_name="+")
+    newest_place = models.BigIntegerField()
+
+    objects: ClassVar[models.Manager["Reordering"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"emails of sequence {self.sequence_id} reordered after place {self.newest_place}"
+
+
 class Pulse(models.Model):
     """How the engine as a whole is doing, for every process to read. One row, id 1; engine/pulse.py writes it.
 

@@ -30,6 +30,7 @@ LATE = timedelta(minutes=10)  # longer than any tick, retry of a job, or re-eval
 FOLLOWED_IN = timedelta(minutes=1)  # how long a working engine may need to follow an edit
 RECENT = timedelta(hours=24)
 LAST_DELIVERIES = 500
+SOME = 100  # people asked whether they are excluded, before all are
 FAILING_SHARE, BROKEN_SHARE = 0.05, 0.5  # of the recent deliveries
 
 # What an owner may well want: an answer to "why does it not send?", and nothing to wake an operator for.
@@ -38,10 +39,12 @@ CHOSEN = frozenset(
      "everybody_unconfirmed", "everybody_paused", "everybody_at_the_end", "waiting_for_a_draft", "following_edits"}
 )  # fmt: skip
 
-# Who is inside and what they wait for. One pass over the people of these sequences.
+# Who is inside and what they wait for: one parallel scan of the people of these sequences. The last column counts those
+# who have no date because of what they wait for. Three keys to group by, and counts of columns: a fifth less than six.
 _PEOPLE = """
-SELECT sequence_id, status, next_email_id, paused_at IS NOT NULL, due_at IS NOT NULL, in_flight, count(*)
-FROM engine_enrollment WHERE sequence_id = ANY(%(sequences)s) AND status <> 'removed' GROUP BY 1, 2, 3, 4, 5, 6
+SELECT sequence_id, status, next_email_id, count(*), count(paused_at), count(due_at),
+       count(*) FILTER (WHERE in_flight), count(*) FILTER (WHERE due_at IS NULL AND paused_at IS NULL AND NOT in_flight)
+FROM engine_enrollment WHERE sequence_id = ANY(%(sequences)s) AND status <> 'removed' GROUP BY 1, 2, 3
 """
 
 # The first date of each sequence, for how many, and how many are late. Index enrollment_due.
@@ -82,6 +85,18 @@ class People:
     paused: int = 0
     with_a_date: int = 0
     in_flight: int = 0
+
+
+class Counted(NamedTuple):
+    """A row of _PEOPLE but for the sequence: people of one status who wait for one email, or at the end."""
+
+    status: str
+    email_id: int | None
+    n_people: int
+    n_paused: int
+    n_dated: int
+    n_in_flight: int
+    n_waiting: int
 
 
 class Next(NamedTuple):
@@ -214,7 +229,7 @@ def _looks(sequences: Series[Sequence], now: datetime) -> list[Look]:
     looks = {one.pk: Look(one, now, emails[one.pk], edited.get(one.pk), verified[one.account_id]) for one in sequences}
     late = now - LATE
     for sequence_id, *row in _rows(_PEOPLE, sequences=ids):
-        _count(looks[sequence_id], *row)
+        _count(looks[sequence_id], Counted(*row))
     for sequence_id, *row in _rows(_NEXT, sequences=ids, late=late):
         looks[sequence_id].next = Next(*row)
     for sequence_id, *row in _rows(_RECENT, sequences=ids, late=late, since=now - RECENT, limit=LAST_DELIVERIES):
@@ -228,25 +243,23 @@ def _rows(query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
-def _count(
-    look: Look, status: str, email_id: int | None, is_paused: bool, has_date: bool, in_flight: bool, n: int
-) -> None:
+def _count(look: Look, counted: Counted) -> None:
     people = look.people
-    match status:
+    match counted.status:
         case Enrollment.Status.UNCONFIRMED:
-            people.unconfirmed += n
+            people.unconfirmed += counted.n_people
         case Enrollment.Status.COMPLETED:
-            people.completed += n
+            people.completed += counted.n_people
         case _:
-            people.active += n
-            people.paused += n if is_paused else 0
-            people.with_a_date += n if has_date else 0
-            people.in_flight += n if in_flight else 0
-            if email_id is None and not in_flight:
-                look.at_the_end += n
-                look.paused_at_the_end += n if is_paused else 0
-            if email_id is not None and not (is_paused or has_date or in_flight):
-                look.waiting_for[email_id] = look.waiting_for.get(email_id, 0) + n
+            people.active += counted.n_people
+            people.paused += counted.n_paused
+            people.with_a_date += counted.n_dated
+            people.in_flight += counted.n_in_flight
+            if counted.email_id is None:
+                look.at_the_end += counted.n_people
+                look.paused_at_the_end += counted.n_paused
+            elif counted.n_waiting:
+                look.waiting_for[counted.email_id] = counted.n_waiting
 
 
 def _waits_for_room(now: datetime) -> bool:
@@ -458,8 +471,11 @@ def _nobody(look: Look) -> Finding:
 
 
 def _everybody_is_excluded(sequence: Sequence) -> bool:
-    """It stops at the first person who is not."""
+    """A look at the first few nearly always says no. To be sure takes all of them, up to the first who is not."""
     inside = Enrollment.objects.filter(sequence=sequence, status=Enrollment.Status.ACTIVE)
+    some = list(inside.values_list("subscriber_id", flat=True)[:SOME])
+    if len(audience.excluded(sequence, some)) < len(some):
+        return False
     return not inside.exclude(subscriber__in=audience.outsiders(sequence).values("pk")).exists()
 
 

@@ -1,12 +1,19 @@
-"""The people of a sequence, counted by how they will fare: what forecast and impact ask the rules about, instead of
-asking about each of a hundred thousand.
+"""Groups the people of a sequence so that nobody in a group can get another date than the rest. Forecast and impact
+then ask the rules once per group, not once per person.
 
-Takes       a course (its emails as they are, or as an edit would leave them)
+Takes       a course (the emails of the sequence as they are, or as an edit would leave them)
 Leaves      nothing: one statement reads everybody at the same moment, and locks nobody
 A crash here means there is no answer.
 
-A crowd is told by one of its members, whose figures are true to the microsecond; the others differ from them only in
-what no rule can tell apart (see _alike).
+Such a group is a crowd. One member stands for each crowd; its dates are exact. An example, at noon: email A goes at
+once, B five hours after it, and three people have had A:
+
+    Ana    waits for B   at 14:01
+    Bob    waits for B   at 14:09      a crowd of 2 (Ana stands for it)
+    Chloe  waits for B   at 15:02      a crowd of 1
+
+Had Bob not had A, or been excluded by a tag, he would be a crowd of his own: the kinds of _CROWDS. That 14:01 and 14:09
+can be told apart by no rule is shown at _cuts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +30,7 @@ from django.db import connection
 from dripstone.engine import audience, follow
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
+from dripstone.engine.models import Reordering
 from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Course
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
@@ -58,10 +66,11 @@ class Question:
     course: Course
     now: datetime
     until: datetime  # nothing after it matters
-    inside: str  # SQL over e (engine_enrollment): who counts; {is_excluded} stands for R14
+    inside: str  # SQL over e (engine_enrollment): who counts
     edit: Following | None = None  # people are about to be brought in line
     goes_on: bool = True  # what follows the next email matters too
     drops_passed: bool = False  # but not the date of somebody who gets an email that has come before theirs
+    goes_by_order: bool = False  # no edit waits: the order of the emails says what newer people have had
 
     @property
     def as_of(self) -> datetime:
@@ -74,44 +83,62 @@ class Question:
 
     @property
     def moves(self) -> Series[SequenceEdit]:
-        """Emails that moved: who waits for one may be given its date anew."""
+        """Emails that moved. People waiting for one may get a new date."""
         return () if self.edit is None else self.edit.moves
 
 
-# A kind is what people have in common besides dates, as one array, at its end the emails they had (read from the index
-# delivery_once alone). There are few, so what follows from it is worked out once for each. `lows`: behind each of them,
-# and before anything else one had, something is missing whose delay counts from its end; the first gap is left out
-# where its email has a date. (A deleted email counts from others deleted at its position too.) `old`: an end before
-# that has had its effect, whenever it was. Hardly anybody has more than two ends: those stand in columns of their own,
-# which spares an array; OFFSET 0 has each looked up once, not wherever it is mentioned.
+# One scan counts everybody, and for most kinds of people that is all. Which deliveries somebody has is only read where
+# the order of the emails does not say it, and ends are only read for the few kinds whose future depends on them.
 _CROWDS = """
-WITH email AS MATERIALIZED (
+WITH
+-- The emails, and ENTRY before them. No date of an email lies further than `longest_delay` behind what it counts from.
+email AS MATERIALIZED (
     SELECT * FROM unnest(%(emails)s::bigint[], %(ranks)s::int[], %(live)s::boolean[], %(moved)s::boolean[],
                          %(delays)s::interval[]) AS m (id, rank, is_live, is_moved, longest_delay)),
-place AS MATERIALIZED (
-    SELECT e.id, e.run, e.anchored_at, t.at,
-           ARRAY[COALESCE(e.next_email_id, 0), (t.at IS NULL)::int, e.in_flight::int, (e.paused_at IS NOT NULL)::int,
-                 (e.status = 'unconfirmed')::int, {excluded}, %(entry)s] || ARRAY(
+
+-- Everybody the question is about; kept aside where many may need ends, and would be read again. `state` is in flight,
+-- paused, unconfirmed and the source that excludes, as one number. `had` is ENTRY and the emails of this run, from the
+-- index delivery_once alone; NULL where the order of the emails says it (in_order).
+place AS {kept} (
+    SELECT e.id, e.run, e.anchored_at, {at} AS at, COALESCE(e.next_email_id, 0) AS current,
+           e.in_flight::int + 2 * (e.paused_at IS NOT NULL)::int + 4 * (e.status = 'unconfirmed')::int
+               + 8 * ({excluded}) AS state,
+           CASE WHEN {in_order} THEN NULL ELSE %(entry)s::bigint || ARRAY(
                SELECT d.email_id FROM engine_delivery d
                WHERE d.enrollment_id = e.id AND d.run = e.run AND NOT (e.in_flight AND d.email_id = e.next_email_id)
-               ORDER BY d.email_id) AS kind
+               ORDER BY d.email_id) END AS had
     FROM engine_enrollment e
-    LEFT JOIN engine_delivery f ON e.in_flight AND f.enrollment_id = e.id AND f.run = e.run
-         AND f.email_id = e.next_email_id AND f.status = 'planned'
-    CROSS JOIN LATERAL (
-        SELECT CASE WHEN e.in_flight THEN f.ready_at ELSE COALESCE(e.due_at, e.held_due_at) END AS at) t
-    WHERE e.sequence_id = %(sequence)s AND {inside}),
+    WHERE e.sequence_id = %(sequence)s AND {inside}
+    OFFSET 0),
+
+-- The scan: how many have all that in common, and a date in the same quarter of an hour.
+same AS MATERIALIZED (
+    SELECT {common}, {quarter} AS quarter, min(id) AS member, count(*) AS n_people
+    FROM place GROUP BY {common}, {quarter}),
+
+-- A kind is what people have in common besides dates. There are few.
+numbered AS MATERIALIZED (
+    SELECT *, dense_rank() OVER (ORDER BY {common}, quarter IS NULL) AS number FROM same),
 kind AS MATERIALIZED (
-    SELECT k.*, gaps.*, cardinality(gaps.lows) AS n_lows, row_number() OVER () AS number,
-           %(reschedules)s OR k.is_moved OR k.current_id = ANY (k.had) AS needs_last,
+    SELECT k.*, NULLIF(k.current, 0) AS current_id, c.rank, c.is_moved,
+           k.state & 1 > 0 AS in_flight, k.state & 2 > 0 AS paused, k.state & 4 > 0 AS unconfirmed,
+           k.state >> 3 AS excluded,
+           COALESCE(k.had, ARRAY(SELECT m.id FROM email m WHERE m.id = %(entry)s OR m.is_live AND m.rank < c.rank
+                                 ORDER BY m.id)) AS emails,
+           k.undated OR %(reschedules)s OR c.is_moved OR c.is_live IS NOT TRUE AS is_asked
+    FROM (SELECT DISTINCT number, {common}, quarter IS NULL AS undated FROM numbered) k
+    LEFT JOIN email c ON c.id = k.current),
+
+-- Whose ends their future depends on. `lows`: behind each of these emails, and before anything else one had, something
+-- is missing whose delay counts from its end; the first gap is left out where its email has a date. (A deleted email
+-- counts from others deleted at its position too.) `old`: an end before that has had its effect, whenever it was.
+-- `is_passed`: an email they have not had comes before theirs now, so their date is of no account.
+asked AS MATERIALIZED (
+    SELECT k.*, gaps.*, cardinality(gaps.lows) AS n_lows,
+           %(reschedules)s OR k.is_moved OR k.current_id = ANY (k.emails) AS needs_last,
            %(drops_passed)s AND NOT k.in_flight AND EXISTS (
-               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.had) AND m.rank < k.rank) AS is_passed
-    FROM (SELECT p.*, c.rank, c.is_moved,
-                 p.undated OR %(reschedules)s OR c.is_moved OR c.is_live IS NOT TRUE AS is_asked
-          FROM (SELECT kind, NULLIF(kind[1], 0) AS current_id, kind[2] = 1 AS undated, kind[3] = 1 AS in_flight,
-                       kind[4] = 1 AS paused, kind[5] = 1 AS unconfirmed, kind[6] AS excluded, kind[7:] AS had
-                FROM place GROUP BY kind) p
-          LEFT JOIN email c ON c.id = p.current_id) k
+               SELECT FROM email m WHERE m.is_live AND m.id <> ALL (k.emails) AND m.rank < k.rank) AS is_passed
+    FROM kind k
     CROSS JOIN LATERAL (
         SELECT COALESCE(array_agg(low.id ORDER BY low.rank, low.id), '{{}}') AS lows,
                array_agg(%(past)s - (
@@ -123,8 +150,8 @@ kind AS MATERIALIZED (
                      min(m.rank) FILTER (WHERE NOT m.had) OVER behind AS next_missing,
                      min(m.rank) FILTER (WHERE NOT m.had AND m.is_live) OVER behind AS next_live,
                      min(m.rank) FILTER (WHERE m.had) OVER behind AS next_had
-              FROM (SELECT m.*, m.id = ANY (k.had) AS had FROM email m
-                    WHERE m.is_live OR m.id = k.current_id OR m.id = ANY (k.had)) m
+              FROM (SELECT m.*, m.id = ANY (k.emails) AS had FROM email m
+                    WHERE m.is_live OR m.id = k.current_id OR m.id = ANY (k.emails)) m
               WINDOW behind AS (ORDER BY m.rank DESC
                                 GROUPS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) low
         WHERE low.had AND (
@@ -132,24 +159,55 @@ kind AS MATERIALIZED (
             OR low.next_missing <= COALESCE(low.next_had, low.next_missing)
                AND (k.is_asked OR low.next_missing <> low.first_missing OR low.first_missing <> k.rank)
                AND (k.is_asked OR %(goes_on)s OR low.next_missing = low.first_missing))) gaps),
+
+-- Those people, if there are any, each with their ends. Hardly anybody has more than two: those stand in columns of
+-- their own, which spares an array; OFFSET 0 has each looked up once, not wherever it is mentioned.
 person AS MATERIALIZED (
     SELECT *, CASE WHEN end_1 > old[1] THEN end_1 END AS recent_1, CASE WHEN end_2 > old[2] THEN end_2 END AS recent_2
     FROM (
-        SELECT p.id, k.number, k.old, CASE WHEN NOT k.is_passed THEN p.at END AS at,
+        SELECT p.id, k.number, k.n_lows, k.old, CASE WHEN NOT k.is_passed THEN p.at END AS at,
                CASE WHEN k.needs_last THEN (SELECT max(d.ended_at) FROM engine_delivery d
                                             WHERE d.enrollment_id = p.id AND d.run = p.run) END AS last_ended_at,
                CASE WHEN k.n_lows IN (1, 2) THEN {end_1} END AS end_1,
                CASE WHEN k.n_lows = 2 THEN {end_2} END AS end_2,
                CASE WHEN k.n_lows > 2 THEN ARRAY(SELECT {end_n} FROM unnest(k.lows) AS low (id)) END AS ends
-        FROM place p JOIN kind k ON k.kind = p.kind
-        OFFSET 0) p)
-SELECT p.id, k.current_id, p.at, k.in_flight, k.paused, k.unconfirmed, k.excluded, k.had, k.lows,
-       COALESCE(p.ends, (ARRAY[p.end_1, p.end_2])[:k.n_lows]), p.last_ended_at, crowd.n_people
-FROM (SELECT min(id) AS id, count(*) AS n_people FROM person GROUP BY {alike}) crowd
-JOIN person p ON p.id = crowd.id
-JOIN kind k ON k.number = p.number
-ORDER BY p.id
+        FROM place p
+        JOIN asked k ON (k.needs_last OR k.n_lows > 0) AND k.undated = (p.at IS NULL) AND {same_kind}
+        WHERE (SELECT bool_or(needs_last OR n_lows > 0) FROM asked)
+        OFFSET 0) p),
+
+-- Both together. A crowd goes by its member with the lowest id.
+crowd AS (
+    SELECT min(s.member) AS id, k.number, sum(s.n_people)::int AS n_people
+    FROM numbered s JOIN asked k ON k.number = s.number AND NOT k.needs_last AND k.n_lows = 0
+    GROUP BY k.number, CASE WHEN NOT k.is_passed THEN s.quarter END
+    UNION ALL
+    SELECT min(id), number, count(*)::int FROM person GROUP BY number, {alike})
+
+SELECT c.id, k.current_id, CASE WHEN NOT k.is_passed THEN dated.at END, k.in_flight, k.paused, k.unconfirmed,
+       k.excluded, k.emails, k.lows, COALESCE(p.ends, (ARRAY[p.end_1, p.end_2])[:k.n_lows]), p.last_ended_at, c.n_people
+FROM crowd c
+JOIN asked k ON k.number = c.number
+CROSS JOIN LATERAL (SELECT {at} AS at FROM engine_enrollment e WHERE e.id = c.id OFFSET 0) dated
+LEFT JOIN person p ON p.id = c.id
+ORDER BY c.id
 """
+
+_COMMON = ("current", "state", "had")
+
+# A person's date; in flight: when it is tried.
+_AT = """CASE WHEN NOT e.in_flight THEN COALESCE(e.due_at, e.held_due_at) ELSE (
+               SELECT f.ready_at FROM engine_delivery f
+               WHERE f.enrollment_id = e.id AND f.run = e.run AND f.email_id = e.next_email_id
+                 AND f.status = 'planned') END"""
+
+# Somebody waits with a date for a published email, and came in after the emails last changed their order: they have
+# had those before it and none behind (engine.models.Reordering).
+_IN_ORDER = """e.due_at IS NOT NULL AND e.next_email_id = ANY(%(live_ids)s::bigint[]) AND e.id > (
+               SELECT COALESCE(max(r.newest_place), 0) FROM engine_reordering r WHERE r.sequence_id = %(sequence)s)"""
+
+_FIRST = """e.id IN (SELECT e.id FROM engine_enrollment e WHERE e.sequence_id = %(sequence)s AND {inside}
+                     ORDER BY e.id LIMIT %(limit)s)"""
 
 # The end of an email somebody had, never before entry. On the wire still, though the person has been taken out and
 # added again since: what ended before it counts.
@@ -163,25 +221,33 @@ _END = """GREATEST(p.anchored_at, CASE WHEN {low} <> %(entry)s THEN COALESCE(
 
 
 def of(question: Question, sequence: Sequence) -> Iterator[Crowd]:
-    cuts = _cuts(question, sequence)
-    yield from _read(question, sequence, question.inside, _alike(question, cuts), **cuts)
+    yield from _read(question, sequence, question.inside, _COMMON)
 
 
 def each(question: Question, sequence: Sequence, limit: int | None = None) -> Iterator[Crowd]:
     """The same with everybody (or the first few) in a crowd of their own."""
-    yield from _read(question, sequence, question.inside + " ORDER BY e.id LIMIT %(limit)s", ["id"], limit=limit)
+    inside = question.inside if limit is None else _FIRST.format(inside=question.inside)
+    yield from _read(question, sequence, inside, [*_COMMON, "id"], limit)
 
 
-def _read(question: Question, sequence: Sequence, inside: str, alike: list[str], **more: Any) -> Iterator[Crowd]:
-    course = question.course
-    is_excluded, excluded = _excluded(sequence)
+def _read(
+    question: Question, sequence: Sequence, inside: str, common: Series[str], limit: int | None = None
+) -> Iterator[Crowd]:
+    course, cuts = question.course, _cuts(question, sequence)
+    needs_ends = not question.goes_by_order or Reordering.objects.filter(sequence=sequence).exists()
     statement = _CROWDS.format(
-        excluded=excluded,
-        inside=inside.format(is_excluded=is_excluded),
+        common=", ".join(common),
+        same_kind=" AND ".join(f"p.{name} = k.{name}" for name in common),
+        quarter=_quarter("at", cuts),
+        at=_AT,
+        kept="MATERIALIZED" if needs_ends else "NOT MATERIALIZED",
+        excluded=_excluded(sequence),
+        in_order=_IN_ORDER if question.goes_by_order else "false",
+        inside=inside,
         end_1=_END.format(low="k.lows[1]"),
         end_2=_END.format(low="k.lows[2]"),
         end_n=_END.format(low="low.id"),
-        alike=", ".join(alike),
+        alike=", ".join(_alike(question, cuts)),
     )
     live = {email.pk for email in course.live}
     moved = {move.moved_id for move in question.moves}
@@ -193,14 +259,16 @@ def _read(question: Question, sequence: Sequence, inside: str, alike: list[str],
         "live": [False, *(pk in live for pk in course.emails)],
         "moved": [False, *(pk in moved for pk in course.emails)],
         "delays": [timedelta(0), *map(_longest, course.emails.values())],
+        "live_ids": sorted(live),
         "past": min(question.now, question.as_of, sequence.resumed_at or question.now),
         "reschedules": question.reschedules,
         "goes_on": question.goes_on,
         "drops_passed": question.drops_passed,
         "until": question.until,
+        "limit": limit,
     }
     with connection.cursor() as cursor:
-        cursor.execute(statement, parameters | more)
+        cursor.execute(statement, parameters | cuts)
         known = {ENTRY, *course.emails}
         for crowd in map(Crowd._make, cursor):
             if known.issuperset([crowd.current_id or ENTRY, *crowd.had]):  # else they met one made since it was read
@@ -219,18 +287,16 @@ def _longest(email: SequenceEmail) -> timedelta:
     return timedelta(days=email.delay_value + 8)
 
 
-def _excluded(sequence: Sequence) -> tuple[str, str]:
-    """R14 as SQL over `e`: whether somebody is excluded, and by which source. Percent signs are doubled, since the
-    statement has parameters of its own."""
-    whens = {}
+def _excluded(sequence: Sequence) -> str:
+    """R14 as SQL over `e`: by which source somebody is excluded, from 1; 0: by none. Percent signs are doubled, since
+    the statement has parameters of its own."""
+    whens = []
     for number, (_, people) in enumerate(audience.sources(sequence), start=1):
         with suppress(EmptyResultSet), connection.cursor() as cursor:
             statement, values = people.query.sql_with_params()
-            whens[number] = cursor.mogrify(f"e.subscriber_id IN ({statement})", values).replace("%", "%%")
-    if not whens:
-        return "false", "0"
-    cases = " ".join(f"WHEN {condition} THEN {number}" for number, condition in whens.items())
-    return f"({' OR '.join(whens.values())})", f"CASE {cases} ELSE 0 END"
+            condition = cursor.mogrify(f"e.subscriber_id IN ({statement})", values).replace("%", "%%")
+            whens.append(f"WHEN {condition} THEN {number}")
+    return f"CASE {' '.join(whens)} ELSE 0 END" if whens else "0"
 
 
 # --- As the rules see them --------------------------------------------------------------------------------------
@@ -289,20 +355,36 @@ def _order(email_id: int, course: Course) -> tuple[int, bool]:
 
 
 def _cuts(question: Question, sequence: Sequence) -> dict[str, datetime]:
-    """Two instants fare alike that lie in the same quarter of an hour, counted from midnight, from now and from
-    whatever else a date is compared with: every zone's midnight and every change of a clock falls on a quarter, and
-    delays are whole hours. From `at` includes it, up to `at` as well: it is cut on both sides."""
+    """Two instants are interchangeable if they fall in the same quarter of an hour. The quarters are counted:
+
+    - from midnight, since every zone's midnight and every change of a clock falls on one
+      (test_nobody_is_counted_on_the_wrong_side_of_midnight_or_of_the_end);
+    - from now, and from everything else that dates are compared with, since delays are whole hours
+      (test_now_and_every_hour_before_and_after_it_cut_a_crowd_in_two);
+    - twice, a microsecond apart, since some comparisons include the instant itself and others do not
+      (test_an_instant_on_the_quarter_is_told_from_both_sides).
+    """
     instants = [MIDNIGHT, question.now, question.until, question.as_of, sequence.resumed_at or MIDNIGHT]
     instants += [move.at for move in question.moves]
     origins = {(at - MIDNIGHT) % QUARTER: at for at in instants}.values()  # most of them cut in the same places
     return {f"cut_{n}": at for n, at in enumerate([*origins, *(at + INSTANT for at in origins)])}
 
 
-def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
-    """What people of a crowd have in common, as SQL over `person`.
+def _quarter(instant: str, cuts: Iterable[str]) -> str:
+    """The last cut up to an instant, as SQL: it is the same for two instants unless something cuts between them."""
+    last = ", ".join(f"date_bin('15 minutes', {instant}, %({cut})s)" for cut in cuts)
+    return f"GREATEST({last})"
 
-    Dates are also compared with each other (advance.date_after_end), hence the distances between them. With more than
-    two ends that would become long: those are taken as they are, and the date with them.
+
+def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
+    """What people of a crowd have in common besides their kind, as SQL over `person`.
+
+    - The quarters of their date and of those ends that still have an effect
+      (test_ends_that_count_no_more_tell_nobody_apart).
+    - The distances between these, as whole quarters, since advance.date_after_end compares dates with each other
+      (test_what_it_says_is_what_happens).
+    - With more than two ends, all of them and the date as they are: comparing each pair would cost more than the few
+      crowds it saves.
     """
     instants = ["at", "recent_1", "recent_2"]
     as_they_are = ["number", "ends", "CASE WHEN ends IS NOT NULL THEN at END"]
@@ -310,7 +392,7 @@ def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
         instants.append("last_ended_at")
     else:
         as_they_are.append("last_ended_at")  # of very few: Crowd says of whom
-    quarters = [f"date_bin('15 minutes', {at}, %({cut})s)" for at in instants for cut in cuts]
+    quarters = [_quarter(at, cuts) for at in instants]
     if not (question.goes_on or question.reschedules):
         return as_they_are + quarters
     pairs = list(combinations(instants, 2))

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from dripstone.engine import follow
-from dripstone.engine.models import Enrollment
+from dripstone.engine.models import Delivery, Enrollment
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Course
@@ -30,7 +30,7 @@ Sends = dict[int, Counter[datetime]]
 """Email id → instant (some instant of the right quarter of an hour) → messages."""
 
 # Who may be sent to. Once everybody is in line: only those with a date in time.
-_INSIDE = "e.status = 'active' AND e.paused_at IS NULL AND (e.in_flight OR NOT {is_excluded})"
+_INSIDE = "e.status = 'active' AND e.paused_at IS NULL"
 _DUE = _INSIDE + " AND (e.in_flight OR e.due_at <= %(until)s)"
 
 
@@ -46,10 +46,30 @@ def of_sequence(sequence: Sequence, now: datetime, until: datetime) -> Sends:
     return ahead.sends
 
 
+def of_sequences(sequences: QuerySet[Sequence], now: datetime, until: datetime) -> Sends:
+    """The same for several; those that nobody has a date in cost a probe of an index each."""
+    sends: Sends = {}
+    for sequence in _with_mail(sequences, until):
+        sends |= of_sequence(sequence, now, until)
+    return sends
+
+
+def _with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Sequence]:
+    """Somebody has a date in time, or mail on its way, or will be put somewhere else by an edit. (The first date: where
+    EXISTS is asked for one in time, PostgreSQL takes every sequence for an average one, and reads all places.)"""
+    dates = Enrollment.objects.filter(sequence=OuterRef("pk"), due_at__isnull=False).order_by("due_at")
+    planned, sending = (Delivery.objects.filter(status=status) for status in ("planned", "sending"))
+    on_its_way = Q(pk__in=planned.values("sequence")) | Q(pk__in=sending.values("sequence"))
+    rows = sequences.annotate(first_date=Subquery(dates.values("due_at")[:1]))
+    return rows.filter(Q(first_date__lte=until) | on_its_way | ~Q(edits=F("edits_done"))).order_by("pk")
+
+
 def people(sequences: QuerySet[Sequence]) -> int:
-    """How many are inside any of them."""
-    inside = Enrollment.objects.filter(sequence__in=sequences, status=Enrollment.Status.ACTIVE)
-    return inside.values("subscriber_id").distinct().count()
+    """How many are inside any of them. In one sequence nobody is twice, which spares most accounts the sorting out."""
+    inside = Enrollment.objects.filter(status=Enrollment.Status.ACTIVE)
+    populated = sequences.filter(Exists(inside.filter(sequence=OuterRef("pk")))).values_list("pk", flat=True)
+    inside = inside.filter(sequence__in=list(populated))
+    return inside.count() if len(populated) < 2 else inside.values("subscriber_id").distinct().count()
 
 
 # --- Where everybody starts -------------------------------------------------------------------------------------
@@ -67,10 +87,12 @@ class Stop(NamedTuple):
 def _stops(sequence: Sequence, course: Course, now: datetime, until: datetime) -> Iterator[Stop]:
     edit = follow.edit_to_follow(sequence.pk)
     if edit is None:
-        question = Question(course, now, until, _DUE)
+        question = Question(course, now, until, _DUE, goes_by_order=True)
     else:
         question = Question(course, now, until, _INSIDE, edit, drops_passed=True)
     for crowd in crowds.of(question, sequence):
+        if crowd.excluded and not crowd.in_flight:
+            continue
         stop = _flying(crowd, sequence, course, now) if crowd.in_flight else _waiting(crowd, question)
         if stop is not None:
             yield stop

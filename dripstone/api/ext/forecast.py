@@ -1,6 +1,6 @@
 """Ours: what will go out in the days to come to the people who are inside."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 from django.db.models import QuerySet
@@ -15,7 +15,6 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import Filters
 from dripstone.api.replies import reply
 from dripstone.foresight import forecast
-from dripstone.foresight.forecast import Sends
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes import forecast as shapes
 
@@ -58,7 +57,7 @@ def get_forecast(request: KitRequest, filters: Query[ForecastFilters]) -> HttpRe
 def _answer(sequences: QuerySet[Sequence], time_zone: str, days: int) -> HttpResponse:
     now = clock.now()
     until = now + timedelta(days=days)
-    sends = _sends(sequences, now, until)
+    sends = forecast.of_sequences(sequences, now, until)
     emails = SequenceEmail.objects.filter(pk__in=sends).only("subject").order_by("sequence_id", "position", "pk")
     shape = shapes.forecast(
         sends,
@@ -69,10 +68,3 @@ def _answer(sequences: QuerySet[Sequence], time_zone: str, days: int) -> HttpRes
         time_zone=time_zone,
     )
     return reply(200, forecast=shape)
-
-
-def _sends(sequences: QuerySet[Sequence], now: datetime, until: datetime) -> Sends:
-    sends: Sends = {}
-    for sequence in sequences.order_by("pk"):
-        sends |= forecast.of_sequence(sequence, now, until)
-    return sends
