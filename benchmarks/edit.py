@@ -106,7 +106,7 @@ def act_and_follow(title: str, act: Callable[[], object], sequence_id: int, watc
     sent, waited, began = watch.sent(), watch.n_waits, time.perf_counter()
     act()
     called = time.perf_counter()
-    moved = follow.sequence(sequence_id, clock.now())
+    moved = follow.everybody(sequence_id, clock.now())
     ended = time.perf_counter()
     meanwhile = (watch.sent() - sent) / (ended - began)
     return {

@@ -1,4 +1,5 @@
-"""Where somebody stands: their next email and when it is due (R1 to R3, R6). Everybody who moves people calls this.
+"""Where somebody stands: their next email and when it is due (R1 to R3, R6). Every caller that moves people
+goes through here.
 
 Takes       enrollments locked by the caller, inside its transaction
 Leaves      each with next_email and due_at, or completed, or waiting without a date
@@ -19,6 +20,7 @@ from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.postgresql import prepared
+from dripstone.sequences.models import Sequence, SequenceEmail
 
 FEW = 10  # places; planning NEXT_EMAILS takes 0.7 ms, and answering it for one person 0.15
 
@@ -54,8 +56,11 @@ class Standing(NamedTuple):
     current_anchor: datetime | None = None  # only of somebody who waits without a date for a deleted email
 
     def next_due(self) -> datetime:
+        return schedule.next_due(self.anchor, self.next_delay(), self.schedule(self.next_days))
+
+    def next_delay(self) -> Delay:
         assert self.next_value is not None and self.next_unit is not None
-        return schedule.next_due(self.anchor, Delay(self.next_value, self.next_unit), self.schedule(self.next_days))
+        return Delay(self.next_value, self.next_unit)
 
     def current_delay(self) -> Delay:
         assert self.current_value is not None and self.current_unit is not None
@@ -149,6 +154,16 @@ def _completion(standing: Standing, now: datetime, cause: Cause) -> Any:
         subscriber_id=standing.subscriber_id,
         subject_id=standing.sequence_id,
     )
+
+
+def delay_of(email: SequenceEmail) -> Delay:
+    return Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+
+
+def schedule_of(sequence: Sequence, email: SequenceEmail) -> Schedule:
+    """The email's own: its days, where it has some, at the sequence's hour."""
+    own_days = None if email.send_days is None else tuple(email.send_days)
+    return _schedule(tuple(sequence.send_days), sequence.send_hour, sequence.time_zone, own_days)
 
 
 @lru_cache(maxsize=1024)

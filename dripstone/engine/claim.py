@@ -16,6 +16,7 @@ from django.db import connection, transaction
 
 from dripstone import clock
 from dripstone.engine import queries, wake
+from dripstone.engine.models import Delivery
 from dripstone.senders import breaker, pace, shares, ways
 from dripstone.senders.base import Sender
 from dripstone.senders.models import Breaker
@@ -136,7 +137,7 @@ def opens_at(now: datetime) -> datetime | None:
 def next_ready(now: datetime) -> datetime | None:
     """When the next claim finds something; None: nothing is planned."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_READY)
+        cursor.execute(queries.NEXT_READY, {"parked": Delivery.PARKED})
         ready: datetime | None = cursor.fetchone()[0]
     return max(ready, opens_at(now) or ready) if ready else None
 

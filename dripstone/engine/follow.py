@@ -21,7 +21,6 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 BATCH = 2000
-PARKED = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of what must not be claimed for now
 
 
 def after_edit(sequence: Sequence, *, moved_draft: SequenceEmail | None = None) -> None:
@@ -42,12 +41,12 @@ def pending() -> list[int]:
     return list(stale.order_by("pk").values_list("pk", flat=True))
 
 
-def sequence(sequence_id: int, now: datetime) -> int:
+def everybody(sequence_id: int, now: datetime) -> int:
     """Returns how many places moved. A second edit meanwhile is followed too: the last one decides."""
     moved = 0
     while (edit := edit_to_follow(sequence_id)) is not None:
         unpark(sequence_id, now)
-        moved += _everybody(sequence_id, edit, edit.as_of(now))
+        moved += _in_batches(sequence_id, edit, edit.as_of(now))
         Sequence.objects.filter(pk=sequence_id, edits=edit.number).update(edits_done=edit.number)
     wake.engine()
     return moved
@@ -79,9 +78,9 @@ def park(sequence: Sequence) -> None:
     """Planned deliveries that may not go any more: the sequence is paused or gone, the email a draft again or gone."""
     planned = Delivery.objects.filter(sequence_id=sequence.pk, status=Delivery.Status.PLANNED)
     if not sequence.active or sequence.deleted_at is not None:
-        planned.update(ready_at=PARKED)
+        planned.update(ready_at=Delivery.PARKED)
     else:
-        planned.filter(Q(email__published=False) | Q(email__deleted_at__isnull=False)).update(ready_at=PARKED)
+        planned.filter(Q(email__published=False) | Q(email__deleted_at__isnull=False)).update(ready_at=Delivery.PARKED)
 
 
 @transaction.atomic
@@ -90,27 +89,25 @@ def unpark(sequence_id: int, now: datetime) -> None:
 
     Locks the sequence: nobody is paused or resumed meanwhile (person.py), and no refusal is recorded (record.py).
     """
-    owner = Sequence.objects.select_for_update(no_key=True).get(pk=sequence_id)
-    if owner.deleted_at is not None:
-        _empty(owner, now)
+    sequence = Sequence.objects.select_for_update(no_key=True).get(pk=sequence_id)
+    if sequence.deleted_at is not None:
+        _empty(sequence, now)
         return
-    for email in owner.emails.all():
+    for email in sequence.emails.all():
         planned = Delivery.objects.filter(email=email, status=Delivery.Status.PLANNED)
         if email.deleted_at is not None:
             _skip_deleted(email, now)
-        elif owner.active and email.published:
-            parked = planned.filter(ready_at=PARKED, enrollment__paused_at=None)
-            parked.update(ready_at=ready_again(owner, email, now), unparked_at=now)
+        elif sequence.active and email.published:
+            parked = planned.filter(ready_at=Delivery.PARKED, enrollment__paused_at=None)
+            parked.update(ready_at=ready_again(sequence, email, now), unparked_at=now)
 
 
-def ready_again(owner: Sequence, email: SequenceEmail, now: datetime) -> datetime:
+def ready_again(sequence: Sequence, email: SequenceEmail, now: datetime) -> datetime:
     """What a pause held goes at its next slot if it is a day-email; what was a draft meanwhile right away (R4)."""
-    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == "hours" else "days")
-    paused_last = owner.resumed_at is not None and (email.published_at or email.created_at) <= owner.resumed_at
-    if not paused_last or not schedule.follows_schedule(delay):
+    paused_last = sequence.resumed_at is not None and (email.published_at or email.created_at) <= sequence.resumed_at
+    if not paused_last or not schedule.follows_schedule(advance.delay_of(email)):
         return now
-    own = schedule.Schedule(frozenset(owner.send_days), owner.send_hour, owner.time_zone).for_email(email.send_days)
-    return schedule.next_slot(now, own)
+    return schedule.next_slot(now, advance.schedule_of(sequence, email))
 
 
 def _skip_deleted(email: SequenceEmail, now: datetime) -> None:
@@ -120,9 +117,9 @@ def _skip_deleted(email: SequenceEmail, now: datetime) -> None:
     advance.advance([row.pk for row in flying], now)
 
 
-def _empty(owner: Sequence, now: datetime) -> None:
+def _empty(sequence: Sequence, now: datetime) -> None:
     """A deleted sequence keeps its history and nobody."""
-    inside = Enrollment.objects.filter(sequence=owner, status__in=["unconfirmed", "active"]).order_by("pk")
+    inside = Enrollment.objects.filter(sequence=sequence, status__in=["unconfirmed", "active"]).order_by("pk")
     while ids := list(inside.values_list("pk", flat=True)[:BATCH]):
         transitions.remove(ids, reasons.SEQUENCE_DELETED, now)
 
@@ -141,7 +138,7 @@ def edit_to_follow(sequence_id: int) -> Following | None:
     )
 
 
-def _everybody(sequence_id: int, edit: Following, now: datetime) -> int:
+def _in_batches(sequence_id: int, edit: Following, now: datetime) -> int:
     moved, after = 0, 0
     while people := _people(sequence_id, after):
         with transaction.atomic():
@@ -188,11 +185,8 @@ def _had(standings: list[Standing]) -> dict[int, list[int]]:
 
 
 def place_after(edit: Following, standing: Standing, had: Collection[int], now: datetime) -> Place:
-    """Where one person stands once the edit is followed. `had`: the emails of this run; asked for those alone whose
-    email moved.
-
-    When that went past one they have had, its delay counts from another one now (R2), as if it had been inserted there.
-    """
+    """Where one person stands once the edit is followed. `had`: the emails of this run, needed only for people
+    whose email moved: if it moved past an email they had, its delay now counts from that one (R2)."""
     is_live = standing.current_published and not standing.current_deleted
     is_free = is_live and not _passed(edit.moves, standing).isdisjoint(had)
     standing = standing._replace(current_id=None) if is_free else standing

@@ -79,7 +79,7 @@ def until_idle(now: Now = clock.now) -> Tally:
     tally = rescue.abandoned(process.flights(), now())
     while True:
         for sequence_id in follow.pending():
-            follow.sequence(sequence_id, now())
+            follow.everybody(sequence_id, now())
         planned = plan.everything_due(now())
         sent = send_batch(crew.worker, crew.sender, now)
         tally += sent

@@ -23,6 +23,7 @@ A delivery has exactly one origin:
   a notice                notice; subscriber, if it is to somebody on file. Goes before everything else
 """
 
+from datetime import datetime
 from typing import ClassVar
 
 from django.db import models
@@ -150,6 +151,9 @@ class Delivery(models.Model):
     )
     broadcast_id = models.BigIntegerField(null=True)
     notice = models.ForeignKey(Notice, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False)
+
+    PARKED: ClassVar = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of what must not go for now
+
     status = models.TextField(choices=Status.choices)
     reason = models.TextField(default="", blank=True)  # a code: why it ended so, or why it must be tried again
     reply = models.TextField(default="", db_default="", blank=True)  # what the mail server said when it last refused
@@ -236,6 +240,11 @@ class Delivery(models.Model):
 
     def __str__(self) -> str:
         return f"delivery {self.pk}"
+
+    @property
+    def is_parked(self) -> bool:
+        """Planned, and held by a pause or because its email is a draft."""
+        return self.ready_at == self.PARKED
 
     @property
     def tries(self) -> int:

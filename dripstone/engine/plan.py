@@ -13,7 +13,6 @@ from django.db import connection, transaction
 
 from dripstone.engine import advance, audience, counters, notes, queries, reasons, schedule, wake
 from dripstone.engine.models import Enrollment
-from dripstone.engine.schedule import Delay, Schedule
 from dripstone.sequences.models import Sequence, SequenceEmail
 
 PLAN_BATCH = 2000  # places per transaction: long enough to be cheap, short enough not to hold locks for a second
@@ -102,11 +101,7 @@ def take_due(sequence_id: int, now: datetime, limit: int) -> list[Due]:
 def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
     excluded = audience.excluded(sequence, [place.subscriber_id for place in due])
-    own_schedule = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone)
-    rules = {
-        email.pk: (Delay(email.delay_value, _unit(email)), own_schedule.for_email(email.send_days))
-        for email in emails.values()
-    }
+    rules = {pk: (advance.delay_of(email), advance.schedule_of(sequence, email)) for pk, email in emails.items()}
     result = Sorted([], [], [])
     for place in due:
         slot = schedule.due_when_late(place.due_at, now, *rules[place.email_id])
@@ -119,10 +114,6 @@ def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
         else:
             result.planned.append(place)
     return result
-
-
-def _unit(email: SequenceEmail) -> schedule.Unit:
-    return "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days"
 
 
 def _write(sorted_due: Sorted, now: datetime) -> list[int]:

@@ -40,7 +40,7 @@ SELECT LEAST(
                          WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1) first
      WHERE s.active AND s.deleted_at IS NULL),
     (SELECT GREATEST(ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
-     WHERE status = 'planned' AND ready_at < '9999-01-01' AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
+     WHERE status = 'planned' AND ready_at < %(parked)s AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
     (SELECT GREATEST(notice_ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
      WHERE notice_ready_at IS NOT NULL ORDER BY notice_ready_at LIMIT 1),
     (SELECT lease_until FROM engine_delivery WHERE status = 'sending' ORDER BY lease_until LIMIT 1))
@@ -171,7 +171,7 @@ FROM json_to_recordset(%(notes)s)
 NEXT_READY = """
 SELECT LEAST(
     (SELECT ready_at FROM engine_delivery
-     WHERE status = 'planned' AND ready_at < '9999-01-01' AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
+     WHERE status = 'planned' AND ready_at < %(parked)s AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
     (SELECT min(notice_ready_at) FROM engine_delivery WHERE notice_ready_at IS NOT NULL))
 """
 
@@ -237,7 +237,7 @@ RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status, d.noti
 """
 
 # What was refused for now must not go again when its sequence, email or person was stopped meanwhile: parked (as
-# reevaluate.park and person.pause do it), or skipped when it will never go. The sequences are held (HOLD_SEQUENCES_OF)
+# follow.park and acts/places.pause do it), or skipped when it will never go. The sequences are held (HOLD_SEQUENCES_OF)
 # and the enrollments locked, so that no edit and no pause can slip in between. Nothing of this stops a notice.
 HOLD_SEQUENCES_OF = """
 SELECT id FROM sequences_sequence
@@ -310,7 +310,7 @@ SELECT 1 FROM engine_delivery WHERE status = 'sending' AND %(name)s IN (worker, 
 # and the earlier the more workers mend: that does no harm. What a pause let go waits for its slot, by any clock.
 SHORTEN_WAITS = """
 UPDATE engine_delivery SET ready_at = GREATEST(%(now)s, ready_at - %(seconds)s * interval '1 second')
-WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < '9999-01-01'
+WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < %(parked)s
   AND (planned_at > %(now)s OR attempt > 0 AND unparked_at IS NULL)
 """
 

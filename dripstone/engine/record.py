@@ -16,7 +16,7 @@ from typing import NamedTuple
 import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from dripstone.engine import advance, attempts, counters, follow, notices, process, queries, reasons, transitions
+from dripstone.engine import advance, attempts, counters, notices, process, queries, reasons, transitions
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
@@ -159,5 +159,5 @@ def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
     with connection.cursor() as cursor:
         cursor.execute(queries.SKIP_RETRIES, {"deliveries": retried, "now": now, **_WHY_STOPPED})
         skipped = {row.delivery_id: row for row in map(Ended._make, cursor.fetchall())}
-        cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": follow.PARKED})
+        cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": Delivery.PARKED})
     return [skipped.get(row.delivery_id, row) for row in ended]

@@ -18,6 +18,7 @@ from dripstone import clock
 from dripstone.engine import attempts, claim, counters, process, queries, reasons, record, send
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Batch
+from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 from dripstone.senders import breaker, flight
 from dripstone.senders.base import Answer, Kind
@@ -62,8 +63,9 @@ class Watch:
         jump = self._clock.jump()
         if jump.total_seconds() < 0 and not clock.is_virtual():
             with connection.cursor() as cursor:
-                for shorten in (queries.SHORTEN_WAITS, queries.SHORTEN_WAITS_OF_NOTICES):
-                    cursor.execute(shorten, {"now": now, "seconds": -jump.total_seconds()})
+                seconds = -jump.total_seconds()
+                cursor.execute(queries.SHORTEN_WAITS, {"now": now, "seconds": seconds, "parked": Delivery.PARKED})
+                cursor.execute(queries.SHORTEN_WAITS_OF_NOTICES, {"now": now, "seconds": seconds})
                 cursor.execute(queries.SHORTEN_LEASES, {"longest": now + claim.LEASE})
 
     def _forget(self) -> None:

@@ -14,8 +14,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
 from dripstone import clock
-from dripstone.engine import claim, counters, life, plan, process, pulse, rescue, virtual, wake
-from dripstone.engine import follow as reevaluation
+from dripstone.engine import claim, counters, follow, life, plan, process, pulse, rescue, virtual, wake
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 
@@ -39,7 +38,7 @@ def tick() -> None:
 def _tick() -> None:
     with virtual.turn():
         now = clock.now()
-        for sequence_id in reevaluation.pending():
+        for sequence_id in follow.pending():
             wake.reevaluation(sequence_id)
         if not pulse.beat(now):
             return  # sending is halted: mail after a long silence is for the operator to decide
@@ -74,7 +73,7 @@ def reevaluate(sequence_id: int) -> None:
         if not cursor.fetchone()[0]:
             return
         try:
-            moved = reevaluation.sequence(sequence_id, clock.now())
+            moved = follow.everybody(sequence_id, clock.now())
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [virtual.TURN, sequence_id % 2**31])
     log.info("reevaluated", sequence_id=sequence_id, moved=moved)

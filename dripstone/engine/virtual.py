@@ -13,6 +13,7 @@ from django.db import connection
 
 from dripstone import clock
 from dripstone.engine import claim, life, queries
+from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
 
 TURN = 0x6472_6970  # the advisory lock's number: "drip"
@@ -55,6 +56,6 @@ def advance_to(target: datetime, account_id: int) -> Counter[str]:
 def _next_instant() -> datetime | None:
     """When something is due next: somebody's email, a retry, the end of a lease."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_INSTANT, {"opens_at": claim.opens_at(clock.now())})
+        cursor.execute(queries.NEXT_INSTANT, {"opens_at": claim.opens_at(clock.now()), "parked": Delivery.PARKED})
         instant: datetime | None = cursor.fetchone()[0]
     return instant

@@ -26,7 +26,7 @@ from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding, Mend
 from dripstone.senders import breaker
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
-LATE = timedelta(minutes=10)  # longer than any tick, retry of a job, or re-evaluation of a large sequence
+BEHIND = timedelta(minutes=10)  # longer than any tick, retry of a job, or re-evaluation of a large sequence
 FOLLOWED_IN = timedelta(minutes=1)  # how long a working engine may need to follow an edit
 RECENT = timedelta(hours=24)
 LAST_DELIVERIES = 500
@@ -204,10 +204,10 @@ def _why_nothing_comes(look: Look) -> str:
     """Everybody has had everything."""
     people = look.people
     if people.completed and not people.active and not people.unconfirmed:
-        return "Nothing is to be sent: everybody who came in has completed it."
+        return "Nothing left to send: everyone who entered has completed the sequence."
     if _is_settled(look) and people.active and look.at_the_end == people.active:
         had = words.agree(people.active, "the one person inside has", f"all {people.active:,} people inside have")
-        return f"Nothing is to be sent: {had} had every published email."
+        return f"Nothing left to send: {had} had every published email."
     return ""
 
 
@@ -227,7 +227,7 @@ def _looks(sequences: Series[Sequence], now: datetime) -> list[Look]:
     ids = [sequence.pk for sequence in sequences]
     emails, edited, verified = _emails(ids), _edited(sequences), _verified(sequences)
     looks = {one.pk: Look(one, now, emails[one.pk], edited.get(one.pk), verified[one.account_id]) for one in sequences}
-    late = now - LATE
+    late = now - BEHIND
     for sequence_id, *row in _rows(_PEOPLE, sequences=ids):
         _count(looks[sequence_id], Counted(*row))
     for sequence_id, *row in _rows(_NEXT, sequences=ids, late=late):
@@ -265,7 +265,7 @@ def _count(look: Look, counted: Counted) -> None:
 def _waits_for_room(now: datetime) -> bool:
     """Mail goes, or the gate is shut for now: what stands ready waits for its turn, and not for a worker."""
     sent_at = pulse.read().sent_at
-    return (sent_at is not None and sent_at > now - LATE) or (claim.opens_at(now) or now) > now
+    return (sent_at is not None and sent_at > now - BEHIND) or (claim.opens_at(now) or now) > now
 
 
 def _emails(ids: Series[int]) -> dict[int, list[SequenceEmail]]:
@@ -312,7 +312,7 @@ def engine_findings(machine_now: datetime) -> list[Finding]:
 
 
 def server_finding() -> Finding | None:
-    """Is the mail server left alone because it was of no use? (senders/breaker.py)"""
+    """Is the mail server left alone because it accepts nothing? (senders/breaker.py)"""
     mail = claim.server()
     row = next((row for row in breaker.open_ones() if row.server == mail.server), None)
     if row is None or row.retry_at is None or row.opened_at is None:
@@ -320,7 +320,7 @@ def server_finding() -> Finding | None:
     return Finding(
         "server_left_alone",
         ERROR,
-        f"The mail server has been of no use since {row.opened_at:%Y-%m-%d %H:%M} UTC, so everything waits; "
+        f"The mail server has accepted nothing since {row.opened_at:%Y-%m-%d %H:%M} UTC, so everything waits; "
         f"{reasons.last_said(row.reason, row.reply)}. The next try is at {row.retry_at:%H:%M:%S} UTC.",
         mend_by="Nothing is lost, and sending goes on by itself once it answers. If the reply speaks of sign-in, "
         "connection or certificate, correct DRIPSTONE_MAIL_URL and restart.",
@@ -412,35 +412,12 @@ def _about_people(look: Look) -> Iterator[Finding]:
     people = look.people
     if not people.active:
         yield _nobody(look)
-        return
-    if people.paused == people.active:
-        yield Finding(
-            "everybody_paused",
-            ERROR,
-            f"{words.everybody_inside(people.active, 'is paused', 'are paused, each on their own')}.",
-            mend_by="Resume each person with POST /ext/v1/enrollments/{id}/resume.",
-        )
+    elif people.paused == people.active:
+        yield _everybody_paused(look)
     elif look.at_the_end and look.at_the_end + _n_paused_before(look) == people.active and _is_settled(look):
-        hold = ", where hold keeps them" if look.sequence.hold else ""
-        n_end, n_paused = look.at_the_end, _n_paused_before(look)
-        who = f"{words.people(n_end)} inside" if n_paused else words.everybody_inside(n_end, "", "")
-        paused = f" {words.people(n_paused)} more {words.agree(n_paused, 'is', 'are')} paused." if n_paused else ""
-        yield Finding(
-            "everybody_at_the_end",
-            NOTICE if look.sequence.hold else ERROR,
-            f"{who} {words.agree(n_end, 'has', 'have')} had every published email and "
-            f"{words.agree(n_end, 'waits', 'wait')} at the end{hold}. "
-            f"A new email reaches them when it is published.{paused}",
-            _new_email(look),
-        )
-    if look.sequence.exclude_subscriber_sources and _everybody_is_excluded(look.sequence):
-        yield Finding(
-            "everybody_excluded",
-            ERROR,
-            f"{words.everybody_inside(people.active, 'is', 'are')} excluded by the sequence's exclusions, "
-            "so every email is skipped when its turn comes.",
-            Mend("PUT", look.path, {"exclude_subscriber_sources": []}),
-        )
+        yield _everybody_at_the_end(look)
+    if people.active and look.sequence.exclude_subscriber_sources and _is_everybody_excluded(look.sequence):
+        yield _everybody_excluded(look)
 
 
 def _n_paused_before(look: Look) -> int:
@@ -450,6 +427,40 @@ def _n_paused_before(look: Look) -> int:
 
 def _is_settled(look: Look) -> bool:
     return bool(look.live) and look.follows_edits
+
+
+def _everybody_paused(look: Look) -> Finding:
+    return Finding(
+        "everybody_paused",
+        ERROR,
+        f"{words.everybody_inside(look.people.active, 'is paused', 'are paused, each on their own')}.",
+        mend_by="Resume each person with POST /ext/v1/enrollments/{id}/resume.",
+    )
+
+
+def _everybody_at_the_end(look: Look) -> Finding:
+    n_end, n_paused = look.at_the_end, _n_paused_before(look)
+    who = f"{words.people(n_end)} inside" if n_paused else words.everybody_inside(n_end, "", "")
+    hold = ", where hold keeps them" if look.sequence.hold else ""
+    paused = f" {words.people(n_paused)} more {words.agree(n_paused, 'is', 'are')} paused." if n_paused else ""
+    return Finding(
+        "everybody_at_the_end",
+        NOTICE if look.sequence.hold else ERROR,
+        f"{who} {words.agree(n_end, 'has', 'have')} had every published email and "
+        f"{words.agree(n_end, 'waits', 'wait')} at the end{hold}. "
+        f"A new email reaches them when it is published.{paused}",
+        _new_email(look),
+    )
+
+
+def _everybody_excluded(look: Look) -> Finding:
+    return Finding(
+        "everybody_excluded",
+        ERROR,
+        f"{words.everybody_inside(look.people.active, 'is', 'are')} excluded by the sequence's exclusions, "
+        "so every email is skipped when its turn comes.",
+        Mend("PUT", look.path, {"exclude_subscriber_sources": []}),
+    )
 
 
 def _nobody(look: Look) -> Finding:
@@ -470,7 +481,7 @@ def _nobody(look: Look) -> Finding:
     return Finding("nobody_inside", ERROR, "Nobody is inside, so there is nobody to send to.", add)
 
 
-def _everybody_is_excluded(sequence: Sequence) -> bool:
+def _is_everybody_excluded(sequence: Sequence) -> bool:
     """A look at the first few nearly always says no. To be sure takes all of them, up to the first who is not."""
     inside = Enrollment.objects.filter(sequence=sequence, status=Enrollment.Status.ACTIVE)
     some = list(inside.values_list("subscriber_id", flat=True)[:SOME])

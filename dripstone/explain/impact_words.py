@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from dripstone import words
 from dripstone.engine import reasons
 from dripstone.explain import edit_words
-from dripstone.foresight.impact import Impact, Person, Stand
+from dripstone.foresight.impact import Impact, Person, Where
 
 
 def summary(row: Impact) -> str:
@@ -102,8 +102,8 @@ def _why_dated(row: Impact, person: Person, before: str, after: str) -> str:
     return f"{after} gets its date anew, by today's delay and schedule: it goes {at}."
 
 
-def _subject(row: Impact, stand: Stand) -> str:
-    return _subject_of(row, stand.email_id)
+def _subject(row: Impact, where: Where) -> str:
+    return _subject_of(row, where.email_id)
 
 
 def _subject_of(row: Impact, email_id: int | None) -> str:

@@ -1,6 +1,6 @@
 """One person's way through a sequence: what became of each email, what comes when, and why. Only reads.
 
-Dates that are still to come are given by the functions the engine itself asks (timetable.Course, and through it
+Dates that are still to come are given by the functions the engine itself asks (timetable.Itinerary, and through it
 advance.place_after_end and schedule.next_due): if nothing is edited and nobody's tags change, they come true.
 journey_words.py makes the sentences.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from dripstone.engine import audience, follow, notes, reasons, schedule
+from dripstone.engine import advance, audience, follow, notes, reasons, schedule
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.explain import edit_words
 from dripstone.foresight import timetable
-from dripstone.foresight.timetable import Course
+from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
@@ -104,7 +104,7 @@ class Facts:
     sequence: Sequence
     person: Subscriber
     emails: dict[int, SequenceEmail]
-    course: Course
+    itinerary: Itinerary
     deliveries: dict[int, Delivery]  # of this run, by email
     earlier: list[Delivery]
     notes: list[Note]  # oldest first
@@ -134,7 +134,7 @@ class Journey:
             return self.stop or (first.why if first is not None else "")
         if self.facts.next_email is not None:
             return "email_unpublished"
-        return "at_the_end" if self.facts.course.live else "nothing_published"
+        return "at_the_end" if self.facts.itinerary.live else "nothing_published"
 
 
 def of(row: Enrollment, now: datetime) -> Journey:
@@ -164,7 +164,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         sequence=sequence,
         person=row.subscriber,
         emails=emails,
-        course=timetable.course(sequence, rows),
+        itinerary=timetable.itinerary(sequence, rows),
         deliveries=current,
         earlier=[one for one in deliveries if one.run != row.run],
         notes=newest[::-1],
@@ -251,9 +251,9 @@ def _begin(facts: Facts, ended: dict[int, datetime]) -> tuple[SequenceEmail | No
     """The email they are at, and when it goes."""
     flying = next((email_id for email_id, one in facts.deliveries.items() if one.ended_at is None), None)
     if flying is not None:
-        ready_at = facts.deliveries[flying].ready_at
-        parked = ready_at is not None and ready_at >= follow.PARKED
-        return facts.emails[flying], None if parked else max(ready_at or facts.now, facts.now)
+        delivery = facts.deliveries[flying]
+        ready_at = max(delivery.ready_at or facts.now, facts.now)
+        return facts.emails[flying], None if delivery.is_parked else ready_at
     if facts.next_email is not None and facts.next_email.pk in ended:  # it ended while we were reading
         return _after(facts.now, set(facts.deliveries), ended, facts)
     return facts.next_email, facts.due_at
@@ -263,11 +263,11 @@ def _after(
     now: datetime, had: set[int], ended: dict[int, datetime], facts: Facts
 ) -> tuple[SequenceEmail | None, datetime | None]:
     """R1 to R3, for the moment an email has ended."""
-    email = next((one for one in facts.course.live if one.pk not in had), None)
+    email = next((one for one in facts.itinerary.live if one.pk not in had), None)
     if email is None:
         return None, None
     anchor = anchor_of(email, ended, facts)
-    return email, facts.course.due(email, anchor.at, max(ended.values(), default=None), now)
+    return email, facts.itinerary.due(email, anchor.at, max(ended.values(), default=None), now)
 
 
 def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], facts: Facts, *, is_next: bool) -> Coming:
@@ -279,8 +279,11 @@ def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], fact
             reckoning, after_late = by_late, True
         elif is_next:
             given_by = _note_that_gave(at, at, facts)
-    slot = facts.course.due_when_late(email.pk, at, facts.now) if is_next else at
-    missed, at = at if slot > at else None, max(slot, facts.now) if is_next else at
+    missed = None
+    if is_next:
+        slot = facts.itinerary.due_when_late(email.pk, at, facts.now)
+        missed = at if slot > at else None
+        at = max(slot, facts.now)
     reason = reasons.EMAIL_DELETED if email.deleted_at is not None else facts.excluded
     return Coming(at, reckoning, given_by, reason, after_late, missed)
 
@@ -323,9 +326,7 @@ def _entry(facts: Facts) -> Anchor:
 
 def reckon(email: SequenceEmail, anchor: Anchor, facts: Facts) -> Reckoning:
     """The date of an email by today's delay and schedule."""
-    delay = Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
-    sequence = facts.sequence
-    own = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone).for_email(email.send_days)
+    delay, own = advance.delay_of(email), advance.schedule_of(facts.sequence, email)
     due = schedule.next_due(anchor.at, delay, own)
     if not schedule.follows_schedule(delay):
         return Reckoning(anchor, delay, None, due, None)
@@ -359,13 +360,12 @@ def _step(email: SequenceEmail, facts: Facts, stop: str, coming: dict[int, Comin
 
 
 def _next_try(delivery: Delivery) -> datetime | None:
-    held = delivery.ready_at is not None and delivery.ready_at >= follow.PARKED
-    return None if held else delivery.ready_at
+    return None if delivery.is_parked else delivery.ready_at
 
 
 def _why_held(delivery: Delivery, facts: Facts) -> str:
     """Why a planned delivery may not be claimed for now."""
-    if delivery.ready_at is None or delivery.ready_at < follow.PARKED:
+    if not delivery.is_parked:
         return ""
     if not facts.sequence.active:
         return "sequence_paused"
@@ -415,7 +415,7 @@ def _is_at_the_end(facts: Facts) -> bool:
 
 def _before(email: SequenceEmail, facts: Facts) -> SequenceEmail | None:
     """The email that has to go before this one can have a date; None: it is the first."""
-    waited = [one for one in facts.course.live if one.order < email.order and one.pk not in facts.ended]
+    waited = [one for one in facts.itinerary.live if one.order < email.order and one.pk not in facts.ended]
     if facts.next_email is not None and facts.next_email not in waited and facts.next_email != email:
         waited = [facts.next_email, *waited]
     return max(waited, key=lambda one: one.order, default=None)

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from dripstone import words
-from dripstone.engine import notes, reasons, schedule
+from dripstone.engine import advance, notes, reasons, schedule
 from dripstone.engine.models import Delivery, Note
 from dripstone.explain import edit_words
 from dripstone.explain.journey import (
@@ -47,7 +47,7 @@ def _at_the_end(facts: Facts) -> str:
     waiting = facts.next_email
     if waiting is not None:
         return f"They wait for {_title(waiting)}, which is not published; nothing else is sent to them meanwhile."
-    if not facts.course.live:
+    if not facts.itinerary.live:
         return "They wait: no email of this sequence is published yet."
     if facts.sequence.hold:
         return "They wait at the end: they have had every published email, and hold keeps them for what comes."
@@ -225,7 +225,7 @@ def _waiting(step: Step, facts: Facts) -> str:
 
 def _after_resuming(facts: Facts, email: SequenceEmail) -> str:
     assert facts.due_at is not None
-    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+    delay = advance.delay_of(email)
     late = "goes at the next allowed day and hour" if schedule.follows_schedule(delay) else "goes right away"
     if facts.due_at > facts.now:
         return f"resumed before then, it goes on that date; resumed later, it {late}."
@@ -327,7 +327,7 @@ def _anchor(anchor: Anchor, facts: Facts) -> str:
 
 
 def _delay(email: SequenceEmail) -> str:
-    delay = schedule.Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+    delay = advance.delay_of(email)
     return words.delay(delay.value, delay.unit) if delay.value else "at once"
 
 

@@ -1,7 +1,7 @@
 """Groups the people of a sequence so that nobody in a group can get another date than the rest. Forecast and impact
 then ask the rules once per group, not once per person.
 
-Takes       a course (the emails of the sequence as they are, or as an edit would leave them)
+Takes       an itinerary (the emails of the sequence as they are, or as an edit would leave them)
 Leaves      nothing: one statement reads everybody at the same moment, and locks nobody
 A crash here means there is no answer.
 
@@ -27,12 +27,11 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
-from dripstone.engine import audience, follow
+from dripstone.engine import advance, audience, follow
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
 from dripstone.engine.models import Reordering
-from dripstone.foresight import timetable
-from dripstone.foresight.timetable import Course
+from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
 ENTRY = 0  # the email everybody has had, before the first one: its end is the anchor of the first (R2)
@@ -63,7 +62,7 @@ class Crowd(NamedTuple):
 class Question:
     """Whom to count, and what their future may depend on."""
 
-    course: Course
+    itinerary: Itinerary
     now: datetime
     until: datetime  # nothing after it matters
     inside: str  # SQL over e (engine_enrollment): who counts
@@ -233,7 +232,7 @@ def each(question: Question, sequence: Sequence, limit: int | None = None) -> It
 def _read(
     question: Question, sequence: Sequence, inside: str, common: Series[str], limit: int | None = None
 ) -> Iterator[Crowd]:
-    course, cuts = question.course, _cuts(question, sequence)
+    itinerary, cuts = question.itinerary, _cuts(question, sequence)
     needs_ends = not question.goes_by_order or Reordering.objects.filter(sequence=sequence).exists()
     statement = _CROWDS.format(
         common=", ".join(common),
@@ -249,16 +248,16 @@ def _read(
         end_n=_END.format(low="low.id"),
         alike=", ".join(_alike(question, cuts)),
     )
-    live = {email.pk for email in course.live}
+    live = {email.pk for email in itinerary.live}
     moved = {move.moved_id for move in question.moves}
     parameters: dict[str, Any] = {
         "sequence": sequence.pk,
         "entry": ENTRY,
-        "emails": [ENTRY, *course.emails],
-        "ranks": _ranks([_ORDER_OF_ENTRY, *(email.order for email in course.emails.values())]),
-        "live": [False, *(pk in live for pk in course.emails)],
-        "moved": [False, *(pk in moved for pk in course.emails)],
-        "delays": [timedelta(0), *map(_longest, course.emails.values())],
+        "emails": [ENTRY, *itinerary.emails],
+        "ranks": _ranks([_ORDER_OF_ENTRY, *(email.order for email in itinerary.emails.values())]),
+        "live": [False, *(pk in live for pk in itinerary.emails)],
+        "moved": [False, *(pk in moved for pk in itinerary.emails)],
+        "delays": [timedelta(0), *map(_longest, itinerary.emails.values())],
         "live_ids": sorted(live),
         "past": min(question.now, question.as_of, sequence.resumed_at or question.now),
         "reschedules": question.reschedules,
@@ -269,7 +268,7 @@ def _read(
     }
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters | cuts)
-        known = {ENTRY, *course.emails}
+        known = {ENTRY, *itinerary.emails}
         for crowd in map(Crowd._make, cursor):
             if known.issuperset([crowd.current_id or ENTRY, *crowd.had]):  # else they met one made since it was read
                 yield crowd
@@ -282,7 +281,7 @@ def _ranks(orders: list[tuple[int, bool]]) -> list[int]:
 
 def _longest(email: SequenceEmail) -> timedelta:
     """No date of this email lies further behind its anchor: a week, for its days, and a day, for its hour and zone."""
-    if timetable.unit(email) == "hours":
+    if advance.delay_of(email).unit == "hours":
         return timedelta(hours=email.delay_value)
     return timedelta(days=email.delay_value + 8)
 
@@ -302,13 +301,13 @@ def _excluded(sequence: Sequence) -> str:
 # --- As the rules see them --------------------------------------------------------------------------------------
 
 
-def standing(course: Course, crowd: Crowd) -> Standing:
-    """As queries.NEXT_EMAILS would have it, on this course (R1, R2)."""
+def standing(itinerary: Itinerary, crowd: Crowd) -> Standing:
+    """As queries.NEXT_EMAILS would have it, on this itinerary (R1, R2)."""
     had, ends = set(crowd.had), dict(zip(crowd.lows, crowd.ends, strict=True))
-    following = next((email for email in course.live if email.pk not in had), None)
-    current = course.emails[crowd.current_id] if crowd.current_id is not None else None
-    row = course.as_next[following.pk] if following else course.at_end
-    anchor = anchor_of(following, ends, course) if following else None
+    following = next((email for email in itinerary.live if email.pk not in had), None)
+    current = itinerary.emails[crowd.current_id] if crowd.current_id is not None else None
+    row = itinerary.as_next[following.pk] if following else itinerary.at_end
+    anchor = anchor_of(following, ends, itinerary) if following else None
     has_had_some = had != {ENTRY}
     return row._replace(
         enrollment_id=crowd.enrollment_id,
@@ -316,12 +315,12 @@ def standing(course: Course, crowd: Crowd) -> Standing:
         anchor=anchor or row.anchor,  # none where the date stays: nobody asks for it
         last_ended_at=crowd.last_ended_at or (row.anchor if has_had_some else None),  # likewise
         **_current(current),
-        current_anchor=anchor_of(current, ends, course) if current else None,
+        current_anchor=anchor_of(current, ends, itinerary) if current else None,
     )
 
 
 def place_after_edit(question: Question, standing: Standing, crowd: Crowd) -> Place:
-    """Where the edit puts them; `standing`: theirs, on the question's course."""
+    """Where the edit puts them; `standing`: theirs, on the question's itinerary."""
     assert question.edit is not None
     return follow.place_after(question.edit, standing, crowd.had, question.as_of)
 
@@ -335,20 +334,20 @@ def _current(email: SequenceEmail | None) -> dict[str, Any]:
         "current_published": email.published,
         "current_deleted": email.deleted_at is not None,
         "current_value": email.delay_value,
-        "current_unit": timetable.unit(email),
+        "current_unit": advance.delay_of(email).unit,
         "current_days": email.send_days,
     }
 
 
-def anchor_of(email: SequenceEmail, ends: Mapping[int, datetime], course: Course) -> datetime | None:
+def anchor_of(email: SequenceEmail, ends: Mapping[int, datetime], itinerary: Itinerary) -> datetime | None:
     """R2, as in queries.NEXT_EMAILS; None if the crowd was not asked for it."""
-    orders = ((_order(pk, course), end) for pk, end in ends.items() if pk != email.pk)
+    orders = ((_order(pk, itinerary), end) for pk, end in ends.items() if pk != email.pk)
     before = [one for one in orders if one[0] <= email.order]
     return max(before)[1] if before else None
 
 
-def _order(email_id: int, course: Course) -> tuple[int, bool]:
-    return _ORDER_OF_ENTRY if email_id == ENTRY else course.emails[email_id].order
+def _order(email_id: int, itinerary: Itinerary) -> tuple[int, bool]:
+    return _ORDER_OF_ENTRY if email_id == ENTRY else itinerary.emails[email_id].order
 
 
 # --- Who fares alike --------------------------------------------------------------------------------------------

@@ -7,8 +7,8 @@ A crash here means there is no answer.
 People are counted as crowds that fare alike (crowds.py), and then carried through the emails in order of position as
 counters {instant: people}: the cost follows the emails and the days, not the list. Who had emails out of order (one
 was inserted behind them, somebody moved them) is followed hop by hop until back in line. All dates come from the
-engine's own functions (timetable.Course). While an edit waits to be followed up, each crowd is first put where
-reevaluate.py will put it. See docs/decisions/forecast.md.
+engine's own functions (timetable.Itinerary). While an edit waits to be followed up, each crowd is first put where
+follow.py will put it. See docs/decisions/forecast.md.
 """
 
 from collections import Counter, defaultdict
@@ -23,7 +23,7 @@ from dripstone.engine import follow
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
-from dripstone.foresight.timetable import Course
+from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences.models import Sequence, SequenceEmail
 
 Sends = dict[int, Counter[datetime]]
@@ -38,9 +38,9 @@ def of_sequence(sequence: Sequence, now: datetime, until: datetime) -> Sends:
     """Messages per email and instant, from `now` up to and including `until` (both aware)."""
     if not sequence.active or sequence.deleted_at is not None:
         return {}
-    course = timetable.course(sequence, sequence.emails.all())
-    ahead = _Ahead(course, until)
-    for stop in _stops(sequence, course, now, until):
+    itinerary = timetable.itinerary(sequence, sequence.emails.all())
+    ahead = _Ahead(itinerary, until)
+    for stop in _stops(sequence, itinerary, now, until):
         ahead.start(stop)
     ahead.carry()
     return ahead.sends
@@ -84,41 +84,41 @@ class Stop(NamedTuple):
     is_sent: bool  # False: it is skipped, being deleted
 
 
-def _stops(sequence: Sequence, course: Course, now: datetime, until: datetime) -> Iterator[Stop]:
+def _stops(sequence: Sequence, itinerary: Itinerary, now: datetime, until: datetime) -> Iterator[Stop]:
     edit = follow.edit_to_follow(sequence.pk)
     if edit is None:
-        question = Question(course, now, until, _DUE, goes_by_order=True)
+        question = Question(itinerary, now, until, _DUE, goes_by_order=True)
     else:
-        question = Question(course, now, until, _INSIDE, edit, drops_passed=True)
+        question = Question(itinerary, now, until, _INSIDE, edit, drops_passed=True)
     for crowd in crowds.of(question, sequence):
         if crowd.excluded and not crowd.in_flight:
             continue
-        stop = _flying(crowd, sequence, course, now) if crowd.in_flight else _waiting(crowd, question)
+        stop = _flying(crowd, sequence, itinerary, now) if crowd.in_flight else _waiting(crowd, question)
         if stop is not None:
             yield stop
 
 
-def _flying(crowd: Crowd, sequence: Sequence, course: Course, now: datetime) -> Stop:
-    """What is planned already, as reevaluate.unpark leaves it; what is on the wire goes now."""
+def _flying(crowd: Crowd, sequence: Sequence, itinerary: Itinerary, now: datetime) -> Stop:
+    """What is planned already, as follow.unpark leaves it; what is on the wire goes now."""
     assert crowd.current_id is not None
-    email, at = course.emails[crowd.current_id], crowd.at
+    email, at = itinerary.emails[crowd.current_id], crowd.at
     is_skipped = at is not None and email.deleted_at is not None
     if at is None or is_skipped:
         at = now
-    elif at == follow.PARKED and email.published:
+    elif at == Delivery.PARKED and email.published:
         at = follow.ready_again(sequence, email, now)
     return Stop(crowd, email, max(at, now), not is_skipped)
 
 
 def _waiting(crowd: Crowd, question: Question) -> Stop | None:
     """At their date or, found late, at what planning makes of it (R4); after an edit, where it will put them."""
-    course, email_id, due = question.course, crowd.current_id, crowd.at
+    itinerary, email_id, due = question.itinerary, crowd.current_id, crowd.at
     if question.edit is not None:
-        place = crowds.place_after_edit(question, crowds.standing(course, crowd), crowd)
+        place = crowds.place_after_edit(question, crowds.standing(itinerary, crowd), crowd)
         email_id, due = place.next_email_id, place.due_at
     if email_id is None or due is None:
         return None
-    email, at = course.emails[email_id], course.due_when_late(email_id, due, question.now)
+    email, at = itinerary.emails[email_id], itinerary.due_when_late(email_id, due, question.now)
     return Stop(crowd, email, max(at, question.now), email.deleted_at is None)  # R9: a deleted one is skipped
 
 
@@ -129,7 +129,7 @@ def _waiting(crowd: Crowd, question: Question) -> Stop | None:
 class _Ahead:
     """The run through the emails."""
 
-    course: Course
+    itinerary: Itinerary
     until: datetime
     sends: Sends = field(default_factory=lambda: defaultdict(Counter))
     arrivals: Sends = field(default_factory=lambda: defaultdict(Counter))  # dates of emails, people who have them
@@ -145,22 +145,22 @@ class _Ahead:
 
     def carry(self) -> None:
         """From the first email to the last. Whoever has got one arrives at the next; equal instants become one."""
-        for email in self.course.live:
+        for email in self.itinerary.live:
             for at, n_people in self.arrivals.pop(email.pk, Counter()).items():
                 self._leave(email, at, n_people, is_sent=True)
 
     def _is_in_line(self, email: SequenceEmail, had: Iterable[int]) -> bool:
         """They had what stands before it and nothing behind: the rest follows in order of position."""
-        emails, had = self.course.emails, {pk for pk in had if pk != crowds.ENTRY}
+        emails, had = self.itinerary.emails, {pk for pk in had if pk != crowds.ENTRY}
         return all(emails[pk].order < email.order for pk in had) and all(
-            one.pk in had for one in self.course.live if one.order < email.order
+            one.pk in had for one in self.itinerary.live if one.order < email.order
         )
 
     def _leave(self, email: SequenceEmail, at: datetime, n_people: int, *, is_sent: bool) -> None:
         self._count(email, at, n_people if is_sent else 0)
-        following = self.course.after[email.pk]
+        following = self.itinerary.after[email.pk]
         if following is not None and at <= self.until:
-            self.arrivals[following.pk][self.course.due(following, at, at, at)] += n_people
+            self.arrivals[following.pk][self.itinerary.due(following, at, at, at)] += n_people
 
     def _count(self, email: SequenceEmail, at: datetime, n_people: int) -> None:
         if n_people and at <= self.until:
@@ -175,12 +175,12 @@ class _Ahead:
                 self._count(email, at, crowd.n_people if is_sent else 0)
                 had.add(email.pk)
                 ends[email.pk] = last_ended_at = at
-            following = next((one for one in self.course.live if one.pk not in had), None)
+            following = next((one for one in self.itinerary.live if one.pk not in had), None)
             if following is None:
                 return
-            anchor = crowds.anchor_of(following, ends, self.course)
+            anchor = crowds.anchor_of(following, ends, self.itinerary)
             assert anchor is not None
-            due = self.course.due(following, anchor, last_ended_at, at)
+            due = self.itinerary.due(following, anchor, last_ended_at, at)
             if self._is_in_line(following, had):
                 self.arrivals[following.pk][due] += crowd.n_people
                 return

@@ -2,12 +2,12 @@
 
 Takes       a proposal: one of the verbs of sequences/verbs.py, with its arguments
 Leaves      nothing. The verb is carried out in a transaction that is rolled back at once, to learn what the sequence
-            and its emails would be; where people would then stand is asked, crowd by crowd (crowds.py), of the code
-            that moves them (reevaluate.place_after, advance.place_after_end)
+            and its emails would be; the code that moves people then says, per crowd (crowds.py), where they would
+            stand (follow.place_after, advance.place_after_end)
 A crash here means nothing: there was nothing to keep.
 
 The sequence is locked for the verb alone, a few milliseconds. People are read after that, in one statement and without
-locks. Whoever moves meanwhile is told as seen, and the token, taken before, is then no longer good.
+locks. Somebody who moves meanwhile is counted where we saw them; the token, taken earlier, no longer matches.
 """
 
 from collections import Counter, defaultdict
@@ -25,10 +25,10 @@ from dripstone.accounts.models import Account
 from dripstone.engine import advance, audience, follow, reasons
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
-from dripstone.engine.models import Enrollment
+from dripstone.engine.models import Delivery, Enrollment
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
-from dripstone.foresight.timetable import Course
+from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences import verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
@@ -66,7 +66,7 @@ _ACTIVE: str = Enrollment.Status.ACTIVE.value
 _KINDS: Mapping[str, Kind] = {"removed": "removed", "completed": "completed", "unconfirmed": "unconfirmed"}
 
 
-class Stand(NamedTuple):
+class Where(NamedTuple):
     """A person's place. `at`: when the email goes, as far as there is a date."""
 
     status: str
@@ -77,8 +77,8 @@ class Stand(NamedTuple):
 
 class Person(NamedTuple):
     enrollment_id: int
-    before: Stand
-    after: Stand
+    before: Where
+    after: Where
     kind: Kind  # what comes of them: each person is of one kind
     paused: bool  # this person alone
     is_affected: bool  # something is different with the edit
@@ -126,7 +126,7 @@ class _World:
     """The sequence as the edit leaves it."""
 
     sequence: Sequence
-    course: Course
+    itinerary: Itinerary
     now: datetime
     was_active: bool
     edit: Following | None  # what people are to be brought in line with: this edit, and those not followed yet
@@ -135,7 +135,7 @@ class _World:
     exclusions: list[str]
 
     def question(self) -> Question:
-        return Question(self.course, self.now, self.now, _INSIDE, self.edit, goes_on=False)
+        return Question(self.itinerary, self.now, self.now, _INSIDE, self.edit, goes_on=False)
 
 
 def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) -> Impact:
@@ -185,7 +185,7 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
     email = done.email
     return _World(
         after,
-        timetable.course(after, emails.values()),
+        timetable.itinerary(after, emails.values()),
         now,
         was_active=before.active,
         edit=follow.edit_to_follow(before.pk),
@@ -198,38 +198,38 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
 # --- Where people would stand -----------------------------------------------------------------------------------
 
 
-def _before(crowd: Crowd) -> Stand:
+def _before(crowd: Crowd) -> Where:
     status = "unconfirmed" if crowd.unconfirmed else _ACTIVE
-    return Stand(status, crowd.current_id, None if crowd.at == follow.PARKED else crowd.at, crowd.in_flight)
+    return Where(status, crowd.current_id, None if crowd.at == Delivery.PARKED else crowd.at, crowd.in_flight)
 
 
 def _is_on_wire(crowd: Crowd) -> bool:
     return crowd.in_flight and crowd.at is None
 
 
-def _after(edited: _World, crowd: Crowd) -> Stand:
+def _after(edited: _World, crowd: Crowd) -> Where:
     if edited.sequence.deleted_at is not None:
-        return Stand("removed", None, None, False)
+        return Where("removed", None, None, False)
     if edited.edit is None or crowd.unconfirmed or _is_on_wire(crowd):
         return _before(crowd)
     if crowd.in_flight:
         return _planned_after(edited, crowd)
-    one = crowds.standing(edited.course, crowd)
-    # The engine takes a draft that was moved away from those who wait for it (reevaluate.after_edit).
+    one = crowds.standing(edited.itinerary, crowd)
+    # The engine takes a draft that was moved away from those who wait for it (follow.after_edit).
     free = one._replace(current_id=None) if one.current_id == edited.moved_draft else one
-    return _stand_at(crowds.place_after_edit(edited.question(), free, crowd))
+    return _where(crowds.place_after_edit(edited.question(), free, crowd))
 
 
-def _stand_at(place: Place) -> Stand:
-    return Stand(_ACTIVE if place.completed_at is None else "completed", place.next_email_id, place.due_at, False)
+def _where(place: Place) -> Where:
+    return Where(_ACTIVE if place.completed_at is None else "completed", place.next_email_id, place.due_at, False)
 
 
-def _planned_after(edited: _World, crowd: Crowd) -> Stand:
-    """What reevaluate.park and unpark do to a planned delivery."""
+def _planned_after(edited: _World, crowd: Crowd) -> Where:
+    """What follow.park and unpark do to a planned delivery."""
     assert crowd.current_id is not None
-    email, before = edited.course.emails[crowd.current_id], _before(crowd)
+    email, before = edited.itinerary.emails[crowd.current_id], _before(crowd)
     if email.deleted_at is not None:
-        return _stand_at(_place_after_skip(edited, crowd))
+        return _where(_place_after_skip(edited, crowd))
     if not edited.sequence.active or not email.published:
         return before._replace(at=None)
     if before.at is None and not crowd.paused:
@@ -244,7 +244,7 @@ def _place_after_skip(edited: _World, crowd: Crowd) -> Place:
     crowd = crowd._replace(
         had=[*crowd.had, skipped], lows=[*crowd.lows, skipped], ends=[*crowd.ends, now], last_ended_at=now
     )
-    one = crowds.standing(edited.course, crowd)
+    one = crowds.standing(edited.itinerary, crowd)
     place = advance.place_after_end(one, now)
     if place.completed_at:
         return place
@@ -270,18 +270,34 @@ def _standing_at(place: Place, one: Standing) -> Standing:
 
 def _person(edited: _World, crowd: Crowd) -> Person:
     before, after = _before(crowd), _after(edited, crowd)
-    goes = _goes_right_away(edited, crowd, after)
-    kind: Kind = "right_away" if goes else _kind(edited, crowd, after)
-    skipped_id, reason = (edited.deleted, reasons.EMAIL_DELETED) if _skips_deleted(edited, crowd) else (None, "")
-    if goes and not reason:
-        reason = reasons.EMAIL_DELETED if _is_deleted(edited, after) else _exclusion(edited, crowd)
-        skipped_id = after.email_id if reason else None
-    if kind in ("right_away", "dated") and reason:
-        kind = "skipped"
+    kind, skipped_id, reason = _outcome(edited, crowd, after)
     stops = kind == "paused" and edited.was_active and not crowd.paused
     is_affected = before != after or bool(reason) or stops or kind == "right_away"
     let_go_id = before.email_id if _lets_go(edited, before, after) else None
     return Person(crowd.enrollment_id, before, after, kind, crowd.paused, is_affected, skipped_id, reason, let_go_id)
+
+
+def _outcome(edited: _World, crowd: Crowd, after: Where) -> tuple[Kind, int | None, str]:
+    """What comes of them, the email that is skipped, and why."""
+    otherwise, obstacle = _kind(edited, crowd, after), _obstacle(edited, crowd, after)
+    match _skips_deleted(edited, crowd), _goes_right_away(edited, crowd, after), otherwise:
+        case (True, True, _) | (True, _, "dated"):
+            return "skipped", edited.deleted, reasons.EMAIL_DELETED
+        case True, False, _:
+            return otherwise, edited.deleted, reasons.EMAIL_DELETED
+        case False, True, _ if obstacle:
+            return "skipped", after.email_id, obstacle
+        case False, True, _:
+            return "right_away", None, ""
+        case _:
+            return otherwise, None, ""
+
+
+def _obstacle(edited: _World, crowd: Crowd, after: Where) -> str:
+    """Why planning would skip the email they wait for."""
+    if after.email_id is not None and edited.itinerary.emails[after.email_id].deleted_at is not None:
+        return reasons.EMAIL_DELETED
+    return edited.exclusions[crowd.excluded - 1] if crowd.excluded else ""
 
 
 def _skips_deleted(edited: _World, crowd: Crowd) -> bool:
@@ -289,23 +305,15 @@ def _skips_deleted(edited: _World, crowd: Crowd) -> bool:
     return edited.deleted is not None and crowd.current_id == edited.deleted and not _is_on_wire(crowd)
 
 
-def _lets_go(edited: _World, before: Stand, after: Stand) -> bool:
+def _lets_go(edited: _World, before: Where, after: Where) -> bool:
     """Sent aside by an email before it, or it was moved: by R1 nobody comes back to what is not published."""
     if before.email_id in (None, after.email_id) or after.email_id is None or edited.deleted == before.email_id:
         return False
-    email = edited.course.emails[before.email_id]
+    email = edited.itinerary.emails[before.email_id]
     return email.deleted_at is not None or not email.published
 
 
-def _exclusion(edited: _World, crowd: Crowd) -> str:
-    return edited.exclusions[crowd.excluded - 1] if crowd.excluded else ""
-
-
-def _is_deleted(edited: _World, after: Stand) -> bool:
-    return after.email_id is not None and edited.course.emails[after.email_id].deleted_at is not None
-
-
-def _goes_right_away(edited: _World, crowd: Crowd, after: Stand) -> bool:
+def _goes_right_away(edited: _World, crowd: Crowd, after: Where) -> bool:
     """Because of the edit: who was due before it is not meant."""
     if after.at is None or after.at > edited.now or crowd.paused or not edited.sequence.active:
         return False
@@ -314,14 +322,14 @@ def _goes_right_away(edited: _World, crowd: Crowd, after: Stand) -> bool:
     return not (was_due and before.email_id == after.email_id) and not _is_too_late(edited, after)
 
 
-def _is_too_late(edited: _World, after: Stand) -> bool:
+def _is_too_late(edited: _World, after: Where) -> bool:
     """A day-email more than six hours late waits for the next slot (R4): the edit itself waited for the engine."""
     if after.at is None or after.in_flight or after.email_id is None:
         return False
-    return edited.course.due_when_late(after.email_id, after.at, edited.now) > edited.now
+    return edited.itinerary.due_when_late(after.email_id, after.at, edited.now) > edited.now
 
 
-def _kind(edited: _World, crowd: Crowd, after: Stand) -> Kind:
+def _kind(edited: _World, crowd: Crowd, after: Where) -> Kind:
     """Of somebody who gets nothing right away."""
     if after.status != _ACTIVE:
         return _KINDS[after.status]

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from dripstone import words
 from dripstone.engine import advance, schedule
 from dripstone.engine.advance import Standing
-from dripstone.engine.schedule import Delay
 from dripstone.sequences.models import Sequence, SequenceEmail
 
 
@@ -25,7 +24,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Course:
+class Itinerary:
     """A sequence's emails, and what the engine knows when it asks for the date of each."""
 
     emails: dict[int, SequenceEmail]  # drafts and deleted ones too
@@ -44,14 +43,14 @@ class Course:
     def due_when_late(self, email_id: int, due: datetime, now: datetime) -> datetime:
         """What planning does with a date it finds `now` (R4)."""
         standing = self.as_next[email_id]
-        return schedule.due_when_late(due, now, _delay(standing), standing.schedule(standing.next_days))
+        return schedule.due_when_late(due, now, standing.next_delay(), standing.schedule(standing.next_days))
 
 
-def course(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Course:
+def itinerary(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Itinerary:
     """`emails`: all rows of the sequence; people may still wait for a deleted one."""
     rows = sorted(emails, key=lambda email: email.order)
     live = [email for email in rows if email.published and email.deleted_at is None]
-    return Course(
+    return Itinerary(
         {email.pk: email for email in rows},
         live,
         {email.pk: next((one for one in live if one.order > email.order), None) for email in rows},
@@ -62,7 +61,7 @@ def course(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Course:
 
 def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: datetime) -> list[Line]:
     """What a new, active person would get who enters at `entered_at` and is neither excluded nor paused."""
-    plan = course(sequence, emails)
+    plan = itinerary(sequence, emails)
     lines: list[Line] = []
     anchor, last_ended = entered_at, None
     for email in plan.live:
@@ -75,25 +74,14 @@ def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: da
 def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
     """`2 days after the email before it, on the first Monday or Friday, at 09:00 America/New_York`."""
     counted_from = "entry" if is_first else "the email before it"
-    delay = _delay(_standing(sequence, email))
+    delay, own = advance.delay_of(email), advance.schedule_of(sequence, email)
     if delay.unit == "hours":
         return f"{words.delay(delay.value, 'hours')} after {counted_from}, any day, any hour"
     if not schedule.follows_schedule(delay):
         return f"at once after {counted_from}, whatever the day and hour"
-    standing = _standing(sequence, email)
-    own = standing.schedule(standing.next_days)
     days = [name for number, name in enumerate(words.DAY_NAMES) if number in own.send_days]
     on = "" if len(days) == 7 else f", on the first {' or '.join(days)}"
     return f"{words.delay(delay.value, 'days')} after {counted_from}{on}, at {own.send_hour:02}:00 {own.time_zone}"
-
-
-def unit(email: SequenceEmail) -> schedule.Unit:
-    return "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days"
-
-
-def _delay(standing: Standing) -> Delay:
-    assert standing.next_value is not None and standing.next_unit is not None
-    return Delay(standing.next_value, standing.next_unit)
 
 
 def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
@@ -102,7 +90,7 @@ def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
         next_id=email.pk,
         next_position=email.position,
         next_value=email.delay_value,
-        next_unit=unit(email),
+        next_unit=advance.delay_of(email).unit,
         next_days=email.send_days,
     )
 

@@ -10,8 +10,9 @@ from django.conf import settings
 from django.db import connection
 
 from dripstone import clock, words
-from dripstone.engine import claim, follow, pulse
+from dripstone.engine import claim, pulse
 from dripstone.engine.acts import overdue
+from dripstone.engine.models import Delivery
 from dripstone.engine.pulse import Overdue
 from dripstone.ops import past
 from dripstone.senders import breaker
@@ -49,7 +50,7 @@ def _what_waits(now: datetime, cutoff: datetime) -> str:
     if found.oldest is not None and found.oldest <= cutoff:
         return _at_the_gate(now, found, minutes)
     with connection.cursor() as cursor:
-        cursor.execute(_REFUSED, {"parked": follow.PARKED, "cutoff": cutoff})
+        cursor.execute(_REFUSED, {"parked": Delivery.PARKED, "cutoff": cutoff})
         n_refused, since = cursor.fetchone()
     if n_refused < REFUSED_AT_LEAST:
         return ""

@@ -18,7 +18,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from dripstone.engine import counters, follow, pulse
+from dripstone.engine import counters, pulse
+from dripstone.engine.models import Delivery
 from dripstone.senders import breaker
 
 REQUEST_SECONDS = "request_seconds"  # sum, by "area/status"
@@ -85,7 +86,7 @@ class _Rows(Collector):
 
     def _what_waits(self) -> Iterator[Metric]:
         with connection.cursor() as cursor:
-            cursor.execute(_DELIVERIES, {"now": self.now, "parked": follow.PARKED})
+            cursor.execute(_DELIVERIES, {"now": self.now, "parked": Delivery.PARKED})
             counts = dict(cursor.fetchall())
         planned = {name: counts.pop(name) for name in ("ready", "later", "parked")}
         standing = {"planned": sum(planned.values()), **counts}

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 from dripstone.engine import reasons
 from dripstone.engine.models import Enrollment
 from dripstone.explain import impact_words
-from dripstone.foresight.impact import Impact, Person, Stand
+from dripstone.foresight.impact import Impact, Person, Where
 from dripstone.shapes.instants import instant
 from dripstone.subscribers.models import Subscriber
 
@@ -122,10 +122,10 @@ def _example(row: Impact, person: Person, subscriber: Subscriber) -> Example:
     )
 
 
-def _place(row: Impact, stand: Stand) -> PlaceShape:
+def _place(row: Impact, where: Where) -> PlaceShape:
     return PlaceShape(
-        status=stand.status,
-        email_id=_id(row, stand.email_id),
-        subject=None if stand.email_id is None else row.emails[stand.email_id].subject,
-        due_at=instant(stand.at) if stand.at else None,
+        status=where.status,
+        email_id=_id(row, where.email_id),
+        subject=None if where.email_id is None else row.emails[where.email_id].subject,
+        due_at=instant(where.at) if where.at else None,
     )

@@ -200,7 +200,7 @@ def test_a_clock_set_back_hurries_nothing_to_before_its_slot(
     plan.everything_due(NOW)
     for is_active in (False, True):
         edits.update_sequence(account, sequence.pk, {"active": is_active}, NOW + timedelta(minutes=1))
-        follow.sequence(sequence.pk, NOW + timedelta(minutes=1))
+        follow.everybody(sequence.pk, NOW + timedelta(minutes=1))
     slot = Delivery.objects.get().ready_at
     assert slot == NOW + timedelta(days=1)
     time = Time()

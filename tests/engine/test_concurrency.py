@@ -109,7 +109,7 @@ def test_recording_removing_and_editing_at_once_ends_without_a_deadlock(threads:
             case _:
                 for _ in range(5):
                     touch(sequence.pk)
-                    follow.sequence(sequence.pk, NOW)
+                    follow.everybody(sequence.pk, NOW)
 
     in_parallel(threads, work)
     assert Delivery.objects.filter(status="sent").count() == 200
@@ -128,7 +128,7 @@ def test_a_sequence_under_edit_is_not_planned_until_everybody_is_in_line() -> No
     sequence = course(3)
     touch(sequence.pk)
     assert plan.everything_due(NOW) == 0
-    follow.sequence(sequence.pk, NOW)
+    follow.everybody(sequence.pk, NOW)
     assert plan.everything_due(NOW) == 3
 
 
@@ -136,6 +136,6 @@ def test_an_edit_left_half_done_by_a_killed_worker_is_finished_by_the_next() -> 
     sequence = course(3)
     touch(sequence.pk)
     assert follow.pending() == [sequence.pk]
-    follow.sequence(sequence.pk, NOW + timedelta(hours=1))
+    follow.everybody(sequence.pk, NOW + timedelta(hours=1))
     assert follow.pending() == []
     assert make_enrollment(sequence, Enrollment.objects.earliest("pk").subscriber, NOW).due_at == NOW

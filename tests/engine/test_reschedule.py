@@ -170,7 +170,7 @@ def test_a_kill_in_the_middle_is_finished_with_the_same_dates_and_one_note_each(
     killed_at = engine.clock.now()
     follow.person(sequence.pk, places[0].pk, killed_at)  # as far as the first worker came
     engine.clock.advance(minutes=10)
-    follow.sequence(sequence.pk, engine.clock.now())
+    follow.everybody(sequence.pk, engine.clock.now())
     for place in places:
         assert dates(place) == [(start + 9 * DAY, killed_at)]
     engine.run()
@@ -183,10 +183,10 @@ def test_going_through_it_twice_changes_nothing(alice: Account, engine: Engine) 
     engine.run_until(engine.clock.now() + 5 * DAY)
     edit_email(sequence, "second", engine, delay_value=1)
     reschedule(sequence, engine)
-    assert follow.sequence(sequence.pk, engine.clock.now()) == 1
+    assert follow.everybody(sequence.pk, engine.clock.now()) == 1
     Sequence.objects.update(edits_done=0)  # killed before it could be written down
     engine.clock.advance(minutes=10)
-    assert follow.sequence(sequence.pk, engine.clock.now()) == 0
+    assert follow.everybody(sequence.pk, engine.clock.now()) == 0
 
 
 def test_of_two_deleted_emails_at_one_position_the_date_counts_from_the_later_end(

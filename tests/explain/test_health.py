@@ -156,7 +156,7 @@ def test_everybody_at_the_end_with_hold(alice: Account, engine: Engine) -> None:
     finding = only(sequence, engine)
     assert (finding.code, finding.severity) == ("everybody_at_the_end", "notice")
     assert look(sequence, engine).sentence == (
-        "Nothing is to be sent: the one person inside has had every published email."
+        "Nothing left to send: the one person inside has had every published email."
     )
 
 
@@ -181,7 +181,7 @@ def test_the_headline_says_that_everybody_has_completed(alice: Account, engine: 
     enter(sequence, engine)
     engine.run()
     assert codes(sequence, engine) == ["everybody_completed"]
-    reason = "Nothing is to be sent: everybody who came in has completed it."
+    reason = "Nothing left to send: everyone who entered has completed the sequence."
     assert look(sequence, engine).sentence == reason
     Account.objects.update(postal_address="")
     assert look(sequence, engine).sentence == f"{reason} To mend: 1 thing."

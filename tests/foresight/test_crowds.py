@@ -23,8 +23,8 @@ LETTERS = ({"subject": "a", "delay_value": 0}, {**BY_HOUR, "position": 10}, {**B
 
 def told(sequence: Sequence, engine: Engine, *, goes_by_order: bool = False) -> list[Crowd]:
     now = engine.clock.now()
-    course = timetable.course(sequence, sequence.emails.all())
-    question = Question(course, now, now + timedelta(days=30), "e.status = 'active'", goes_by_order=goes_by_order)
+    itinerary = timetable.itinerary(sequence, sequence.emails.all())
+    question = Question(itinerary, now, now + timedelta(days=30), "e.status = 'active'", goes_by_order=goes_by_order)
     found = list(crowds.of(question, sequence))
     each = list(crowds.each(question, sequence))
     assert sum(crowd.n_people for crowd in found) == len(each)

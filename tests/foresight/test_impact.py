@@ -162,7 +162,7 @@ def test_an_email_made_and_met_since_the_emails_were_read_confuses_nobody(alice:
             if has_been_read:
                 new = {"subject": "New", "delay_value": 1, "delay_unit": "hours", "position": 1, "published": True}
                 edits.create_email(alice, sequence.pk, new, now)
-                follow.sequence(sequence.pk, now)
+                follow.everybody(sequence.pk, now)
             has_been_read = not has_been_read
         return execute(sql, *more)
 
@@ -362,7 +362,7 @@ def stands(sequence: Sequence) -> dict[int, tuple[Any, ...]]:
     result = {}
     for row in rows:
         at = planned.get(row.pk) if row.in_flight else row.due_at or row.held_due_at
-        result[row.pk] = (row.status, row.next_email_id, None if at == follow.PARKED else at, row.in_flight)
+        result[row.pk] = (row.status, row.next_email_id, None if at == Delivery.PARKED else at, row.in_flight)
     return result
 
 
@@ -394,7 +394,7 @@ def test_every_edit_of_a_full_house(alice: Account, engine: Engine, setting: str
     elif setting == "unpublished":
         edits.update_email(alice, sequence.pk, email_of(sequence, "Email 4").pk, {"published": False}, now)
     if setting in ("paused", "unpublished"):
-        follow.sequence(sequence.pk, now)
+        follow.everybody(sequence.pk, now)
     elif setting == "rescheduled":
         edits.reschedule(alice, sequence.pk, now)  # nobody has followed it yet
     fly(in_flight, engine.clock.advance(hours=50))
@@ -461,7 +461,7 @@ def told_and_done(engine: Engine, data: st.DataObject) -> None:
         if edit_before and edit_before.name != "delete_sequence":
             attempt(edit_before.of(edits, sequence, engine.clock.now()))
             if data.draw(st.booleans(), label="followed"):
-                follow.sequence(sequence.pk, engine.clock.now())
+                follow.everybody(sequence.pk, engine.clock.now())
     now = engine.clock.advance(hours=data.draw(st.integers(0, 60), label="hours later"))
     fly(data.draw(st.sampled_from(["nothing", "planned", "sending"]), label="in flight"), now)
     proposed = resolve(sequence, data.draw(PROPOSALS, label="proposed"))
@@ -517,7 +517,7 @@ def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetim
     assert impact_words.summary(total) != "."
     shapes.impact(total, "token")
     done = proposed.of(edits, sequence, now)()
-    follow.sequence(sequence.pk, now)
+    follow.everybody(sequence.pk, now)
     after = stands(sequence)
     known = set(SequenceEmail.objects.values_list("pk", flat=True))
     new_id = done.email.pk if done.email else None

@@ -7,7 +7,7 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
-from dripstone.engine import claim, counters, follow, notices, plan, pulse, transitions
+from dripstone.engine import claim, counters, notices, plan, pulse, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
 from dripstone.ops import doctor, flow, metrics, readiness
@@ -105,7 +105,7 @@ def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
     for status in ("planned", "planned", "planned", "sent", "failed", "unknown"):
         make_place_with(sequence, status)
     parked, later = Delivery.objects.filter(status="planned").order_by("-pk")[:2]
-    Delivery.objects.filter(pk=parked.pk).update(ready_at=follow.PARKED)
+    Delivery.objects.filter(pk=parked.pk).update(ready_at=Delivery.PARKED)
     Delivery.objects.filter(pk=later.pk).update(ready_at=MONDAY_9 + timedelta(hours=1))
     make_enrollment(sequence, make_subscriber(sequence.account), MONDAY_9 - timedelta(minutes=7))
     counters.outcomes({(1, "sent"): 3, (2, "sent"): 2, (1, "planned"): 1})
@@ -222,7 +222,7 @@ def test_a_restart_after_an_outage_gets_its_time(sequence: Sequence) -> None:
 
 def test_people_and_sequences_that_are_paused_stop_nothing(sequence: Sequence) -> None:
     the_engine_runs()
-    make_place_with(sequence, "planned", LONG_AGO, ready_at=follow.PARKED)
+    make_place_with(sequence, "planned", LONG_AGO, ready_at=Delivery.PARKED)
     place = make_enrollment(sequence, make_subscriber(sequence.account), LONG_AGO)
     places.pause(place.pk, "test", "", NOW)
     resting = make_sequence(sequence.account, {"delay_value": 0})

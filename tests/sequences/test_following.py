@@ -33,7 +33,7 @@ def claimed() -> int:
 
 
 def catch_up(sequence: Sequence) -> None:
-    follow.sequence(sequence.pk, MONDAY_9)
+    follow.everybody(sequence.pk, MONDAY_9)
     sequence.refresh_from_db()
     assert sequence.edits == sequence.edits_done
 

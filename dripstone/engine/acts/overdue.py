@@ -20,7 +20,6 @@ from dripstone.engine import advance, counters, follow, plan, pulse, queries, re
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.engine.plan import Due
-from dripstone.engine.schedule import Schedule
 from dripstone.sequences.models import Sequence, SequenceEmail
 
 log = structlog.get_logger(__name__)
@@ -74,7 +73,7 @@ def resume(choice: Choice, now: datetime) -> int:
 
 def _decide(choice: Choice, now: datetime) -> int:
     for sequence_id in follow.pending():
-        follow.sequence(sequence_id, now)
+        follow.everybody(sequence_id, now)
     return {"send": _nothing, "next-slot": _to_next_slots, "skip": _skip}[choice](now)
 
 
@@ -131,8 +130,7 @@ def _due_to_next_slot(sequence_id: int, now: datetime) -> int:
 
 def _slot(sequence: Sequence, email: SequenceEmail, now: datetime) -> datetime:
     """Hours have no slot of their own: here they take the sequence's, since the point is that nothing goes at once."""
-    own = Schedule(frozenset(sequence.send_days), sequence.send_hour, sequence.time_zone)
-    return schedule.next_slot(now + AFTER, own.for_email(email.send_days))
+    return schedule.next_slot(now + AFTER, advance.schedule_of(sequence, email))
 
 
 # --- Skip -------------------------------------------------------------------------------------------------------

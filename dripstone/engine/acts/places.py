@@ -27,7 +27,6 @@ from dripstone.engine import (
     wake,
 )
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.engine.schedule import Delay, Schedule
 from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes
 from dripstone.events.causes import Cause
@@ -51,7 +50,7 @@ def pause(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollm
         _must_be_active(row)
         if row.paused_at is not None:
             raise Invalid("This person is paused already")
-        _planned(row).update(ready_at=follow.PARKED)
+        _planned(row).update(ready_at=Delivery.PARKED)
         row.paused_at, row.held_due_at, row.due_at = now, row.due_at, None
         row.save(update_fields=["paused_at", "held_due_at", "due_at"])
         return row.next_email_id
@@ -246,19 +245,14 @@ def _may_go(sequence: Sequence, email: SequenceEmail) -> bool:
 
 def _after_pause(row: Enrollment, now: datetime) -> datetime:
     email = row.next_email
-    if email is None or not schedule.follows_schedule(_delay(email)):
+    if email is None or not schedule.follows_schedule(advance.delay_of(email)):
         return now
-    own = Schedule(frozenset(row.sequence.send_days), row.sequence.send_hour, row.sequence.time_zone)
-    return schedule.next_slot(now, own.for_email(email.send_days))
-
-
-def _delay(email: SequenceEmail) -> Delay:
-    return Delay(email.delay_value, "hours" if email.delay_unit == SequenceEmail.Unit.HOURS else "days")
+    return schedule.next_slot(now, advance.schedule_of(row.sequence, email))
 
 
 def _date(row: Enrollment) -> datetime | None:
     """When their next email may go, as things stand: none while paused or parked, or while it is on the wire."""
-    ready = _planned(row).exclude(ready_at=follow.PARKED).values_list("ready_at", flat=True).first()
+    ready = _planned(row).exclude(ready_at=Delivery.PARKED).values_list("ready_at", flat=True).first()
     return row.due_at or ready
 
 

@@ -79,7 +79,7 @@ def test_a_sequence_that_comes_back_while_people_are_paused_mails_none_of_them()
     ids = list(Enrollment.objects.filter(sequence=sequence).values_list("pk", flat=True))
     plan.everything_due(NOW)
     edits.update_sequence(sequence.account, sequence.pk, {"active": False}, NOW)
-    follow.sequence(sequence.pk, NOW)
+    follow.everybody(sequence.pk, NOW)
 
     def pause_all() -> None:
         for pk in ids:
@@ -88,8 +88,8 @@ def test_a_sequence_that_comes_back_while_people_are_paused_mails_none_of_them()
     def come_back() -> None:
         for active in (True, False, True):
             edits.update_sequence(sequence.account, sequence.pk, {"active": active}, NOW)
-            follow.sequence(sequence.pk, NOW)
+            follow.everybody(sequence.pk, NOW)
 
     in_parallel(pause_all, come_back)
     assert Enrollment.objects.filter(paused_at=None).count() == 0
-    assert not Delivery.objects.filter(status="planned").exclude(ready_at=follow.PARKED).exists()
+    assert not Delivery.objects.filter(status="planned").exclude(ready_at=Delivery.PARKED).exists()
