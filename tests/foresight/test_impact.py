@@ -199,7 +199,7 @@ def test_a_deleted_email_is_skipped_when_it_would_have_gone(alice: Account, engi
     answer = told(sequence, engine.clock.now(), "delete_email", day3.pk)
     assert answer.skipped == {(day3.pk, "email_deleted"): 2}
     summary = impact_words.summary(answer)
-    assert summary == "2 people skip “Day 3” (email deleted); 1 person keeps their date."
+    assert summary == "2 people skip “Day 3” (the email was deleted); 1 person keeps their date."
 
 
 def test_unpublishing_leaves_people_waiting(alice: Account, engine: Engine) -> None:
