@@ -162,8 +162,8 @@ def make_sequence(account: "Account", name: str, *, active: bool = True) -> "seq
 def empty() -> None:
     """No people, and nothing that happened to them."""
     execute(
-        "TRUNCATE subscribers_subscriber, engine_enrollment, engine_delivery, events_event, tracking_response,"
-        " procrastinate_jobs CASCADE"
+        "TRUNCATE subscribers_subscriber, engine_enrollment, engine_entry, engine_delivery, tallies_tally,"
+        " events_event, tracking_response, procrastinate_jobs CASCADE"
     )
 
 

@@ -253,6 +253,7 @@ INSTALLED_APPS = [
     "dripstone.accounts",
     "dripstone.senders",
     "dripstone.events",
+    "dripstone.tallies",
     "dripstone.subscribers",
     "dripstone.content",
     "dripstone.tracking",

@@ -1,5 +1,6 @@
 """What the lists of subscribers have in common: of the account, a tag, a form or a sequence."""
 
+from collections.abc import Callable
 from typing import Literal, NotRequired, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -17,6 +18,8 @@ from dripstone.subscribers.models import Subscriber
 
 M = TypeVar("M", bound=Model)
 _BY_ID = Compiled(lambda: Subscriber.objects.filter(account=lookup.ACCOUNT, pk=lookup.ID))
+
+_NOT_NARROWING = {*Paging.model_fields, "status", "slim", "include", "sort_field", "sort_order"}
 
 
 class PeopleFilters(Paging):
@@ -66,6 +69,24 @@ def between(rows: QuerySet[M], column: str, after: Instant | None, before: Insta
     if before:
         rows = rows.filter(**{f"{column}__lt": before})
     return rows
+
+
+def order_of(filters: PeopleFilters, person: str = "", **instants: tuple[Instant | None, Instant | None]) -> list[str]:
+    """Newest first: by the instant that is filtered by, which has an index, else by the person's id.
+
+    instants   `tagged_at=(after, before)`: filters of the row itself, which come before those of the person
+    """
+    unique = f"-{person}id" if not person else "-subscriber_id"
+    for column, given in (*instants.items(), (f"{person}created_at", (filters.created_after, filters.created_before))):
+        if any(given):
+            return [f"-{column}", unique]
+    return [unique]
+
+
+def total(filters: PeopleFilters, count: Callable[[str], int]) -> Callable[[], int] | None:
+    """The kept count by state, where nothing else is filtered by; None: the rows must be counted."""
+    narrowing = filters.model_fields_set - _NOT_NARROWING
+    return None if any(getattr(filters, name) for name in narrowing) else lambda: count(filters.status)
 
 
 def person_of(request: KitRequest, subscriber_id: int) -> Subscriber:

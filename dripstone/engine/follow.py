@@ -19,6 +19,8 @@ from dripstone.engine import advance, notes, queries, reasons, schedule, transit
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
+from dripstone.tallies import verbs as tallies
+from dripstone.tallies.models import Kind
 
 BATCH = 2000
 
@@ -29,9 +31,9 @@ def after_edit(sequence: Sequence, *, moved_draft: SequenceEmail | None = None) 
     """
     park(sequence)
     if moved_draft is not None:
-        Enrollment.objects.filter(sequence=sequence, next_email=moved_draft, in_flight=False).update(
-            next_email=None, due_at=None
-        )
+        waiting = Enrollment.objects.filter(sequence=sequence, next_email=moved_draft, in_flight=False)
+        n_freed = waiting.update(next_email=None, due_at=None)
+        tallies.add({(Kind.WAITING, moved_draft.pk, Enrollment.Status.ACTIVE.value): -n_freed})
     wake.reevaluation(sequence.pk)
 
 

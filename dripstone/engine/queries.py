@@ -231,7 +231,7 @@ FROM json_to_recordset(%(outcomes)s)
      AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz, untried int,
            reply text)
 WHERE d.id = ANY(%(ids)s::bigint[]) AND d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
-RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status, d.notice_id,
+RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.email_id, d.status, d.notice_id,
           (SELECT e.status = 'active' AND e.in_flight AND e.run = d.run FROM engine_enrollment e
            WHERE e.id = d.enrollment_id) IS TRUE
 """
@@ -260,7 +260,7 @@ FROM engine_enrollment e, sequences_sequenceemail m
 WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
   AND e.id = d.enrollment_id AND m.id = d.email_id
   AND (e.status <> 'active' OR e.run <> d.run OR NOT e.in_flight OR m.deleted_at IS NOT NULL)
-RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.status, d.notice_id,
+RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.email_id, d.status, d.notice_id,
           e.status = 'active' AND e.in_flight AND e.run = d.run
 """
 

@@ -20,6 +20,8 @@ from dripstone.engine import advance, attempts, counters, notices, process, quer
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
+from dripstone.tallies import verbs as tallies
+from dripstone.tallies.models import Kind
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +47,7 @@ class Ended(NamedTuple):
     enrollment_id: int | None  # None: a notice or a broadcast, which no place waits for
     account_id: int
     subscriber_id: int | None
+    email_id: int | None  # None: of no sequence
     status: str
     notice_id: int | None
     is_awaited: bool  # its place waits for just this delivery
@@ -148,7 +151,16 @@ def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
                 "now": now,
             },
         )
-        return [Ended._make(row) for row in cursor.fetchall()]
+        ended = [Ended._make(row) for row in cursor.fetchall()]
+    _count(ended)
+    return ended
+
+
+def _count(ended: Series[Ended]) -> None:
+    """What ends after an attempt is counted here, a batch at a time: a trigger would run for each row."""
+    by_email = Counter((row.email_id, row.status) for row in ended)
+    final = {key: n for key, n in by_email.items() if key[1] != Delivery.Status.PLANNED}
+    tallies.add({(Kind.DELIVERIES, email_id, status): n for (email_id, status), n in final.items() if email_id})
 
 
 def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:

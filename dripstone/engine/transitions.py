@@ -5,8 +5,10 @@ the same tables. Each verb is one transaction: the change, what follows from it,
 account it happens; the engine's own moves have none (events/causes.py).
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Series
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -18,6 +20,8 @@ from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
+from dripstone.tallies import verbs as tallies
+from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
 
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
@@ -70,7 +74,7 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
         _came_back(delivery_id, _STAMPS[state], now)
     if is_out_already:
         return False
-    person.state = state
+    state_before, person.state = person.state, state
     person.canceled_at = now if state == State.CANCELLED else person.canceled_at
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "updated_at"])
@@ -79,6 +83,7 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     ended = event(_ENDED[state], person.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=delivery_id)
     record([ended])  # not before the lock: a place that completes meanwhile has done so first
     _remove(places, reasons.subscriber_is(state.value), now, cause)
+    _count_completed(person, state_before)
     return True
 
 
@@ -98,9 +103,12 @@ def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) ->
         return False
     _activate(person, types.SUBSCRIBER_ACTIVATED, now, cause)
     waiting = places_of(person.account_id, person.pk).filter(status="unconfirmed")
-    ids = [row.pk for row in waiting.select_for_update(no_key=True).order_by("pk")]
-    Enrollment.objects.filter(pk__in=ids).update(status=Enrollment.Status.ACTIVE, anchored_at=now)
-    wake.engine_if_due(advance.advance(ids, now, cause), now)
+    rows = list(waiting.select_for_update(no_key=True).order_by("pk"))
+    with _counted(rows):
+        for row in rows:
+            row.status, row.anchored_at = Enrollment.Status.ACTIVE, now
+        Enrollment.objects.bulk_update(rows, ["status", "anchored_at"])
+    wake.engine_if_due(advance.advance([row.pk for row in rows], now, cause), now)
     return True
 
 
@@ -115,11 +123,12 @@ def resubscribe(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE
 
 
 def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause) -> None:
-    person.state = State.ACTIVE
+    state_before, person.state = person.state, State.ACTIVE
     person.canceled_at = None
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "updated_at"])
     record([event(kind, person.account_id, now, cause=cause, subscriber_id=person.pk)])
+    _count_completed(person, state_before)
 
 
 @transaction.atomic
@@ -132,11 +141,13 @@ def remove(enrollment_ids: Series[int], reason: str, now: datetime, *, cause: Ca
 
 
 def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) -> None:
-    for row in rows:
-        row.status = Enrollment.Status.REMOVED
-        row.removed_at, row.removed_reason = now, reason
-        row.completed_at = row.due_at = row.next_email = row.paused_at = row.held_due_at = None
-        row.in_flight = False
+    _count_no_longer_completed(rows)
+    with _counted(rows):
+        for row in rows:
+            row.status = Enrollment.Status.REMOVED
+            row.removed_at, row.removed_reason = now, reason
+            row.completed_at = row.due_at = row.next_email = row.paused_at = row.held_due_at = None
+            row.in_flight = False
     Enrollment.objects.bulk_update(
         rows,
         [
@@ -173,8 +184,9 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     row.unparked_at, row.ended_at, row.reason, row.reply = None, None, "", ""
     row.save(update_fields=["status", "planned_at", "ready_at", "unparked_at", "ended_at", "reason", "reply"])
     counters.on_commit(planned=1)
-    place.status = Enrollment.Status.ACTIVE
-    place.next_email_id, place.in_flight = row.email_id, True
+    with _counted([place]):
+        place.status = Enrollment.Status.ACTIVE
+        place.next_email_id, place.in_flight = row.email_id, True
     place.due_at = place.completed_at = None
     place.save(update_fields=["status", "next_email", "in_flight", "due_at", "completed_at"])
 
@@ -214,12 +226,13 @@ def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: da
 def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
     """A place the owner moves: active again, delays counted from now; in a new run when an email is to come again.
     Whoever is paused stays so."""
-    row.status = Enrollment.Status.ACTIVE
-    row.run += 1 if new_run else 0
-    row.anchored_at = now
-    row.next_email = row.due_at = row.completed_at = row.held_due_at = None
-    row.in_flight = False
-    row.save()
+    with _counted([row]):
+        row.status = Enrollment.Status.ACTIVE
+        row.run += 1 if new_run else 0
+        row.anchored_at = now
+        row.next_email = row.due_at = row.completed_at = row.held_due_at = None
+        row.in_flight = False
+        row.save()
 
 
 def new_enrollment(sequence: Sequence, person: Subscriber, source: str, now: datetime) -> Enrollment:
@@ -237,9 +250,10 @@ def reenter(
         return
     if restart:
         skip_planned([row.pk for row in rows], reasons.RESTARTED, now)
-    for row in rows:
-        row.run += 1 if restart else 0
-        _enter(row, people[row.subscriber_id], source, now)
+    with _counted(rows):
+        for row in rows:
+            row.run += 1 if restart else 0
+            _enter(row, people[row.subscriber_id], source, now)
     Enrollment.objects.bulk_update(
         rows,
         [
@@ -261,3 +275,44 @@ def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> N
     is_removed = row.status == Enrollment.Status.REMOVED
     row.removed_at = now if is_removed else None
     row.removed_reason = reasons.subscriber_is(person.state) if is_removed else ""
+
+
+# --- Counting: docs/decisions/kept-counts.md. New places, and what happens to deliveries here, the database counts. ---
+
+
+@contextmanager
+def _counted(rows: Series[Enrollment]) -> Iterator[None]:
+    """Counts the places anew that the block moves: where they stood before it, and where after it."""
+    before = _standing(rows)
+    yield
+    after = _standing(rows)
+    after.subtract(before)
+    tallies.add(after)
+
+
+def _standing(rows: Series[Enrollment]) -> Counter[tuple[Kind, int, str]]:
+    counts = Counter((Kind.PLACES, row.sequence_id, row.status) for row in rows)
+    for row in rows:
+        if row.status == Enrollment.Status.ACTIVE and row.next_email_id is not None:
+            counts[Kind.WAITING, row.next_email_id, row.status] += 1
+    return counts
+
+
+def _count_completed(person: Subscriber, state_before: str) -> None:
+    """The sequences they have completed, by their new state. Their other places are locked, so that none of them
+    completes meanwhile and is missed."""
+    completed = places_of(person.account_id, person.pk).filter(status=Enrollment.Status.COMPLETED)
+    counts = Counter[tuple[Kind, int, str]]()
+    for sequence_id in completed.values_list("sequence_id", flat=True):
+        counts[Kind.COMPLETED_BY, sequence_id, state_before] -= 1
+        counts[Kind.COMPLETED_BY, sequence_id, person.state] += 1
+    tallies.add({key: n for key, n in counts.items() if key[2] != State.ACTIVE})
+
+
+def _count_no_longer_completed(rows: Series[Enrollment]) -> None:
+    completed = [row for row in rows if row.status == Enrollment.Status.COMPLETED]
+    people = Subscriber.objects.filter(pk__in=[row.subscriber_id for row in completed]) if completed else None
+    states = dict(people.exclude(state=State.ACTIVE).values_list("pk", "state")) if people is not None else {}
+    gone = [row for row in completed if row.subscriber_id in states]
+    counts = Counter((Kind.COMPLETED_BY, row.sequence_id, states[row.subscriber_id]) for row in gone)
+    tallies.add({key: -n for key, n in counts.items()})

@@ -25,6 +25,8 @@ accounts_app = typer.Typer(no_args_is_help=True, help="Accounts: each holds its 
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of an account.")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(keys_app, name="keys")
+counts_app = typer.Typer(no_args_is_help=True, help="The counts that lists and pages show, kept as things change.")
+app.add_typer(counts_app, name="counts")
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -157,6 +159,30 @@ def prune(
             out.print(
                 f"{one.name}: {one.n_gone:,} {'would go' if dry_run else 'gone'}, from before {one.cutoff:%Y-%m-%d}"
             )
+
+
+@counts_app.command("check")
+def counts_check() -> None:
+    """Compare every kept count with the rows it stands for. Exit code 1 when one differs. Changes nothing."""
+    _differing_counts(repair=False)
+
+
+@counts_app.command("repair")
+def counts_repair() -> None:
+    """Mend what `check` finds, beside a running engine. What was pruned stays counted. Workers do it each night."""
+    _differing_counts(repair=True)
+
+
+def _differing_counts(*, repair: bool) -> None:
+    from dripstone.tallies import verbs as tallies
+
+    with ready_database(), err.status("Counting") if err.is_terminal else nullcontext():
+        found = tallies.differences(repair=repair)
+    for one in found:
+        out.print(f"{one.kind.value} of {one.subject_id}, {one.label}: kept {one.kept:,}, counted {one.counted:,}")
+    out.print(f"{len(found):,} counts {'mended' if repair else 'differ'}." if found else "Every count is true.")
+    if found and not repair:
+        raise SystemExit(1)
 
 
 @app.command()

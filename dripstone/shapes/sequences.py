@@ -11,7 +11,7 @@ from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.explain import edit_words
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
-from dripstone.shapes.sequence_stats import Counts, EmailStats, SequenceStats
+from dripstone.stats.emails import Counts, EmailStats, SequenceStats
 from dripstone.words import WEEKDAYS
 
 

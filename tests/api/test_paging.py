@@ -83,7 +83,7 @@ class TestWalks(TestCase):
     @given(
         ages=st.lists(st.integers(0, 3), max_size=12),
         per_page=st.integers(1, 5),
-        order=st.sampled_from([("-id",), ("id",), ("created_at", "id"), ("-created_at", "-id"), ("-created_at", "id")]),
+        order=st.sampled_from([("-id",), ("id",), ("created_at", "id"), ("-created_at", "-id")]),
     )
     def test_each_row_is_met_once_in_order(self, ages: list[int], per_page: int, order: tuple[str, ...]) -> None:
         account = factories.make_account()

@@ -13,8 +13,9 @@ from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.ops import prune
 from dripstone.sequences.models import Sequence
-from dripstone.shapes import sequence_stats
+from dripstone.stats import emails as email_stats
 from dripstone.subscribers.models import Subscriber
+from dripstone.tallies.models import Tally
 from dripstone.tracking import responses
 from dripstone.tracking.models import Response
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber, place_of
@@ -48,7 +49,7 @@ def delivery(sequence: Sequence, person: Subscriber | None = None, run: int = 1)
 
 def unsubscribes(sequence: Sequence) -> int:
     email = sequence.emails.get()
-    return sequence_stats.of_emails(sequence.account_id, [email.pk])[email.pk]["email_unsubscribes"]
+    return email_stats.of_emails([email.pk])[email.pk]["email_unsubscribes"]
 
 
 def stamp(row: Delivery, what: responses.Stamp = "opened_at", at: timedelta = timedelta(0)) -> bool:
@@ -123,6 +124,7 @@ def test_the_migration_reads_what_events_tell(sequence: Sequence, monkeypatch: p
     transitions.cancel(make_subscriber(sequence.account).pk, LATER)
     known = list(Response.objects.order_by("pk").values())
     Response.objects.all().delete()
+    Tally.objects.all().delete()
     fill()
     assert list(Response.objects.order_by("pk").values()) == known
     assert unsubscribes(sequence) == 1

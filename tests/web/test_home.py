@@ -5,6 +5,7 @@ from django.test import Client
 from dripstone.accounts.models import Account
 from dripstone.engine import reasons
 from dripstone.engine.models import Delivery, Enrollment, Pulse
+from dripstone.tallies import verbs as tallies
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, place_of
 from tests.web.making import make_delivery
@@ -23,6 +24,7 @@ def test_it_counts_people_emails_and_sends_of_each_sequence(
     Enrollment.objects.filter(pk=done.pk).update(
         status="completed", completed_at=clock.now(), due_at=None, next_email=None, in_flight=False
     )
+    tallies.differences(repair=True)  # of what was moved by hand
     place_of(delivery).sequence.emails.filter(position=1).update(published=False)
     [row] = alice.get("/").context["rows"]
     assert (row.in_progress, row.completed, row.published, row.drafts, row.sent) == (1, 1, 1, 1, 1)

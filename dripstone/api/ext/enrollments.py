@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Literal
 
 from django.db.models import QuerySet
@@ -23,6 +24,7 @@ from dripstone.explain import journey
 from dripstone.given import Checked
 from dripstone.shapes import sequences as shapes
 from dripstone.shapes import why as why_shapes
+from dripstone.stats import places as place_stats
 
 router = Router(tags=["Enrollments"])
 
@@ -71,7 +73,8 @@ class JourneyAnswer(TypedDict):
 def list_enrollments(request: KitRequest, filters: Query[EnrollmentFilters]) -> HttpResponse:
     """Who is where, newest first; people who were removed or completed included."""
     rows = places_in(request, filters).filter(**filters.columns("status"))
-    found = page(rows, filters, "-id")
+    count = None if filters.subscriber_id is not None else partial(_count, request, filters)
+    found = page(rows, filters, "-id", count=count)
     return reply(200, enrollments=[shapes.enrollment(row) for row in found.rows], pagination=found.pagination)
 
 
@@ -160,6 +163,15 @@ def places_in(request: KitRequest, filters: PlaceFilters) -> QuerySet[Enrollment
     if filters.subscriber_id is not None:
         return places_of(account.pk, filters.subscriber_id).filter(**filters.columns())
     return Enrollment.objects.filter(account=account, sequence__in=account.sequences.all(), **filters.columns())
+
+
+def _count(request: KitRequest, filters: EnrollmentFilters) -> int:
+    """Kept counts of the sequence that was asked for, or of all."""
+    sequences = request.auth.account.sequences.all()
+    if filters.sequence_id is not None:
+        sequences = sequences.filter(pk=filters.sequence_id)
+    counts = place_stats.by_status(sequences.values_list("pk", flat=True))
+    return sum(n for (_, status), n in counts.items() if filters.status in (None, status))
 
 
 def _place(request: KitRequest, id: int) -> Enrollment:

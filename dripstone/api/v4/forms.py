@@ -1,8 +1,8 @@
 """Forms and landing pages: https://developers.kit.com/api-reference/forms"""
 
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Literal
 
-from django.db.models import Count, Q
 from django.http import HttpResponse
 from ninja import Query, Router
 from pydantic import BeforeValidator
@@ -23,12 +23,15 @@ from dripstone.api.people import (
     by_address,
     keys_for,
     narrow,
+    order_of,
     person_of,
+    total,
 )
 from dripstone.api.replies import reply
 from dripstone.events import causes
 from dripstone.given import Given
 from dripstone.shapes import subscribers as shapes
+from dripstone.stats import people
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, FormSubscription, Subscriber
 
@@ -65,24 +68,26 @@ class FormsAnswer(TypedDict):
 
 @router.get("/forms", response=FormsAnswer, summary="List forms")
 def list_forms(request: KitRequest, filters: Query[FormFilters]) -> HttpResponse:
-    rows: Any = request.auth.account.forms.all()
+    rows = request.auth.account.forms.all()
     if filters.status != "all":
         rows = rows.filter(status=filters.status)
     if filters.type:
         rows = rows.filter(type=filters.type)
-    if "subscriber_count" in filters.include:
-        active = Q(subscriptions__subscriber__state="active")
-        rows = rows.annotate(subscriber_count=Count("subscriptions", filter=active))
     found = page(rows, filters, "-id")
-    shaped = [shapes.form(form, getattr(form, "subscriber_count", None)) for form in found.rows]
+    is_counted = "subscriber_count" in filters.include
+    counts = people.active_on_forms([form.pk for form in found.rows]) if is_counted else {}
+    shaped = [shapes.form(form, counts.get(form.pk)) for form in found.rows]
     return reply(200, forms=shaped, pagination=found.pagination)
 
 
 @router.get("/forms/{int:form_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a form")
 def list_form_subscribers(request: KitRequest, form_id: int, filters: Query[AddedFilters]) -> HttpResponse:
-    rows = FormSubscription.objects.filter(form=_form(request, form_id)).select_related("subscriber")
-    rows = between(rows, "added_at", filters.added_after, filters.added_before)
-    found = page(narrow(rows, filters, "subscriber__"), filters, "-subscriber_id")
+    form = _form(request, form_id)
+    added = (filters.added_after, filters.added_before)
+    rows = FormSubscription.objects.filter(form=form, subscriber__account=form.account_id).select_related("subscriber")
+    rows = narrow(between(rows, "added_at", *added), filters, "subscriber__")
+    order = order_of(filters, "subscriber__", added_at=added)
+    found = page(rows, filters, *order, count=total(filters, partial(people.on_form, form.pk)))
     keys = keys_for(request, slim=filters.slim)
     shaped = [shapes.form_subscriber(row, keys) for row in found.rows]
     return reply(200, subscribers=shaped, pagination=found.pagination)

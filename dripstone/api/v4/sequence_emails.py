@@ -33,8 +33,8 @@ from dripstone.engine.acts import edits
 from dripstone.sequences import verbs
 from dripstone.sequences.email_checks import UNITS
 from dripstone.sequences.verbs import Edit
-from dripstone.shapes import sequence_stats
 from dripstone.shapes import sequences as shapes
+from dripstone.stats import emails as email_stats
 
 router = Router(tags=["Sequence emails"])
 
@@ -86,7 +86,7 @@ def list_emails(request: KitRequest, sequence_id: int, filters: Query[EmailsFilt
     rows = sequence.emails.filter(deleted_at=None)
     found = page(rows if filters.include_content else rows.defer("content"), filters, "position", "id")
     ids = [row.pk for row in found.rows]
-    stats = sequence_stats.of_emails(sequence.account_id, ids) if "stats" in filters.include else {}
+    stats = email_stats.of_emails(ids) if "stats" in filters.include else {}
     shaped = [
         shapes.sequence_email(row, sequence, with_content=filters.include_content, stats=stats.get(row.pk))
         for row in found.rows
@@ -109,7 +109,7 @@ def create_email(request: KitRequest, sequence_id: int, body: EmailBody = EmailB
 def get_email(request: KitRequest, sequence_id: int, id: int, filters: Query[EmailFilters]) -> HttpResponse:
     sequence = sequence_of(request, sequence_id)
     row = verbs.email_of(sequence, id)
-    stats = sequence_stats.of_emails(sequence.account_id, [row.pk])[row.pk] if "stats" in filters.include else None
+    stats = email_stats.of_emails([row.pk])[row.pk] if "stats" in filters.include else None
     return reply(200, email=shapes.sequence_email(row, sequence, stats=stats))
 
 

@@ -1,5 +1,7 @@
 """People in a sequence: https://developers.kit.com/api-reference/sequences (subscribers)"""
 
+from collections.abc import Callable
+
 from django.db.models import Q
 from django.http import HttpResponse
 from ninja import Query, Router
@@ -19,7 +21,9 @@ from dripstone.api.people import (
     by_address,
     keys_for,
     narrow,
+    order_of,
     person_of,
+    total,
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.api.v4.sequences import sequence_of
@@ -29,6 +33,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
 from dripstone.sequences.models import Sequence
 from dripstone.shapes import subscribers as shapes
+from dripstone.stats import places as stats
 from dripstone.subscribers.models import State, Subscriber
 
 router = Router(tags=["Sequences"])
@@ -50,13 +55,24 @@ class InSequenceFilters(PeopleFilters):
 )
 def list_in_sequence(request: KitRequest, sequence_id: int, filters: Query[InSequenceFilters]) -> HttpResponse:
     """`added_at` is the entry, or the latest restart."""
-    rows = Enrollment.objects.filter(IN_SEQUENCE, sequence=sequence_of(request, sequence_id))
-    rows = between(rows, "entered_at", filters.added_after, filters.added_before)
+    sequence = sequence_of(request, sequence_id)
+    added = (filters.added_after, filters.added_before)
+    rows = Enrollment.objects.filter(IN_SEQUENCE, sequence=sequence, subscriber__account=sequence.account_id)
     rows = narrow(rows.select_related("subscriber"), filters, "subscriber__")
-    found = page(rows, filters, "-subscriber_id")
+    order = order_of(filters, "subscriber__")
+    if any(added):
+        rows = between(rows.filter(entry__sequence=sequence), "entry__entered_at", *added)
+        order = ["-entry__entered_at", "-id"]
+    found = page(rows, filters, *order, count=_total(sequence, filters))
     keys = keys_for(request, slim=filters.slim)
     shaped = [shapes.subscriber(row.subscriber, keys, added_at=row.entered_at) for row in found.rows]
     return reply(200, subscribers=shaped, pagination=found.pagination)
+
+
+def _total(sequence: Sequence, filters: InSequenceFilters) -> Callable[[], int] | None:
+    """Known without counting for active people, whom the list is about unless `status` says otherwise."""
+    kept = total(filters, lambda _: stats.of_active_people(sequence.pk))
+    return kept if filters.status == "active" else None
 
 
 @router.post(

@@ -33,8 +33,8 @@ from dripstone.engine.acts import edits
 from dripstone.postgresql.compiled import Compiled
 from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
-from dripstone.shapes import sequence_stats
 from dripstone.shapes import sequences as shapes
+from dripstone.stats import emails as email_stats
 
 router = Router(tags=["Sequences"])
 
@@ -133,6 +133,6 @@ def _live(request: KitRequest) -> QuerySet[Sequence]:
 
 def _shaped(rows: list[Sequence], include: Iterable[str] = ()) -> list[shapes.SequenceShape]:
     ids = [row.pk for row in rows]
-    counts = sequence_stats.counts(ids)
-    stats = sequence_stats.of_sequences(rows[0].account_id, ids) if rows and "stats" in include else {}
+    counts = email_stats.counts(ids)
+    stats = email_stats.of_sequences(ids) if "stats" in include else {}
     return [shapes.sequence(row, counts[row.pk], stats.get(row.pk)) for row in rows]

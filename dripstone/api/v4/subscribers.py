@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from django.db.models import Count, Q
@@ -22,7 +23,9 @@ from dripstone.api.people import (
     between,
     keys_for,
     narrow,
+    order_of,
     person_of,
+    total,
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.engine import transitions
@@ -31,6 +34,7 @@ from dripstone.events import causes
 from dripstone.given import plain_address
 from dripstone.shapes import subscribers as shapes
 from dripstone.shapes.instants import instant
+from dripstone.stats import people
 from dripstone.subscribers import subscribe
 from dripstone.subscribers.models import FormSubscription, Subscriber, Tagging
 
@@ -100,7 +104,8 @@ def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> 
         rows = rows.filter(email_address__in=addresses)
     if filters.sort_field == "engagement__sent":
         rows = _with_sent(rows, clock.now())
-    found = page(rows, filters, *_order(filters))
+    account_id = request.auth.account.pk
+    found = page(rows, filters, *_order(filters), count=total(filters, partial(people.of_account, account_id)))
     keys = keys_for(request, slim=filters.slim)
     shaped = [shapes.subscriber(person, keys) for person in found.rows]
     _add_extras(shaped, found.rows, filters.include)
@@ -126,6 +131,8 @@ _COLUMNS = {"cancelled_at": "canceled_at", "engagement__sent": "engagement_sent"
 
 
 def _order(filters: SubscriberFilters) -> list[str]:
+    if "sort_field" not in filters.model_fields_set and filters.sort_order == "desc":
+        return order_of(filters, updated_at=(None, filters.updated_before))
     sign = "-" if filters.sort_order == "desc" else ""
     column = _COLUMNS.get(filters.sort_field, filters.sort_field)
     return [f"{sign}id"] if column == "id" or "__" in column else [f"{sign}{column}", f"{sign}id"]
@@ -137,11 +144,11 @@ def _with_sent(rows: Any, now: datetime) -> Any:
     return rows.annotate(engagement_sent=Count("enrollments__deliveries", filter=recent))
 
 
-def _add_extras(shaped: list[shapes.SubscriberShape], people: Sequence[Subscriber], include: frozenset[str]) -> None:
-    ids = [person.pk for person in people]
+def _add_extras(shaped: list[shapes.SubscriberShape], found: Sequence[Subscriber], include: frozenset[str]) -> None:
+    ids = [person.pk for person in found]
     tags = _tags(ids) if "tags" in include else {}
     firsts = _first_forms(ids) if "attribution" in include else {}
-    for shape, person in zip(shaped, people, strict=True):
+    for shape, person in zip(shaped, found, strict=True):
         if "attribution" in include:
             shape["attribution"] = shapes.attribution(firsts.get(person.pk))
         if "tags" in include:

@@ -1,8 +1,8 @@
 """Tags: https://developers.kit.com/api-reference/tags"""
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
-from django.db.models import Count, Q
 from django.http import HttpResponse, QueryDict
 from ninja import Query, Router
 from pydantic import BeforeValidator
@@ -24,12 +24,15 @@ from dripstone.api.people import (
     by_address,
     keys_for,
     narrow,
+    order_of,
     person_of,
+    total,
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.events import causes
 from dripstone.given import FromText, Given
 from dripstone.shapes import subscribers as shapes
+from dripstone.stats import people
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
 
@@ -64,11 +67,10 @@ class TagsAnswer(TypedDict):
 
 @router.get("/tags", response=TagsAnswer, summary="List tags")
 def list_tags(request: KitRequest, filters: Query[TagFilters]) -> HttpResponse:
-    rows: Any = request.auth.account.tags.all()
-    if "subscriber_count" in filters.include:
-        rows = rows.annotate(subscriber_count=Count("taggings", filter=Q(taggings__subscriber__state="active")))
-    found = page(rows, filters, "-id")
-    shaped = [shapes.tag(tag, getattr(tag, "subscriber_count", None)) for tag in found.rows]
+    found = page(request.auth.account.tags.all(), filters, "-id")
+    is_counted = "subscriber_count" in filters.include
+    counts = people.active_with_tags([tag.pk for tag in found.rows]) if is_counted else {}
+    shaped = [shapes.tag(tag, counts.get(tag.pk)) for tag in found.rows]
     return reply(200, tags=shaped, pagination=found.pagination)
 
 
@@ -86,9 +88,12 @@ def update_tag(request: KitRequest, id: int, body: TagBody = UNNAMED) -> HttpRes
 
 @router.get("/tags/{int:tag_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a tag")
 def list_tagged(request: KitRequest, tag_id: int, filters: Query[TaggedFilters]) -> HttpResponse:
-    rows = Tagging.objects.filter(tag=_tag(request, tag_id)).select_related("subscriber")
-    rows = between(rows, "tagged_at", filters.tagged_after, filters.tagged_before)
-    found = page(narrow(rows, filters, "subscriber__"), filters, "-subscriber_id")
+    tag = _tag(request, tag_id)
+    tagged = (filters.tagged_after, filters.tagged_before)
+    rows = Tagging.objects.filter(tag=tag, subscriber__account=tag.account_id).select_related("subscriber")
+    rows = narrow(between(rows, "tagged_at", *tagged), filters, "subscriber__")
+    order = order_of(filters, "subscriber__", tagged_at=tagged)
+    found = page(rows, filters, *order, count=total(filters, partial(people.with_tag, tag.pk)))
     keys = keys_for(request, slim=filters.slim)
     shaped = [shapes.subscriber(row.subscriber, keys, tagged_at=row.tagged_at) for row in found.rows]
     return reply(200, subscribers=shaped, pagination=found.pagination)

@@ -22,7 +22,7 @@ _MAY_GO_AGAIN = (Delivery.Status.UNKNOWN, Delivery.Status.FAILED)
 
 
 def undecided(account_id: int) -> QuerySet[Delivery]:
-    """Oldest first. Index delivery_not_sent."""
+    """Oldest first. Index delivery_ended_unsent."""
     return Delivery.objects.filter(account_id=account_id, status=Delivery.Status.UNKNOWN).order_by("pk")
 
 

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_safe
 
 from dripstone import words
 from dripstone.accounts.models import Account
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.stats import emails as email_stats
+from dripstone.stats import places
 from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 
@@ -64,21 +65,19 @@ def sequence(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
 
 
 def _steps(sequence: Sequence) -> Iterator[Step]:
-    deliveries = Delivery.objects.filter(sequence=sequence, status="sent").values("email_id").annotate(n=Count("id"))
-    sent = {row["email_id"]: row["n"] for row in deliveries}
-    places = Enrollment.objects.filter(sequence=sequence, status="active").values("next_email_id")
-    waiting = {row["next_email_id"]: row["n"] for row in places.annotate(n=Count("id"))}
+    emails = list(SequenceEmail.objects.filter(sequence=sequence, deleted_at=None).order_by("position"))
+    ids = [email.pk for email in emails]
+    sent, waiting = email_stats.sent_of(ids), places.waiting_for(ids)
     is_first = True
-    for email in SequenceEmail.objects.filter(sequence=sequence, deleted_at=None).order_by("position"):
+    for email in emails:
         delay = words.wait(email.delay_value, email.delay_unit, email.send_days, is_first=is_first)
-        yield Step(email, delay, sent.get(email.pk, 0), waiting.get(email.pk, 0))
+        yield Step(email, delay, sent[email.pk], waiting[email.pk])
         is_first = is_first and not email.published
 
 
 def _choices(sequence: Sequence, chosen: str) -> Iterator[Choice]:
-    groups = Enrollment.objects.filter(sequence=sequence).values("status").annotate(n=Count("id"))
-    counts = {row["status"]: row["n"] for row in groups}
-    yield Choice("", "Everybody", sum(counts.values()), chosen not in STATUSES)
+    counts = places.by_status([sequence.pk])
+    yield Choice("", "Everybody", counts.total(), chosen not in STATUSES)
     for status, label in STATUSES.items():
-        if status in counts or chosen == status:
-            yield Choice(status, label, counts.get(status, 0), chosen == status)
+        if (n := counts[sequence.pk, status]) or chosen == status:
+            yield Choice(status, label, n, chosen == status)

@@ -1,19 +1,21 @@
 """What became of a sequence's emails, in Kit's words: `include=stats`, and the counts every sequence carries.
 
-All counts of a page of sequences or emails come from one query each. Opens and clicks are not recorded: they are 0.
-Rates are fractions (0.5 is half), of recipients; click_to_open_rate is of opens.
+All of it are kept counts (tallies): a few rows per email, however many people had it. Opens and clicks are not
+recorded: they are 0. Rates are fractions (0.5 is half), of recipients; click_to_open_rate is of opens.
 """
 
 from collections import Counter
-from collections.abc import Collection
-from typing import Literal, NamedTuple
+from collections.abc import Collection, Mapping
+from typing import NamedTuple
 
-from django.db import connection
 from django.db.models import Count
 from typing_extensions import TypedDict
 
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import SequenceEmail
+from dripstone.stats import places
+from dripstone.tallies import verbs as tallies
+from dripstone.tallies.models import Kind, Response
 
 
 class Counts(NamedTuple):
@@ -54,54 +56,61 @@ class SequenceStats(TypedDict):
     complaint_rate: float | None
 
 
-Feedback = Counter[tuple[int, str]]  # (sequence or email, stamp of a response) → how many
-
-# What came back from deliveries of some emails or sequences. Index response_by_email.
-_FEEDBACK = """
-SELECT m.{column}, count(r.unsubscribed_at), count(r.bounced_at), count(r.complained_at)
-FROM tracking_response r JOIN sequences_sequenceemail m ON m.id = r.email_id
-WHERE m.account_id = %(account)s AND m.{column} = ANY(%(ids)s)
-GROUP BY 1
-"""
-_STAMPS = ("unsubscribed_at", "bounced_at", "complained_at")
+Feedback = Mapping[tuple[int, str], int]  # (sequence or email, what came back) → how many
 
 
 def counts(sequence_ids: Collection[int]) -> dict[int, Counts]:
     emails = SequenceEmail.objects.filter(sequence_id__in=sequence_ids, deleted_at=None)
-    people = Enrollment.objects.filter(sequence_id__in=sequence_ids, status=Enrollment.Status.ACTIVE)
     n_emails = dict(emails.values_list("sequence_id").annotate(Count("pk")))
-    n_people = dict(people.values_list("sequence_id").annotate(Count("pk")))
-    return {pk: Counts(n_emails.get(pk, 0), n_people.get(pk, 0)) for pk in sequence_ids}
+    n_people = places.by_status(sequence_ids)
+    return {pk: Counts(n_emails.get(pk, 0), n_people[pk, Enrollment.Status.ACTIVE]) for pk in sequence_ids}
 
 
-def of_emails(account_id: int, email_ids: Collection[int]) -> dict[int, EmailStats]:
-    sent = _sent("email_id", email_ids)
-    feedback = _feedback("id", account_id, email_ids)
-    return {pk: _of_email(sent.get(pk, 0), pk, feedback) for pk in email_ids}
+def of_emails(email_ids: Collection[int]) -> dict[int, EmailStats]:
+    sent = sent_of(email_ids)
+    feedback = tallies.of(Kind.RESPONSES, email_ids)
+    return {pk: _of_email(sent[pk], pk, feedback) for pk in email_ids}
 
 
-def of_sequences(account_id: int, sequence_ids: Collection[int]) -> dict[int, SequenceStats]:
-    sent = _sent("sequence_id", sequence_ids)
-    feedback = _feedback("sequence_id", account_id, sequence_ids)
-    left = Enrollment.objects.filter(sequence_id__in=sequence_ids, status=Enrollment.Status.REMOVED)
-    unsubscribers = dict(left.values_list("sequence_id").annotate(Count("pk")))
-    return {pk: _of_sequence(unsubscribers.get(pk, 0), _of_email(sent.get(pk, 0), pk, feedback)) for pk in sequence_ids}
+def of_sequences(sequence_ids: Collection[int]) -> dict[int, SequenceStats]:
+    """Deleted emails included: what they were sent as was sent."""
+    sequence_of = _sequences_of_emails(sequence_ids)
+    sent = _per_sequence(sent_of(sequence_of), sequence_of)
+    feedback = Counter[tuple[int, str]]()
+    for (email_id, what), n in tallies.of(Kind.RESPONSES, sequence_of).items():
+        feedback[sequence_of[email_id], what] += n
+    left = places.by_status(sequence_ids)
+    return {
+        pk: _of_sequence(left[pk, Enrollment.Status.REMOVED], _of_email(sent[pk], pk, feedback)) for pk in sequence_ids
+    }
 
 
-def _sent(column: Literal["email_id", "sequence_id"], ids: Collection[int]) -> dict[int, int]:
-    rows = Delivery.objects.filter(**{f"{column}__in": ids}, status=Delivery.Status.SENT)
-    return dict(rows.values_list(column).annotate(Count("pk")))
+def sent_of(email_ids: Collection[int]) -> Counter[int]:
+    """Email id → how many were sent."""
+    ended = tallies.of(Kind.DELIVERIES, email_ids)
+    return Counter({pk: ended[pk, Delivery.Status.SENT] for pk in email_ids})
 
 
-def _feedback(column: Literal["id", "sequence_id"], account_id: int, ids: Collection[int]) -> Feedback:
-    with connection.cursor() as cursor:
-        cursor.execute(_FEEDBACK.format(column=column), {"account": account_id, "ids": list(ids)})
-        rows = cursor.fetchall()
-    return Counter({(pk, what): n for pk, *counted in rows for what, n in zip(_STAMPS, counted, strict=True)})
+def sent_of_sequences(sequence_ids: Collection[int]) -> Counter[int]:
+    """Sequence id → how many of its emails were sent, deleted ones included."""
+    sequence_of = _sequences_of_emails(sequence_ids)
+    return _per_sequence(sent_of(sequence_of), sequence_of)
+
+
+def _sequences_of_emails(sequence_ids: Collection[int]) -> dict[int, int]:
+    emails = SequenceEmail.objects.filter(sequence_id__in=sequence_ids)
+    return dict(emails.values_list("pk", "sequence_id"))
+
+
+def _per_sequence(by_email: Mapping[int, int], sequence_of: Mapping[int, int]) -> Counter[int]:
+    total = Counter[int]()
+    for email_id, n in by_email.items():
+        total[sequence_of[email_id]] += n
+    return total
 
 
 def _of_email(recipients: int, pk: int, feedback: Feedback) -> EmailStats:
-    unsubscribes, bounces, complaints = (feedback[pk, what] for what in _STAMPS)
+    unsubscribes, bounces, complaints = (feedback.get((pk, what), 0) for what in Response.values)
     return EmailStats(
         recipients=recipients,
         opens=0,

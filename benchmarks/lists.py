@@ -1,0 +1,423 @@
+"""How long does each list, count and page take at 100,000 people and at a million, and does it grow?
+
+One account with n people of every state, a tag and a form that most of them have, and one sequence in which 95 % of
+them are, with two deliveries each; many small tags, forms and sequences beside them. Every list of the API with each of
+its filters, sorts and includes, and every page for people, through Django's own test client: the whole application,
+without a socket. Per call the middle of several, after one to warm up.
+
+    python -m benchmarks.lists [--small] [--people N,N] [--only WORD] [--json FILE]
+"""
+
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from benchmarks import common
+
+if TYPE_CHECKING:
+    from django.test import Client
+
+    from dripstone.accounts.models import Account
+    from dripstone.sequences.models import Sequence
+
+SIZES: tuple[int, ...] = (100_000, 1_000_000)
+SMALL_SIZES: tuple[int, ...] = (500, 3_000)
+N_CALLS = 7
+PATIENCE = 3.0  # seconds: what takes longer is called fewer times
+N_SMALL_THINGS = 200  # tags, forms, sequences that few people have
+YEARS_2 = timedelta(days=730)
+
+# n-th of N people: 90 in 100 active, spread over two years in order of their ids; changed some time after that.
+_PEOPLE = """
+INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at,
+                                    canceled_at)
+SELECT %(account)s, 'reader' || i || '@example.org', 'Ana', s.state, jsonb_build_object(%(field)s::text, 'Łódź'),
+       s.created_at, s.updated_at, CASE WHEN s.state = 'cancelled' THEN s.updated_at END
+FROM generate_series(1, %(n)s) i
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN i %% 100 < 90 THEN 'active' WHEN i %% 100 < 94 THEN 'inactive' WHEN i %% 100 < 98 THEN 'cancelled'
+                WHEN i %% 100 < 99 THEN 'bounced' ELSE 'complained' END AS state,
+           %(now)s - (1 - i::float8 / %(n)s) * %(span)s::interval AS created_at,
+           %(now)s - (1 - i::float8 / %(n)s) * random() * %(span)s::interval AS updated_at) s
+"""
+# The given share of the people, each at an instant of its own after they came in.
+_TAGGED = """
+INSERT INTO subscribers_tagging (tag_id, subscriber_id, tagged_at)
+SELECT %(owner)s, id, created_at + random() * (%(now)s - created_at) FROM subscribers_subscriber
+WHERE account_id = %(account)s AND id * 7 %% 1009 %% 100 < %(percent)s
+"""
+_ON_FORM = """
+INSERT INTO subscribers_formsubscription (form_id, subscriber_id, referrer, added_at)
+SELECT %(owner)s, id, 'https://example.com/?utm_source=bench', created_at FROM subscribers_subscriber
+WHERE account_id = %(account)s AND id * 7 %% 1009 %% 100 < %(percent)s
+"""
+# 95 in 100 people: 60 wait for the third email, 20 have completed, 10 were removed, and the unconfirmed wait.
+_PLACES = """
+INSERT INTO engine_enrollment (account_id, sequence_id, subscriber_id, status, run, source, entered_at, anchored_at,
+                               next_email_id, due_at, in_flight, completed_at, removed_at, removed_reason)
+SELECT p.account_id, %(sequence)s, p.id, s.status, 1, 'api', p.created_at, p.created_at,
+       CASE WHEN s.status = 'active' THEN m.id END,
+       CASE WHEN s.status = 'active' THEN %(now)s + random() * interval '14 days' END, false,
+       CASE WHEN s.status = 'completed' THEN %(now)s END, CASE WHEN s.status = 'removed' THEN %(now)s END,
+       CASE WHEN s.status = 'removed' THEN {reason} ELSE '' END
+FROM subscribers_subscriber p
+JOIN sequences_sequenceemail m ON m.sequence_id = %(sequence)s AND m.position = 2
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN p.state = 'inactive' THEN 'unconfirmed' WHEN p.id %% 10 < 2 THEN 'completed'
+                WHEN p.state = 'active' AND p.id %% 10 < 9 THEN 'active' ELSE 'removed' END AS status) s
+WHERE p.account_id = %(account)s AND p.id %% 20 > 0
+ORDER BY p.id
+"""
+# Two each, the first email to everybody and then the second; of a thousand, 2 failed, 5 were skipped.
+_DELIVERIES = """
+INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
+                             attempt, planned_at, sent_at, ended_at, worker, provider_id)
+SELECT e.account_id, e.sequence_id, e.subscriber_id, e.id, 1, m.id, s.status, '', 1, s.at,
+       CASE WHEN s.status = 'sent' THEN s.at END, s.at, '', ''
+FROM sequences_sequenceemail m JOIN engine_enrollment e ON e.sequence_id = m.sequence_id
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN e.id %% 1000 < 2 THEN 'failed' WHEN e.id %% 1000 < 7 THEN 'skipped' ELSE 'sent' END AS status,
+           e.entered_at + m.position * interval '1 day' AS at) s
+WHERE m.sequence_id = %(sequence)s AND m.position < 2
+ORDER BY m.position, e.id
+"""
+_CAPTURED = """
+INSERT INTO senders_capturedmessage (account_id, "to", from_address, subject, message_id, sent_at, raw)
+SELECT %(account)s, 'reader' || i || '@example.org', 'alice@example.com', 'Letter', '<' || i || '@example.com>',
+       %(now)s, convert_to(E'From: alice@example.com\\nSubject: Letter\\n\\nHello\\n', 'UTF8')
+FROM generate_series(1, %(n)s) i
+"""
+_EVENTS = """
+INSERT INTO events_event (account_id, type, subscriber_id, subject_id, data, occurred_at)
+SELECT account_id, 'subscriber.unsubscribed', subscriber_id, id, '{}', ended_at FROM engine_delivery WHERE id % 50 = 0
+"""
+_ENTRIES = """
+INSERT INTO engine_entry (enrollment_id, sequence_id, entered_at)
+SELECT id, sequence_id, entered_at FROM engine_enrollment
+"""
+_REMOVED_REASON = "CASE p.state WHEN 'active' THEN 'removed by the owner' ELSE 'subscriber is ' || p.state END"
+
+
+class Call(NamedTuple):
+    """limit   milliseconds on a quiet machine"""
+
+    name: str
+    url: str
+    limit: int = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    ms: float
+    cpu_ms: float  # of this process and PostgreSQL, the mean
+    n_queries: int
+
+
+@dataclass(slots=True)
+class World:
+    account: "Account"
+    key: str
+    sequence: "Sequence"
+    ids: dict[str, int]
+    now: datetime
+
+
+def main() -> None:
+    parser = common.arguments(__doc__.partition("\n")[0])
+    parser.add_argument("--people", help="how many, twice (default 100000,1000000)")
+    parser.add_argument("--only", default="", help="calls whose name or URL has this in it")
+    parser.add_argument("--explain", action="store_true", help="also print the plan of each call's slowest query")
+    options = parser.parse_args()
+    sizes = SMALL_SIZES if options.small else SIZES
+    if options.people:
+        sizes = tuple(int(text) for text in options.people.split(","))
+    report = common.Report("lists")
+    with common.database(DRIPSTONE_RATE_LIMITS="off"):
+        runs = [run(size, options.only, explain=options.explain and size == sizes[-1]) for size in sizes]
+        report.table(f"Milliseconds per call, {sizes[0]:,} and {sizes[-1]:,} people", list(compared(runs, sizes)))
+    report.save(options.json)
+
+
+def compared(runs: list[dict[Call, Measured]], sizes: tuple[int, ...]) -> Iterator[common.Figures]:
+    for call, last in runs[-1].items():
+        first = runs[0][next(one for one in runs[0] if one.name == call.name)]
+        yield {
+            "call": call.name,
+            f"ms, {sizes[0]:,}": first.ms,
+            f"ms, {sizes[-1]:,}": last.ms,
+            "growth": last.ms / first.ms,
+            "limit": call.limit,
+            "over": "over" if last.ms > call.limit else "",
+            "CPU ms": last.cpu_ms,
+            "CPU growth": last.cpu_ms / max(first.cpu_ms, 0.1),
+            "queries": last.n_queries,
+        }
+
+
+# --- Measuring --------------------------------------------------------------------------------------------------
+
+
+def run(n_people: int, only: str, *, explain: bool) -> dict[Call, Measured]:
+    began = time.perf_counter()
+    world = seed(n_people)
+    common.out.print(f"{n_people:,} people made in {time.perf_counter() - began:.0f} s", style="dim")
+    api, member = clients(world)
+    found = {}
+    for call in calls(world):
+        if only in call.name or only in call.url:
+            client = api if call.url.startswith(("/v4", "/ext")) else member
+            found[call] = measure(client, call)
+            if explain:
+                explain_slowest(client, call)
+    return found
+
+
+def clients(world: World) -> "tuple[Client, Client]":
+    """One with an API key, one whose person has signed in."""
+    from django.conf import settings
+    from django.test import Client
+
+    from dripstone.accounts.models import User
+
+    settings.ALLOWED_HOSTS = ["testserver"]
+    user = User(account=world.account, email=f"alice{world.account.pk}@example.com", created_at=world.now)
+    user.set_unusable_password()
+    user.save()
+    member = Client()
+    member.force_login(user)
+    return Client(headers={"X-Kit-Api-Key": world.key}), member
+
+
+def measure(client: "Client", call: Call) -> Measured:
+    get(client, call.url)
+    n_queries = len(queries_of(client, call.url))
+    times: list[float] = []
+    with common.measured() as cost:
+        while len(times) < N_CALLS and sum(times) < PATIENCE:
+            began = time.perf_counter()
+            get(client, call.url)
+            times.append(time.perf_counter() - began)
+    return Measured(statistics.median(times) * 1000, (cost.python + cost.server) / len(times) * 1000, n_queries)
+
+
+def get(client: "Client", url: str) -> Any:
+    response = client.get(url)
+    assert response.status_code == 200, (url, response.status_code, response.content[:300])
+    return response
+
+
+def queries_of(client: "Client", url: str) -> list[dict[str, str]]:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as captured:
+        get(client, url)
+    return list(captured.captured_queries)
+
+
+def explain_slowest(client: "Client", call: Call) -> None:
+    slowest = max(queries_of(client, call.url), key=lambda query: float(query["time"]))
+    common.out.print(f"\n{call.name}: {slowest['time']} s\n{slowest['sql']}", style="dim")
+    if slowest["sql"].startswith(("SELECT", "WITH")):
+        for (line,) in common.execute("EXPLAIN (ANALYZE, BUFFERS) " + slowest["sql"]):
+            common.out.print(f"    {line}")
+
+
+# --- What is asked ----------------------------------------------------------------------------------------------
+
+
+def calls(world: World) -> Iterator[Call]:
+    sequence, tag, form = world.sequence.pk, world.ids["tag"], world.ids["form"]
+    middle = (world.now - YEARS_2 / 2).strftime("%Y-%m-%dT%H:%M:%SZ")
+    recent = (world.now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    old = (world.now - YEARS_2 * 0.98).strftime("%Y-%m-%dT%H:%M:%SZ")
+    yield from _subscribers(middle, recent, old)
+    yield from _people_of(f"/v4/tags/{tag}/subscribers", "tag's people", "tagged", middle, recent, old)
+    yield from _people_of(f"/v4/forms/{form}/subscribers", "form's people", "added", middle, recent, old)
+    yield from _people_of(f"/v4/sequences/{sequence}/subscribers", "sequence's people", "added", middle, recent, old)
+    yield Call("few people's tag", f"/v4/tags/{world.ids['small_tag']}/subscribers")
+    for noun, counted in (("tags", True), ("forms", True), ("segments", False), ("custom_fields", False),
+                          ("email_templates", False), ("snippets", False)):  # fmt: skip
+        yield Call(noun, f"/v4/{noun}?include_total_count=true")
+        if counted:
+            yield Call(f"{noun}, subscriber_count", f"/v4/{noun}?include=subscriber_count")
+    yield Call("a person", f"/v4/subscribers/{world.ids['person']}")
+    yield Call("a person's tags", f"/v4/subscribers/{world.ids['person']}/tags?include_total_count=true")
+    yield Call("sequences", "/v4/sequences?include_total_count=true")
+    yield Call("sequences, stats", "/v4/sequences?include=stats")
+    yield Call("a sequence", f"/v4/sequences/{sequence}")
+    yield Call("a sequence, stats", f"/v4/sequences/{sequence}?include=stats")
+    yield Call("emails", f"/v4/sequences/{sequence}/emails?include_total_count=true")
+    yield Call("emails, stats", f"/v4/sequences/{sequence}/emails?include=stats")
+    yield Call("an email, stats", f"/v4/sequences/{sequence}/emails/{world.ids['email']}?include=stats")
+    yield from _of_the_engine(world)
+    yield Call("inbox by API", "/ext/v1/inbox")
+    yield Call("inbox by API, to", "/ext/v1/inbox?to=reader7@example.org")
+    yield from _pages(world)
+
+
+def _subscribers(middle: str, recent: str, old: str) -> Iterator[Call]:
+    url = "/v4/subscribers"
+    yield Call("people", url)
+    yield Call("people, 50", f"{url}?per_page=50")
+    yield Call("people, slim", f"{url}?slim=true")
+    yield Call("people, total", f"{url}?include_total_count=true&per_page=50")
+    yield Call("people, status=all, total", f"{url}?status=all&include_total_count=true&per_page=50")
+    for status in ("all", "inactive", "bounced", "complained", "cancelled"):
+        yield Call(f"people, status={status}", f"{url}?status={status}")
+    for column in ("created", "updated"):
+        for edge, instant in (("after", middle), ("after", recent), ("before", middle), ("before", old)):
+            when = {middle: "middle", recent: "recent", old: "old"}[instant]
+            yield Call(f"people, {column}_{edge} {when}", f"{url}?{column}_{edge}={instant}")
+        yield Call(f"people, status=all, {column}_before middle", f"{url}?status=all&{column}_before={middle}")
+        yield Call(f"people, status=bounced, {column}_before middle", f"{url}?status=bounced&{column}_before={middle}")
+    yield Call(
+        "people, created_before, total", f"{url}?created_before={middle}&include_total_count=true&per_page=50", 300
+    )
+    for field in ("created_at", "updated_at"):
+        for order in ("asc", "desc"):
+            yield Call(f"people, by {field} {order}", f"{url}?sort_field={field}&sort_order={order}")
+        yield Call(f"people, status=all, by {field}", f"{url}?status=all&sort_field={field}")
+        yield Call(f"people, status=bounced, by {field}", f"{url}?status=bounced&sort_field={field}")
+    yield Call("people, by cancelled_at", f"{url}?status=cancelled&sort_field=cancelled_at")
+    yield Call("people, by engagement__sent", f"{url}?sort_field=engagement__sent")
+    yield Call("people, by engagement__opens", f"{url}?sort_field=engagement__opens")
+    yield Call("people, address", f"{url}?email_address=reader7@example.org")
+    yield Call("people, include all", f"{url}?include=attribution,tags,location&per_page=50")
+
+
+def _people_of(url: str, name: str, column: str, middle: str, recent: str, old: str) -> Iterator[Call]:
+    yield Call(name, url)
+    yield Call(f"{name}, total", f"{url}?include_total_count=true&per_page=50")
+    yield Call(f"{name}, status=all, total", f"{url}?status=all&include_total_count=true&per_page=50")
+    for status in ("all", "inactive", "bounced", "cancelled"):
+        yield Call(f"{name}, status={status}", f"{url}?status={status}")
+    yield Call(f"{name}, {column}_after recent", f"{url}?{column}_after={recent}")
+    yield Call(f"{name}, {column}_before middle", f"{url}?{column}_before={middle}")
+    yield Call(f"{name}, {column}_before old", f"{url}?{column}_before={old}")
+    yield Call(f"{name}, created_after recent", f"{url}?created_after={recent}")
+    yield Call(f"{name}, created_before middle", f"{url}?created_before={middle}")
+    yield Call(f"{name}, created_before old", f"{url}?created_before={old}")
+    yield Call(
+        f"{name}, {column}_before, total", f"{url}?{column}_before={middle}&include_total_count=true&per_page=50", 300
+    )
+
+
+def _of_the_engine(world: World) -> Iterator[Call]:
+    sequence, person = world.sequence.pk, world.ids["person"]
+    for noun in ("enrollments", "deliveries"):
+        url = f"/ext/v1/{noun}"
+        yield Call(noun, url)
+        yield Call(f"{noun}, total", f"{url}?include_total_count=true&per_page=50")
+        yield Call(f"{noun}, sequence", f"{url}?sequence_id={sequence}")
+        yield Call(f"{noun}, small sequence", f"{url}?sequence_id={world.ids['small_sequence']}")
+        yield Call(f"{noun}, person", f"{url}?subscriber_id={person}")
+    for status in ("unconfirmed", "active", "completed", "removed"):
+        yield Call(f"enrollments, {status}", f"/ext/v1/enrollments?status={status}")
+        yield Call(f"enrollments, sequence, {status}", f"/ext/v1/enrollments?sequence_id={sequence}&status={status}")
+    for status in ("planned", "sending", "sent", "skipped", "failed", "unknown"):
+        yield Call(f"deliveries, {status}", f"/ext/v1/deliveries?status={status}")
+    yield Call("deliveries, first email", f"/ext/v1/deliveries?email_id={world.ids['email']}")
+    yield Call("deliveries, first email, failed", f"/ext/v1/deliveries?email_id={world.ids['email']}&status=failed")
+    yield Call("a person's notes", f"/ext/v1/enrollments/{world.ids['place']}/notes")
+    yield Call("a person's journey", f"/ext/v1/enrollments/{world.ids['place']}/journey", 100)
+    yield Call("a sequence's forecast", f"/ext/v1/sequences/{sequence}/forecast", 300)
+    yield Call("the account's forecast", "/ext/v1/forecast", 300)
+    yield Call("a sequence's health", f"/ext/v1/sequences/{sequence}/health", 300)
+
+
+def _pages(world: World) -> Iterator[Call]:
+    page = f"/sequences/{world.sequence.pk}"
+    yield Call("page: home", "/", 100)
+    yield Call("page: sequence", page, 100)
+    for status in ("active", "unconfirmed", "completed", "removed"):
+        yield Call(f"page: sequence, {status}", f"{page}?status={status}", 100)
+    yield Call("page: sequence, older", f"{page}?before={world.ids['place']}", 100)
+    yield Call("page: inbox", "/inbox", 100)
+    yield Call("page: inbox, to", "/inbox?to=reader7", 100)
+    yield Call("page: message", f"/inbox/{world.ids['message']}", 100)
+
+
+# --- Rows -------------------------------------------------------------------------------------------------------
+
+
+def seed(n_people: int) -> World:
+    """An account of its own; the people of the size before are gone."""
+    from dripstone.accounts.verbs import create_key
+    from dripstone.tallies import verbs as tallies
+
+    common.empty()
+    common.execute("TRUNCATE senders_capturedmessage")
+    now = datetime.now(UTC)
+    account = common.make_account()
+    world = World(account, create_key(account, "bench", now)[1], common.make_sequence(account, "Course"), {}, now)
+    make_small_things(world)
+    steps: list[Callable[[], object]] = [
+        lambda: make_people(world, n_people),
+        lambda: make_places(world),
+        lambda: common.execute(_CAPTURED, {"account": account.pk, "n": max(100, n_people // 100), "now": now}),
+        lambda: common.execute(_EVENTS),
+    ]
+    with common.without_key_checks():
+        for step in steps:
+            step()
+    tallies.differences(repair=True)  # what was made without triggers, too, is counted
+    tallies.fold()
+    common.execute(_ENTRIES)
+    note_ids(world)
+    common.execute("VACUUM (ANALYZE)")
+    common.checkpoint()
+    return world
+
+
+def make_small_things(world: World) -> None:
+    from dripstone.sequences.models import Sequence
+    from dripstone.subscribers.models import Form, Tag
+
+    stamps = {"account": world.account, "created_at": world.now}
+    Tag.objects.bulk_create(Tag(name=f"tag {i}", **stamps) for i in range(N_SMALL_THINGS))
+    Form.objects.bulk_create(Form(name=f"form {i}", uid=f"{world.account.pk}-{i}", **stamps) for i in range(200))
+    address = world.account.sending_addresses.get()
+    Sequence.objects.bulk_create(
+        Sequence(name=f"sequence {i}", sending_address=address, send_hour=9, time_zone="UTC", updated_at=world.now,
+                 **stamps)
+        for i in range(N_SMALL_THINGS)
+    )  # fmt: skip
+
+
+def make_people(world: World, n_people: int) -> None:
+    account = world.account
+    names = {"account": account.pk, "now": world.now}
+    field = str(account.custom_fields.get().pk)
+    common.execute(_PEOPLE, {**names, "field": field, "n": n_people, "span": YEARS_2})
+    tags = list(account.tags.order_by("pk").values_list("pk", flat=True))
+    forms = list(account.forms.order_by("pk").values_list("pk", flat=True))
+    world.ids |= {"tag": tags[0], "small_tag": tags[1], "form": forms[0]}
+    common.execute(_TAGGED, {**names, "owner": tags[0], "percent": 90})
+    common.execute(_TAGGED, {**names, "owner": tags[1], "percent": 1})
+    common.execute(_ON_FORM, {**names, "owner": forms[0], "percent": 90})
+
+
+def make_places(world: World) -> None:
+    names = {"account": world.account.pk, "sequence": world.sequence.pk, "now": world.now}
+    common.execute(_PLACES.format(reason=_REMOVED_REASON), names)
+    common.execute(_DELIVERIES, names)
+
+
+def note_ids(world: World) -> None:
+    world.ids |= {
+        "email": world.sequence.emails.order_by("position")[0].pk,
+        "person": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM subscribers_subscriber")[
+            0
+        ][0],
+        "place": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM engine_enrollment")[0][0],
+        "message": common.execute("SELECT max(id) FROM senders_capturedmessage")[0][0],
+        "small_sequence": world.account.sequences.order_by("-pk")[0].pk,
+    }
+
+
+if __name__ == "__main__":
+    main()

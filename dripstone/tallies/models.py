@@ -1,0 +1,62 @@
+"""How many there are, kept as things change, so that a list need not be scanned to say its total.
+
+A count is the sum of the rows with its key. A transaction that changes something adds a row with the difference; it
+never changes one, so no two transactions wait for each other, in whatever order they count. `verbs.fold` puts the rows
+of a key together once a minute. Each row is a stripe, if you like, and there are as many as it takes.
+
+    subscriber added    people  account 1  active  +1
+    500 emails sent     deliveries  email 7  sent  +500
+                        waiting  email 7  -500;  waiting  email 8  +500
+
+Who counts: docs/decisions/kept-counts.md. What a count must be equal to: truth.py.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+
+
+class Kind(models.TextChoices):
+    """What is counted; of which object; `label` tells them apart."""
+
+    PEOPLE = "people"  # of an account, by state
+    TAGGED = "tagged"  # people with a tag, by their state
+    ON_FORM = "on_form"  # people on a form, by their state
+    PLACES = "places"  # in a sequence, by status
+    WAITING = "waiting"  # active places whose next email it is
+    COMPLETED_BY = "completed_by"  # completed places of a sequence whose person is not active, by state
+    DELIVERIES = "deliveries"  # of an email that have ended, by status; those deleted since are still in it
+
+    RESPONSES = "responses"  # to an email, by what it was: Response
+
+    # The ledger: what was deleted of a kind, and stays in its count.
+    DELIVERIES_GONE = "deliveries_gone"
+    RESPONSES_GONE = "responses_gone"
+
+
+class Response(models.TextChoices):
+    """What came back from deliveries of an email: a label per stamp of tracking.Response that is counted."""
+
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+
+
+class Tally(models.Model):
+    kind = models.TextField()
+    subject_id = models.BigIntegerField()  # the account, tag, form, sequence or email it is a count of
+    label = models.TextField()
+    n = models.BigIntegerField()  # to be added; negative when something went
+    is_folded = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        verbose_name_plural = "tallies"
+        indexes: ClassVar = [
+            # A count is read from the index alone: 0.1 ms.
+            models.Index("kind", "subject_id", "label", include=["n"], name="tally_of_subject"),
+            # What the next fold looks at: the rows of the last minute.
+            models.Index("kind", "subject_id", "label", condition=models.Q(is_folded=False), name="tally_unfolded"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.subject_id}, {self.label}: {self.n:+}"

@@ -1,0 +1,38 @@
+"""What each count must be equal to: the rows that are there, plus the ledger of those that were deleted.
+
+This is the only place that counts by scanning. It names tables of packages to its right and imports none of them;
+tests/tallies holds each query against what those packages write.
+"""
+
+from collections.abc import Mapping
+
+from dripstone.tallies.models import Kind
+
+# subject_id, label, n
+TRUTH: Mapping[Kind, str] = {
+    Kind.PEOPLE: "SELECT account_id, state, count(*) FROM subscribers_subscriber GROUP BY 1, 2",
+    Kind.TAGGED: """
+        SELECT t.tag_id, s.state, count(*) FROM subscribers_tagging t
+        JOIN subscribers_subscriber s ON s.id = t.subscriber_id GROUP BY 1, 2""",
+    Kind.ON_FORM: """
+        SELECT f.form_id, s.state, count(*) FROM subscribers_formsubscription f
+        JOIN subscribers_subscriber s ON s.id = f.subscriber_id GROUP BY 1, 2""",
+    Kind.PLACES: "SELECT sequence_id, status, count(*) FROM engine_enrollment GROUP BY 1, 2",
+    Kind.WAITING: """
+        SELECT next_email_id, status, count(*) FROM engine_enrollment
+        WHERE status = 'active' AND next_email_id IS NOT NULL GROUP BY 1, 2""",
+    Kind.COMPLETED_BY: """
+        SELECT e.sequence_id, s.state, count(*) FROM engine_enrollment e
+        JOIN subscribers_subscriber s ON s.id = e.subscriber_id
+        WHERE e.status = 'completed' AND s.state <> 'active' GROUP BY 1, 2""",
+    Kind.DELIVERIES: """
+        SELECT email_id, status, count(*) FROM engine_delivery
+        WHERE status NOT IN ('planned', 'sending') AND email_id IS NOT NULL GROUP BY 1, 2""",
+    Kind.RESPONSES: """
+        SELECT email_id, label, count(*) FROM tracking_response
+        CROSS JOIN LATERAL (VALUES ('unsubscribed', unsubscribed_at), ('bounced', bounced_at),
+                                   ('complained', complained_at)) stamp (label, at)
+        WHERE email_id IS NOT NULL AND at IS NOT NULL GROUP BY 1, 2""",
+}
+
+LEDGER: Mapping[Kind, Kind] = {Kind.DELIVERIES: Kind.DELIVERIES_GONE, Kind.RESPONSES: Kind.RESPONSES_GONE}

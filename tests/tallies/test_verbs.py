@@ -1,0 +1,147 @@
+"""Counting, reading, folding; what is found to differ, and that mending it keeps what was deleted."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from dripstone.engine import life, plan, transitions
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.events import causes
+from dripstone.ops import prune
+from dripstone.senders.memory import MemorySender
+from dripstone.subscribers import tags
+from dripstone.subscribers.models import Subscriber
+from dripstone.tallies import verbs as tallies
+from dripstone.tallies.models import Kind, Response, Tally
+from tests import factories
+from tests.racing import together
+
+NOW = factories.MONDAY_9
+
+
+def test_a_count_is_the_sum_of_what_was_added(db: None) -> None:
+    for n in (3, 4, -2):
+        tallies.add({(Kind.PLACES, 1, "active"): n, (Kind.PLACES, 2, "active"): 0})
+    assert tallies.of(Kind.PLACES, [1, 2]) == {(1, "active"): 5}
+
+
+def test_a_fold_leaves_one_row_per_count_and_changes_none(db: None) -> None:
+    for n in (3, 4, -2):
+        tallies.add({(Kind.PLACES, 1, "active"): n, (Kind.PLACES, 2, "active"): n - 1})
+    tallies.add({(Kind.PLACES, 3, "active"): 1})
+    tallies.add({(Kind.PLACES, 3, "active"): -1})
+    before = tallies.of(Kind.PLACES, [1, 2, 3])
+    assert tallies.fold() == 8
+    assert tallies.of(Kind.PLACES, [1, 2, 3]) == before
+    assert sorted(Tally.objects.values_list("subject_id", "n")) == [(1, 5), (2, 2)]
+    assert tallies.fold() == 0
+
+
+def test_what_the_hand_of_sql_did_is_found_and_mended(db: None) -> None:
+    account = factories.make_account()
+    person = factories.make_subscriber(account)
+    place = factories.make_enrollment(factories.make_sequence(account, {}), person)
+    Enrollment.objects.filter(pk=place.pk).update(next_email=None, due_at=None)
+    [found] = tallies.differences()
+    assert (found.kind, found.kept, found.counted) == (Kind.WAITING, 1, 0)
+    assert tallies.differences(repair=True) == [found]
+    assert tallies.differences() == []
+
+
+def test_a_repair_keeps_what_was_pruned(db: None, settings: Any) -> None:
+    settings.DRIPSTONE_KEEP_DELIVERIES_DAYS = 1
+    email = _sent_in_an_earlier_run()
+    prune.everything(NOW + timedelta(days=9))
+    assert not Delivery.objects.exists()
+    tallies.add({(Kind.DELIVERIES, email, "sent"): 7})  # somebody's mistake
+    [found] = tallies.differences(repair=True)
+    assert (found.kept, found.counted) == (8, 1)
+    assert tallies.of(Kind.DELIVERIES, [email]) == {(email, "sent"): 1}
+
+
+def test_a_deleted_person_leaves_every_count_but_that_of_what_was_sent(db: None) -> None:
+    account = factories.make_account()
+    person = factories.make_subscriber(account)
+    tag = factories.make_tag(account, person)
+    sequence = factories.make_sequence(account, {"delay_value": 0})
+    factories.make_enrollment(sequence, person)
+    _send()
+    email = sequence.emails.get().pk
+    Subscriber.objects.filter(pk=person.pk).delete()
+    assert tallies.of(Kind.PEOPLE, [account.pk]).total() == 0
+    assert tallies.of(Kind.TAGGED, [tag.pk]).total() == 0
+    assert tallies.of(Kind.PLACES, [sequence.pk]).total() == 0
+    assert tallies.of(Kind.DELIVERIES, [email]) == {(email, "sent"): 1}
+    assert tallies.differences() == []
+
+
+def test_what_came_back_is_counted_for_its_email(db: None) -> None:
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0})
+    for verb in (transitions.cancel, transitions.bounce, transitions.complain):
+        person = factories.make_subscriber(account)
+        factories.make_enrollment(sequence, person)
+        _send()
+        verb(person.pk, NOW, delivery_id=Delivery.objects.get(subscriber=person).pk)
+    email = sequence.emails.get().pk
+    assert tallies.of(Kind.RESPONSES, [email]) == {(email, what): 1 for what in Response.values}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_whoever_gets_a_tag_while_they_leave_is_counted_as_gone() -> None:
+    account = factories.make_account()
+    people = [factories.make_subscriber(account) for _ in range(8)]
+    tag = factories.make_tag(account)
+    turns = iter(range(16))
+
+    def tag_or_cancel() -> None:
+        turn = next(turns)
+        if turn % 2:
+            tags.add(tag, people[turn // 2], NOW, cause=causes.NONE)
+        else:
+            transitions.cancel(people[turn // 2].pk, NOW)
+
+    assert [result for result in together(tag_or_cancel, 16) if isinstance(result, Exception)] == []
+    assert tallies.of(Kind.TAGGED, [tag.pk]) == {(tag.pk, "cancelled"): 8}
+    assert tallies.differences() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_counts_stay_true_while_others_send_fold_and_repair() -> None:
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0}, {"delay_value": 1})
+    people = [factories.make_subscriber(account) for _ in range(60)]
+    for person in people:
+        factories.make_enrollment(sequence, person)
+    turns = iter(range(8))
+
+    def work() -> None:
+        turn = next(turns)
+        plan.everything_due(NOW)
+        while life.send_batch(f"worker-{turn}", MemorySender(), lambda: NOW):
+            tallies.fold()
+        for person in people[turn::8]:
+            transitions.cancel(person.pk, NOW)
+            tallies.differences(repair=True)
+
+    assert [result for result in together(work, 8) if isinstance(result, Exception)] == []
+    assert tallies.differences() == []
+    assert tallies.of(Kind.PLACES, [sequence.pk]) == {(sequence.pk, "removed"): 60}
+
+
+def _sent_in_an_earlier_run() -> int:
+    """One email to one person, who has started over since. Returns the email's id."""
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0}, repeat=True)
+    person = factories.make_subscriber(account)
+    factories.make_enrollment(sequence, person)
+    _send()
+    factories.make_enrollment(sequence, person, NOW + timedelta(days=1), "bulk")
+    return sequence.emails.get().pk
+
+
+def _send() -> None:
+    plan.everything_due(NOW)
+    while life.send_batch("worker", MemorySender(), lambda: NOW):
+        pass
