@@ -1,14 +1,10 @@
-"""Sequences, their emails, and what the engine knows of people in them."""
+"""A sequence and its emails."""
 
 from collections.abc import Iterable
-from collections.abc import Sequence as Series
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import audience, identity, notes, reasons
-from dripstone.engine.models import Delivery, Enrollment, Note
-from dripstone.explain import edit_words
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
 from dripstone.stats.emails import Counts, EmailStats, SequenceStats
@@ -53,48 +49,6 @@ class SequenceEmailShape(TypedDict):
     send_days: list[str] | None
     content: NotRequired[str | None]
     stats: NotRequired[EmailStats]
-
-
-class EnrollmentShape(TypedDict):
-    id: int
-    sequence_id: int
-    subscriber_id: int
-    status: str
-    run: int
-    entered_at: str
-    next_email_id: int | None
-    due_at: str | None
-    paused_at: str | None
-    completed_at: str | None
-
-
-class NoteShape(TypedDict):
-    id: int
-    at: str
-    kind: str
-    email_id: int | None
-    due_before: str | None
-    due_after: str | None
-    reason: str | None
-    reason_text: str | None
-    actor: str
-
-
-class DeliveryShape(TypedDict):
-    id: int
-    sequence_id: int | None
-    email_id: int | None
-    subscriber_id: int | None
-    broadcast_id: int | None
-    run: int | None
-    status: str
-    reason: str | None
-    reason_text: str | None
-    reply: str | None
-    attempts: int
-    planned_at: str
-    sent_at: str | None
-    message_id: str
 
 
 def sequence(row: Sequence, counts: Counts, stats: SequenceStats | None = None) -> SequenceShape:
@@ -142,71 +96,6 @@ def sequence_email(
     if stats is not None:
         shape["stats"] = stats
     return shape
-
-
-def enrollment(row: Enrollment) -> EnrollmentShape:
-    return EnrollmentShape(
-        id=row.pk,
-        sequence_id=row.sequence_id,
-        subscriber_id=row.subscriber_id,
-        status=row.status,
-        run=row.run,
-        entered_at=instant(row.entered_at),
-        next_email_id=row.next_email_id,
-        due_at=instant(row.due_at) if row.due_at else None,
-        paused_at=instant(row.paused_at) if row.paused_at else None,
-        completed_at=instant(row.completed_at) if row.completed_at else None,
-    )
-
-
-def notes_of(place: Enrollment, rows: Series[Note]) -> list[NoteShape]:
-    """`reason`: what somebody gave, or a code where the engine acted; `reason_text` is both in words."""
-    log = edit_words.log_of(place.sequence_id, (row.reason for row in rows if row.kind == notes.MOVED))
-    return [_note(row, log) for row in rows]
-
-
-def _note(row: Note, log: edit_words.Log) -> NoteShape:
-    return NoteShape(
-        id=row.pk,
-        at=instant(row.at),
-        kind=row.kind,
-        email_id=row.email_id,
-        due_before=instant(row.due_before) if row.due_before else None,
-        due_after=instant(row.due_after) if row.due_after else None,
-        reason=row.reason or None,
-        reason_text=edit_words.reason_of(row, log) or None,
-        actor=row.actor,
-    )
-
-
-def deliveries(rows: Series[Delivery]) -> list[DeliveryShape]:
-    """Of one account."""
-    names = audience.names_of((row.reason for row in rows), rows[0].account_id) if rows else {}
-    return [_delivery(row, names) for row in rows]
-
-
-def delivery(row: Delivery) -> DeliveryShape:
-    (shape,) = deliveries([row])
-    return shape
-
-
-def _delivery(row: Delivery, names: reasons.Named) -> DeliveryShape:
-    return DeliveryShape(
-        id=row.pk,
-        sequence_id=row.sequence_id,
-        email_id=row.email_id,
-        subscriber_id=row.subscriber_id,
-        broadcast_id=row.broadcast_id,
-        run=row.run,
-        status=row.status,
-        reason=row.reason or None,
-        reason_text=reasons.sentence(row.reason, names) or None,
-        reply=row.reply or None,
-        attempts=row.tries,
-        planned_at=instant(row.planned_at),
-        sent_at=instant(row.sent_at) if row.sent_at else None,
-        message_id=identity.message_id(row.pk),
-    )
 
 
 def _names(days: Iterable[int]) -> list[str]:

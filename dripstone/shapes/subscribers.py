@@ -1,18 +1,18 @@
-"""People and what is known of them: subscriber, tag, custom field, form, segment."""
+"""A subscriber, seen alone or from a tag, a form or a sequence."""
 
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NotRequired
 from urllib.parse import parse_qs, urlsplit
 
-from django.conf import settings
 from typing_extensions import TypedDict
 
 from dripstone.shapes.instants import instant
-from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag, Tagging
+from dripstone.subscribers.models import FormSubscription, Subscriber
 
 # {custom field id as text: key}, of all the account's fields: subscribers/fields.py keys_of()
 FieldKeys = Mapping[str, str]
+
 
 UTM = ("source", "medium", "campaign", "term", "content")
 
@@ -34,45 +34,6 @@ class SubscriberShape(TypedDict):
     tags: NotRequired[list[dict[str, Any]]]
     location: NotRequired[dict[str, Any]]
     canceled_at: NotRequired[str | None]
-
-
-class TagShape(TypedDict):
-    id: int
-    name: str
-    created_at: str
-    subscriber_count: NotRequired[int]
-
-
-class SubscriberTagShape(TypedDict):
-    id: int
-    name: str
-    tagged_at: str
-
-
-class CustomFieldShape(TypedDict):
-    id: int
-    name: str
-    key: str
-    label: str
-
-
-class FormShape(TypedDict):
-    id: int
-    name: str
-    created_at: str
-    type: str
-    format: str | None
-    embed_js: str
-    embed_url: str
-    archived: bool
-    uid: str
-    subscriber_count: NotRequired[int]
-
-
-class SegmentShape(TypedDict):
-    id: int
-    name: str
-    created_at: str
 
 
 def subscriber(
@@ -140,41 +101,3 @@ def attribution(subscription: FormSubscription | None) -> dict[str, Any]:
 def location() -> dict[str, None]:
     """Nothing is known of where people are."""
     return dict.fromkeys(("city", "state", "country", "latitude", "longitude", "timezone"))
-
-
-def tag(tag: Tag, subscriber_count: int | None = None) -> TagShape:
-    shape = TagShape(id=tag.pk, name=tag.name, created_at=instant(tag.created_at))
-    if subscriber_count is not None:
-        shape["subscriber_count"] = subscriber_count
-    return shape
-
-
-def subscriber_tag(tagging: Tagging) -> SubscriberTagShape:
-    """A tag as one subscriber has it."""
-    return SubscriberTagShape(id=tagging.tag_id, name=tagging.tag.name, tagged_at=instant(tagging.tagged_at))
-
-
-def custom_field(field: CustomField) -> CustomFieldShape:
-    return CustomFieldShape(id=field.pk, name=field.name, key=field.key, label=field.label)
-
-
-def form(form: Form, subscriber_count: int | None = None) -> FormShape:
-    url = f"{settings.DRIPSTONE_URL}/forms/{form.uid}"
-    shape = FormShape(
-        id=form.pk,
-        name=form.name,
-        created_at=instant(form.created_at),
-        type=form.type,
-        format=form.format,
-        embed_js=f"{url}/index.js",
-        embed_url=url,
-        archived=form.status == Form.Status.ARCHIVED,
-        uid=form.uid,
-    )
-    if subscriber_count is not None:
-        shape["subscriber_count"] = subscriber_count
-    return shape
-
-
-def segment(segment: Segment) -> SegmentShape:
-    return SegmentShape(id=segment.pk, name=segment.name, created_at=instant(segment.created_at))

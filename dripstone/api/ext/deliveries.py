@@ -20,7 +20,7 @@ from dripstone.api.replies import reply
 from dripstone.engine import notes
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery, Notice
-from dripstone.shapes import sequences as shapes
+from dripstone.shapes import deliveries as shapes
 
 router = Router(tags=["Deliveries"])
 

@@ -9,7 +9,7 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Name, Text, YesNo, needs
 from dripstone.api.replies import reply
 from dripstone.content import templates
-from dripstone.shapes import content as shapes
+from dripstone.shapes import email_templates as shapes
 
 router = Router(tags=["Email templates"])
 

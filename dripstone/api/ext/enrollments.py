@@ -22,8 +22,8 @@ from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment, places_of
 from dripstone.explain import journey
 from dripstone.given import Checked
-from dripstone.shapes import sequences as shapes
-from dripstone.shapes import why as why_shapes
+from dripstone.shapes import enrollments as shapes
+from dripstone.shapes import journey as journey_shapes
 from dripstone.stats import places as place_stats
 
 router = Router(tags=["Enrollments"])
@@ -66,7 +66,7 @@ class NotesAnswer(TypedDict):
 
 
 class JourneyAnswer(TypedDict):
-    journey: why_shapes.JourneyShape
+    journey: journey_shapes.JourneyShape
 
 
 @router.get("/enrollments", response=EnrollmentsAnswer, summary="List enrollments")
@@ -89,7 +89,7 @@ def get_journey(request: KitRequest, id: int) -> HttpResponse:
     """Each email: sent when, or coming when, with the rule and the figures that led to it, or why it has no date."""
     places = Enrollment.objects.filter(account=request.auth.account)
     row = lookup.row(places.select_related("sequence", "subscriber"), id)
-    return reply(200, journey=why_shapes.journey(journey.of(row, clock.now())))
+    return reply(200, journey=journey_shapes.journey(journey.of(row, clock.now())))
 
 
 @router.get("/enrollments/{int:id}/notes", response=NotesAnswer, summary="What was done to a person's place")

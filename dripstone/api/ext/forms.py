@@ -10,7 +10,7 @@ from dripstone import clock
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Name, needs, one_of, one_of_or_null
 from dripstone.api.replies import reply
-from dripstone.shapes import subscribers as shapes
+from dripstone.shapes import forms as shapes
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form
 

@@ -11,7 +11,7 @@ from dripstone import clock
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Name, needs
 from dripstone.api.replies import reply
-from dripstone.shapes import subscribers as shapes
+from dripstone.shapes import segments as shapes
 from dripstone.subscribers import segments
 
 router = Router(tags=["Segments"])

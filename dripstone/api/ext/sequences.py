@@ -11,7 +11,7 @@ from dripstone.api.replies import reply
 from dripstone.engine.acts import edits
 from dripstone.explain import health
 from dripstone.sequences.models import Sequence
-from dripstone.shapes import why as shapes
+from dripstone.shapes import health as shapes
 
 router = Router(tags=["Sequences"])
 

@@ -10,7 +10,7 @@ from dripstone.api.people import SubscriberAnswer, keys_for, person_of
 from dripstone.api.replies import reply
 from dripstone.engine import notices, transitions
 from dripstone.events import causes
-from dripstone.shapes import sequences
+from dripstone.shapes import deliveries as sequences
 from dripstone.shapes import subscribers as shapes
 
 router = Router(tags=["Subscribers"])

@@ -11,7 +11,7 @@ from dripstone.api.body import MISSING, Body, Name, needs
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.events import causes
-from dripstone.shapes import subscribers as shapes
+from dripstone.shapes import fields as shapes
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import CustomField
 

@@ -7,7 +7,7 @@ from typing_extensions import TypedDict
 from dripstone.api.auth import KitRequest
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
-from dripstone.shapes import content as shapes
+from dripstone.shapes import email_templates as shapes
 
 router = Router(tags=["Email Templates"])
 

@@ -30,7 +30,8 @@ from dripstone.api.people import (
 from dripstone.api.replies import reply
 from dripstone.events import causes
 from dripstone.given import Given
-from dripstone.shapes import subscribers as shapes
+from dripstone.shapes import forms as shapes
+from dripstone.shapes import subscribers as people_shapes
 from dripstone.stats import people
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, FormSubscription, Subscriber
@@ -89,7 +90,7 @@ def list_form_subscribers(request: KitRequest, form_id: int, filters: Query[Adde
     order = order_of(filters, "subscriber__", added_at=added)
     found = page(rows, filters, *order, count=total(filters, partial(people.on_form, form.pk)))
     keys = keys_for(request, slim=filters.slim)
-    shaped = [shapes.form_subscriber(row, keys) for row in found.rows]
+    shaped = [people_shapes.form_subscriber(row, keys) for row in found.rows]
     return reply(200, subscribers=shaped, pagination=found.pagination)
 
 
@@ -120,4 +121,4 @@ def _form(request: KitRequest, form_id: int) -> Form:
 
 def _add(request: KitRequest, form: Form, person: Subscriber, given: Given) -> HttpResponse:
     subscription, is_new = forms.add(form, person, given, clock.now(), cause=causes.API)
-    return reply(201 if is_new else 200, subscriber=shapes.form_subscriber(subscription, keys_for(request)))
+    return reply(201 if is_new else 200, subscriber=people_shapes.form_subscriber(subscription, keys_for(request)))

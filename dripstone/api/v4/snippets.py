@@ -15,7 +15,7 @@ from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
 from dripstone.content import snippets
 from dripstone.content.models import Snippet
-from dripstone.shapes import content as shapes
+from dripstone.shapes import snippets as shapes
 
 router = Router(tags=["Snippets"])
 

@@ -33,6 +33,7 @@ from dripstone.errors import Invalid
 from dripstone.events import causes
 from dripstone.given import plain_address
 from dripstone.shapes import subscribers as shapes
+from dripstone.shapes import tags as tags_shapes
 from dripstone.shapes.instants import instant
 from dripstone.stats import people
 from dripstone.subscribers import subscribe
@@ -181,7 +182,7 @@ def get_subscriber(request: KitRequest, id: int) -> HttpResponse:
 
 
 class SubscriberTagsAnswer(TypedDict):
-    tags: list[shapes.SubscriberTagShape]
+    tags: list[tags_shapes.SubscriberTagShape]
     pagination: Pagination
 
 
@@ -191,7 +192,7 @@ class SubscriberTagsAnswer(TypedDict):
 def list_tags_of_subscriber(request: KitRequest, subscriber_id: int, paging: Query[Paging]) -> HttpResponse:
     rows = Tagging.objects.filter(subscriber=person_of(request, subscriber_id)).select_related("tag")
     found = page(rows, paging, "-id")
-    shaped = [shapes.subscriber_tag(tagging) for tagging in found.rows]
+    shaped = [tags_shapes.subscriber_tag(tagging) for tagging in found.rows]
     return reply(200, tags=shaped, pagination=found.pagination)
 
 

@@ -31,7 +31,8 @@ from dripstone.api.people import (
 from dripstone.api.replies import no_content, reply
 from dripstone.events import causes
 from dripstone.given import FromText, Given
-from dripstone.shapes import subscribers as shapes
+from dripstone.shapes import subscribers as people_shapes
+from dripstone.shapes import tags as shapes
 from dripstone.stats import people
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
@@ -95,7 +96,7 @@ def list_tagged(request: KitRequest, tag_id: int, filters: Query[TaggedFilters])
     order = order_of(filters, "subscriber__", tagged_at=tagged)
     found = page(rows, filters, *order, count=total(filters, partial(people.with_tag, tag.pk)))
     keys = keys_for(request, slim=filters.slim)
-    shaped = [shapes.subscriber(row.subscriber, keys, tagged_at=row.tagged_at) for row in found.rows]
+    shaped = [people_shapes.subscriber(row.subscriber, keys, tagged_at=row.tagged_at) for row in found.rows]
     return reply(200, subscribers=shaped, pagination=found.pagination)
 
 
@@ -147,5 +148,5 @@ def _tag(request: KitRequest, tag_id: int) -> Tag:
 
 def _add(request: KitRequest, tag: Tag, person: Subscriber) -> HttpResponse:
     tagging, is_new = tags.add(tag, person, clock.now(), cause=causes.API)
-    shape = shapes.subscriber(person, keys_for(request), tagged_at=tagging.tagged_at)
+    shape = people_shapes.subscriber(person, keys_for(request), tagged_at=tagging.tagged_at)
     return reply(201 if is_new else 200, subscriber=shape)

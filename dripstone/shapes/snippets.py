@@ -1,18 +1,11 @@
-"""What emails are made of besides their own text: templates and snippets."""
+"""A snippet."""
 
 from typing import NotRequired
 
 from typing_extensions import TypedDict
 
-from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.content.models import Snippet
 from dripstone.shapes.instants import instant
-
-
-class EmailTemplateShape(TypedDict):
-    id: int
-    name: str
-    is_default: bool
-    category: str
 
 
 class Document(TypedDict):
@@ -33,12 +26,6 @@ class SnippetShape(TypedDict):
     updated_at: str
     content: NotRequired[str]
     document: NotRequired[Document]
-
-
-def email_template(template: EmailTemplate) -> EmailTemplateShape:
-    return EmailTemplateShape(
-        id=template.pk, name=template.name, is_default=template.is_default, category=template.category
-    )
 
 
 def snippet(snippet: Snippet, *, with_content: bool = True) -> SnippetShape:

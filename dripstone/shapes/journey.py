@@ -1,20 +1,16 @@
-"""Why: one person's journey, and the health of a sequence."""
+"""One person's way through a sequence."""
 
-from dataclasses import asdict
 from datetime import datetime
-from typing import Any
 
 from typing_extensions import TypedDict
 
 from dripstone.engine import reasons
 from dripstone.engine.models import Note
-from dripstone.explain import edit_words
 from dripstone.explain import journey_words as words
-from dripstone.explain.findings import Finding
-from dripstone.explain.health import Health
 from dripstone.explain.journey import EarlierRun, Facts, Journey, Reckoning, Step
+from dripstone.shapes import enrollments
+from dripstone.shapes.enrollments import EnrollmentShape, enrollment
 from dripstone.shapes.instants import instant
-from dripstone.shapes.sequences import EnrollmentShape, enrollment
 from dripstone.words import WEEKDAYS
 
 
@@ -57,16 +53,7 @@ class StepShape(TypedDict):
     changes: list[str]
 
 
-class NoteShape(TypedDict):
-    id: int
-    at: str
-    kind: str
-    email_id: int | None
-    due_before: str | None
-    due_after: str | None
-    reason: str | None
-    reason_text: str | None
-    actor: str
+class NoteShape(enrollments.NoteShape):
     sentence: str
 
 
@@ -86,36 +73,6 @@ class JourneyShape(TypedDict):
     emails: list[StepShape]
     notes: list[NoteShape]
     earlier_runs: list[EarlierRunShape]
-
-
-class MendShape(TypedDict):
-    method: str
-    path: str
-    body: dict[str, Any] | None
-
-
-class FindingShape(TypedDict):
-    code: str
-    severity: str
-    sentence: str
-    mend: MendShape | None
-    mend_by: str | None
-    email_id: int | None
-
-
-class NextShape(TypedDict):
-    email_id: int
-    at: str
-    people: int
-
-
-class HealthShape(TypedDict):
-    sequence_id: int
-    healthy: bool
-    sentence: str
-    people: dict[str, int]
-    next: NextShape | None
-    findings: list[FindingShape]
 
 
 def journey(told: Journey) -> JourneyShape:
@@ -172,18 +129,7 @@ def _rule(reckoning: Reckoning, facts: Facts) -> RuleShape:
 
 
 def _note(row: Note, facts: Facts) -> NoteShape:
-    return NoteShape(
-        id=row.pk,
-        at=instant(row.at),
-        kind=row.kind,
-        email_id=row.email_id,
-        due_before=_instant(row.due_before),
-        due_after=_instant(row.due_after),
-        reason=row.reason or None,
-        reason_text=edit_words.reason_of(row, facts.edits) or None,
-        actor=row.actor,
-        sentence=words.note(row, facts),
-    )
+    return {**enrollments.note(row, facts.edits), "sentence": words.note(row, facts)}
 
 
 def _earlier_run(run: EarlierRun, facts: Facts) -> EarlierRunShape:
@@ -193,30 +139,6 @@ def _earlier_run(run: EarlierRun, facts: Facts) -> EarlierRunShape:
         ended_at=_instant(run.ended),
         deliveries=run.counts,
         sentence=words.earlier_run(run, facts.sequence.time_zone),
-    )
-
-
-def health(found: Health) -> HealthShape:
-    coming = found.next
-    return HealthShape(
-        sequence_id=found.sequence.pk,
-        healthy=found.is_healthy,
-        sentence=found.sentence,
-        people=asdict(found.people),
-        next=NextShape(email_id=coming.email_id, at=instant(coming.at), people=coming.n_people) if coming else None,
-        findings=[_finding(one) for one in found.findings],
-    )
-
-
-def _finding(one: Finding) -> FindingShape:
-    mend = one.mend
-    return FindingShape(
-        code=one.code,
-        severity=one.severity,
-        sentence=one.sentence,
-        mend=MendShape(method=mend.method, path=mend.path, body=mend.body) if mend else None,
-        mend_by=one.mend_by or None,
-        email_id=one.email_id,
     )
 
 
