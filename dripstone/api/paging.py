@@ -1,12 +1,11 @@
 """Cursor paging as Kit's: `after`, `before`, `per_page`, `include_total_count`.
 
 A cursor is base64 of a JSON array with the sort key of a row: `[42]`, or `[0, 6]` for (position, id). Pages are found
-by comparing keys, never by OFFSET, so that a page costs the same anywhere in a list and rows that come or go between
-two calls neither repeat nor hide others.
+by comparing keys, never by OFFSET. So a page costs the same anywhere in a list, and rows added or deleted between two
+calls neither repeat nor hide others.
 
-The keys of a page are looked for first, and then its rows are read: a list that must pass over many rows to fill a page
-(a filter on dates, a rare state) passes over entries of an index and not over whole rows. Four times as quick, measured
-with a million people.
+The keys of a page are found first, and then its rows are read. A list that must skip many rows to fill a page (a filter
+on dates, a rare state) skips entries of an index, not whole rows: four times as quick, measured with a million people.
 """
 
 import base64
@@ -67,11 +66,11 @@ class Page(Generic[M]):
 def page(found: QuerySet[M], paging: Paging, *order: str, count: Callable[[], int] | None = None) -> Page[M]:
     """One page of a list.
 
-    found   without order and without slice
+    found   unordered and unsliced
     order   the sort key as in order_by, all in one direction, the last one unique: ("-id",), ("position", "id").
             Fields, of related rows too, or annotations; never null.
-    count   says the total if that is known without counting the rows
-    Raises Invalid for a cursor that is none of this list.
+    count   returns the total if it is known without counting the rows
+    Raises Invalid for a cursor that is not from this list.
     """
     if paging.after and paging.before:
         raise Invalid("Only one of after and before may be given")
@@ -102,7 +101,7 @@ def _flip(key: str) -> str:
 
 
 def _rows(found: QuerySet[M], on_page: QuerySet[M], walk: Sequence[str]) -> list[M]:
-    """`on_page` is found without reading the rows, unless they are in the order of something worked out for each."""
+    """Finds `on_page` without reading the rows, unless they are ordered by a value computed for each."""
     if found.query.annotations:
         return list(on_page)
     rows: QuerySet[M] = found.model._default_manager.all()
@@ -119,8 +118,8 @@ _COMPARED = {
 
 
 def _beyond(walk: Sequence[str], edge: Sequence[Any], *, or_at: bool = False) -> Any:
-    """Rows after `edge` in the direction of the walk: `(k1, k2) > (x, y)`, which PostgreSQL finds in an index as it
-    stands. The same said with OR makes it read everything in front of the edge."""
+    """Rows after `edge` in the direction of the walk: `(k1, k2) > (x, y)`, which PostgreSQL can look up in an index.
+    Written with OR, it reads everything in front of the edge."""
     descending = walk[0].startswith("-")
     assert all(key.startswith("-") == descending for key in walk)
     keys = tuple_lookups.Tuple(*(F(key.removeprefix("-")) for key in walk))

@@ -26,7 +26,7 @@ from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 
-FEW = 10  # places; planning NEXT_EMAILS takes 0.7 ms, and answering it for one person 0.15
+FEW = 10  # places; planning NEXT_EMAILS takes 0.7 ms, and running it for one person 0.15
 
 _ACTIVE, _COMPLETED = Enrollment.Status.ACTIVE.value, Enrollment.Status.COMPLETED.value
 
@@ -59,7 +59,7 @@ class Standing(NamedTuple):
     time_zone: str
     resumed_at: datetime | None
     sequence_publishes: bool = True
-    current_anchor: datetime | None = None  # only of somebody who waits without a date for a deleted email
+    current_anchor: datetime | None = None  # only for people who wait without a date for a deleted email
 
     def next_due(self) -> datetime:
         return schedule.next_due(self.anchor, self.next_delay(), self.schedule(self.next_days))
@@ -80,7 +80,7 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a person is to stand from now on. At most one of `due_at` and `completed_at` is set."""
+    """A person's new place. At most one of `due_at` and `completed_at` is set."""
 
     enrollment_id: int
     next_email_id: int | None
@@ -108,15 +108,15 @@ def date_after_end(standing: Standing, now: datetime) -> datetime:
     due = standing.next_due()
     if due <= now and standing.last_ended_at is not None and standing.last_ended_at > standing.anchor:
         # An email inserted behind this person's place went first, and this one's own date passed long ago. Two at
-        # once would be a burst (R4), so its delay starts with the one that has just gone.
+        # once would be a burst (R4), so its delay counts from the one that has just gone.
         late = standing._replace(anchor=standing.last_ended_at)
         due = late.next_due()
     return due
 
 
 def end_of_sequence(standing: Standing, now: datetime) -> Place:
-    """R6: nothing comes next. Whoever got nothing yet waits for the first publication, and everybody does while nothing
-    is published; `hold` keeps the others."""
+    """R6: nothing comes next. People who got nothing yet wait for the first publication, and so do all while nothing is
+    published. The others complete, unless `hold` keeps them."""
     waits = standing.hold or standing.last_ended_at is None or not standing.sequence_publishes
     return Place(standing.enrollment_id, None, None, completed_at=None if waits else now)
 
@@ -146,14 +146,14 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime, cau
                 )
             },
         )
-        written = {row[0] for row in cursor.fetchall()}  # not who was taken out meanwhile
+        written = {row[0] for row in cursor.fetchall()}  # without people who were taken out meanwhile
     _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written])
     completed = {place.enrollment_id for place in places if place.completed_at is not None} & written
     record(_completion(standing, now, cause) for standing in standings if standing.enrollment_id in completed)
 
 
 def _count(moved: Series[tuple[Standing, Place]]) -> None:
-    """Who waits for which email, and who completed. All of them were active."""
+    """Count who waits for which email and who completed. All of them were active."""
     waiting = Counter(place.next_email_id for _, place in moved)
     waiting.subtract(Counter(standing.current_id for standing, _ in moved))
     completed = Counter(standing.sequence_id for standing, place in moved if place.completed_at is not None)

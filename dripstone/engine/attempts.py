@@ -10,15 +10,15 @@ from typing import NamedTuple
 GIVE_UP_AFTER = timedelta(days=3)  # of temporary refusals, counted from planning or from the end of a pause
 FIRST_RETRY = timedelta(minutes=1)
 LONGEST_RETRY = timedelta(hours=4)
-LEAST_TRIES = 10  # before giving up, half a day of them: it may have waited three days for its turn (pace, breaker)
-UNREACHED_RETRY = timedelta(seconds=30)  # nobody was asked: it waits for the breaker, not for a backoff of its own
-AT_ONCE = timedelta(0)  # for what never left: a worker stopped before
+LEAST_TRIES = 10  # before giving up; they take half a day: a delivery may wait three days for its turn (pace, breaker)
+UNREACHED_RETRY = timedelta(seconds=30)  # no server was asked: the breaker decides when to try, not a backoff
+AT_ONCE = timedelta(0)  # for messages that never left because their worker was stopping
 
 
 class Outcome(NamedTuple):
     """What becomes of one attempt. Back to planned: after `retry_in`; None: after a backoff that grows with its tries.
     `reason`: a code; `reply`: what the server said.
-    `untried`: no server was asked, so that it counts neither for the backoff nor for giving up."""
+    `untried`: no server was asked, so it counts neither towards the backoff nor towards giving up."""
 
     delivery_id: int
     attempt: int
@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
 def backoff(delivery_id: int, tries: int) -> timedelta:
     """1, 2, 4 … minutes up to 4 hours, each stretched by up to a quarter. The spread is a hash of the row, so that
-    everybody who asks (forecast, virtual clock) gets the same answer."""
+    every caller (forecast, virtual clock) gets the same answer."""
     exact = min(FIRST_RETRY * (1 << min(tries - 1, 16)), LONGEST_RETRY)
     digest = blake2s(f"{delivery_id}:{tries}".encode(), digest_size=2).digest()
     return exact * (1 + int.from_bytes(digest) / 65536 / 4)

@@ -1,4 +1,4 @@
-"""Who belongs to a tag, form, sequence or segment: for exclusions (R14) and for segments.
+"""Finds the people who belong to a tag, form, sequence or segment, for exclusions (R14) and for segments.
 
 A segment is a saved filter {"match": "all" | "any", "conditions": [...]}; subscribers/segments.py checks its shape.
 Every question is asked for a set of people at once and answered by one statement.
@@ -15,12 +15,12 @@ from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscriber, Tag, Tagging
 
-# Being in a sequence counts from entry on, and for ever once completed; whoever was taken out is not in it.
+# People belong to a sequence from entry on, and for ever once they completed it; not after they were taken out.
 IN_SEQUENCE = (Enrollment.Status.UNCONFIRMED, Enrollment.Status.ACTIVE, Enrollment.Status.COMPLETED)
 
 
 def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str]:
-    """Those whom `exclude_subscriber_sources` keeps from being sent to, each with the first source that does it."""
+    """The people whom `exclude_subscriber_sources` excludes, each with the first source that matches."""
     people = list(subscriber_ids)
     found: dict[int, str] = {}
     for source in sequence.exclude_subscriber_sources:
@@ -31,7 +31,7 @@ def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str
 
 
 def outsiders(sequence: Sequence) -> QuerySet[Subscriber]:
-    """All whom `excluded` would name, as a query. Raises EmptyResultSet on compiling when that can't be anybody."""
+    """Everyone `excluded` would return, as a query. Compiling it raises EmptyResultSet if no one can match."""
     inside = Q(pk__in=[])
     for _, ids in sources(sequence):
         inside |= Q(pk__in=ids)
@@ -39,7 +39,7 @@ def outsiders(sequence: Sequence) -> QuerySet[Subscriber]:
 
 
 def sources(sequence: Sequence) -> Iterator[tuple[str, QuerySet[Any]]]:
-    """Why somebody is excluded, and the ids of all who are for that reason, as a query (it may raise as above)."""
+    """Each reason for exclusion, and the ids of the people it excludes as a query (it may raise as above)."""
     everybody = Subscriber.objects.filter(account_id=sequence.account_id)
     for source in sequence.exclude_subscriber_sources:
         for source_id in source["ids"]:
@@ -54,7 +54,7 @@ def _ids(kind: str, source_id: int, people: QuerySet[Subscriber]) -> QuerySet[An
 
 
 def names_of(given: Iterable[str], account_id: int) -> reasons.Named:
-    """What the sources in these reasons are called; those that are gone are left out."""
+    """The names of the sources in these reasons; deleted sources are left out."""
     wanted: dict[str, set[int]] = defaultdict(set)
     for kind, source_id in reasons.sources_in(given):
         wanted[kind].add(source_id)

@@ -1,10 +1,10 @@
-"""3  planned → claimed: rows are taken for this process, at most as many as the mail server may get now.
+"""3  planned → claimed: takes rows for this process, at most as many as the mail server may get now.
 
-Takes       what is planned and ready
-Leaves      rows `sending`, each with a lease, committed before a socket is touched; the others are not touched, however
-            many wait
+Takes       deliveries that are planned and ready
+Leaves      rows `sending`, each with a lease, committed before a socket is touched; the other rows stay untouched,
+            however many wait
 A crash here means the claim was not committed, or rows in `sending` that never left: rescue.py gives them back. The
-tokens taken for them are lost, and the probe, if it was one, may be made again after breaker.PROBE_TIME.
+tokens taken for them are lost, and if it was a probe, the next one may start after breaker.PROBE_TIME.
 """
 
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from dripstone.senders.models import Breaker
 from dripstone.senders.urls import MailUrl
 
 LEASE = timedelta(minutes=15)  # longer than the 10 minutes RFC 5321 gives a server after the final dot
-WORTHWHILE = timedelta(seconds=0.2)  # of a limit per second: batches smaller than that cost more than they give
+WORTHWHILE = timedelta(seconds=0.2)  # of a limit per second: smaller batches cost more than they bring
 
 
 class Claimed(NamedTuple):
@@ -48,7 +48,7 @@ class Batch:
 
 
 def batch(holder: str, sender: Sender, now: datetime) -> Batch:
-    """As much as may go now. Committed when this returns, unless the caller is in a transaction.
+    """Claims as much as may go now. Committed when this returns, unless the caller is in a transaction.
 
     holder  "worker/batch number" (process.batch)
     """
@@ -70,7 +70,7 @@ def _within_pace(mail: MailUrl, worker: str, now: datetime, most: int, unless_op
 
 
 def _probe(mail: MailUrl, worker: str, now: datetime) -> list[Claimed]:
-    """Half-open. The probe is taken only together with something to send."""
+    """The breaker is half-open. Take the probe only if there is something to send."""
     with transaction.atomic():
         is_ours = breaker.take_probe(mail.server, now)
         rows = _within_pace(mail, worker, now, breaker.PROBE, unless_open="") if is_ours else []
@@ -80,7 +80,7 @@ def _probe(mail: MailUrl, worker: str, now: datetime) -> list[Claimed]:
 
 
 def _may_connect(mail: MailUrl, worker: str, sender: Sender, now: datetime) -> bool:
-    """Where the workers share their connections: take our part. The virtual clock has one worker at a time."""
+    """Take our part of the connections if the workers share them. With the virtual clock only one worker runs."""
     if mail.connections_in_all is None or clock.is_virtual():
         return True
     n_mine = shares.renew(mail.server, worker, mail.connections_in_all, mail.connections, now)
@@ -102,8 +102,8 @@ def take(
 
     server         nothing is taken while its breaker is open; "": whatever the breaker says
     planned_until  only what was planned at this instant or before
-    ready_until    also what is ready only then; by default, what is ready now
-    The claim must be committed before the socket is touched: `batch`, which adds breaker and pace, sees to that.
+    ready_until    also what becomes ready by then; by default, what is ready now
+    The claim must be committed before the socket is touched: `batch`, which adds breaker and pace, does that.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -135,7 +135,7 @@ def opens_at(now: datetime) -> datetime | None:
 
 
 def next_ready(now: datetime) -> datetime | None:
-    """When the next claim finds something; None: nothing is planned."""
+    """When the next claim will find something; None if nothing is planned."""
     with connection.cursor() as cursor:
         cursor.execute(queries.NEXT_READY, {"parked": Delivery.PARKED})
         ready: datetime | None = cursor.fetchone()[0]
@@ -149,7 +149,7 @@ def pause(ready: datetime, began: datetime, now: datetime) -> timedelta:
 
 
 def jobs_worth_waking(now: datetime, most: int) -> int:
-    """Send jobs that will find the gate open before the next tick: no more are queued."""
+    """How many send jobs will find the gate open before the next tick. No more than that are queued."""
     opens = opens_at(now)
     if opens is None:
         return most

@@ -1,8 +1,8 @@
-"""What was done, counted for /metrics: attempts by outcome, how long each stage of sending takes, and each request.
+"""Counts work done, for /metrics: attempts by outcome, how long each stage of sending takes, and each request.
 
 A process counts in memory and adds to the rows (models.Figure) every ten seconds, so that any web process can tell the
 sum over all workers on all machines. A worker that is killed takes the last seconds' counts with it: these figures are
-for graphs and alerts. What must be exact is counted from the deliveries themselves.
+for graphs and alerts. Exact figures are counted from the deliveries themselves.
 """
 
 import threading
@@ -30,7 +30,7 @@ BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.
 PLANNED = "planned"  # deliveries made
 OUTCOME = "outcome"  # how attempts and skips ended, by status; "retry" is what goes back to planned
 SECONDS = "stage_seconds"  # sum, by stage
-BUCKET = "stage_bucket"  # times a stage took so long, by "stage/number of bucket"
+BUCKET = "stage_bucket"  # how often a stage took that long, by "stage/number of bucket"
 
 # In order, so that two processes cannot wait for each other.
 _ADD = """
@@ -52,14 +52,14 @@ def add(name: str, label: str = "", n: float = 1) -> None:
 
 
 def outcomes(tally: Mapping[tuple[int, str], int]) -> None:
-    """(account, status) → number, as record.outcomes tells it."""
+    """(account, status) → number, as record.outcomes returns it."""
     for (_, status), n in tally.items():
         add(OUTCOME, "retry" if status == "planned" else status, n)
 
 
 def on_commit(*, planned: int = 0, skipped: int = 0) -> None:
-    """What an act of the owner or a person did beside the hot path. Not counted when it is rolled back (impact.py makes
-    edits only to look), and written at once: a web process has no tick that would."""
+    """Count what an act of the owner or of a person changed, outside the hot path. Nothing is counted if it is rolled
+    back (impact.py makes edits only to look). Written at once, since a web process has no tick to do it later."""
 
     def count() -> None:
         add(PLANNED, n=planned)
@@ -100,7 +100,7 @@ def flush_if_due() -> None:
 
 
 def flush() -> None:
-    """Add what was counted to the rows. Figures never stop mail: what cannot be written now is written later."""
+    """Add what was counted to the rows. A failure never stops mail: what cannot be written now is written later."""
     global _flushed
     with _lock:
         counts, _flushed = dict(_counts), time.monotonic()

@@ -2,7 +2,7 @@
 
 Takes       a sequence, subscribers of its account, the door they came through
 Leaves      one enrollment per person with its next email and date, an event per entry, the engine woken if due now
-A crash here means nobody entered: it is all one transaction.
+A crash here means no person entered: it is all one transaction.
 """
 
 from collections import defaultdict
@@ -24,7 +24,7 @@ from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State, Subscriber
 
 Source = Literal["api", "form", "rule", "automation", "bulk", "import"]
-RESTARTING: frozenset[Source] = frozenset({"rule", "automation", "bulk", "import"})  # restart people on their way (R12)
+RESTARTING: frozenset[Source] = frozenset({"rule", "automation", "bulk", "import"})  # restart people under way (R12)
 
 _PEOPLE = Compiled(
     lambda: (
@@ -47,7 +47,7 @@ Change = Literal["enter", "restart", "continue", "nothing"]
 @dataclass(frozen=True, slots=True)
 class Entry:
     enrollment: Enrollment
-    added: bool  # False: they were there already (Kit's 200 instead of 201)
+    added: bool  # False: they were in it already (Kit's 200 instead of 201)
 
 
 @transaction.atomic
@@ -95,7 +95,7 @@ def change_for(status: str, repeat: bool, source: Source) -> Change:
 
 
 def _hold(sequence: Sequence) -> None:
-    """Against a deletion at the same moment, which would leave people in a sequence that is gone."""
+    """Locks the sequence. A deletion at the same moment would leave people in a sequence that is gone."""
     with connection.cursor() as cursor:
         cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence.pk})
         if cursor.fetchone() is None:
@@ -103,7 +103,7 @@ def _hold(sequence: Sequence) -> None:
 
 
 def _lock_people(account_id: int, subscriber_ids: Iterable[int]) -> dict[int, Subscriber]:
-    """Until we are done nobody's state changes and nobody else enrolls the same people."""
+    """Locks the people: until the transaction ends their state stays, and no other process enrolls them."""
     rows = _PEOPLE.all(account=account_id, ids=list(set(subscriber_ids)))
     return {row.pk: row for row in rows}
 
@@ -118,7 +118,7 @@ def _insert(sequence: Sequence, people: list[Subscriber], source: Source, now: d
 
 
 def record_entries(rows: Iterable[Enrollment], now: datetime, cause: Cause) -> None:
-    """An event per entry. Whoever may not be mailed did not get in."""
+    """An event per entry. People who may not be mailed did not enter."""
     record(
         event(
             types.ADDED_TO_SEQUENCE,

@@ -1,9 +1,9 @@
-"""Bring everybody in a sequence in line after an edit (R4, R6 to R11, R16).
+"""Moves the people of a sequence to where the rules put them after an edit (R4, R6 to R11, R16).
 
 Takes       a sequence whose `edits` is ahead of `edits_done`
-Leaves      every active place where the rules now say it stands, and `edits_done` caught up
-A crash here means some places were brought in line and others not yet: nothing of the sequence is planned until
-another worker has gone through it again, and going through it twice changes nothing.
+Leaves      every active place where the rules now put it, and `edits_done` caught up
+A crash here means some places were moved and others not yet. Nothing of the sequence is planned until another worker
+has gone through all of it again; going through it twice changes nothing.
 """
 
 from collections import defaultdict
@@ -26,8 +26,8 @@ BATCH = 2000
 
 
 def after_edit(sequence: Sequence, *, moved_draft: SequenceEmail | None = None) -> None:
-    """Call it in the transaction of every edit that raised `edits`. What is planned stops at once; the people
-    follow in a job. `moved_draft`: an unpublished email that got another position, which ends the wait for it (R8).
+    """Call this in the transaction of every edit that raised `edits`. Planned mail stops at once; the people follow in
+    a job. `moved_draft`: an unpublished email that got another position; people stop waiting for it (R8).
     """
     park(sequence)
     if moved_draft is not None:
@@ -38,13 +38,13 @@ def after_edit(sequence: Sequence, *, moved_draft: SequenceEmail | None = None) 
 
 
 def pending() -> list[int]:
-    """Sequences with an edit nobody has finished following up: a lost job, or a worker killed on the way."""
+    """Sequences with an edit that was not followed to the end: a job was lost, or a worker killed on the way."""
     stale = Sequence.objects.extra(where=["edits <> edits_done"])
     return list(stale.order_by("pk").values_list("pk", flat=True))
 
 
 def everybody(sequence_id: int, now: datetime) -> int:
-    """Returns how many places moved. A second edit meanwhile is followed too: the last one decides."""
+    """Returns how many places moved. An edit made meanwhile is followed too: the last one decides."""
     moved = 0
     while (edit := edit_to_follow(sequence_id)) is not None:
         unpark(sequence_id, now)
@@ -55,8 +55,8 @@ def everybody(sequence_id: int, now: datetime) -> int:
 
 
 def person(sequence_id: int, enrollment_id: int, now: datetime) -> None:
-    """One person before all the others, for a verb that must see their place as the edits left it. Everything is
-    locked by the caller; the job comes by later and finds them in line."""
+    """Apply the edits to one person ahead of the job, for a verb that needs their current place. The caller holds all
+    locks. The job comes by later and finds nothing to change for them."""
     edit = edit_to_follow(sequence_id)
     if edit is not None:
         _batch(_lock([enrollment_id]), edit, edit.as_of(now))
@@ -64,20 +64,21 @@ def person(sequence_id: int, enrollment_id: int, now: datetime) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """The edits since everybody was last in line, as one."""
+    """All edits not followed yet, as one."""
 
-    number: int  # of the last of them
+    number: int  # of the last one
     reason: str  # for the notes: which edits
     actor: str
-    rescheduled_at: datetime | None  # dates are given anew as of then, so that a second go gives the same ones
-    moves: tuple[SequenceEdit, ...] = ()  # of emails that may be counted from another one now
+    rescheduled_at: datetime | None  # new dates are computed as of then, so that a second go gives the same ones
+    moves: tuple[SequenceEdit, ...] = ()  # of emails whose delay may now count from another one
 
     def as_of(self, now: datetime) -> datetime:
         return self.rescheduled_at or now
 
 
 def park(sequence: Sequence) -> None:
-    """Planned deliveries that may not go any more: the sequence is paused or gone, the email a draft again or gone."""
+    """Parks planned deliveries that may no longer go: the sequence is paused or deleted, or the email is a draft or
+    deleted."""
     planned = Delivery.objects.filter(sequence_id=sequence.pk, status=Delivery.Status.PLANNED)
     if not sequence.active or sequence.deleted_at is not None:
         planned.update(ready_at=Delivery.PARKED)
@@ -87,9 +88,9 @@ def park(sequence: Sequence) -> None:
 
 @transaction.atomic
 def unpark(sequence_id: int, now: datetime) -> None:
-    """Let go what may go again: hours at once, days at their next slot (R4). Skip what was deleted (R9).
+    """Release deliveries that may go again: hours at once, days at their next slot (R4). Skip deleted emails (R9).
 
-    Locks the sequence: nobody is paused or resumed meanwhile (person.py), and no refusal is recorded (record.py).
+    Locks the sequence: meanwhile no person is paused or resumed (acts/places.py) and no refusal recorded (record.py).
     """
     sequence = Sequence.objects.select_for_update(no_key=True).get(pk=sequence_id)
     if sequence.deleted_at is not None:
@@ -105,7 +106,8 @@ def unpark(sequence_id: int, now: datetime) -> None:
 
 
 def ready_again(sequence: Sequence, email: SequenceEmail, now: datetime) -> datetime:
-    """What a pause held goes at its next slot if it is a day-email; what was a draft meanwhile right away (R4)."""
+    """After a pause of the sequence, day-emails go at their next slot. An email that was a draft meanwhile goes right
+    away (R4)."""
     paused_last = sequence.resumed_at is not None and (email.published_at or email.created_at) <= sequence.resumed_at
     if not paused_last or not schedule.follows_schedule(advance.delay_of(email)):
         return now
@@ -120,7 +122,7 @@ def _skip_deleted(email: SequenceEmail, now: datetime) -> None:
 
 
 def _empty(sequence: Sequence, now: datetime) -> None:
-    """A deleted sequence keeps its history and nobody."""
+    """A deleted sequence keeps its history, but no people."""
     inside = Enrollment.objects.filter(sequence=sequence, status__in=["unconfirmed", "active"]).order_by("pk")
     while ids := list(inside.values_list("pk", flat=True)[:BATCH]):
         transitions.remove(ids, reasons.SEQUENCE_DELETED, now)
@@ -169,7 +171,7 @@ def _batch(ids: list[int], edit: Following, now: datetime) -> int:
 
 
 def changes(ids: list[int], edit: Following, now: datetime) -> list[tuple[Standing, Place]]:
-    """Of these places, those that do not stand where the rules now say. Writes nothing."""
+    """The places among these that are not where the rules now put them. Writes nothing."""
     standings = advance.standings_of(ids)
     had = _had([one for one in standings if _passed(edit.moves, one)])
     places = ((one, place_after(edit, one, had.get(one.enrollment_id, ()), now)) for one in standings)
@@ -196,7 +198,7 @@ def place_after(edit: Following, standing: Standing, had: Collection[int], now: 
 
 
 def _passed(moves: Series[SequenceEdit], standing: Standing) -> set[int]:
-    """What stands on the other side of somebody's email now, by the moves made since their date was given."""
+    """Emails that changed sides with a person's email by the moves since their date was given."""
     passed: set[int] = set()
     for move in moves:
         given_before = standing.last_ended_at is None or standing.last_ended_at <= move.at
@@ -211,8 +213,8 @@ def _stands(standing: Standing, place: Place) -> bool:
 
 
 def place_after_edit(standing: Standing, now: datetime, *, reschedules: bool = False) -> Place:
-    """Where one person stands after an edit. Dates already given stay (R11) unless their email changes, or the edit
-    is the one that gives them anew."""
+    """Where one person stands after an edit. Dates already given stay (R11) unless their email changes, or the edit is
+    a reschedule."""
     if standing.current_id is None:
         return _next_or_end(standing, now)
     if _is_passed_by(standing):
@@ -220,7 +222,7 @@ def place_after_edit(standing: Standing, now: datetime, *, reschedules: bool = F
     if standing.current_deleted:
         return Place(standing.enrollment_id, standing.current_id, _date_of_deleted(standing, now))
     if not standing.current_published:
-        return Place(standing.enrollment_id, standing.current_id, None)  # R8: they keep waiting for it
+        return Place(standing.enrollment_id, standing.current_id, None)  # R8: they keep waiting for the draft
     if reschedules:
         return Place(standing.enrollment_id, standing.next_id, _date_anew(standing, now))
     if standing.due_at is None:  # published again
@@ -248,7 +250,7 @@ def _right_away_or_later(standing: Standing, now: datetime) -> Place:
 
 
 def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
-    """R9: they skip it at the moment it would have gone; whoever waited without a date gets that moment now."""
+    """R9: they skip it at the moment it would have gone. People who waited without a date get that moment now."""
     if standing.due_at is not None:
         return _date_after_pause(standing, standing.due_at)
     assert standing.current_anchor is not None
@@ -257,13 +259,13 @@ def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
 
 
 def _date_anew(standing: Standing, now: datetime) -> datetime:
-    """R11's other half: the date they would be given today. No burst, and no backlog after a pause (R4)."""
+    """A reschedule (R11): the date they would be given today. No burst, and no backlog after a pause (R4)."""
     due = _date_after_pause(standing, advance.date_after_end(standing, now))
     return max(due, now)
 
 
 def _date_after_pause(standing: Standing, due: datetime) -> datetime:
-    """R4: what fell due while the sequence was paused: hours right away, days at the next slot."""
+    """R4: an email that fell due while the sequence was paused goes right away (hours) or at the next slot (days)."""
     resumed_at = standing.resumed_at
     if resumed_at is None or due >= resumed_at or not schedule.follows_schedule(standing.current_delay()):
         return due

@@ -1,4 +1,5 @@
-"""5  rendered → going, or back for later: the limits of domains and accounts, and of a server that was kept waiting.
+"""5  rendered → going, or back for later: applies the limits of domains and accounts, and of the server if the batch
+was slow.
 
 Takes       a claimed batch and its messages
 Leaves      the messages that may go now, and an outcome for each of the others: planned again until there is room
@@ -16,7 +17,7 @@ from dripstone.senders import pace
 from dripstone.senders.base import Outgoing
 from dripstone.senders.limits import NO_LIMIT, Limit, Wish
 
-HELD_UP = timedelta(seconds=0.05)  # from the claim to the hand-over: a new email is compiled, the machine is busy
+HELD_UP = timedelta(seconds=0.05)  # from claim to hand-over; a new email to compile or a busy machine makes it longer
 
 
 def is_paced(batch: Batch, rendered: Rendered) -> bool:
@@ -24,8 +25,8 @@ def is_paced(batch: Batch, rendered: Rendered) -> bool:
 
 
 def sort(batch: Batch, rendered: Rendered, now: datetime) -> tuple[list[Outgoing], list[Outcome]]:
-    """The messages that may go, and an outcome for each of the others: what was withheld while rendering, and what goes
-    back to planned until its place in the queue has come. The server's tokens that it does not use go back too."""
+    """The messages that may go, and an outcome for each of the others: those withheld while rendering, and those that
+    go back to planned until there is room. Unused tokens of the server go back too."""
     later: dict[int, datetime] = {}
     if rendered.limits or settings.DRIPSTONE_DOMAIN_LIMITS:
         later |= _put_off(batch, rendered, now)
@@ -42,8 +43,8 @@ def sort(batch: Batch, rendered: Rendered, now: datetime) -> tuple[list[Outgoing
 
 
 def _too_late(batch: Batch, going: list[int], now: datetime) -> dict[int, datetime]:
-    """Give back what is not used of the server's tokens. A batch that was held up asks again for the rest: others may
-    have had the room meanwhile."""
+    """Give back unused tokens of the server. A batch that was held up asks again for the rest, since other workers may
+    have taken the room meanwhile."""
     n_over, is_held_up = len(batch.rows) - len(going), now - batch.claimed_at > HELD_UP
     if not n_over and not is_held_up:
         return {}

@@ -22,12 +22,12 @@ def confirm_url(subscriber_id: int) -> str:
 
 
 def list_id(sequence_id: int) -> str:
-    """What people's filters go by, `sequence-7.example.com`."""
+    """The List-Id that people's mail filters match, `sequence-7.example.com`."""
     return f"sequence-{sequence_id}.{domain()}"
 
 
 def domain() -> str:
-    """This installation's own name: Message-IDs must not depend on what a creator may edit between two attempts."""
+    """This installation's own name. Message-IDs must not depend on anything an owner can edit between two attempts."""
     return _domain_of(settings.DRIPSTONE_URL)
 
 

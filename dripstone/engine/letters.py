@@ -1,8 +1,8 @@
-"""What is to be printed for claimed deliveries: the emails of sequences, each compiled once for everybody, and notices,
-whose message is finished. A broadcast will be a Letter too.
+"""The letters of claimed deliveries: the emails of sequences, each compiled once for all its readers, and notices,
+whose message is finished already. A broadcast will be a Letter too.
 
 Takes       claimed deliveries
-Leaves      a letter per email, with its list, sender and zone; the notices as they are; nothing is written
+Leaves      a letter per email, with its list, sender and zone; the notices unchanged; nothing is written
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
@@ -57,7 +57,7 @@ def of(batch: Series[Claimed], now: datetime) -> Letters:
 
 
 def sending_address(delivery: Delivery) -> SendingAddress:
-    """Who a delivery came from, as far as its list says; else the account's default."""
+    """The sending address: the list's own, else the account's default."""
     if delivery.sequence is not None:
         return delivery.sequence.sending_address
     return SendingAddress.objects.get(account_id=delivery.account_id, is_default=True)

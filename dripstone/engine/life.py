@@ -26,7 +26,7 @@ def send_batch(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
 
 
 def _send_batch(worker: str, sender: Sender, now: Now) -> tuple[Tally, bool]:
-    """The second value: a limit applies to these messages, so that the next batch may have to wait for room."""
+    """The second value says that a limit applies to these messages, so the next batch may have to wait for room."""
     not_after = time.monotonic() + claim.LEASE.total_seconds()  # taken before the claim: never later than the lease
     with process.batch(worker) as holder:
         with counters.timed("claim"):
@@ -52,8 +52,8 @@ def keep_pace(
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Tally:
-    """One batch. Under limits batches are as small as the room there is, so one job per process goes on until nothing
-    is ready soon, and leaves another to follow it when its time is over. What waits stands in the rows all the same."""
+    """One batch. Under limits batches are only as large as the room left, so one job per process goes on until nothing
+    is ready soon; when its time is over, it queues another. Waiting deliveries stay in the rows in any case."""
     ends_at, began = monotonic() + wake.TICK.total_seconds(), now()
     tally, is_paced = _send_batch(worker, sender, now)
     if not is_paced or clock.is_virtual() or not _pacing.acquire(blocking=False):

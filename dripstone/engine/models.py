@@ -41,8 +41,8 @@ class Enrollment(models.Model):
         COMPLETED = "completed"
         REMOVED = "removed"
 
-    # A place moves twice per email, and every move writes each of its indexes anew (due_at is in one of them): there
-    # are three, and a person's places are found through their account's sequences (docs/decisions/hot-tables.md).
+    # A place moves twice per email, and every move rewrites all its indexes (due_at is in one of them). So there are
+    # only three, and a person's places are found through their account's sequences (docs/decisions/hot-tables.md).
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="enrollments", db_index=False)  # see Meta
     subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="enrollments", db_index=False)
@@ -56,7 +56,7 @@ class Enrollment(models.Model):
     )
     due_at = models.DateTimeField(null=True)
     in_flight = models.BooleanField(default=False)
-    paused_at = models.DateTimeField(null=True)  # this person alone: engine/acts/places.py
+    paused_at = models.DateTimeField(null=True)  # pauses only this person: engine/acts/places.py
     held_due_at = models.DateTimeField(null=True)  # due_at, kept while paused
     completed_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
@@ -88,7 +88,7 @@ class Enrollment(models.Model):
             ),
         ]
         indexes: ClassVar = [
-            # The tick: what is due in one sequence, oldest first. Everybody who waits without a date is not in it.
+            # The tick: what is due in one sequence, oldest first. People who wait without a date are not in it.
             models.Index("sequence", "due_at", condition=Q(due_at__isnull=False), name="enrollment_due"),
         ]
 
@@ -99,8 +99,8 @@ class Enrollment(models.Model):
 class Entry(models.Model):
     """When each place was entered, once more: an index of `Enrollment.entered_at`, kept beside the table.
 
-    An index on the table itself would be written anew with every move of a place, twice per email; entries change when
-    somebody enters. The database keeps it (migration 0019), as it does an index.
+    An index on the table itself would be rewritten with every move of a place, twice per email; this one changes only
+    when somebody enters. The database maintains it (migration 0019), as it does an index.
     """
 
     enrollment = models.OneToOneField(
@@ -118,7 +118,7 @@ class Entry(models.Model):
 
 
 def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment]:
-    """Everywhere one person is or was: a probe of enrollment_once per sequence of their account."""
+    """All places one person has or had: one probe of enrollment_once per sequence of their account."""
     sequences = Sequence.objects.filter(account_id=account_id)
     return Enrollment.objects.filter(sequence__in=sequences, subscriber_id=subscriber_id)
 
@@ -132,7 +132,7 @@ class Notice(models.Model):
     account = models.ForeignKey(Account, models.CASCADE, related_name="+")
     subscriber = models.ForeignKey(Subscriber, models.CASCADE, null=True, related_name="+")  # if they are on file
     kind = models.TextField()  # engine/notices.py lists them
-    email_address = models.TextField()  # to whom, as SMTP takes it
+    email_address = models.TextField()  # the recipient, as SMTP takes it
     from_address = models.TextField()  # the same
     subject = models.TextField()  # for lists; the message has its own
     message = models.BinaryField(default=b"")  # RFC 5322; empty once it has been sent
@@ -154,8 +154,8 @@ class Delivery(models.Model):
         UNKNOWN = "unknown"  # the body left, no final reply came
 
     # account, sequence and subscriber repeat what the enrollment says, so that lists need no join. No foreign key is
-    # checked here: planning holds the enrollment locked, and its own keys vouch for the rest. Two checks cost as much
-    # as the whole insert (docs/decisions/hot-tables.md).
+    # checked here: planning holds the enrollment locked, and the enrollment's own keys cover the rest. Two checks cost
+    # as much as the whole insert (docs/decisions/hot-tables.md).
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     sequence = models.ForeignKey(
         Sequence, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False
@@ -173,23 +173,23 @@ class Delivery(models.Model):
     broadcast_id = models.BigIntegerField(null=True)
     notice = models.ForeignKey(Notice, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False)
 
-    PARKED: ClassVar = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of what must not go for now
+    PARKED: ClassVar = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of rows that must not go for now
 
     status = models.TextField(choices=Status.choices)
     reason = models.TextField(default="", blank=True)  # a code: why it ended so, or why it must be tried again
     reply = models.TextField(default="", db_default="", blank=True)  # what the mail server said when it last refused
     attempt = models.PositiveIntegerField(default=0)  # claims so far: the fence against late writers
-    untried = models.PositiveIntegerField(default=0, db_default=0)  # of them, those in which no server was asked
+    untried = models.PositiveIntegerField(default=0, db_default=0)  # claims in which no server was asked
     planned_at = models.DateTimeField()
     ready_at = models.DateTimeField(null=True)  # planned: earliest instant of the next attempt
-    # The same for a notice. A column of its own, so that a worker of the version before, which can't print a notice,
-    # never claims one (docs/decisions/notices.md).
+    # The same for a notice. It has its own column, so that workers of the version before, which can't print a notice,
+    # never claim one (docs/decisions/notices.md).
     notice_ready_at = models.DateTimeField(null=True)
-    unparked_at = models.DateTimeField(null=True)  # when a pause or a draft last let it go: refusals count from here
-    lease_until = models.DateTimeField(null=True)  # sending: after this the rescue decides
+    unparked_at = models.DateTimeField(null=True)  # last released after a pause or draft: refusals count from here
+    lease_until = models.DateTimeField(null=True)  # sending: after this, rescue.py decides
     worker = models.TextField(default="", blank=True)  # sending: who holds it; names its flight log
     sent_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField(null=True)  # the anchor of the next email, however this one ended
+    ended_at = models.DateTimeField(null=True)  # the next email's delay counts from here, however this one ended
     provider_id = models.TextField(default="", blank=True)
 
     class Meta:
@@ -203,7 +203,7 @@ class Delivery(models.Model):
                 name="delivery_once_per_broadcast",
             ),
             models.UniqueConstraint("notice", condition=Q(notice__isnull=False), name="delivery_once_per_notice"),
-            # Nearly every row meets the first alternative of both: what follows it is not evaluated.
+            # Nearly every row meets the first alternative of both, so the rest is not evaluated.
             models.CheckConstraint(
                 name="delivery_one_origin",
                 condition=Q(
@@ -245,16 +245,16 @@ class Delivery(models.Model):
                 ),
             ),
         ]
-        # Every index here is written three times in a delivery's life (planned, sending, ended): add one only with a
-        # figure from benchmarks/send.py beside it.
+        # Every index here is written three times in a delivery's life (planned, sending, ended). If you add one, give a
+        # figure from benchmarks/send.py with it.
         indexes: ClassVar = [
             models.Index("ready_at", condition=Q(status="planned"), name="delivery_ready"),
             models.Index("notice_ready_at", condition=Q(notice_ready_at__isnull=False), name="delivery_notice_ready"),
             models.Index("lease_until", condition=Q(status="sending"), name="delivery_leased"),
             models.Index("account", "id", name="delivery_by_account"),
             models.Index("sequence", "id", name="delivery_by_sequence"),
-            # Few rows ever enter it, none of them on the way to `sent`: counts for /metrics, what owners decide, lists
-            # of one status.
+            # For counts in /metrics, decisions of owners, and lists of one status. Few rows ever enter it, and none on
+            # the way to `sent`.
             models.Index(
                 "status",
                 "account",
@@ -281,10 +281,10 @@ class Delivery(models.Model):
 class Note(models.Model):
     """What happened to one person's place besides its deliveries: moved, paused, skipped … Rows are never changed.
 
-    The ordinary way, one email after the other, leaves no notes: the deliveries say it.
+    Going from one email to the next leaves no note: the deliveries show it.
     """
 
-    # No key is checked here either: an edit writes a note for everybody it moves, while it holds their places.
+    # No key is checked here either: an edit writes a note for each person it moves, while it holds their places.
     enrollment = models.ForeignKey(Enrollment, models.CASCADE, related_name="notes", db_constraint=False)
     at = models.DateTimeField()
     kind = models.TextField()  # engine/notes.py lists them
@@ -293,7 +293,7 @@ class Note(models.Model):
     )
     due_before = models.DateTimeField(null=True)
     due_after = models.DateTimeField(null=True)
-    # Of what people did: their words, as they gave them. Of what the engine did (moved, late): a code.
+    # For acts of people: their own words. For acts of the engine (moved, late): a code.
     reason = models.TextField(default="", blank=True)
     actor = models.TextField()
 
@@ -304,10 +304,10 @@ class Note(models.Model):
 class Reordering(models.Model):
     """When the emails of a sequence last changed their order: `newest_place` was the highest id of a place by then.
 
-    A trigger writes it (migration 0016), however emails are edited: one got another position, or was published, created
-    or restored with another at or behind its position. No row: that never happened. A place with a higher id saw none
-    of it, so R1 has given it the emails in order of position: it has had all published ones before the one it waits
-    for, and none behind. A forecast need not look at its deliveries.
+    A trigger writes it (migration 0016), whatever code edits the emails: when one gets another position, or is
+    published, created or restored while another is at or behind its position. No row means that this never happened. A
+    place with a higher id was made after all that, so R1 has given it the emails in order of position: it has had all
+    published ones before the one it waits for, and none behind. A forecast need not read its deliveries.
     """
 
     sequence = models.OneToOneField(Sequence, models.CASCADE, primary_key=True, related_name="+")
@@ -322,12 +322,12 @@ class Reordering(models.Model):
 class Pulse(models.Model):
     """How the engine as a whole is doing, for every process to read. One row, id 1; engine/pulse.py writes it.
 
-    With the virtual clock nobody reads or writes it.
+    With the virtual clock it is neither read nor written.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
-    beat_at = models.DateTimeField(null=True)  # the last tick, of whichever worker
-    running_since = models.DateTimeField(null=True)  # since then the ticks came without a gap
+    beat_at = models.DateTimeField(null=True)  # the last tick of any worker
+    running_since = models.DateTimeField(null=True)  # the ticks have come without a gap since then
     sent_at = models.DateTimeField(null=True)  # the last time a mail server took something
     halted_at = models.DateTimeField(null=True)  # set: nothing is planned or sent until the operator decides
     halted_after = models.DateTimeField(null=True)  # the beat before the silence that led to it

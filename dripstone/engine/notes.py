@@ -1,8 +1,8 @@
-"""Notes: what moved one person's place, beside the ordinary way. Written in the transaction of the change.
+"""Notes: what moved one person's place other than going from email to email. Written in the transaction of the change.
 
 `email` is the email a note is about: the one paused at, skipped, sent, moved to; after an edit, the one that comes
-next. `due_before` and `due_after` are the dates of the next email as the change found and left them; None: no date.
-Edits move paused people too: the dates in those notes are the ones kept for them.
+next. `due_before` and `due_after` are the dates of the next email before and after the change; None: no date. Edits
+move paused people too; their notes have the dates that are kept for them.
 """
 
 from collections.abc import Iterable
@@ -30,7 +30,7 @@ TREATED_AS_SENT = "treated_as_sent"
 
 ENGINE = "engine"
 
-MAX_REASON = 1000  # characters of what somebody says about an act of theirs
+MAX_REASON = 1000  # characters of the reason a person gives for an act
 
 Row = tuple[int, int | None, datetime | None, datetime | None]
 """enrollment, next email, due before, due after"""
@@ -48,13 +48,13 @@ def read_reason(read: Checked) -> None:
 
 
 def of_edit(changes: Iterable[tuple[Standing, Place]], reason: str, actor: str, now: datetime) -> None:
-    """One note per person an edit moved."""
+    """One note for each person the edit moved."""
     rows = [(one.enrollment_id, place.next_email_id, one.due_at, place.due_at) for one, place in changes]
     _insert(MOVED, rows, reason, actor, now)
 
 
 def of_lateness(rows: Series[Row], reason: str, now: datetime) -> None:
-    """The engine came too late, and gave another date (R4)."""
+    """The engine was too late and gave another date (R4)."""
     _insert(LATE, rows, reason, ENGINE, now)
 
 
@@ -69,7 +69,7 @@ def of_person(
     due_before: datetime | None,
     due_after: datetime | None,
 ) -> None:
-    """One note about what somebody did to one place."""
+    """One note about an act on one place."""
     Note.objects.create(
         enrollment=row,
         at=now,

@@ -2,10 +2,10 @@
 
 Takes       somebody to write to
 Leaves      a notice with its finished message and its delivery, planned: in the caller's transaction
-A crash here means that it was not asked for.
+A crash here means the notice was never asked for: it is all in the caller's transaction.
 
-From the claim on it is a delivery like any other, with these differences: it goes before everything else
-(queries.CLAIM), whatever the person's state is (R15 is about lists), and is in no statistics.
+From the claim on it is a delivery like any other, with three differences: it goes before everything else
+(queries.CLAIM), it goes whatever the person's state is (R15 is about lists), and it is in no statistics.
 """
 
 from collections.abc import Collection
@@ -52,7 +52,7 @@ def must_be_unconfirmed(person: Subscriber) -> None:
 def _plan(
     kind: str, account: Account, address: str, context: dict[str, str], now: datetime, *, subscriber_id: int | None
 ) -> Delivery:
-    """Three writes, since the message carries an id that is made of the delivery's."""
+    """Three writes, since the message contains an id made from the delivery's."""
     sender, recipient = _sender(account), mime.mail_address(address)
     if recipient is None:
         raise Invalid("The address has no form that mail servers take")
@@ -125,7 +125,7 @@ def _part(kind: str, name: str, context: dict[str, str]) -> str:
 
 
 def forget(notice_ids: Collection[int]) -> None:
-    """They have been sent: what they said is no longer kept. What failed or is unknown may have to go again."""
+    """Forget the messages of notices that have been sent. Those that failed or are unknown may have to go again."""
     if notice_ids:
         Notice.objects.filter(pk__in=notice_ids).update(message=b"")
 

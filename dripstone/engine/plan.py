@@ -1,4 +1,4 @@
-"""2  due → planned: what is due becomes one delivery per place.
+"""2  due → planned: makes one delivery for each place that is due.
 
 Takes       the due places of one sequence, at most `limit`
 Leaves      a delivery per place (planned, or skipped with a reason), the place in flight or at its next email
@@ -28,7 +28,7 @@ class Due(NamedTuple):
 
 @dataclass(slots=True)
 class Sorted:
-    """What is to happen to the due places of a batch."""
+    """The decision for each due place of a batch."""
 
     planned: list[Due]
     skipped: list[tuple[Due, str]]  # with the reason
@@ -50,7 +50,7 @@ def _sequence(sequence_id: int, now: datetime) -> int:
         if n_places < PLAN_BATCH:
             break
         if total == PLAN_BATCH:
-            wake.engine()  # there is more: whoever is free plans beside us, and two cores plan 1.7 times as much
+            wake.engine()  # there is more: a free worker plans beside us, and two cores plan 1.7 times as much
     return total
 
 
@@ -66,7 +66,7 @@ def batch(sequence_id: int, now: datetime, limit: int = PLAN_BATCH) -> int:
 
 
 def place(sequence: Sequence, row: Enrollment, now: datetime) -> None:
-    """Plan one place whatever its date. The caller has locked it and the sequence, and asked whether it may go."""
+    """Plan one place whatever its date. The caller has locked it and the sequence, and checked that it may go."""
     assert row.next_email_id is not None
     _plan(sequence, [Due(row.pk, row.subscriber_id, row.run, row.next_email_id, now)], now)
 
@@ -75,7 +75,8 @@ def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
     sorted_due = _sort(sequence, due, now)
     left = _write(sorted_due, now)
     move(sorted_due.moved, reasons.TOO_LATE, now)
-    # The skipped move on as if sent (R14). So do places whose email already has a row in this run: nothing to send.
+    # Skipped places move on as if their email had been sent (R14). So do places whose email already has a row in this
+    # run.
     advance.advance(left, now)
     wake.senders(len(sorted_due.planned) + len(sorted_due.skipped) - len(left))
     counters.add(counters.PLANNED, n=len(sorted_due.planned) + len(sorted_due.skipped))
@@ -83,7 +84,7 @@ def _plan(sequence: Sequence, due: list[Due], now: datetime) -> None:
 
 
 def lock_if_sending(sequence_id: int) -> Sequence | None:
-    """The sequence, kept from being edited until the transaction ends; None while it must not send (R13, R7)."""
+    """The sequence, locked against edits until the transaction ends; None while it must not send (R13, R7)."""
     with connection.cursor() as cursor:
         cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence_id})
         if cursor.fetchone() != (True,):
@@ -117,7 +118,7 @@ def _sort(sequence: Sequence, due: list[Due], now: datetime) -> Sorted:
 
 
 def _write(sorted_due: Sorted, now: datetime) -> list[int]:
-    """A delivery for each place that is planned or skipped. Returns those of them that are not in flight now."""
+    """Writes a delivery for each place that is planned or skipped. Returns the places that are not in flight now."""
     rows = [(place, "") for place in sorted_due.planned] + sorted_due.skipped
     with connection.cursor() as cursor:
         cursor.execute(
@@ -131,7 +132,7 @@ def _write(sorted_due: Sorted, now: datetime) -> list[int]:
 
 
 def move(pairs: list[tuple[Due, datetime]], reason: str, now: datetime) -> None:
-    """Places taken (`take_due`) get another date, with a note that says why."""
+    """Gives places from `take_due` another date, with a note that says why."""
     if not pairs:
         return
     rows = [(place.enrollment_id, place.email_id, place.due_at, slot) for place, slot in pairs]

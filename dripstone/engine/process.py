@@ -32,7 +32,7 @@ _retiring = threading.Event()
 
 
 def current() -> Process:
-    """A forked child is another worker than its parent: ask after the fork."""
+    """A forked child is a different worker from its parent, so call this after the fork."""
     global _current
     with _lock:
         if _current is None:
@@ -43,7 +43,7 @@ def current() -> Process:
 
 
 def close() -> None:
-    """Finish what is on the wire and give back connections. For a worker that stops, and for tests."""
+    """Finish the messages on the wire and close connections. For a worker that stops, and for tests."""
     global _current
     with _lock:
         process, _current = _current, None
@@ -55,7 +55,7 @@ def close() -> None:
 
 
 def retire() -> None:
-    """Finish what is on the wire within the sender's grace, and answer the rest. The process keeps its name."""
+    """Finish the messages on the wire within the sender's grace, and answer the rest. The process keeps its name."""
     _retiring.set()
     if _current is not None:
         _current.sender.close()
@@ -67,9 +67,9 @@ def is_retiring() -> bool:
 
 @contextmanager
 def batch(worker: str) -> Iterator[str]:
-    """The name a batch is claimed in, "worker/number". Broken off by an exception, the batch is left to the rescue.
+    """The name under which a batch is claimed, "worker/number". If an exception ends it early, rescue.py settles it.
 
-    The name is made before the claim, so that rows are found whose claim was committed and never answered.
+    The name exists before the claim, so that rescue.py also finds rows whose claim was committed but never answered.
     """
     name = f"{worker}/{next(_numbers)}"
     try:
@@ -80,17 +80,17 @@ def batch(worker: str) -> Iterator[str]:
 
 
 def broken_off() -> set[str]:
-    """Batches of this process that nobody works on any more, and that may still hold rows."""
+    """Batches of this process that were broken off and may still hold rows."""
     return set(_broken_off)
 
 
 def forget(batch_name: str) -> None:
-    """It holds nothing any more."""
+    """The batch holds no rows any more."""
     _broken_off.discard(batch_name)
 
 
 def settled(keys: Iterable[Key]) -> None:
-    """The outcomes of these attempts stand in the database."""
+    """The outcomes of these attempts are in the database now."""
     if _current is not None:
         _current.flight.settled(keys)
 

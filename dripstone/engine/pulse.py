@@ -1,8 +1,8 @@
 """Is the engine running, since when, and may it send? One row for all workers (models.Pulse).
 
-A tick beats here. Whoever finds that the last beat was long ago looks for what is overdue before anything is sent:
-after a restored backup, a long outage or with a clock set wrong, mailing the past is a decision, and not the engine's
-(docs/decisions/late-mail.md). With the virtual clock nothing of this applies: moving it by months is its purpose.
+Each tick writes a beat. A process that finds the last beat long past looks for overdue mail before anything is sent:
+after a restored backup, a long outage or with a clock set wrong, the engine must not decide by itself to mail the past
+(docs/decisions/late-mail.md). None of this applies to the virtual clock, which is made to be moved by months.
 A crash here means nothing was written; the next process looks again.
 """
 
@@ -20,8 +20,8 @@ log = structlog.get_logger(__name__)
 
 BEAT_EVERY = timedelta(seconds=10)  # ticks come every 5 seconds, from every worker; one write in ten is enough
 ENGINE_SILENT_SECONDS = 60  # a worker process writes a heartbeat every 10 s
-GAP = timedelta(minutes=2)  # longer than any tick waits for a free thread
-AHEAD = timedelta(hours=1)  # a beat so far in the future: the clock has been set back
+GAP = timedelta(minutes=2)  # no tick waits that long for a free thread
+AHEAD = timedelta(hours=1)  # a beat further in the future than this means that the clock was set back
 
 # The first beats of a database make the row; beats never go backwards. running_since moves on after a gap.
 _BEAT = """
@@ -36,7 +36,7 @@ INSERT INTO engine_pulse (id, sent_at) VALUES (1, %(now)s)
 ON CONFLICT (id) DO UPDATE SET sent_at = %(now)s WHERE engine_pulse.sent_at IS NULL OR engine_pulse.sent_at < %(now)s
 """
 
-# procrastinate_workers holds a row per worker process; nothing else is in it, so no index is needed.
+# procrastinate_workers holds only a row per worker process, so no index is needed.
 _LAST_HEARTBEAT = "SELECT max(last_heartbeat) FROM procrastinate_workers"
 
 # People due in sequences that may send. One range of the index enrollment_due per active sequence: it costs what is
@@ -58,7 +58,7 @@ SELECT due.n, due.oldest, ready.n, ready.oldest FROM
 
 
 class Overdue(NamedTuple):
-    """What would go at once."""
+    """What would go at once if sending went on."""
 
     n_people: int  # due, and not planned yet
     due_since: datetime | None  # the longest waiting of them
@@ -75,7 +75,7 @@ class Overdue(NamedTuple):
 
 
 def beat(now: datetime) -> bool:
-    """A tick has begun. False: sending is halted, and neither planning nor sending may go on."""
+    """A tick has begun. Returns False if sending is halted: then nothing may be planned or sent."""
     if clock.is_virtual():
         return True
     may = may_send(now)
@@ -97,9 +97,9 @@ def read() -> Pulse:
 
 
 def may_send(now: datetime) -> bool:
-    """Whether sending may go on. Asked before every tick and every batch: one read of one row.
+    """Whether sending may go on. Checked before every tick and every batch, by one read of one row.
 
-    The first to ask after a long silence looks for what is overdue, and halts sending for everybody if there is any.
+    The first process to check after a long silence looks for overdue mail, and halts all sending if there is any.
     """
     if clock.is_virtual():
         return True
@@ -125,7 +125,7 @@ def overdue(now: datetime) -> Overdue:
 
 
 def resume(now: datetime) -> None:
-    """Sending goes on, and the silence before is forgotten."""
+    """Let sending go on, and forget the silence before."""
     Pulse.objects.update_or_create(
         pk=1, defaults={"beat_at": now, "running_since": now, "halted_at": None, "halted_after": None}
     )
@@ -154,7 +154,7 @@ def _halt_if_overdue(now: datetime) -> bool:
 
 
 def last_heartbeat() -> datetime | None:
-    """The instant a worker last said it lives, by the machine's clock; None when none runs."""
+    """When a worker last reported that it lives, by the machine's clock; None if none runs."""
     with connection.cursor() as cursor:
         cursor.execute(_LAST_HEARTBEAT)
         instant: datetime | None = cursor.fetchone()[0]

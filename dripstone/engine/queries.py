@@ -1,10 +1,11 @@
 """The engine's hot SQL, one constant per query. PostgreSQL is the only dialect.
 
-Sets travel as text that Python's C code writes: numbers as an array literal (`ids`), rows as JSON (`rows`). psycopg
-writes the elements of a list in Python, one by one: 1 µs a number, 5 a text, 11 an instant, where these take 0.2 to 1.
+Sets are passed as text written by Python's C code: numbers as an array literal (`ids`), rows as JSON (`rows`), which
+takes 0.2 to 1 µs an element. psycopg writes the elements of a list one by one in Python: 1 µs a number, 5 a text, 11 an
+instant.
 
-Lock order everywhere: sequence, subscribers, enrollments, deliveries, and inside each kind by id. Whoever keeps it
-cannot deadlock. SKIP LOCKED is only used where another process doing the same work is welcome to the row.
+Lock order everywhere: sequence, subscribers, enrollments, deliveries, and inside each kind by id. Code that keeps it
+cannot deadlock. SKIP LOCKED is only used where another process may as well do the same work on the row.
 """
 
 import json
@@ -23,7 +24,7 @@ def rows(names: Sequence[str], values: Iterable[Sequence[Any]]) -> str:
     return json.dumps([dict(zip(names, row, strict=True)) for row in values], default=datetime.isoformat)
 
 
-# Sequences that may plan and have somebody due. One probe of the index enrollment_due per active sequence.
+# Sequences that may plan and have somebody due. One probe of the index enrollment_due for each active sequence.
 SEQUENCES_WITH_DUE = """
 SELECT s.id FROM sequences_sequence s
 WHERE s.active AND s.deleted_at IS NULL AND s.edits = s.edits_done
@@ -32,7 +33,7 @@ ORDER BY s.id
 """
 
 # When something is due next: a place of an active sequence, a retry or a notice (not before the server's gate opens),
-# the end of a lease. For the virtual clock. As the claim does, it passes over broadcasts.
+# the end of a lease. For the virtual clock. Like the claim, it passes over broadcasts.
 NEXT_INSTANT = """
 SELECT LEAST(
     (SELECT min(first.due_at) FROM sequences_sequence s
@@ -56,7 +57,7 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM engine_delivery
         WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.send')
 """
 
-# Keeps edits of a sequence out until the transaction ends; any number of processes may hold it so.
+# Keeps edits of a sequence out until the transaction ends; any number of processes may hold this lock.
 HOLD_SEQUENCE = """
 SELECT active AND edits = edits_done FROM sequences_sequence WHERE id = %(sequence)s AND deleted_at IS NULL FOR SHARE
 """
@@ -101,7 +102,7 @@ FROM json_to_recordset(%(places)s) AS u (id bigint, due_at timestamptz) WHERE e.
 # R1 and R2 for a set of places: the next email (lowest position, published, no delivery in this run) and the anchor
 # (end of the closest delivery before it in this run, never before entry). Before: in the order of SequenceEmail.order;
 # of deleted emails at one position, the later end is the closer. `last` is when the latest delivery of the run ended.
-# Who waits without a date for a deleted email gets the anchor of that one too (R9). Index delivery_once serves all.
+# People who wait without a date for a deleted email get the anchor of that email too (R9). All by index delivery_once.
 NEXT_EMAILS = """
 SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COALESCE(e.due_at, e.held_due_at),
        c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,
@@ -154,7 +155,7 @@ SELECT id, subscriber_id FROM engine_enrollment
 WHERE sequence_id = %(sequence)s AND subscriber_id > %(after)s ORDER BY subscriber_id LIMIT %(limit)s
 """
 
-# Those of them an edit may move. The row locks keep the tick out.
+# The people among them whom an edit may move. The row locks keep the tick out.
 LOCK_PLACES = """
 SELECT id FROM engine_enrollment WHERE id = ANY(%(enrollments)s::bigint[]) AND status = 'active' AND NOT in_flight
 ORDER BY id FOR NO KEY UPDATE
@@ -176,9 +177,9 @@ SELECT LEAST(
 """
 
 # planned → sending for this worker: notices first, then what a sequence sends; of each, oldest ready first. (Broadcasts
-# are passed over: nothing here can print one yet.) The attempt number fences off whoever held the row before.
+# are passed over: nothing here can print one yet.) The attempt number fences off earlier holders of the row.
 # Indexes delivery_notice_ready and delivery_ready; rows are locked as the outer LIMIT asks for them, so never more than
-# it takes. Nothing while the breaker of the server is open: one look at one row, made once.
+# it takes. It takes nothing while the breaker of the server is open: this is read from one row, once.
 CLAIM = """
 WITH notice AS MATERIALIZED (
     SELECT id FROM engine_delivery
@@ -206,17 +207,17 @@ WHERE id IN (SELECT enrollment_id FROM engine_delivery WHERE id = ANY(%(deliveri
 ORDER BY id FOR NO KEY UPDATE
 """
 
-# Whom a batch goes to.
+# The people a batch goes to.
 PEOPLE = """
 SELECT id, account_id, email_address, first_name, fields, state FROM subscribers_subscriber
 WHERE id = ANY(%(subscribers)s::bigint[])
 """
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt; the places
-# are locked. What goes back untried keeps the reason and reply it had, unless there is a new reason. A writer whose
-# lease was lost finds another attempt or status and moves nothing. The last column: whether a place waits for just
-# this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on the
-# primary key: without it, it reads all of delivery_leased.)
+# are locked. A delivery that goes back untried keeps its reason and reply, unless there is a new reason. A writer that
+# lost its lease finds another attempt or status and changes nothing. The last column says whether a place still waits
+# for this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on
+# the primary key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
 SET status = u.status, reason = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reason ELSE u.reason END,
@@ -236,9 +237,9 @@ RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.email_id, d.st
            WHERE e.id = d.enrollment_id) IS TRUE
 """
 
-# What was refused for now must not go again when its sequence, email or person was stopped meanwhile: parked (as
-# follow.park and acts/places.pause do it), or skipped when it will never go. The sequences are held (HOLD_SEQUENCES_OF)
-# and the enrollments locked, so that no edit and no pause can slip in between. Nothing of this stops a notice.
+# A delivery refused for now must not go again if its sequence, email or person was stopped meanwhile. It is parked (as
+# by follow.park and acts/places.pause), or skipped if it will never go. The sequences are held (HOLD_SEQUENCES_OF) and
+# the enrollments locked, so that no edit and no pause can slip in between. None of this applies to notices.
 HOLD_SEQUENCES_OF = """
 SELECT id FROM sequences_sequence
 WHERE id IN (SELECT sequence_id FROM engine_delivery WHERE id = ANY(%(deliveries)s)) ORDER BY id FOR SHARE
@@ -270,7 +271,8 @@ UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = N
 WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned'
 """
 
-# planned → skipped for what is ready and counts as sent when it was planned (late.py). The places are locked.
+# planned → skipped for deliveries that are ready: they count as sent when they were planned (acts/overdue.py). The
+# places are locked.
 SKIP_OVERDUE = """
 UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = NULL, ended_at = planned_at
 WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned' AND ready_at <= %(now)s
@@ -284,7 +286,7 @@ UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = N
 WHERE enrollment_id IS NULL AND (status = 'planned' AND ready_at <= %(now)s OR notice_ready_at <= %(now)s)
 """
 
-# They have no slot either: once sending goes on, they go.
+# They have no slot either, and go once sending goes on.
 PUT_OFF_OVERDUE_WITHOUT_A_PLACE = """
 UPDATE engine_delivery
 SET ready_at = CASE WHEN notice_id IS NULL THEN %(until)s::timestamptz END,
@@ -292,8 +294,8 @@ SET ready_at = CASE WHEN notice_id IS NULL THEN %(until)s::timestamptz END,
 WHERE enrollment_id IS NULL AND (status = 'planned' AND ready_at <= %(now)s OR notice_ready_at <= %(now)s)
 """
 
-# Sending rows that nobody works on any more, for the rescue: their lease has run out, their worker is dead, or their
-# batch was broken off. `worker` is "worker/batch number". Index delivery_leased; all of it is what is on its way now.
+# Abandoned rows in `sending`, for the rescue: their lease has run out, their worker is dead, or their batch was broken
+# off. `worker` is "worker/batch number". Index delivery_leased; it holds only what is on its way now.
 ABANDONED = """
 SELECT id, attempt, split_part(worker, '/', 1), lease_until <= %(leases_until)s FROM engine_delivery
 WHERE status = 'sending' AND (lease_until <= %(leases_until)s OR split_part(worker, '/', 1) = ANY(%(dead_workers)s)
@@ -305,9 +307,10 @@ HOLDS = """
 SELECT 1 FROM engine_delivery WHERE status = 'sending' AND %(name)s IN (worker, split_part(worker, '/', 1)) LIMIT 1
 """
 
-# After the clock was set back by `seconds`: what was planned, or put off after a refusal, by the wrong clock waits no
-# longer than it would have by the right one, and no lease is longer than a lease. What was put off before comes early,
-# and the earlier the more workers mend: that does no harm. What a pause let go waits for its slot, by any clock.
+# After the clock was set back by `seconds`: deliveries planned, or put off after a refusal, by the wrong clock wait no
+# longer than they would have by the right one, and no lease is longer than a lease. Deliveries put off before that come
+# early, and the earlier the more workers mend; that does no harm. Deliveries released after a pause wait for their
+# slot, whatever the clock.
 SHORTEN_WAITS = """
 UPDATE engine_delivery SET ready_at = GREATEST(%(now)s, ready_at - %(seconds)s * interval '1 second')
 WHERE status = 'planned' AND ready_at > %(now)s AND ready_at < %(parked)s

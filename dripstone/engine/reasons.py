@@ -1,8 +1,8 @@
 """Why a delivery did not go, why somebody left a sequence, why a date moved: each reason as a code, with its words.
 
-A code is what the database and the API keep, and what files compare. Its words are a clause, to stand after "because".
-What an owner writes about an act is no reason: it stays in the note of the act. Nor is what a mail server answered:
-`Delivery.reply` has it. Reasons for which no reply to the message speaks come from senders/reasons.py.
+The database and the API keep the code, and code compares it. Its words are a clause that follows "because". What an
+owner writes about an act is not a reason: it stays in the note of the act. Neither is a mail server's answer:
+`Delivery.reply` has it. Where there was no reply to the message, the reason comes from senders/reasons.py.
 
 Some codes carry values after colons: "excluded:tag:3", "gave_up:connection_refused", "edits:5-7".
 """
@@ -77,7 +77,7 @@ WORDS: Mapping[str, str] = {
 # What codes with values look like, for the documentation.
 FORMS = ("excluded:KIND:ID", "gave_up:REASON", "edits:FIRST-LAST")
 
-# Those that ended a place because of the person's state (R15): Kit lists such people under their state.
+# Reasons that end a place because of the person's state (R15): Kit lists such people under their state.
 ENDED_BY_STATE = (SUBSCRIBER_CANCELLED, SUBSCRIBER_BOUNCED, SUBSCRIBER_COMPLAINED)
 
 _MEMBERSHIPS = {
@@ -169,7 +169,7 @@ def sentence(reason: str, names: Named | None = None) -> str:
 
 
 def last_said(reason: str, reply: str) -> str:
-    """About the last of several tries: `the last reply was “451 later”`, or why no reply came."""
+    """The last of several tries: `the last reply was “451 later”`, or why no reply came."""
     return (
         f"the last reply was {words.reply(reply)}" if reply else f"the last failed because {because(last_try(reason))}"
     )

@@ -1,8 +1,8 @@
-"""7  sent → recorded: the outcome of each attempt, and the next email of everybody whose email has ended.
+"""7  sent → recorded: writes the outcome of each attempt, and moves people whose email has ended to their next.
 
 Takes       outcomes of attempts this process claimed
 Leaves      deliveries ended (or planned again), each enrollment at its next email, events, bounced addresses marked;
-            what was sent of notices, gone
+            messages of sent notices deleted
 A crash here means the chunk is still `sending`: one transaction per chunk. rescue.py settles it by the flight log.
 """
 
@@ -50,7 +50,7 @@ class Ended(NamedTuple):
     email_id: int | None  # None: of no sequence
     status: str
     notice_id: int | None
-    is_awaited: bool  # its place waits for just this delivery
+    is_awaited: bool  # its place waits for this very delivery
 
 
 def patiently(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
@@ -77,7 +77,7 @@ def patiently(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
 
 @transaction.atomic
 def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
-    """Write what happened. Attempts that lost their lease to somebody else are passed over (fencing)."""
+    """Write what happened. Attempts that lost their lease to another worker are passed over (fencing)."""
     chunk = _with_retries(chunk, now)
     _lock(chunk)
     ended = _stop_retries(_end(chunk, now), now)
@@ -92,13 +92,14 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
 
 
 def _whose_address(row: Ended) -> int | None:
-    """The person to whom an address belongs that bounced: that of a notice may be nobody's, or not theirs any more."""
+    """The person whose address bounced. A notice may have gone to somebody not on file, or to a person who has another
+    address by now."""
     return row.subscriber_id if row.notice_id is None else notices.reader(row.notice_id)
 
 
 def _with_retries(chunk: Series[Outcome], now: datetime) -> Series[Outcome]:
-    """Refused for now: when it is tried again. Temporary refusals end after three days of them; a pause
-    starts the three days anew."""
+    """Set when deliveries refused for now are tried again. Temporary refusals end after three days; a pause starts the
+    three days again."""
     refused = [outcome.delivery_id for outcome in chunk if _is_refusal(outcome)]
     if not refused:
         return chunk
@@ -125,7 +126,7 @@ def _retried(outcome: Outcome, row: Delivery, now: datetime) -> Outcome:
 
 
 def _lock(chunk: Series[Outcome]) -> None:
-    """Sequences, subscribers, enrollments, each by id: the order everybody keeps (queries.py)."""
+    """Sequences, subscribers, enrollments, each by id: the lock order (queries.py)."""
     ids = [outcome.delivery_id for outcome in chunk]
     if retried := [outcome.delivery_id for outcome in chunk if outcome.retry_in is not None]:
         with connection.cursor() as cursor:
@@ -157,14 +158,14 @@ def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
 
 
 def _count(ended: Series[Ended]) -> None:
-    """What ends after an attempt is counted here, a batch at a time: a trigger would run for each row."""
+    """Deliveries that end after an attempt are counted here, a batch at a time: a trigger would run for each row."""
     by_email = Counter((row.email_id, row.status) for row in ended)
     final = {key: n for key, n in by_email.items() if key[1] != Delivery.Status.PLANNED}
     tallies.add({(Kind.DELIVERIES, email_id, status): n for (email_id, status), n in final.items() if email_id})
 
 
 def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
-    """Refused for now, and meanwhile the person is paused or gone, the sequence or the email stopped or gone."""
+    """Stops retries whose person was paused or left meanwhile, or whose sequence or email was stopped or deleted."""
     retried = [row.delivery_id for row in ended if row.status == Delivery.Status.PLANNED]
     if not retried:
         return ended

@@ -1,7 +1,7 @@
-"""4  claimed → rendered: deliveries become messages. Snippets, templates and custom fields are read now, at send time.
+"""4  claimed → rendered: makes messages. Snippets, templates and custom fields are read now, at send time.
 
 Takes       claimed deliveries
-Leaves      a message for each, and the deliveries that must not go after all, with the reason; nothing is written
+Leaves      a message for each, or the reason why it must not go after all; nothing is written
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
@@ -41,9 +41,9 @@ class Rendered:
 def messages(
     batch: Series[Claimed], now: datetime, not_after: float = math.inf, *, eight_bit: bool = False
 ) -> Rendered:
-    """One message per claimed delivery; people who may not be mailed any more are withheld, but for notices.
+    """One message per claimed delivery. People who may not be mailed any more get none, except notices.
 
-    not_after  of time.monotonic(): the end of the lease. A body that has not started by then never does.
+    not_after  of time.monotonic(): the end of the lease. A body that has not started by then is not sent.
     eight_bit  the mail server takes letters beyond ASCII as they are (Sender.eight_bit)
     """
     people = _people(batch)
@@ -79,7 +79,7 @@ def _email(
 
 
 def _notice(row: Claimed, notice: Notice | None, not_after: float) -> Outgoing | Outcome:
-    """As it was rendered when it was asked for, whatever has become of the person since."""
+    """A notice goes as it was rendered when it was asked for, even if the person has changed since."""
     if notice is None or not notice.message:
         return _withheld(row, "failed", reasons.NO_MESSAGE)
     head = (row.delivery_id, row.account_id, row.attempt)

@@ -1,6 +1,6 @@
-"""What a crash left in `sending`: given back, settled, or unknown, by the flight log of the worker that held it.
+"""Decides about rows that a crash left in `sending`, by the flight log of the worker that held them.
 
-Takes       rows of dead workers of this machine, of batches this process broke off, and those whose lease is over
+Takes       rows of dead workers on this machine, of batches this process broke off, and rows whose lease is over
 Leaves      not started → planned again; final reply known → that outcome; body started, no reply → unknown (or
             planned again under DRIPSTONE_UNKNOWN=resend)
 A crash here means the same rows are found again.
@@ -41,8 +41,8 @@ class Held(NamedTuple):
 
 
 class Watch:
-    """What one worker process does for the others. A machine's flight logs can only be read on it, so every process
-    looks for itself, instead of by a job that might run anywhere."""
+    """What one worker process does for the others. Flight logs can only be read on their own machine, so every process
+    looks for itself; a job might run on any machine."""
 
     def __init__(
         self, flights: Path, steady: clock.Watch | None = None, monotonic: Callable[[], float] = time.monotonic
@@ -52,8 +52,8 @@ class Watch:
         self._gone_since: dict[str, float] = {}  # dead workers, and batches broken off
 
     def look(self, now: datetime) -> Tally:
-        """Settle what is abandoned. A lease is only ended by a process whose clock has been steady for a whole one:
-        a clock that was set forwards makes leases look over whose holders are at work."""
+        """Settle abandoned rows. A process may only end a lease if its clock has been steady for the length of one:
+        after a clock was set forwards, leases look over while their holders are still at work."""
         self._mend_waits(now)
         tally = abandoned(self._flights, now, leases=self._clock.steady() >= claim.LEASE)
         self._forget()
@@ -69,7 +69,7 @@ class Watch:
                 cursor.execute(queries.SHORTEN_LEASES, {"longest": now + claim.LEASE})
 
     def _forget(self) -> None:
-        """Logs of dead workers, and batches broken off, once they have held nothing for a while."""
+        """Delete logs of dead workers and forget batches broken off, once they have held nothing for a while."""
         dead = {worker for worker, lives in flight.workers(self._flights).items() if not lives}
         gone = dead | process.broken_off()
         self._gone_since = {name: self._gone_since.get(name, self._monotonic()) for name in gone}
@@ -80,10 +80,10 @@ class Watch:
 
 
 def abandoned(flights: Path, now: datetime, *, leases: bool = True) -> Tally:
-    """Settle everything nobody works on any more.
+    """Settle all abandoned rows.
 
     flights  the folder of this machine's flight logs
-    leases   whether a lease that is over by the clock may be taken for over
+    leases   whether to trust the clock when it says that a lease is over
     """
     lives = flight.workers(flights)
     tally = Tally()
@@ -92,7 +92,7 @@ def abandoned(flights: Path, now: datetime, *, leases: bool = True) -> Tally:
         settled = record.outcomes([outcome for row in rows for outcome in _settle(row, lives, log)], now)
         tally += settled
         if not settled:
-            break  # somebody else was faster with all of them, or their replies may still come
+            break  # another process settled them all first, or their replies may still come
     counters.outcomes(tally)
     return tally
 
@@ -119,7 +119,7 @@ def _holds_rows(name: str) -> bool:
 
 
 def _settle(row: Held, lives: Mapping[str, bool], log: Mapping[flight.Key, str]) -> Iterator[Outcome]:
-    """What becomes of a row; nothing while its reply may still come to a process that lives."""
+    """What becomes of a row; yields nothing while its reply may still reach a live process."""
     if row.worker not in lives:  # another machine's worker: for all we know the body left
         yield _outcome(row, "unknown", reasons.WORKER_LOST)
         return
@@ -145,7 +145,7 @@ def _kind(text: str) -> Kind:
 
 
 def learned(batch: Batch, holder: str, evidence: Evidence, now: datetime) -> Tally:
-    """What a batch's answers say about its server. After a probe, those who have waited for it too long have failed."""
+    """Learn from a batch's answers about its server. After a probe, give up deliveries that have waited too long."""
     breaker.learn(batch.server.server, evidence, now, is_probe=batch.is_probe)
     if not batch.is_probe:
         return Tally()
@@ -155,7 +155,7 @@ def learned(batch: Batch, holder: str, evidence: Evidence, now: datetime) -> Tal
 
 
 def give_up(worker: str, now: datetime) -> Tally:
-    """After a probe that found a server gone for three days: what has waited for it that long has failed."""
+    """After a probe that found a server gone for three days, deliveries that have waited that long for it fail."""
     long_ago, with_the_probe = now - attempts.GIVE_UP_AFTER, now + attempts.UNREACHED_RETRY
     server = claim.server().server
     gone = Breaker.objects.filter(server=server, retry_at__isnull=False, opened_at__lte=long_ago).first()

@@ -1,8 +1,8 @@
-"""When is the next email due? The one place that says so: scheduler, forecast and virtual clock all ask here.
+"""When is the next email due? This is the one place that computes it, for scheduler, forecast and virtual clock.
 
 Pure: plain values in, an instant out; nothing but the standard library. The rules are R3 and R4 of the design
-(docs/reference/rules.md): days are calendar days in the sequence's zone, hours are elapsed hours, and the hour of a
-day-based email is what the wall clock there shows.
+(docs/reference/rules.md): days are calendar days in the sequence's zone, hours are elapsed hours, and a day-based email
+goes when the wall clock there shows its hour.
 """
 
 from collections.abc import Collection
@@ -63,7 +63,7 @@ def next_slot(after: datetime, schedule: Schedule) -> datetime:
 
 
 def due_when_late(due: datetime, now: datetime, delay: Delay, schedule: Schedule) -> datetime:
-    """What becomes of a due date the engine finds itself late for (R4): the date itself, or a new slot.
+    """When an email goes whose due date has passed (R4): at that date, meaning right away, or at a new slot.
 
     Hours and immediate emails go right away however late; day-emails only within LATE_DAYS.
     """
@@ -73,7 +73,7 @@ def due_when_late(due: datetime, now: datetime, delay: Delay, schedule: Schedule
 
 
 def follows_schedule(delay: Delay) -> bool:
-    """Days and hour bind day-emails, but not an immediate one."""
+    """Send days and hour apply to day-emails, but not to an immediate one."""
     return delay.unit == "days" and delay.value > 0
 
 

@@ -1,4 +1,4 @@
-"""6  rendered → sent: hand messages over and say what the answers mean.
+"""6  rendered → sent: hands messages over and says what the answers mean.
 
 Takes       rendered messages of claimed deliveries
 Leaves      an outcome per message, as the answers come; nothing is written here
@@ -17,7 +17,7 @@ from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.breaker import Evidence
 
 CHUNK = 500  # outcomes per transaction, a whole batch: half of it costs a twelfth of the rate
-LONGEST_CHUNK = 1.0  # seconds; from a slow server what has happened is recorded long before the lease ends
+LONGEST_CHUNK = 1.0  # seconds, so that the outcomes of a slow server are recorded long before the lease ends
 
 
 def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[Outcome]:
@@ -29,7 +29,7 @@ def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) ->
 
 
 def chunks(outcomes: Iterable[Outcome], seconds: Callable[[], float] = time.monotonic) -> Iterator[list[Outcome]]:
-    """What is recorded together: so many, or what came within a second."""
+    """Outcomes to record together: CHUNK of them, or those of a second."""
     chunk: list[Outcome] = []
     ends_at = 0.0
     for outcome in outcomes:
@@ -43,7 +43,7 @@ def chunks(outcomes: Iterable[Outcome], seconds: Callable[[], float] = time.mono
 
 
 def outcome(answer: Answer, attempt: int) -> Outcome:
-    """Three ways to fail: temporary (try again), permanent (stop), unknown (the body left, nobody answered)."""
+    """Three ways to fail: temporary (try again), permanent (stop), unknown (the body left, no answer came)."""
     if answer.kind == "sent":
         return Outcome(answer.delivery_id, attempt, "sent", provider_id=answer.provider_id)
     failed = Outcome(answer.delivery_id, attempt, "failed", _reason(answer), reply=answer.reply)
@@ -58,7 +58,7 @@ def outcome(answer: Answer, attempt: int) -> Outcome:
 
 
 def _reason(answer: Answer) -> str:
-    """What the sender says, or what the server's reply comes to."""
+    """The reason the sender gives, else the one that follows from the server's reply."""
     if answer.kind == "permanent":
         return answer.reason or (reasons.BOUNCED if answer.hard_bounce else reasons.REFUSED)
     return answer.reason or (reasons.NO_ANSWER if answer.kind == "unknown" else reasons.DEFERRED)

@@ -1,7 +1,7 @@
-"""The Procrastinate tasks. They only wake work up: what is to be done stands in the rows, so a lost job costs seconds.
+"""The Procrastinate tasks. They only wake the engine: the rows say what is to be done, so a lost job costs seconds.
 
-A job that is killed stays "doing" for ever; `retry_stalled` gives it back. Every task may run any number of times,
-anywhere, beside itself.
+A job that is killed stays "doing" for ever; `retry_stalled` gives it back. Every task may run any number of times, on
+any machine, and beside itself.
 """
 
 from contextlib import suppress
@@ -31,7 +31,7 @@ def tick_periodic(timestamp: int) -> None:
 
 @app.task(name="dripstone.engine.tasks.tick", queue="engine")
 def tick() -> None:
-    """Somebody is due at once: do not wait for the periodic tick."""
+    """A person is due at once: do not wait for the periodic tick."""
     _tick()
 
 
@@ -41,7 +41,7 @@ def _tick() -> None:
         for sequence_id in follow.pending():
             wake.reevaluation(sequence_id)
         if not pulse.beat(now):
-            return  # sending is halted: mail after a long silence is for the operator to decide
+            return  # sending is halted: the operator decides about mail after a long silence
         with counters.timed("plan"):
             planned = plan.everything_due(now)
         wake.missing_senders(now, claim.jobs_worth_waking(now, MOST_SEND_JOBS))
@@ -67,7 +67,7 @@ def send() -> None:
 
 @app.task(name="dripstone.engine.tasks.reevaluate", queue="engine")
 def reevaluate(sequence_id: int) -> None:
-    """Bring people in line after an edit. One process at a time per sequence; the tick finds what was left over."""
+    """Move people after an edit. One process at a time per sequence; the tick finds what was left over."""
     with virtual.turn(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [virtual.TURN, sequence_id % 2**31])
         if not cursor.fetchone()[0]:
@@ -91,11 +91,11 @@ def look_after(neighbours: rescue.Watch) -> None:
 @app.periodic(cron="* * * * *")
 @app.task(name="dripstone.engine.tasks.retry_stalled", queue="engine", pass_context=True)
 async def retry_stalled(context: JobContext, timestamp: int) -> None:
-    """Jobs of workers whose heart has stopped start over."""
+    """Jobs of dead workers start over."""
     manager = context.app.job_manager
     stalled = list(await manager.get_stalled_jobs())
     for job in stalled:
-        with suppress(ConnectorException):  # another worker was faster with this one
+        with suppress(ConnectorException):  # another worker retried this one first
             await manager.retry_job(job)
     if stalled:
         log.warning("jobs_stalled", n_jobs=len(stalled))

@@ -1,8 +1,8 @@
 """Every state change of Subscriber and Enrollment, and the moves a Delivery may make, with the cascades between them.
 
-Nothing else assigns a state or status; the hot path does it in sets, by the statements of queries.py, which follow
-the same tables. Each verb is one transaction: the change, what follows from it, and its event. `cause` says on whose
-account it happens; the engine's own moves have none (events/causes.py).
+No other code assigns a state or status, except the hot path: it works on sets, by statements in queries.py that follow
+the same tables. Each verb is one transaction: the change, what follows from it, and its event. `cause` says who or what
+brought it about; the engine's own moves have none (events/causes.py).
 """
 
 from collections import Counter
@@ -46,18 +46,19 @@ _STAMPS: Mapping[State, responses.Stamp] = {
     State.COMPLAINED: "complained_at",
 }
 
-# What a state does not hide: a person's own act outweighs a bounce, and a complaint can't be taken back by a click.
+# The states that each of these must not replace: a person's own act outweighs a bounce, and a click can't take back a
+# complaint.
 _STRONGER = {State.BOUNCED: (State.CANCELLED, State.COMPLAINED), State.CANCELLED: (State.COMPLAINED,)}
 
 
 def cancel(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
-    """Unsubscribe from everything. False: they had cancelled or complained before. `delivery_id`: the email they did
-    it from."""
+    """Unsubscribe from everything. False: they had cancelled or complained before. `delivery_id`: the email whose link
+    they used."""
     return _end_subscriber(subscriber_id, State.CANCELLED, now, delivery_id, cause)
 
 
 def bounce(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
-    """Their address does not exist any more. Cancelled and complained people stay what they are."""
+    """Their address does not exist any more. Cancelled and complained people keep their state."""
     return _end_subscriber(subscriber_id, State.BOUNCED, now, delivery_id, cause)
 
 
@@ -81,14 +82,14 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     going = places_of(person.account_id, person.pk).filter(status__in=["unconfirmed", "active"])
     places = list(going.select_for_update(no_key=True).order_by("pk"))
     ended = event(_ENDED[state], person.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=delivery_id)
-    record([ended])  # not before the lock: a place that completes meanwhile has done so first
+    record([ended])  # after the lock, so that a place that completes meanwhile is recorded first
     _remove(places, reasons.subscriber_is(state.value), now, cause)
     _count_completed(person, state_before)
     return True
 
 
 def _came_back(delivery_id: int, what: responses.Stamp, now: datetime) -> None:
-    """From each email that bounces or is called spam; an unsubscription only from the one that made them leave."""
+    """Stamp the delivery: each one that bounces or is called spam, but only the one a person unsubscribed from."""
     row = Delivery.objects.only("account_id", "subscriber_id", "email_id").filter(pk=delivery_id).first()
     if row is not None and row.subscriber_id is not None:
         ids = {"account_id": row.account_id, "subscriber_id": row.subscriber_id}
@@ -114,7 +115,7 @@ def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) ->
 
 @transaction.atomic
 def resubscribe(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) -> bool:
-    """The person's own change of mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15)."""
+    """The person changed their mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15)."""
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
     if person.state != State.CANCELLED:
         return False
@@ -133,7 +134,7 @@ def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause) -> Non
 
 @transaction.atomic
 def remove(enrollment_ids: Series[int], reason: str, now: datetime, *, cause: Cause = causes.NONE) -> int:
-    """Take people out of a sequence. What is planned is skipped; what is on the wire goes. Returns how many left."""
+    """Take people out of a sequence. Planned mail is skipped; mail on the wire still goes. Returns how many left."""
     rows = Enrollment.objects.select_for_update(no_key=True).filter(pk__in=enrollment_ids)
     staying = list(rows.exclude(status="removed").order_by("pk"))
     _remove(staying, reason, now, cause)
@@ -178,7 +179,8 @@ def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> Non
 
 
 def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
-    """failed or unknown → planned, and its person waits for it. Both are locked; nothing of theirs is in flight."""
+    """failed or unknown → planned, and the person waits for it. The caller has locked both; nothing of theirs is in
+    flight."""
     row.status = Delivery.Status.PLANNED
     row.planned_at = row.ready_at = now
     row.unparked_at, row.ended_at, row.reason, row.reply = None, None, "", ""
@@ -192,7 +194,7 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
 
 
 def send_notice_again(row: Delivery, now: datetime) -> None:
-    """failed or unknown → planned. The row is locked; nobody waits for it."""
+    """failed or unknown → planned, for a row no place waits for. The caller has locked it."""
     row.status = Delivery.Status.PLANNED
     row.planned_at = row.notice_ready_at = now
     row.ended_at, row.reason, row.reply = None, "", ""
@@ -201,14 +203,14 @@ def send_notice_again(row: Delivery, now: datetime) -> None:
 
 
 def treat_as_sent(row: Delivery) -> None:
-    """unknown → sent, when it was handed over. The row is locked."""
+    """unknown → sent, at the instant it was handed over. The caller has locked the row."""
     row.status = Delivery.Status.SENT
     row.sent_at = row.ended_at
     row.save(update_fields=["status", "sent_at"])
 
 
 def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: datetime) -> Delivery:
-    """Unsaved: an email that somebody decided not to send."""
+    """An unsaved row for an email that somebody decided not to send."""
     return Delivery(
         account_id=row.account_id,
         sequence_id=row.sequence_id,
@@ -224,8 +226,8 @@ def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: da
 
 
 def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
-    """A place the owner moves: active again, delays counted from now; in a new run when an email is to come again.
-    Whoever is paused stays so."""
+    """The owner moves a place: it is active again, delays count from now, and a new run starts if an email is to come
+    again. Paused people stay paused."""
     with _counted([row]):
         row.status = Enrollment.Status.ACTIVE
         row.run += 1 if new_run else 0
@@ -236,7 +238,8 @@ def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
 
 
 def new_enrollment(sequence: Sequence, person: Subscriber, source: str, now: datetime) -> Enrollment:
-    """Unsaved. Whoever may not be mailed is on record as removed, with the reason (docs/decisions/adding-people.md)."""
+    """A new, unsaved place. People who may not be mailed get one that is removed, with the reason
+    (docs/decisions/adding-people.md)."""
     row = Enrollment(account_id=sequence.account_id, sequence=sequence, subscriber=person)
     _enter(row, person, source, now)
     return row
@@ -282,7 +285,7 @@ def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> N
 
 @contextmanager
 def _counted(rows: Series[Enrollment]) -> Iterator[None]:
-    """Counts the places anew that the block moves: where they stood before it, and where after it."""
+    """Counts places that the block moves: out of where they were before it, into where they are after it."""
     before = _standing(rows)
     yield
     after = _standing(rows)
@@ -299,8 +302,8 @@ def _standing(rows: Series[Enrollment]) -> Counter[tuple[Kind, int, str]]:
 
 
 def _count_completed(person: Subscriber, state_before: str) -> None:
-    """The sequences they have completed, by their new state. Their other places are locked, so that none of them
-    completes meanwhile and is missed."""
+    """Counts the sequences they have completed under their new state. Their other places are locked, so that none can
+    complete meanwhile and be missed."""
     completed = places_of(person.account_id, person.pk).filter(status=Enrollment.Status.COMPLETED)
     counts = Counter[tuple[Kind, int, str]]()
     for sequence_id in completed.values_list("sequence_id", flat=True):

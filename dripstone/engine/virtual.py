@@ -1,7 +1,7 @@
-"""The virtual clock moves, and the engine does everything due on the way, each thing at its own instant, in order.
+"""Moves the virtual clock, and does everything due on the way, each thing at its own instant, in order.
 
-While the clock is being moved nobody else may work: workers hold their turn shared, whoever moves the clock holds it
-alone. With the real clock a turn costs nothing.
+While the clock is being moved no other process may work: workers share a turn, and the one that moves the clock holds
+it alone. With the real clock a turn costs nothing.
 """
 
 from collections import Counter
@@ -21,7 +21,7 @@ TURN = 0x6472_6970  # the advisory lock's number: "drip"
 
 @contextmanager
 def turn(*, alone: bool = False) -> Iterator[None]:
-    """Time stands still inside. `alone`: nobody else is at work either."""
+    """Time stands still inside. `alone`: no other process is at work either."""
     if not clock.is_virtual():
         yield
         return

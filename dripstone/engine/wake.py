@@ -1,4 +1,5 @@
-"""Wake a worker, in the caller's transaction. Waits live in rows: a lost job costs latency (the tick runs anyway)."""
+"""Wake a worker, in the caller's transaction. Rows say what waits, so a lost job costs only latency (the tick runs
+anyway)."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ TICK = timedelta(seconds=5)  # the periodic one of tasks.py
 
 
 def engine_if_due(places: Iterable[Place], now: datetime) -> None:
-    """Somebody is due this instant (an immediate first email): do not wait for the next tick."""
+    """A person is due this instant (an immediate first email): do not wait for the next tick."""
     if any(place.due_at is not None and place.due_at <= now for place in places):
         engine()
 
@@ -38,7 +39,7 @@ def _defer(task: str, **arguments: int) -> None:
 
 
 def missing_senders(now: datetime, most: int) -> None:
-    """Send jobs for what is ready and has none: retries whose time has come, and whatever a lost job left behind."""
+    """Queue send jobs for ready deliveries that have none: retries whose time has come, and leftovers of a lost job."""
     with connection.cursor() as cursor:
         cursor.execute(queries.READY_AND_SEND_JOBS, {"now": now, "limit": most * CLAIM_BATCH})
         n_ready, n_jobs = cursor.fetchone()

@@ -1,7 +1,7 @@
 """What happened, a row per fact, written in the transaction that made it true. Rows are never changed.
 
-Rules, webhooks, automations and pages learn of it here (reading.py). Nothing is counted from events: they go after a
-while. A send has no row of its own: the delivery is the fact.
+Rules, webhooks, automations and pages learn of it here (reading.py). Events are deleted after a while, so nothing is
+counted from them. A send has no row of its own: the delivery is the fact.
 """
 
 from typing import ClassVar
@@ -34,8 +34,8 @@ class Event(models.Model):
 
 
 class Number(models.Model):
-    """The place of an event in the order of reading. A table that is only appended to: what is changed later leaves
-    dead rows behind, which every pass would have to step over (docs/decisions/outbox.md)."""
+    """The place of an event in the order of reading. This table is only appended to: updates would leave dead rows,
+    which every pass would have to step over (docs/decisions/outbox.md)."""
 
     id = models.BigIntegerField(primary_key=True)  # 1, 2, 3 …
     event = models.ForeignKey(Event, models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False)
@@ -45,7 +45,7 @@ class Number(models.Model):
 
 
 class Numbering(models.Model):
-    """How far the numbering has come. One row, which is the lock of a pass as well.
+    """How far the numbering has come. One row, which also serves as the lock of a pass.
 
     All events up to `settled_event` that will ever be visible have their numbers. They hold for `seen_event`, too, as
     soon as the transactions in `writers` have ended: those that were writing events when it was the highest numbered.
@@ -65,7 +65,7 @@ class Numbering(models.Model):
 
 
 class Reader(models.Model):
-    """How far somebody has read."""
+    """How far a reader has read."""
 
     name = models.TextField(primary_key=True)
     number = models.BigIntegerField()  # of the last event read

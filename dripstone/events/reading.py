@@ -1,14 +1,14 @@
-"""Read events in an order in which none is passed over, however late its transaction commits.
+"""Reads events in an order that misses none, however late its transaction commits.
 
 Takes       events with ids, which are given before a transaction commits: the higher may become visible first
 Leaves      a number per event, given when it is visible; a cursor per reader, moved in the transaction of its work
-A crash here means the batch is read again, from the same event on, and nothing of the first time has happened.
+A crash here means the batch is read again from the same event, and the first try has left nothing.
 
-One pass at a time numbers what has become visible, by id. So an event that is committed late gets a later number, and
-whatever was committed before another transaction could begin to write has the earlier ones. What is to come in order
-must therefore be kept apart by a lock that a writer takes *before* it writes its event: the person's, for most; a
-place's, where an email ends. (Not by transaction ids: they start over when a dump is restored into another cluster.)
-Why it is done so, and what it costs: docs/decisions/outbox.md
+One pass at a time numbers the events that have become visible, by id. So an event that is committed late gets a later
+number, and events committed before another transaction could begin to write have earlier ones. Events that must stay in
+order therefore need a lock that each writer takes *before* it writes its event: the person's, for most; the place's,
+when an email ends. (Not by transaction ids: they start over when a dump is restored into another cluster.) Reasons and
+costs: docs/decisions/outbox.md
 """
 
 from collections.abc import Iterator
@@ -34,8 +34,8 @@ numbered AS (
 SELECT count(*), COALESCE(max(event_id), 0) FROM numbered
 """
 
-# The other transactions that are writing events now. A writer has this lock before its events get their ids, and
-# gives it back after they are visible.
+# The other transactions that are writing events now. A writer takes this lock before its events get their ids, and
+# releases it after they are visible.
 _WRITERS = """
 SELECT virtualtransaction FROM pg_locks
 WHERE locktype = 'relation' AND relation = 'events_event'::regclass AND mode = 'RowExclusiveLock' AND granted
@@ -52,7 +52,7 @@ def following(reader: str, limit: int = 500, *, start: Literal["now", "first"] =
             …   # what is written here is committed together with the cursor, or not at all
 
     reader  its name. A second process with the same name waits until this block has ended, and goes on after it
-    start   where somebody begins who has never read: after all that has happened, or at the first event that is kept
+    start   where a new reader begins: after all that has happened, or at the first event that is kept
     """
     number_visible()
     with transaction.atomic():
@@ -64,7 +64,7 @@ def following(reader: str, limit: int = 500, *, start: Literal["now", "first"] =
 
 
 def _hold(reader: str, start: Literal["now", "first"]) -> Reader:
-    """The reader's cursor, locked; made if it is the first time."""
+    """The reader's cursor, locked; created the first time."""
     rows = Reader.objects.select_for_update(no_key=True)
     if (found := rows.filter(pk=reader).first()) is not None:
         return found
@@ -73,7 +73,7 @@ def _hold(reader: str, start: Literal["now", "first"]) -> Reader:
 
 
 def number_visible() -> int:
-    """Number what has become visible. Returns how many events that were."""
+    """Number the events that have become visible. Returns how many."""
     n_numbered = 0
     while (n := _pass()) == PASS:
         n_numbered += n
@@ -83,7 +83,7 @@ def number_visible() -> int:
 @transaction.atomic
 def _pass() -> int:
     state, _ = Numbering.objects.select_for_update().get_or_create(pk=1)
-    have_ended = _have_ended(state.writers)  # before the next statement, which so sees all that they wrote
+    have_ended = _have_ended(state.writers)  # before the next statement, which then sees all they wrote
     n, highest = _number(state)
     if n == 0 and state.seen_event == state.settled_event:
         return 0

@@ -23,13 +23,13 @@ def log_of(sequence_id: int, found: Iterable[str]) -> Log:
 
 
 def edits(reason: str, log: Log) -> str:
-    """What a note names: `“Draft” published; sequence paused`. A reason from before codes is said as it is."""
+    """What a note names: `“Draft” published; sequence paused`. A reason from before codes is given as it is."""
     named = [edit(log[number]) for number in reasons.edits_in(reason) if number in log]
     return "; ".join(named) or reason
 
 
 def reason_of(note: Note, log: Log) -> str:
-    """The reason of a note in words: an owner's own, or what the engine acted upon."""
+    """The reason of a note in words: the owner's own, or what made the engine act."""
     match note.kind:
         case notes.MOVED:
             return edits(note.reason, log)

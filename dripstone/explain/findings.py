@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-ERROR = "error"  # nothing goes out because of it, or nearly nothing arrives
+ERROR = "error"  # it stops mail from going out, or nearly all of it from arriving
 WARNING = "warning"  # it goes out, but not as it should
 NOTICE = "notice"  # worth knowing
 
@@ -23,5 +23,5 @@ class Finding:
     severity: str
     sentence: str
     mend: Mend | None = None
-    mend_by: str = ""  # where no call mends it: the setting, the command, the person
+    mend_by: str = ""  # if no call mends it: the setting, the command or the person that does
     email_id: int | None = None

@@ -1,4 +1,4 @@
-"""Why is this sequence not sending? What is looked at, told as findings: a sentence each, and the call that mends it.
+"""Why is this sequence not sending? Answers with findings: a sentence each, and the call that mends it.
 
 Takes       sequences, and two instants: the engine's and the machine's (heartbeats are about processes)
 Leaves      nothing: it only reads, with a fixed number of queries for any number of sequences and people
@@ -33,21 +33,22 @@ LAST_DELIVERIES = 500
 SOME = 100  # people asked whether they are excluded, before all are
 FAILING_SHARE, BROKEN_SHARE = 0.05, 0.5  # of the recent deliveries
 
-# What an owner may well want: an answer to "why does it not send?", and nothing to wake an operator for.
+# Findings an owner may well want: they answer "why does it not send?", but are no reason to wake an operator.
 CHOSEN = frozenset(
     {"inactive", "no_emails", "all_drafts", "draft_in_the_middle", "nobody_inside", "everybody_completed",
      "everybody_unconfirmed", "everybody_paused", "everybody_at_the_end", "waiting_for_a_draft", "following_edits"}
 )  # fmt: skip
 
-# Who is inside and what they wait for: one parallel scan of the people of these sequences. The last column counts those
-# who have no date because of what they wait for. Three keys to group by, and counts of columns: a fifth less than six.
+# The people inside and what they wait for: one parallel scan of the people of these sequences. The last column counts
+# people who have no date because of what they wait for. Grouping by three keys and counting columns costs a fifth less
+# than grouping by six.
 _PEOPLE = """
 SELECT sequence_id, status, next_email_id, count(*), count(paused_at), count(due_at),
        count(*) FILTER (WHERE in_flight), count(*) FILTER (WHERE due_at IS NULL AND paused_at IS NULL AND NOT in_flight)
 FROM engine_enrollment WHERE sequence_id = ANY(%(sequences)s) AND status <> 'removed' GROUP BY 1, 2, 3
 """
 
-# The first date of each sequence, for how many, and how many are late. Index enrollment_due.
+# The first date of each sequence, for how many people, and how many are late. Index enrollment_due.
 _NEXT = """
 SELECT s.id, first.next_email_id, first.due_at,
        (SELECT count(*) FROM engine_enrollment e WHERE e.sequence_id = s.id AND e.due_at = first.due_at
@@ -59,7 +60,7 @@ CROSS JOIN LATERAL (SELECT e.next_email_id, e.due_at FROM engine_enrollment e
 WHERE s.id = ANY(%(sequences)s)
 """
 
-# How the last deliveries of each sequence fared. Index delivery_by_sequence, a few hundred rows each.
+# The outcomes of the last deliveries of each sequence. Index delivery_by_sequence, a few hundred rows each.
 _RECENT = """
 SELECT s.id, count(d.id), count(d.id) FILTER (WHERE d.status = 'failed'), count(d.id) FILTER (WHERE d.retried),
        count(d.id) FILTER (WHERE d.status = 'planned' AND NOT d.retried AND d.ready_at <= %(late)s),
@@ -77,7 +78,7 @@ WHERE s.id = ANY(%(sequences)s) GROUP BY s.id
 
 @dataclass(slots=True)
 class People:
-    """How many people of the sequence stand where."""
+    """How many people of the sequence are where."""
 
     active: int = 0
     unconfirmed: int = 0
@@ -111,7 +112,7 @@ class Recent(NamedTuple):
     n_failed: int
     n_retried: int
     n_stuck: int
-    reason: str | None  # of the last that failed or is tried again
+    reason: str | None  # of the last delivery that failed or is tried again
     reply: str | None
 
 
@@ -132,7 +133,7 @@ class Health:
 
     @property
     def is_wrong(self) -> bool:
-        """Something an owner can hardly want: for operators."""
+        """Something no owner is likely to want: for operators."""
         return any(one.severity != NOTICE and one.code not in CHOSEN for one in self.findings)
 
 
@@ -143,7 +144,7 @@ class Look:
     sequence: Sequence
     now: datetime
     emails: list[SequenceEmail]  # not the deleted ones; in order
-    edited_at: datetime | None  # the oldest edit nobody has followed yet
+    edited_at: datetime | None  # the oldest edit not followed yet
     verified: list[str]  # the account's other addresses
     people: People = field(default_factory=People)
     waiting_for: dict[int, int] = field(default_factory=dict)  # email id → people who have no date for it
@@ -151,7 +152,7 @@ class Look:
     paused_at_the_end: int = 0
     next: Next | None = None
     recent: Recent = field(default=NO_MAIL)
-    has_room: bool = True  # no limit nor the breaker explains that mail stands ready
+    has_room: bool = True  # neither a limit nor the breaker explains why mail stands ready
 
     @property
     def path(self) -> str:
@@ -201,7 +202,7 @@ def _sentence(look: Look, findings: list[Finding], coming: Next | None) -> str:
 
 
 def _why_nothing_comes(look: Look) -> str:
-    """Everybody has had everything."""
+    """All people have had everything."""
     people = look.people
     if people.completed and not people.active and not people.unconfirmed:
         return "Nothing left to send: everyone who entered has completed the sequence."
@@ -263,7 +264,7 @@ def _count(look: Look, counted: Counted) -> None:
 
 
 def _waits_for_room(now: datetime) -> bool:
-    """Mail goes, or the gate is shut for now: what stands ready waits for its turn, and not for a worker."""
+    """Mail goes out, or the gate is shut for now: ready mail waits for its turn, not for a worker."""
     sent_at = pulse.read().sent_at
     return (sent_at is not None and sent_at > now - BEHIND) or (claim.opens_at(now) or now) > now
 
@@ -277,7 +278,7 @@ def _emails(ids: Series[int]) -> dict[int, list[SequenceEmail]]:
 
 
 def _edited(sequences: Series[Sequence]) -> dict[int, datetime]:
-    """Since when each sequence has an edit nobody followed."""
+    """Since when each sequence has an edit that was not followed."""
     done = {one.pk: one.edits_done for one in sequences if one.edits != one.edits_done}
     found: dict[int, datetime] = {}
     if not done:
@@ -302,7 +303,7 @@ def _verified(sequences: Series[Sequence]) -> dict[int, list[str]]:
 
 
 def engine_findings(machine_now: datetime) -> list[Finding]:
-    """About the installation: is anybody at work?"""
+    """About the installation: is a worker running?"""
     heard = last_heartbeat()
     if heard is not None and (machine_now - heard).total_seconds() <= ENGINE_SILENT_SECONDS:
         return []
@@ -312,7 +313,7 @@ def engine_findings(machine_now: datetime) -> list[Finding]:
 
 
 def server_finding() -> Finding | None:
-    """Is the mail server left alone because it accepts nothing? (senders/breaker.py)"""
+    """Does sending wait because the mail server accepts nothing? (senders/breaker.py)"""
     mail = claim.server()
     row = next((row for row in breaker.open_ones() if row.server == mail.server), None)
     if row is None or row.retry_at is None or row.opened_at is None:
@@ -392,7 +393,7 @@ def _about_emails(look: Look) -> Iterator[Finding]:
 
 
 def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
-    """R8: an email was unpublished under the feet of those who were about to get it."""
+    """R8: an email was unpublished while people were waiting for it."""
     for email in look.emails:
         n_people = look.waiting_for.get(email.pk, 0)
         if email.published or not n_people:
@@ -482,7 +483,8 @@ def _nobody(look: Look) -> Finding:
 
 
 def _is_everybody_excluded(sequence: Sequence) -> bool:
-    """A look at the first few nearly always says no. To be sure takes all of them, up to the first who is not."""
+    """Checking the first few people nearly always gives a no. Only if all are excluded, look for the first who is
+    not."""
     inside = Enrollment.objects.filter(sequence=sequence, status=Enrollment.Status.ACTIVE)
     some = list(inside.values_list("subscriber_id", flat=True)[:SOME])
     if len(audience.excluded(sequence, some)) < len(some):

@@ -1,4 +1,4 @@
-"""Does every email say what it is meant to? Snippets that are not there, fields that nobody has, missing fallbacks."""
+"""Does every email say what it is meant to? Finds missing snippets, unknown fields, and missing fallbacks."""
 
 import re
 from collections import defaultdict
@@ -81,7 +81,7 @@ def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Itera
 
 
 def _sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[tuple[str, str]]:
-    """Every Liquid source that makes up the email, each with its place: a part, "template", or a snippet."""
+    """Every Liquid source of the email with its place: a part, "template", or a snippet."""
     template = email.email_template or sequence.email_template
     sources = [(part, getattr(email, part) or "") for part in PARTS]
     sources.append(("template", template.html if template else shelf.default_template))

@@ -36,7 +36,7 @@ def _parts(row: Impact) -> Iterator[str]:
 
 
 def _moved_otherwise(row: Impact) -> int:
-    """Of those who move, the ones no other part of the sentence is about."""
+    """People who move and whom no other part of the sentence covers."""
     return row.kinds_moved["dated"] + row.kinds_moved["paused"]
 
 
@@ -63,7 +63,7 @@ def _is_not_there(row: Impact, email_id: int) -> str:
 
 
 def why(row: Impact, person: Person) -> str:
-    """What brings this person there."""
+    """Why this person gets there."""
     before, after = _subject(row, person.before), _subject(row, person.after)
     if person.reason == reasons.EMAIL_DELETED:
         return f"{_subject_of(row, person.skipped_id)} is deleted: they skip it at the moment it would have gone."

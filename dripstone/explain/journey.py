@@ -1,8 +1,8 @@
-"""One person's way through a sequence: what became of each email, what comes when, and why. Only reads.
+"""One person's way through a sequence: what became of each email, what comes when, and why. It only reads.
 
-Dates that are still to come are given by the functions the engine itself asks (timetable.Itinerary, and through it
-advance.place_after_end and schedule.next_due): if nothing is edited and nobody's tags change, they come true.
-journey_words.py makes the sentences.
+Future dates come from the functions the engine itself uses (timetable.Itinerary, and through it advance.place_after_end
+and schedule.next_due): unless the sequence is edited or the person's tags change, they come true. journey_words.py
+makes the sentences.
 """
 
 from collections import defaultdict
@@ -57,10 +57,10 @@ class Coming:
 
     at: datetime
     reckoning: Reckoning
-    given_by: Note | None = None  # what set the date, where the reckoning says another one
+    given_by: Note | None = None  # the note that set the date, if it differs from the reckoning
     excluded: str = ""  # it will be skipped, for this reason
     after_late: bool = False  # counted from the latest email, since its own date had passed (R4)
-    missed: datetime | None = None  # the date it had, missed by so much that planning will move it to `at` (R4)
+    missed: datetime | None = None  # the date it had; so long past that planning will move it to `at` (R4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Step:
     sending                          it is on its way, or is tried again `at`
     next, later                      it comes, or will be skipped, `at`
     waiting                          it comes, but has no date, for the reason `why`
-    draft                            nobody is sent it
+    draft                            it is sent to no one
     none                             it will not come, for the reason `why`
     """
 
@@ -121,14 +121,14 @@ class Facts:
 @dataclass(frozen=True, slots=True)
 class Journey:
     facts: Facts
-    stop: str  # why no date can be given to anything, or ""
+    stop: str  # why no email can have a date, or ""
     steps: list[Step]
     notes: list[Note]
     earlier_runs: list[EarlierRun]
 
     @property
     def waiting_because(self) -> str:
-        """Why nothing goes to this person at a known date, or "": `stop`, or what the email they are at waits for."""
+        """Why nothing goes to this person at a known date, or "": `stop`, or what their next email waits for."""
         first = next((step for step in self.steps if step.outcome in ("sending", "next")), None)
         if self.stop or first is not None:
             return self.stop or (first.why if first is not None else "")
@@ -183,7 +183,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
 
 
 def _follow_edits(facts: Facts) -> None:
-    """While an edit waits to be followed up, the place it will give counts already."""
+    """If an edit has not been followed yet, this uses the place it will give."""
     row, edit = facts.row, follow.edit_to_follow(facts.sequence.pk)
     if edit is None or row.status != Enrollment.Status.ACTIVE or row.in_flight:
         return
@@ -232,7 +232,7 @@ def _stop(facts: Facts) -> str:
 
 
 def _ahead(facts: Facts) -> dict[int, Coming]:
-    """Every email that has a date, by email id: the next one's is on record, the others follow from it."""
+    """Every email that has a date, by email id: the date of the next one is on record, the others follow from it."""
     ended = dict(facts.ended)
     email, at = _begin(facts, ended)
     had = set(facts.deliveries)
@@ -364,7 +364,7 @@ def _next_try(delivery: Delivery) -> datetime | None:
 
 
 def _why_held(delivery: Delivery, facts: Facts) -> str:
-    """Why a planned delivery may not be claimed for now."""
+    """Why a planned delivery must not be claimed for now."""
     if not delivery.is_parked:
         return ""
     if not facts.sequence.active:
@@ -373,7 +373,7 @@ def _why_held(delivery: Delivery, facts: Facts) -> str:
 
 
 def _why_then(email: SequenceEmail, delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]:
-    """What led to the date of an email of the past, where today's delays and schedule, or a note, still tell."""
+    """What led to the date of a past email, if today's delays and schedule, or a note, still explain it."""
     planned = delivery.planned_at
     ended = {pk: one.ended_at for pk, one in facts.deliveries.items() if one.ended_at and one.ended_at <= planned}
     ended.pop(email.pk, None)
@@ -386,14 +386,14 @@ def _why_then(email: SequenceEmail, delivery: Delivery, facts: Facts) -> tuple[R
 
 
 def retimed_since(step: Step, facts: Facts) -> list[SequenceEdit]:
-    """What changed of an email's delay and schedule after it had got its date, at the instant that counts from."""
+    """Changes to an email's delay and schedule after the anchor, the instant at which it got its date."""
     assert step.reckoning is not None
     since = [one for one in facts.retimed if one.at >= step.reckoning.anchor.at]
     return [one for one in since if one.kind == SequenceEdit.Kind.SEQUENCE_RETIMED or one.email_id == step.email.pk]
 
 
 def is_punctual(delivery: Delivery, reckoning: Reckoning) -> bool:
-    """Whether it was planned because of just this date."""
+    """Whether it was planned because of exactly this date."""
     return timedelta(0) <= delivery.planned_at - reckoning.due < PUNCTUAL
 
 

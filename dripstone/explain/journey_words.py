@@ -1,4 +1,4 @@
-"""A journey in plain words. Times are the sequence's wall clock; the main one of a sentence names the zone."""
+"""A journey in plain words. Times are by the sequence's wall clock; the main one of a sentence names the zone."""
 
 from datetime import datetime
 
@@ -98,12 +98,12 @@ def _after_three_days(delivery: Delivery) -> str:
 
 
 def _clause(delivery: Delivery) -> str:
-    """Why the last try was in vain, where no reply says it."""
+    """Why the last try failed, if no reply says it."""
     return reasons.because(reasons.last_try(delivery.reason))
 
 
 def _cause(step: Step, facts: Facts) -> str:
-    """`: 2 days after …`, where the figures, or a note, still tell."""
+    """`: 2 days after …`, if the figures or a note still explain the date."""
     if step.given_by is not None:
         return f". The date came from this: {_uncapital(note(step.given_by, facts).rstrip('.'))}"
     if step.reckoning is None:
@@ -116,7 +116,7 @@ def _cause(step: Step, facts: Facts) -> str:
 
 
 def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
-    """Today's figures give another date than the one it had."""
+    """Today's figures give a different date from the one it had."""
     assert step.reckoning is not None
     by_rule = words.when(step.reckoning.due, facts.sequence.time_zone)
     if step.outcome == "skipped":
@@ -195,7 +195,7 @@ def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
 
 
 def _why_moved(one: Coming, missed: datetime, facts: Facts) -> str:
-    """The engine came too late for the date it had (R4)."""
+    """The engine was too late for the date it had (R4)."""
     figures = f" ({rule(one.reckoning, facts)})" if missed == one.reckoning.due else ""
     told = (
         f". Its date, {words.when(missed, facts.sequence.time_zone)}{figures}, was missed by more than six hours, so "

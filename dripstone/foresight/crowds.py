@@ -2,18 +2,18 @@
 then ask the rules once per group, not once per person.
 
 Takes       an itinerary (the emails of the sequence as they are, or as an edit would leave them)
-Leaves      nothing: one statement reads everybody at the same moment, and locks nobody
+Leaves      nothing: one statement reads all people at the same moment, without locks
 A crash here means there is no answer.
 
-Such a group is a crowd. One member stands for each crowd; its dates are exact. An example, at noon: email A goes at
+A group is called a crowd. One member stands for each crowd; its dates are exact. An example, at noon: email A goes at
 once, B five hours after it, and three people have had A:
 
     Ana    waits for B   at 14:01
     Bob    waits for B   at 14:09      a crowd of 2 (Ana stands for it)
     Chloe  waits for B   at 15:02      a crowd of 1
 
-Had Bob not had A, or been excluded by a tag, he would be a crowd of his own: the kinds of _CROWDS. That 14:01 and 14:09
-can be told apart by no rule is shown at _cuts.
+If Bob had not had A, or were excluded by a tag, he would be a crowd of his own: see the kinds in _CROWDS. Why no rule
+can tell 14:01 from 14:09 is shown at _cuts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -34,7 +34,7 @@ from dripstone.engine.models import Reordering
 from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
-ENTRY = 0  # the email everybody has had, before the first one: its end is the anchor of the first (R2)
+ENTRY = 0  # stands for an email before the first that all people have had: its end is the anchor of the first (R2)
 _ORDER_OF_ENTRY = (-1, False)
 QUARTER = timedelta(minutes=15)
 MIDNIGHT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
@@ -42,17 +42,17 @@ INSTANT = timedelta(microseconds=1)
 
 
 class Crowd(NamedTuple):
-    """A row of _CROWDS. What is said of one member holds for all, but for the id and the minutes."""
+    """A row of _CROWDS. It describes one member; only the id and the minutes differ for the others."""
 
     enrollment_id: int
-    current_id: int | None  # what they wait for
+    current_id: int | None  # the email they wait for
     at: datetime | None  # its date, also while the person is paused; in flight: when it is tried, None on the wire
     in_flight: bool
     paused: bool  # the person
     unconfirmed: bool
-    excluded: int  # as of now, by which of audience.sources, from 1; 0: by none
+    excluded: int  # now, by which of audience.sources, from 1; 0: by none
     had: list[int]  # ENTRY and the emails of this run that have a delivery, but not what is in flight
-    lows: list[int]  # of those, the ones from whose end something missing counts …
+    lows: list[int]  # those of them from whose end the delay of a missing email counts …
     ends: list[datetime]  # … and that end, never before entry
     last_ended_at: datetime | None  # the latest end of all; None also where no rule asks for it
     n_people: int
@@ -60,15 +60,15 @@ class Crowd(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whom to count, and what their future may depend on."""
+    """Which people to count, and what their future may depend on."""
 
     itinerary: Itinerary
     now: datetime
     until: datetime  # nothing after it matters
     inside: str  # SQL over e (engine_enrollment): who counts
-    edit: Following | None = None  # people are about to be brought in line
+    edit: Following | None = None  # an edit that people are about to follow
     goes_on: bool = True  # what follows the next email matters too
-    drops_passed: bool = False  # but not the date of somebody who gets an email that has come before theirs
+    drops_passed: bool = False  # but not the date of a person whose next email now comes before the one they wait for
     goes_by_order: bool = False  # no edit waits: the order of the emails says what newer people have had
 
     @property
@@ -77,7 +77,7 @@ class Question:
 
     @property
     def reschedules(self) -> bool:
-        """Dates already given are given anew."""
+        """Whether people get new dates in place of those already given."""
         return self.edit is not None and self.edit.rescheduled_at is not None
 
     @property
@@ -86,8 +86,8 @@ class Question:
         return () if self.edit is None else self.edit.moves
 
 
-# One scan counts everybody, and for most kinds of people that is all. Which deliveries somebody has is only read where
-# the order of the emails does not say it, and ends are only read for the few kinds whose future depends on them.
+# One scan counts all people, and for most kinds nothing else is needed. A person's deliveries are only read if the
+# order of the emails does not imply them, and ends are only read for the few kinds whose future depends on them.
 _CROWDS = """
 WITH
 -- The emails, and ENTRY before them. No date of an email lies further than `longest_delay` behind what it counts from.
@@ -200,16 +200,16 @@ _AT = """CASE WHEN NOT e.in_flight THEN COALESCE(e.due_at, e.held_due_at) ELSE (
                WHERE f.enrollment_id = e.id AND f.run = e.run AND f.email_id = e.next_email_id
                  AND f.status = 'planned') END"""
 
-# Somebody waits with a date for a published email, and came in after the emails last changed their order: they have
-# had those before it and none behind (engine.models.Reordering).
+# A person who waits with a date for a published email, and entered after the emails last changed their order, has had
+# the emails before it and none behind (engine.models.Reordering).
 _IN_ORDER = """e.due_at IS NOT NULL AND e.next_email_id = ANY(%(live_ids)s::bigint[]) AND e.id > (
                SELECT COALESCE(max(r.newest_place), 0) FROM engine_reordering r WHERE r.sequence_id = %(sequence)s)"""
 
 _FIRST = """e.id IN (SELECT e.id FROM engine_enrollment e WHERE e.sequence_id = %(sequence)s AND {inside}
                      ORDER BY e.id LIMIT %(limit)s)"""
 
-# The end of an email somebody had, never before entry. On the wire still, though the person has been taken out and
-# added again since: what ended before it counts.
+# The end of an email a person had, never before entry. If it is still on the wire because they were taken out and added
+# again meanwhile, the email that ended before it counts.
 _END = """GREATEST(p.anchored_at, CASE WHEN {low} <> %(entry)s THEN COALESCE(
     (SELECT d.ended_at FROM engine_delivery d
      WHERE d.enrollment_id = p.id AND d.run = p.run AND d.email_id = {low}),
@@ -224,7 +224,7 @@ def of(question: Question, sequence: Sequence) -> Iterator[Crowd]:
 
 
 def each(question: Question, sequence: Sequence, limit: int | None = None) -> Iterator[Crowd]:
-    """The same with everybody (or the first few) in a crowd of their own."""
+    """The same with each person (or the first few) in a crowd of their own."""
     inside = question.inside if limit is None else _FIRST.format(inside=question.inside)
     yield from _read(question, sequence, inside, [*_COMMON, "id"], limit)
 
@@ -270,7 +270,7 @@ def _read(
         cursor.execute(statement, parameters | cuts)
         known = {ENTRY, *itinerary.emails}
         for crowd in map(Crowd._make, cursor):
-            if known.issuperset([crowd.current_id or ENTRY, *crowd.had]):  # else they met one made since it was read
+            if known.issuperset([crowd.current_id or ENTRY, *crowd.had]):  # else one was made since it was read
                 yield crowd
 
 
@@ -280,14 +280,14 @@ def _ranks(orders: list[tuple[int, bool]]) -> list[int]:
 
 
 def _longest(email: SequenceEmail) -> timedelta:
-    """No date of this email lies further behind its anchor: a week, for its days, and a day, for its hour and zone."""
+    """No date of this email is further from its anchor: a week is added for its days, a day for hour and zone."""
     if advance.delay_of(email).unit == "hours":
         return timedelta(hours=email.delay_value)
     return timedelta(days=email.delay_value + 8)
 
 
 def _excluded(sequence: Sequence) -> str:
-    """R14 as SQL over `e`: by which source somebody is excluded, from 1; 0: by none. Percent signs are doubled, since
+    """R14 as SQL over `e`: which source excludes a person, from 1; 0 for none. Percent signs are doubled, since
     the statement has parameters of its own."""
     whens = []
     for number, (_, people) in enumerate(audience.sources(sequence), start=1):
@@ -312,7 +312,7 @@ def standing(itinerary: Itinerary, crowd: Crowd) -> Standing:
     return row._replace(
         enrollment_id=crowd.enrollment_id,
         due_at=crowd.at,
-        anchor=anchor or row.anchor,  # none where the date stays: nobody asks for it
+        anchor=anchor or row.anchor,  # without one the date stays, and the anchor is not used
         last_ended_at=crowd.last_ended_at or (row.anchor if has_had_some else None),  # likewise
         **_current(current),
         current_anchor=anchor_of(current, ends, itinerary) if current else None,
@@ -340,7 +340,7 @@ def _current(email: SequenceEmail | None) -> dict[str, Any]:
 
 
 def anchor_of(email: SequenceEmail, ends: Mapping[int, datetime], itinerary: Itinerary) -> datetime | None:
-    """R2, as in queries.NEXT_EMAILS; None if the crowd was not asked for it."""
+    """R2, as in queries.NEXT_EMAILS; None if the crowd was read without ends."""
     orders = ((_order(pk, itinerary), end) for pk, end in ends.items() if pk != email.pk)
     before = [one for one in orders if one[0] <= email.order]
     return max(before)[1] if before else None
@@ -390,7 +390,7 @@ def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
     if question.reschedules or question.moves:
         instants.append("last_ended_at")
     else:
-        as_they_are.append("last_ended_at")  # of very few: Crowd says of whom
+        as_they_are.append("last_ended_at")  # set for very few people: see Crowd
     quarters = [_quarter(at, cuts) for at in instants]
     if not (question.goes_on or question.reschedules):
         return as_they_are + quarters

@@ -1,14 +1,14 @@
-"""What will go out to the people who are inside a sequence, if nothing is edited and nobody comes or goes.
+"""What will go out to the people who are inside a sequence, if it is not edited and no people come or go.
 
 Takes       a sequence, an instant, and how far to look
 Leaves      nothing: it only reads
 A crash here means there is no answer.
 
-People are counted as crowds that fare alike (crowds.py), and then carried through the emails in order of position as
-counters {instant: people}: the cost follows the emails and the days, not the list. Who had emails out of order (one
-was inserted behind them, somebody moved them) is followed hop by hop until back in line. All dates come from the
-engine's own functions (timetable.Itinerary). While an edit waits to be followed up, each crowd is first put where
-follow.py will put it. See docs/decisions/forecast.md.
+People are counted in crowds (crowds.py), and then carried through the emails in order of position as counters {instant:
+people}: the cost depends on the emails and the days, not on the number of people. People who had emails out of order
+(one was inserted behind them, somebody moved them) are followed hop by hop until they are in order again. All dates
+come from the engine's own functions (timetable.Itinerary). If an edit has not been followed yet, each crowd is first
+put where follow.py will put it. See docs/decisions/forecast.md.
 """
 
 from collections import Counter, defaultdict
@@ -29,7 +29,7 @@ from dripstone.sequences.models import Sequence, SequenceEmail
 Sends = dict[int, Counter[datetime]]
 """Email id → instant (some instant of the right quarter of an hour) → messages."""
 
-# Who may be sent to. Once everybody is in line: only those with a date in time.
+# People who may be sent to. When no edit waits, only those with a date in time.
 _INSIDE = "e.status = 'active' AND e.paused_at IS NULL"
 _DUE = _INSIDE + " AND (e.in_flight OR e.due_at <= %(until)s)"
 
@@ -47,7 +47,7 @@ def of_sequence(sequence: Sequence, now: datetime, until: datetime) -> Sends:
 
 
 def of_sequences(sequences: QuerySet[Sequence], now: datetime, until: datetime) -> Sends:
-    """The same for several; those that nobody has a date in cost a probe of an index each."""
+    """The same for several sequences. One in which nobody has a date costs a probe of an index."""
     sends: Sends = {}
     for sequence in _with_mail(sequences, until):
         sends |= of_sequence(sequence, now, until)
@@ -55,8 +55,9 @@ def of_sequences(sequences: QuerySet[Sequence], now: datetime, until: datetime) 
 
 
 def _with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Sequence]:
-    """Somebody has a date in time, or mail on its way, or will be put somewhere else by an edit. (The first date: where
-    EXISTS is asked for one in time, PostgreSQL takes every sequence for an average one, and reads all places.)"""
+    """Sequences in which a person has a date in time, has mail on its way, or will be moved by an edit. (It reads the
+    first date: with EXISTS for a date in time, PostgreSQL plans every sequence as an average one, and reads all
+    places.)"""
     dates = Enrollment.objects.filter(sequence=OuterRef("pk"), due_at__isnull=False).order_by("due_at")
     planned, sending = (Delivery.objects.filter(status=status) for status in ("planned", "sending"))
     on_its_way = Q(pk__in=planned.values("sequence")) | Q(pk__in=sending.values("sequence"))
@@ -65,7 +66,7 @@ def _with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Seque
 
 
 def people(sequences: QuerySet[Sequence]) -> int:
-    """How many are inside any of them. In one sequence nobody is twice, which spares most accounts the sorting out."""
+    """How many people are inside any of them. A sequence has a person once, so most accounts need no DISTINCT."""
     inside = Enrollment.objects.filter(status=Enrollment.Status.ACTIVE)
     populated = sequences.filter(Exists(inside.filter(sequence=OuterRef("pk")))).values_list("pk", flat=True)
     inside = inside.filter(sequence__in=list(populated))
@@ -76,7 +77,7 @@ def people(sequences: QuerySet[Sequence]) -> int:
 
 
 class Stop(NamedTuple):
-    """A crowd and what it gets next."""
+    """A crowd and the email it gets next."""
 
     crowd: Crowd
     email: SequenceEmail
@@ -99,7 +100,7 @@ def _stops(sequence: Sequence, itinerary: Itinerary, now: datetime, until: datet
 
 
 def _flying(crowd: Crowd, sequence: Sequence, itinerary: Itinerary, now: datetime) -> Stop:
-    """What is planned already, as follow.unpark leaves it; what is on the wire goes now."""
+    """Planned mail goes as follow.unpark leaves it; mail on the wire goes now."""
     assert crowd.current_id is not None
     email, at = itinerary.emails[crowd.current_id], crowd.at
     is_skipped = at is not None and email.deleted_at is not None
@@ -111,7 +112,7 @@ def _flying(crowd: Crowd, sequence: Sequence, itinerary: Itinerary, now: datetim
 
 
 def _waiting(crowd: Crowd, question: Question) -> Stop | None:
-    """At their date or, found late, at what planning makes of it (R4); after an edit, where it will put them."""
+    """At their date; if that is late, at what planning makes of it (R4); after an edit, where it will put them."""
     itinerary, email_id, due = question.itinerary, crowd.current_id, crowd.at
     if question.edit is not None:
         place = crowds.place_after_edit(question, crowds.standing(itinerary, crowd), crowd)
@@ -144,13 +145,13 @@ class _Ahead:
             self._back_in_line(stop)
 
     def carry(self) -> None:
-        """From the first email to the last. Whoever has got one arrives at the next; equal instants become one."""
+        """From the first email to the last. People who have got one arrive at the next; equal instants become one."""
         for email in self.itinerary.live:
             for at, n_people in self.arrivals.pop(email.pk, Counter()).items():
                 self._leave(email, at, n_people, is_sent=True)
 
     def _is_in_line(self, email: SequenceEmail, had: Iterable[int]) -> bool:
-        """They had what stands before it and nothing behind: the rest follows in order of position."""
+        """They had the emails before it and none behind, so the rest follows in order of position."""
         emails, had = self.itinerary.emails, {pk for pk in had if pk != crowds.ENTRY}
         return all(emails[pk].order < email.order for pk in had) and all(
             one.pk in had for one in self.itinerary.live if one.order < email.order
@@ -167,7 +168,7 @@ class _Ahead:
             self.sends[email.pk][at] += n_people
 
     def _back_in_line(self, stop: Stop) -> None:
-        """Follow people who had emails out of order until all they had stands before what comes next."""
+        """Follow people who had emails out of order until everything they had comes before their next email."""
         crowd, email, at, is_sent = stop
         had, ends, last_ended_at = set(crowd.had), dict(zip(crowd.lows, crowd.ends, strict=True)), crowd.last_ended_at
         while at <= self.until:

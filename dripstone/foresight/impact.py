@@ -1,10 +1,10 @@
-"""What an edit would do to everybody in a sequence, told before it is done.
+"""Says what an edit would do to the people in a sequence, before it is made.
 
 Takes       a proposal: one of the verbs of sequences/verbs.py, with its arguments
-Leaves      nothing. The verb is carried out in a transaction that is rolled back at once, to learn what the sequence
-            and its emails would be; the code that moves people then says, per crowd (crowds.py), where they would
-            stand (follow.place_after, advance.place_after_end)
-A crash here means nothing: there was nothing to keep.
+Leaves      nothing. The verb runs in a transaction that is rolled back at once, to learn what the sequence and its
+            emails would be; the code that moves people then says, per crowd (crowds.py), where they would stand
+            (follow.place_after, advance.place_after_end)
+A crash here means there is no answer; nothing was to be kept.
 
 The sequence is locked for the verb alone, a few milliseconds. People are read after that, in one statement and without
 locks. Somebody who moves meanwhile is counted where we saw them; the token, taken earlier, no longer matches.
@@ -42,15 +42,15 @@ delete_email = verbs.delete_email
 reschedule = verbs.reschedule
 
 EXAMPLES = 10
-SOME = 200  # people looked at one by one, where crowds are too few for so many examples
+SOME = 200  # people looked at one by one if there are fewer crowds than examples
 
 Proposal = Callable[[], Edit]
 Kind = Literal["right_away", "skipped", "completed", "removed", "paused", "waiting", "dated", "unconfirmed", "on_wire"]
 
-# Those an edit can concern.
+# People an edit can concern.
 _INSIDE = "e.status IN ('unconfirmed', 'active')"
 
-# One figure for a sequence, its emails and everybody's place in it. Sums do not depend on the order of rows.
+# One figure for a sequence, its emails and all places in it. Sums do not depend on the order of rows.
 _WORLD = """
 SELECT hash_record_extended(s, 0)::text,
        (SELECT sum(hash_record_extended(m, 0)::numeric)::text FROM sequences_sequenceemail m
@@ -67,7 +67,7 @@ _KINDS: Mapping[str, Kind] = {"removed": "removed", "completed": "completed", "u
 
 
 class Where(NamedTuple):
-    """A person's place. `at`: when the email goes, as far as there is a date."""
+    """A person's place. `at`: when the email goes, if there is a date."""
 
     status: str
     email_id: int | None
@@ -79,35 +79,36 @@ class Person(NamedTuple):
     enrollment_id: int
     before: Where
     after: Where
-    kind: Kind  # what comes of them: each person is of one kind
+    kind: Kind  # what happens to them: each person is of one kind
     paused: bool  # this person alone
     is_affected: bool  # something is different with the edit
     skipped_id: int | None = None  # an email that is not sent to them …
     reason: str = ""  # … and why
-    let_go_id: int | None = None  # a draft or deleted email they wait for no longer
+    let_go_id: int | None = None  # a draft or deleted email they no longer wait for
 
     @property
     def is_moved(self) -> bool:
-        """Another email, or another date. What is planned and must not go meanwhile is not: it keeps its place."""
+        """They get another email, or another date. A planned email that must not go for now is no move: the person
+        keeps their place."""
         stays = self.after.status == _ACTIVE and (self.after.at is not None or not self.after.in_flight)
         return stays and self.before[1:3] != self.after[1:3]
 
 
 @dataclass
 class Impact:
-    """All counts are of people."""
+    """All counts are numbers of people."""
 
     world: str  # see world()
     before: Sequence
-    done: Edit  # unsaved by now; a created email has an id nobody else will ever see
+    done: Edit  # rolled back by now; a created email has an id that is never used again
     is_new: bool  # the edit creates its email
     emails: dict[int, SequenceEmail]
     people: int = 0  # inside before the edit
     unchanged: int = 0
     moved: int = 0
     kinds: Counter[Kind] = field(default_factory=Counter)
-    kinds_moved: Counter[Kind] = field(default_factory=Counter)  # of those who are moved
-    kinds_kept: Counter[Kind] = field(default_factory=Counter)  # of those who are unchanged
+    kinds_moved: Counter[Kind] = field(default_factory=Counter)  # of people who are moved
+    kinds_kept: Counter[Kind] = field(default_factory=Counter)  # of people who are unchanged
     right_away: Counter[int] = field(default_factory=Counter)  # by email
     skipped: Counter[tuple[int, str]] = field(default_factory=Counter)  # by email and reason
     let_go: Counter[int] = field(default_factory=Counter)  # by email
@@ -129,7 +130,7 @@ class _World:
     itinerary: Itinerary
     now: datetime
     was_active: bool
-    edit: Following | None  # what people are to be brought in line with: this edit, and those not followed yet
+    edit: Following | None  # what people have to follow: this edit, and those not followed yet
     moved_draft: int | None
     deleted: int | None  # the email this edit deletes
     exclusions: list[str]
@@ -150,7 +151,7 @@ def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) ->
 def person_by_person(
     account: Account, sequence_id: int, proposal: Proposal, now: datetime
 ) -> tuple[Impact, list[Person]]:
-    """The same, counted one by one and in full: what the crowds are held against."""
+    """The same, counted person by person: tests compare the crowds with it."""
     impact, edited = _carried_out_and_undone(account, sequence_id, proposal, now)
     everybody = list(crowds.each(edited.question(), edited.sequence))
     _count(impact, edited, everybody)
@@ -158,7 +159,7 @@ def person_by_person(
 
 
 def world(sequence_id: int) -> str:
-    """Changes whenever the sequence, one of its emails or anybody's place in it does."""
+    """Changes whenever the sequence, one of its emails or a place in it does."""
     with connection.cursor() as cursor:
         cursor.execute(_WORLD, {"sequence": sequence_id})
         row = cursor.fetchone()
@@ -168,7 +169,7 @@ def world(sequence_id: int) -> str:
 def _carried_out_and_undone(
     account: Account, sequence_id: int, proposal: Proposal, now: datetime
 ) -> tuple[Impact, _World]:
-    known = world(sequence_id)  # before anything else is read: what changes from now on makes the token void
+    known = world(sequence_id)  # before anything else is read: any later change makes the token void
     with transaction.atomic():
         before = verbs.lock(account, sequence_id)
         ids = set(before.emails.values_list("pk", flat=True))
@@ -215,7 +216,7 @@ def _after(edited: _World, crowd: Crowd) -> Where:
     if crowd.in_flight:
         return _planned_after(edited, crowd)
     one = crowds.standing(edited.itinerary, crowd)
-    # The engine takes a draft that was moved away from those who wait for it (follow.after_edit).
+    # When a draft is moved, the engine ends the wait of people who wait for it (follow.after_edit).
     free = one._replace(current_id=None) if one.current_id == edited.moved_draft else one
     return _where(crowds.place_after_edit(edited.question(), free, crowd))
 
@@ -238,7 +239,7 @@ def _planned_after(edited: _World, crowd: Crowd) -> Where:
 
 
 def _place_after_skip(edited: _World, crowd: Crowd) -> Place:
-    """Planned mail of a deleted email is skipped, and its people go on from this moment."""
+    """Planned mail of a deleted email is skipped, and its people go on from now."""
     skipped, now = crowd.current_id, edited.now
     assert skipped is not None
     crowd = crowd._replace(
@@ -252,7 +253,7 @@ def _place_after_skip(edited: _World, crowd: Crowd) -> Place:
 
 
 def _standing_at(place: Place, one: Standing) -> Standing:
-    """As if it had been written: the engine looks at them once more with all the others."""
+    """As if that place had been written: the engine then looks at them again with all the others."""
     return one._replace(
         current_id=place.next_email_id,
         due_at=place.due_at,
@@ -278,7 +279,7 @@ def _person(edited: _World, crowd: Crowd) -> Person:
 
 
 def _outcome(edited: _World, crowd: Crowd, after: Where) -> tuple[Kind, int | None, str]:
-    """What comes of them, the email that is skipped, and why."""
+    """What happens to them, the email that is skipped, and why."""
     otherwise, obstacle = _kind(edited, crowd, after), _obstacle(edited, crowd, after)
     match _skips_deleted(edited, crowd), _goes_right_away(edited, crowd, after), otherwise:
         case (True, True, _) | (True, _, "dated"):
@@ -301,12 +302,13 @@ def _obstacle(edited: _World, crowd: Crowd, after: Where) -> str:
 
 
 def _skips_deleted(edited: _World, crowd: Crowd) -> bool:
-    """Who had a place at the email that is deleted now skips it, at once or when it would have gone (R9)."""
+    """People whose next email is deleted now skip it, at once or when it would have gone (R9)."""
     return edited.deleted is not None and crowd.current_id == edited.deleted and not _is_on_wire(crowd)
 
 
 def _lets_go(edited: _World, before: Where, after: Where) -> bool:
-    """Sent aside by an email before it, or it was moved: by R1 nobody comes back to what is not published."""
+    """Whether they no longer wait for a draft or deleted email, because another comes before it now or it was moved: by
+    R1 they do not come back to it."""
     if before.email_id in (None, after.email_id) or after.email_id is None or edited.deleted == before.email_id:
         return False
     email = edited.itinerary.emails[before.email_id]
@@ -314,7 +316,7 @@ def _lets_go(edited: _World, before: Where, after: Where) -> bool:
 
 
 def _goes_right_away(edited: _World, crowd: Crowd, after: Where) -> bool:
-    """Because of the edit: who was due before it is not meant."""
+    """Because of the edit: people who were due before it do not count."""
     if after.at is None or after.at > edited.now or crowd.paused or not edited.sequence.active:
         return False
     before = _before(crowd)
@@ -330,7 +332,7 @@ def _is_too_late(edited: _World, after: Where) -> bool:
 
 
 def _kind(edited: _World, crowd: Crowd, after: Where) -> Kind:
-    """Of somebody who gets nothing right away."""
+    """For a person who gets nothing right away."""
     if after.status != _ACTIVE:
         return _KINDS[after.status]
     if _is_on_wire(crowd):
@@ -342,7 +344,7 @@ def _kind(edited: _World, crowd: Crowd, after: Where) -> Kind:
 
 
 def _count(impact: Impact, edited: _World, everybody: Iterable[Crowd]) -> list[Person]:
-    """Returns those who are affected, one of each crowd."""
+    """Returns the people who are affected, one of each crowd."""
     affected, zone = [], ZoneInfo(edited.sequence.time_zone)
     for crowd in everybody:
         person, n_people = _person(edited, crowd), crowd.n_people
@@ -373,7 +375,7 @@ def _day(at: datetime | None, zone: ZoneInfo) -> date | None:
 
 
 def _examples(affected: list[Person], edited: _World) -> list[Person]:
-    """A few of every kind, rather than ten alike. Where a few crowds are everybody, some more people out of them."""
+    """A few of every kind, rather than ten alike. If there are only a few crowds, more people of each."""
     if 0 < len(affected) < EXAMPLES:
         told = {person.enrollment_id for person in affected}
         some = (_person(edited, one) for one in crowds.each(edited.question(), edited.sequence, SOME))

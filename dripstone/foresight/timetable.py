@@ -1,7 +1,7 @@
-"""When the emails of a sequence go: for somebody who enters at an instant, and, one hop at a time, for the forecast.
+"""When the emails of a sequence go: for a person who enters at an instant, and, one hop at a time, for the forecast.
 
 Pure: rows in memory and instants in, instants out; nothing is read or written. Every date comes from
-advance.place_after_end and schedule.due_when_late, which the engine asks too.
+advance.place_after_end and schedule.due_when_late, which the engine uses too.
 """
 
 from collections.abc import Iterable
@@ -25,16 +25,16 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Itinerary:
-    """A sequence's emails, and what the engine knows when it asks for the date of each."""
+    """A sequence's emails, and what the engine knows when it computes the date of each."""
 
     emails: dict[int, SequenceEmail]  # drafts and deleted ones too
-    live: list[SequenceEmail]  # what is sent: published, in order of position (R1)
+    live: list[SequenceEmail]  # the published ones, which are sent, in order of position (R1)
     after: dict[int, SequenceEmail | None]  # by email id: the live one that follows
-    as_next: dict[int, Standing]  # by email id: somebody for whom this email comes next
-    at_end: Standing  # somebody for whom nothing comes next
+    as_next: dict[int, Standing]  # by email id: a person whose next email it is
+    at_end: Standing  # a person with no next email
 
     def due(self, email: SequenceEmail, anchor: datetime, last_ended: datetime | None, now: datetime) -> datetime:
-        """The date of `email` for somebody whose last email ended `now`, or who enters (last_ended None)."""
+        """The date of `email` for a person whose last email ended `now`, or who enters (last_ended None)."""
         standing = self.as_next[email.pk]._replace(anchor=anchor, last_ended_at=last_ended)
         due = advance.place_after_end(standing, now).due_at
         assert due is not None
@@ -60,7 +60,7 @@ def itinerary(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Itinerary:
 
 
 def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: datetime) -> list[Line]:
-    """What a new, active person would get who enters at `entered_at` and is neither excluded nor paused."""
+    """What a new, active person would get if they entered at `entered_at` and were neither excluded nor paused."""
     plan = itinerary(sequence, emails)
     lines: list[Line] = []
     anchor, last_ended = entered_at, None
@@ -85,7 +85,7 @@ def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
 
 
 def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
-    """Nobody in particular, for whom `email` comes next."""
+    """An imaginary person whose next email is `email`."""
     return _at_end(sequence)._replace(
         next_id=email.pk,
         next_position=email.position,

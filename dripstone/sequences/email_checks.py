@@ -1,4 +1,4 @@
-"""What an email of a sequence may say of itself, and where it may stand."""
+"""Checks the values of an email of a sequence, and its position."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ PRINTED = ("subject", "preview_text", "content")
 def check(account: Account, sequence: Sequence, given: Given, email: SequenceEmail | None) -> dict[str, Any]:
     """Sound values by model attribute, for the members that were given. `position` is there only when one was.
 
-    email   what is there already, None for a new one: then subject and delay are asked for
+    email   the existing email; None for a new one, which needs subject and delay
     Raises Invalid with every problem.
     """
     body = Checked(given, required=("subject", "delay_value", "delay_unit") if email is None else ())
@@ -73,7 +73,7 @@ def _unit(body: Checked, email: SequenceEmail | None) -> Any:
 
 
 def _send_days(body: Checked, email: SequenceEmail | None) -> None:
-    """All seven days are no override, and so is null. Hours know no days: a change to hours drops the override."""
+    """All seven days, like null, mean no override. Hours follow no days, so a change to hours drops the override."""
     days, is_hours = body.take("send_days", as_items), _unit(body, email) == "hours"
     if days is None or days is ABSENT:
         if days is None or is_hours:

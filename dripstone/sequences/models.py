@@ -29,8 +29,8 @@ class Sequence(models.Model):
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True)  # Kit deletes softly: history stays
 
-    # An edit that can move people raises `edits`; engine/follow.py brings everybody in line and then sets
-    # `edits_done` to the number it read first. Nothing of the sequence is planned while the two differ.
+    # An edit that can move people raises `edits`; engine/follow.py moves them and then sets `edits_done` to the number
+    # it read first. Nothing of the sequence is planned while the two differ.
     edits = models.PositiveIntegerField(default=0)
     edits_done = models.PositiveIntegerField(default=0)
     resumed_at = models.DateTimeField(null=True)  # when `active` last came back; late day-emails wait for a slot (R4)
@@ -64,9 +64,9 @@ class SequenceEmail(models.Model):
     version = models.PositiveIntegerField(default=1)  # + 1 with every change of what is printed
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
-    published_at = models.DateTimeField(null=True)  # the last time; None: it has been published from the beginning
-    # Deleted emails keep their row and their place in the order: deliveries point at them, and people who were waiting
-    # for one skip it at the moment it would have gone (R9).
+    published_at = models.DateTimeField(null=True)  # the last time; None if it was published from the beginning
+    # Deleted emails keep their row and their place in the order: deliveries point at them, and people who wait for one
+    # skip it at the moment it would have gone (R9).
     deleted_at = models.DateTimeField(null=True)
 
     class Meta:
@@ -95,9 +95,10 @@ class SequenceEmail(models.Model):
 
 
 class SequenceEdit(models.Model):
-    """An edit that could move people, or changed when emails go: what was done, by whom. explain/edit_words.py says it.
+    """An edit that could move people, or changed when emails go: what was done and by whom. explain/edit_words.py puts
+    it in words.
 
-    number   what it raised Sequence.edits to; None where it moves nobody: a delay, days, hour or zone changed (R11)
+    number   what it raised Sequence.edits to; None if it moves no people: a delay, days, hour or zone changed (R11)
     changes  {"published": [false, true], "position": [3, 1]}: before and after of what matters to people inside;
              before is null where it was not known or not there
     """
@@ -110,18 +111,18 @@ class SequenceEdit(models.Model):
         SEQUENCE_UPDATED = "sequence_updated"
         SEQUENCE_DELETED = "sequence_deleted"
         SEQUENCE_RETIMED = "sequence_retimed"
-        RESCHEDULED = "rescheduled"  # dates already given are given anew
+        RESCHEDULED = "rescheduled"  # people get new dates in place of those already given
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="edit_log")
     number = models.PositiveIntegerField(null=True)
     kind = models.TextField(default="", db_default="", choices=Kind.choices, blank=True)
     email = models.ForeignKey(SequenceEmail, models.CASCADE, null=True, related_name="+", db_index=False)
     changes = models.JSONField(default=dict, null=True)
-    # How versions before `kind` said it. A server of such a version, still running during an upgrade, writes it; the
+    # Versions before `kind` described the edit here. A server of such a version still writes it during an upgrade; the
     # release after this one drops it.
     what = models.TextField(default="", db_default="", blank=True)
     actor = models.TextField()  # "API key …f3a2", "owner"
-    reschedules = models.BooleanField(default=False)  # dates already given are to be given anew (R11's other half)
+    reschedules = models.BooleanField(default=False)  # people get new dates in place of those already given (R11)
     moved = models.ForeignKey(SequenceEmail, models.CASCADE, null=True, related_name="+", db_index=False)
     passed = ArrayField(models.BigIntegerField(), null=True)  # ids of the emails that `moved` went past
     at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""What a sequence may say of itself."""
+"""Checks the values of a sequence."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,13 +12,13 @@ from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Form, Segment, Tag
 
 SOURCES: dict[str, type[models.Model]] = {"form": Form, "segment": Segment, "sequence": Sequence, "tag": Tag}
-MAX_SOURCES = 1000  # ids per type: each is looked at whenever somebody is due
+MAX_SOURCES = 1000  # ids per type: each is checked whenever a person is due
 
 
 def check(account: Account, given: Given, sequence: Sequence | None) -> dict[str, Any]:
     """Sound values by model attribute, for the members that were given.
 
-    sequence   what is there already, None for a new one: then the name is asked for and null asks for a default
+    sequence   the existing sequence; None for a new one, which needs a name, and where null means the default
     Raises Invalid with every problem.
     """
     body = Checked(given, required=("name",) if sequence is None else ())
@@ -37,7 +37,7 @@ def check(account: Account, given: Given, sequence: Sequence | None) -> dict[str
 
 
 def _sending_address(body: Checked, account: Account) -> None:
-    """Null, as Kit may answer it, means the account's default; so does a new sequence without one."""
+    """Null, which Kit may answer, means the account's default. A new sequence without a value gets the default too."""
     value = body.take("email_address")
     if value is ABSENT:
         return
@@ -123,6 +123,6 @@ def _known(account: Account, kind: str, ids: list[int]) -> set[int]:
 
 
 def _excluded_already(sequence: Sequence | None, kind: str) -> set[int]:
-    """What was read may be written back, even when the source has been deleted meanwhile."""
+    """Values that were read may be written back, even if the source has been deleted meanwhile."""
     stored = sequence.exclude_subscriber_sources if sequence else []
     return {item for source in stored if source["type"] == kind for item in source["ids"]}

@@ -2,9 +2,9 @@
 
 Each verb is one transaction that locks the sequence first (lock order: sequence, subscribers, enrollments,
 deliveries). An edit that can move people raises the sequence's `edits` and leaves a row in its log, with the actor;
-engine/acts/edits.py, the door for everybody else, has the engine follow it. One that only changes when emails go from
-now on leaves a row too, for the journeys of those who had their dates before. All problems of the values given are
-raised together, as Invalid.
+engine/acts/edits.py, which all other code calls, has the engine follow it. An edit that only changes when emails go
+from now on leaves a row too, for the journeys of people who had their dates before. All problems of the values given
+are raised together, as Invalid.
 """
 
 from dataclasses import dataclass, field
@@ -35,12 +35,12 @@ Changes = dict[str, list[Any]]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """What was written. `moves_people`: those in the sequence may have to stand elsewhere now."""
+    """What was written. `moves_people`: people in the sequence may have to move."""
 
     sequence: Sequence
     email: SequenceEmail | None = None
     moves_people: bool = False
-    moved_draft: bool = False  # an unpublished email got another position, which ends the wait for it (R8)
+    moved_draft: bool = False  # an unpublished email got another position; people stop waiting for it (R8)
     retimed: Changes = field(default_factory=dict)  # how dates given from now on differ (R11)
     warnings: list[str] = field(default_factory=list)
 
@@ -67,12 +67,12 @@ def _default_address(account: Account) -> SendingAddress:
 
 @transaction.atomic
 def update_sequence(account: Account, sequence_id: int, given: Given, now: datetime, actor: str = OWNER) -> Edit:
-    """Change what is given, leave the rest. New days, hours and zones hold for dates given from now on (R11)."""
+    """Change the values given, leave the rest. New days, hours and zones apply to dates given from now on (R11)."""
     sequence = lock(account, sequence_id)
     values = sequence_checks.check(account, given, sequence)
     changed = _changes(sequence, values)
     retimed = _before_and_after(sequence, values, changed.intersection(_RETIMING))
-    is_let_go = "hold" in changed and not values["hold"]  # holding from now on moves nobody (R16)
+    is_let_go = "hold" in changed and not values["hold"]  # switching hold on moves no one (R16)
     switched = _before_and_after(sequence, values, changed & {"active"} | ({"hold"} if is_let_go else set()))
     if "active" in changed and values["active"]:
         sequence.resumed_at = now
@@ -91,7 +91,7 @@ def update_sequence(account: Account, sequence_id: int, given: Given, now: datet
 
 @transaction.atomic
 def delete_sequence(account: Account, sequence_id: int, now: datetime, actor: str = OWNER) -> Edit:
-    """Softly: it is gone for everybody, its history stays."""
+    """A soft delete: no page or call shows it any more, its history stays."""
     sequence = lock(account, sequence_id)
     sequence.deleted_at = sequence.updated_at = now
     sequence.save()
@@ -102,7 +102,7 @@ def delete_sequence(account: Account, sequence_id: int, now: datetime, actor: st
 
 @transaction.atomic
 def reschedule(account: Account, sequence_id: int, now: datetime, actor: str = OWNER) -> Edit:
-    """Everybody who waits gets their date anew, by today's delays and schedule (the other half of R11)."""
+    """People who wait get a new date, by today's delays and schedule (R11)."""
     sequence = lock(account, sequence_id)
     _log(sequence, Kind.RESCHEDULED, actor, now, reschedules=True)
     return Edit(sequence, moves_people=True)
@@ -110,7 +110,7 @@ def reschedule(account: Account, sequence_id: int, now: datetime, actor: str = O
 
 @transaction.atomic
 def create_email(account: Account, sequence_id: int, given: Given, now: datetime, actor: str = OWNER) -> Edit:
-    """A new email, a draft unless told otherwise, after the last one unless told where (R10)."""
+    """A new email: a draft unless `published` is given, after the last one unless a position is given (R10)."""
     sequence = lock(account, sequence_id)
     values = email_checks.check(account, sequence, given, None)
     position = values.pop("position", None)
@@ -131,7 +131,7 @@ def create_email(account: Account, sequence_id: int, given: Given, now: datetime
 def update_email(
     account: Account, sequence_id: int, email_id: int, given: Given, now: datetime, actor: str = OWNER
 ) -> Edit:
-    """Change what is given, leave the rest. A new delay holds for dates given from now on (R11)."""
+    """Change the values given, leave the rest. A new delay applies to dates given from now on (R11)."""
     sequence = lock(account, sequence_id)
     email = email_of(sequence, email_id)
     values = email_checks.check(account, sequence, given, email)
@@ -155,7 +155,7 @@ def update_email(
 
 
 def _place_at(email: SequenceEmail, position: int) -> list[int]:
-    """Puts it there, with room made (R10). Returns the ids of the emails it passed, of which some may be deleted."""
+    """Makes room and puts it there (R10). Returns the ids of the emails it passed; some may be deleted ones."""
     were_behind = _behind(email)
     _make_room(email.sequence, position, email)
     email.position = position
@@ -169,7 +169,7 @@ def _behind(email: SequenceEmail) -> set[int]:
 
 @transaction.atomic
 def delete_email(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = OWNER) -> Edit:
-    """For good, as far as anybody can see; the row stays for its deliveries and for those who wait for it (R9).
+    """The email is gone for good to every reader; the row stays for its deliveries and for people who wait for it (R9).
 
     The email that becomes the first has a delay above zero already, so no rule can be broken by deleting.
     """
@@ -182,7 +182,7 @@ def delete_email(account: Account, sequence_id: int, email_id: int, now: datetim
 
 
 def lock(account: Account, sequence_id: int) -> Sequence:
-    """Nobody else edits the sequence, and nothing of it is planned, until the transaction ends. Raises NotFound."""
+    """Locks the sequence: until the transaction ends it is neither edited elsewhere nor planned. Raises NotFound."""
     rows = Sequence.objects.select_for_update(no_key=True).filter(account=account, deleted_at=None)
     sequence = rows.filter(pk=sequence_id).first()
     if sequence is None:
@@ -206,7 +206,7 @@ def _before_and_after(row: Sequence | SequenceEmail, values: dict[str, Any], nam
 
 
 def _new_delay(email: SequenceEmail, values: dict[str, Any], changed: set[str]) -> Changes:
-    """Value and unit are one thing: `{"delay": [[2, "days"], [5, "hours"]]}`."""
+    """Value and unit are one change: `{"delay": [[2, "days"], [5, "hours"]]}`."""
     if changed.isdisjoint(_DELAY):
         return {}
     before = [getattr(email, name) for name in _DELAY]
@@ -236,11 +236,11 @@ def _after_last(sequence: Sequence) -> int:
 
 
 def _make_room(sequence: Sequence, position: int, moving: SequenceEmail | None = None) -> bool:
-    """Before an email is put at `position`. False: none of the living had to shift.
+    """Make room before an email is put at `position`. False if no living email had to shift.
 
     A taken position shifts the emails from there on up by one, and deleted ones behind it along with them. At the end
-    there is nobody to shift, and deleted ones come down instead: whoever still waits for one is not passed by
-    (docs/decisions/deleted-emails.md).
+    there is nothing to shift, and deleted emails move down instead, so that people who still wait for one are not
+    passed over (docs/decisions/deleted-emails.md).
     """
     emails = sequence.emails.all()
     others = emails.filter(deleted_at=None)
@@ -250,8 +250,8 @@ def _make_room(sequence: Sequence, position: int, moving: SequenceEmail | None =
         return False
     if not others.filter(position=position).exists():
         return False
-    # By way of far above, since the unique index looks at every row as it is written. The email that moves here, if it
-    # stood behind, is shifted along; its own new position is written afterwards.
+    # Positions go through a range far above, since the unique index checks every row as it is written. If the email
+    # that moves here stood behind, it is shifted too; its own new position is written afterwards.
     shifting = Q(position__gte=position, deleted_at=None) | Q(position__gt=position)  # SequenceEmail.order
     emails.filter(shifting).update(position=F("position") + _FAR)
     emails.filter(position__gte=_FAR).update(position=F("position") - (_FAR - 1))

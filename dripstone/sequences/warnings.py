@@ -1,4 +1,4 @@
-"""What will come out empty: a warning when an email is saved, not a refusal (R18)."""
+"""Warns when an email is saved about Liquid that will come out empty; this is no reason to refuse it (R18)."""
 
 from collections.abc import Iterable
 

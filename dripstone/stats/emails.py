@@ -1,7 +1,7 @@
 """What became of a sequence's emails, in Kit's words: `include=stats`, and the counts every sequence carries.
 
-All of it are kept counts (tallies): a few rows per email, however many people had it. Opens and clicks are not
-recorded: they are 0. Rates are fractions (0.5 is half), of recipients; click_to_open_rate is of opens.
+All of these are kept counts (tallies): a few rows per email, however many people had it. Opens and clicks are not
+recorded, so they are 0. Rates are fractions (0.5 is half), of recipients; click_to_open_rate is of opens.
 """
 
 from collections import Counter
@@ -39,7 +39,7 @@ class EmailStats(TypedDict):
 
 
 class SequenceStats(TypedDict):
-    """Rates are null where there is nothing to divide by; an email's are 0 there (so Kit)."""
+    """Rates are null if there is nothing to divide by; those of an email are then 0, as at Kit."""
 
     unsubscribers: int
     recipients: int
@@ -73,7 +73,7 @@ def of_emails(email_ids: Collection[int]) -> dict[int, EmailStats]:
 
 
 def of_sequences(sequence_ids: Collection[int]) -> dict[int, SequenceStats]:
-    """Deleted emails included: what they were sent as was sent."""
+    """Includes deleted emails, since their mail was sent."""
     sequence_of = _sequences_of_emails(sequence_ids)
     sent = _per_sequence(sent_of(sequence_of), sequence_of)
     feedback = Counter[tuple[int, str]]()

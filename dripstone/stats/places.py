@@ -36,7 +36,7 @@ def waiting_for(email_ids: Collection[int]) -> Counter[int]:
 
 
 def of_active_people(sequence_id: int) -> int:
-    """People on their way or through it who can be mailed: who is on their way always can (R15)."""
+    """People under way or through it who can be mailed. Those under way always can (R15)."""
     n = by_status([sequence_id])
     n_unmailable = tallies.of(Kind.COMPLETED_BY, [sequence_id]).total()
     return n[sequence_id, Enrollment.Status.ACTIVE] + n[sequence_id, Enrollment.Status.COMPLETED] - n_unmailable

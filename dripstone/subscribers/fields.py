@@ -1,4 +1,4 @@
-"""Custom fields. Values are kept by the field's id, so that a new label or key touches nobody's row."""
+"""Custom fields. Values are kept by the field's id, so that a new label or key changes no subscriber's row."""
 
 from datetime import datetime
 
@@ -14,8 +14,8 @@ from dripstone.events.record import event, record
 from dripstone.given import Checked, Given
 from dripstone.subscribers.models import CustomField
 
-# Purpose: what every answer about people names. Index on account_id, a row per field; a queryset would cost 0.6 ms of
-# Python, six times as much.
+# Purpose: the fields that every answer about people names. Index on account_id, a row per field; a queryset would cost
+# 0.6 ms of Python, six times as much.
 _KEYS = "SELECT id, key FROM subscribers_customfield WHERE account_id = %s ORDER BY id"
 # Purpose: forget a deleted field. A scan of the account's people; deleting a field is rare.
 _FORGET = "UPDATE subscribers_subscriber SET fields = fields - %s WHERE account_id = %s AND fields ? %s"
@@ -73,7 +73,7 @@ def rename(field: CustomField, given: Given) -> CustomField:
 
 @transaction.atomic
 def delete(field: CustomField, now: datetime, *, cause: Cause) -> None:
-    """With everybody's value for it."""
+    """Deletes the field and all values for it."""
     field_id = str(field.pk)
     with connection.cursor() as cursor:
         cursor.execute(_FORGET, [field_id, field.account_id, field_id])

@@ -24,7 +24,7 @@ def create(account_id: int, given: Given, now: datetime) -> Form:
 
 
 def read_entry(read: Checked) -> None:
-    """What is told of somebody who comes in: `referrer`, the page they came from."""
+    """Checks what is given about a person who comes in: `referrer`, the page they came from."""
     read.text_or_null("referrer")
 
 

@@ -1,4 +1,4 @@
-"""Segments: saved filters over tags, forms, sequences and custom fields. engine/audience.py says who is in one.
+"""Segments: saved filters over tags, forms, sequences and custom fields. engine/audience.py finds the people in one.
 
     {"match": "all" | "any", "conditions": [
         {"type": "tag" | "form" | "sequence", "operator": "in" | "not_in", "ids": [3]},
@@ -39,7 +39,7 @@ def create(account_id: int, given: Given, now: datetime, *, sequence_ids: Collec
 
 
 def _conditions(filter: Checked, account_id: int, sequence_ids: Collection[int]) -> list[dict[str, Any]]:
-    """As they are kept."""
+    """The conditions as they are stored."""
     given = filter.take("conditions")
     if given is None:
         filter.blank("conditions")
@@ -88,7 +88,7 @@ def _of_field(one: Checked, account_id: int) -> dict[str, Any]:
 
 
 def _is_sound(one: Checked, name: str) -> bool:
-    """Nothing has been said about the member yet. It may have been left out."""
+    """No problem has been found with the member so far. It may have been left out."""
     return name in one.values or name not in one.given
 
 

@@ -27,8 +27,8 @@ _LOCKED = Compiled(
         account=Parameter("account"), email_address=Parameter("address")
     )
 )
-# Purpose: someone new, unless another call has just added them: it waits for that one to commit, and then has no row.
-# Without the savepoint that a violated constraint would need.
+# Purpose: add someone new. If another call is just adding them, it waits for that one to commit and then returns no
+# row. This needs no savepoint, as a violated constraint would.
 _ADD = """
 INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at,
                                     canceled_at)
@@ -55,7 +55,7 @@ class Written:
 def check(given: Given, *, is_new: bool) -> dict[str, Any]:
     """Sound values of `email_address`, `first_name`, `fields` and `state`, for the members that were given.
 
-    is_new   the address is asked for, and `state` (of somebody new) is read
+    is_new   the address is required, and `state` is read
     Pure. Raises Invalid with every problem.
     """
     read = Checked(given, required=("email_address",) if is_new else (), labels=_LABELS, blanks=_BLANKS)
@@ -70,7 +70,8 @@ def check(given: Given, *, is_new: bool) -> dict[str, Any]:
 
 @transaction.atomic
 def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Written:
-    """Someone new with this state, or the one who has the address: they get the name and fields, never a state.
+    """Add someone new with this state, or update the person who has the address: they get name and fields, never a
+    state.
 
     given   `email_address` as the person wrote it; `first_name`, null leaves an existing name alone; `fields` by key;
             `state`, active unless it says otherwise
@@ -124,7 +125,7 @@ def _added(
     now: datetime,
     cause: Cause,
 ) -> Written | None:
-    """Someone new; None when another call added them meanwhile."""
+    """Adds someone new; None if another call added them meanwhile."""
     columns: dict[str, Any] = {
         "account_id": account_id,
         "email_address": address,
@@ -159,7 +160,7 @@ def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], lis
 
 
 def _record_values(person: Subscriber, before: Mapping[str, str], now: datetime, cause: Cause) -> None:
-    """An event per field whose value is another one now."""
+    """An event per field whose value has changed."""
     changed = {key for key in before.keys() | person.fields.keys() if before.get(key, "") != person.fields.get(key, "")}
     record(
         event(

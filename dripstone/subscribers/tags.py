@@ -1,4 +1,4 @@
-"""Tags, and who has them."""
+"""Tags, and the people who have them."""
 
 from datetime import datetime
 

@@ -1,14 +1,14 @@
-"""How many there are, kept as things change, so that a list need not be scanned to say its total.
+"""Counts that are kept as things change, so that the total of a list needs no scan.
 
 A count is the sum of the rows with its key. A transaction that changes something adds a row with the difference; it
 never changes one, so no two transactions wait for each other, in whatever order they count. `verbs.fold` puts the rows
-of a key together once a minute. Each row is a stripe, if you like, and there are as many as it takes.
+of a key together once a minute. Each row acts as a stripe, and there are as many as needed.
 
     subscriber added    people  account 1  active  +1
     500 emails sent     deliveries  email 7  sent  +500
                         waiting  email 7  -500;  waiting  email 8  +500
 
-Who counts: docs/decisions/kept-counts.md. What a count must be equal to: truth.py.
+docs/decisions/kept-counts.md lists the code that counts; truth.py says what a count must be equal to.
 """
 
 from typing import ClassVar
@@ -25,11 +25,11 @@ class Kind(models.TextChoices):
     PLACES = "places"  # in a sequence, by status
     WAITING = "waiting"  # active places whose next email it is
     COMPLETED_BY = "completed_by"  # completed places of a sequence whose person is not active, by state
-    DELIVERIES = "deliveries"  # of an email that have ended, by status; those deleted since are still in it
+    DELIVERIES = "deliveries"  # of an email that have ended, by status; includes those deleted since
 
-    RESPONSES = "responses"  # to an email, by what it was: Response
+    RESPONSES = "responses"  # to an email, by kind: Response
 
-    # The ledger: what was deleted of a kind, and stays in its count.
+    # The ledger: rows of a kind that were deleted but stay in its count.
     DELIVERIES_GONE = "deliveries_gone"
     RESPONSES_GONE = "responses_gone"
 
@@ -46,7 +46,7 @@ class Tally(models.Model):
     kind = models.TextField()
     subject_id = models.BigIntegerField()  # the account, tag, form, sequence or email it is a count of
     label = models.TextField()
-    n = models.BigIntegerField()  # to be added; negative when something went
+    n = models.BigIntegerField()  # to be added; negative when something was taken away
     is_folded = models.BooleanField(default=False, db_default=False)
 
     class Meta:

@@ -1,6 +1,6 @@
 """Count, read, put together, compare with the rows, mend.
 
-All of it may run at any time, anywhere, beside itself: whoever counts only adds rows.
+All of it may run at any time, on any machine, and beside itself, since counting only adds rows.
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ folded AS (
 SELECT count(*) FROM gone
 """
 
-# Purpose: where a count is not what it must be. One statement, so one snapshot: what others count meanwhile is in both
+# Purpose: counts that are not what they must be. One statement, so one snapshot: changes made meanwhile are in both
 # sides or in neither.
 _DIFFERENCES = """
 SELECT subject_id, label, COALESCE(kept.n, 0), COALESCE(rows.n, 0)
@@ -66,7 +66,7 @@ class Difference(NamedTuple):
 
 
 def add(changes: Mapping[tuple[Kind, int, str], int]) -> None:
-    """Count, in the transaction that makes it true: (kind, subject id, label) → how many more."""
+    """Count, in the transaction that makes the change: (kind, subject id, label) → how many more."""
     rows = [(kind.value, subject_id, label, n) for (kind, subject_id, label), n in changes.items() if n]
     if rows:
         with connection.cursor() as cursor:

@@ -1,6 +1,7 @@
-"""What came back from deliveries: timestamps, in any order, in a table of their own, so that no delivery is touched.
+"""What came back from deliveries: timestamps, in any order, in a table of their own, so that deliveries are not
+rewritten.
 
-Plain ids, and left of the engine: conditions ask about it, too (who has opened what).
+It has plain ids and does not import the engine, since conditions use it too (has a person opened an email?).
 """
 
 from typing import ClassVar
@@ -9,15 +10,15 @@ from django.db import models
 
 
 class Response(models.Model):
-    """A row per delivery that something came back from. Each stamp is of the first time; opens and clicks are counted.
+    """A row per delivery that something came back from. Each stamp is the first time; opens and clicks are counted.
 
-    It goes when its delivery goes (docs/decisions/retention.md). Opens, clicks and deliveries are not recorded yet.
+    It is deleted with its delivery (docs/decisions/retention.md). Opens, clicks and deliveries are not recorded yet.
     """
 
     delivery_id = models.BigIntegerField(primary_key=True)
     account_id = models.BigIntegerField()
     subscriber_id = models.BigIntegerField()
-    email_id = models.BigIntegerField(null=True)  # the sequence's email; null for what was no sequence's
+    email_id = models.BigIntegerField(null=True)  # the sequence's email; null if it was not of a sequence
     delivered_at = models.DateTimeField(null=True)
     opened_at = models.DateTimeField(null=True)
     clicked_at = models.DateTimeField(null=True)

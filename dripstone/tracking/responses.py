@@ -1,4 +1,4 @@
-"""Write down what came back from a delivery."""
+"""Records what came back from a delivery."""
 
 from datetime import datetime
 from typing import Literal
@@ -17,7 +17,7 @@ ON CONFLICT (delivery_id) DO UPDATE SET {stamp} = EXCLUDED.{stamp} WHERE trackin
 def stamp(
     what: Stamp, delivery_id: int, now: datetime, *, account_id: int, subscriber_id: int, email_id: int | None
 ) -> bool:
-    """It came back from this delivery now. False: it had before, and the first time stays."""
+    """Stamp the delivery with `now`. False if it had this stamp before: the first time stays."""
     parameters = {"delivery": delivery_id, "account": account_id, "subscriber": subscriber_id, "email": email_id}
     with connection.cursor() as cursor:
         cursor.execute(_STAMP.format(stamp=what), parameters | {"now": now})

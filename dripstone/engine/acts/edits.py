@@ -1,6 +1,6 @@
-"""The door for edits of sequences and their emails: what is planned stops in the same transaction, people follow.
+"""The door for edits of sequences and their emails: planned mail stops in the same transaction, people follow.
 
-Takes       what somebody wants to write (sequences/verbs.py says what each verb does and raises)
+Takes       the edit (sequences/verbs.py says what each verb does and raises)
 Leaves      it written; when it can move people, planned mail parked and a re-evaluation on its way
 A crash here means nothing was edited: it is all one transaction.
 """
@@ -28,7 +28,7 @@ def _followed(verb: Callable[P, Edit]) -> Callable[P, Edit]:
     return followed_verb
 
 
-create_sequence = verbs.create_sequence  # nobody is in it yet
+create_sequence = verbs.create_sequence  # has no people yet, so nothing follows
 update_sequence = _followed(verbs.update_sequence)
 delete_sequence = _followed(verbs.delete_sequence)
 create_email = _followed(verbs.create_email)

@@ -1,11 +1,11 @@
-"""What becomes of mail that is overdue after a long silence: the operator decides, then sending goes on (pulse.py).
+"""Decides about mail that is overdue after a long silence: the operator chooses, then sending goes on (pulse.py).
 
 Takes       the decision; people due and deliveries ready in sequences that may send
 Leaves      send: everything as it is, and the rules for an outage decide (R4)
             next-slot: no overdue email goes right away; each waits for its sequence's next day and hour
-            skip: every overdue email counts as sent when it was due, and so does each that would have followed by now
-            What has no sequence, broadcasts and notices, has no slot: it goes, or counts as sent.
-A crash here means sending is still halted, with some people decided about: deciding again goes on with the others.
+            skip: every overdue email counts as sent when it was due, and so does each that would have gone by now
+            Broadcasts and notices belong to no sequence and have no slot: they go, or count as sent.
+A crash here means sending is still halted, with some people done; deciding again continues with the rest.
 """
 
 from collections.abc import Sequence as Series
@@ -27,13 +27,14 @@ log = structlog.get_logger(__name__)
 Choice = Literal["send", "next-slot", "skip"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
-AFTER = timedelta(seconds=1)  # a slot that is this very instant would be right away
+AFTER = timedelta(seconds=1)  # without it, a slot at this very instant would mean right away
 
 
 def why_halted(now: datetime, zone: str = "UTC") -> str:
-    """Why nothing is sent, without what to do; empty when sending may go on. Everybody may read it: no totals.
+    """Why nothing is sent, without what to do; empty when sending may go on. It is shown to every account, so it names
+    no totals.
 
-    zone  of whoever reads it
+    zone  of the reader
     """
     if clock.is_virtual():
         return ""
@@ -52,7 +53,7 @@ def why_halted(now: datetime, zone: str = "UTC") -> str:
 
 
 def how_much(now: datetime) -> str:
-    """What is overdue in all accounts together, as a sentence: for the operator alone."""
+    """What is overdue in all accounts together, as a sentence. Only the operator may see it."""
     found = pulse.overdue(now)
     if found.oldest is None:
         return "Nothing is overdue."
@@ -63,7 +64,7 @@ def how_much(now: datetime) -> str:
 def resume(choice: Choice, now: datetime) -> int:
     """Decide about everything overdue, then let sending go on. Returns how many emails were moved or skipped."""
     n_decided = _decide(choice, now)
-    while choice != "send" and pulse.overdue(now).n:  # a sequence was edited meanwhile, and passed over
+    while choice != "send" and pulse.overdue(now).n:  # a sequence was passed over because it was being edited
         n_decided += _decide(choice, now)
     pulse.resume(now)
     wake.engine()
@@ -129,7 +130,7 @@ def _due_to_next_slot(sequence_id: int, now: datetime) -> int:
 
 
 def _slot(sequence: Sequence, email: SequenceEmail, now: datetime) -> datetime:
-    """Hours have no slot of their own: here they take the sequence's, since the point is that nothing goes at once."""
+    """Delays in hours have no slot. They take the sequence's here, since nothing must go at once."""
     return schedule.next_slot(now + AFTER, advance.schedule_of(sequence, email))
 
 
@@ -189,7 +190,7 @@ def _lock(enrollment_ids: Series[int]) -> None:
 
 
 def _go_on(enrollment_ids: Series[int], now: datetime) -> None:
-    """To the next email, at the date it has by the rules even if that is past too: then it is skipped in its turn."""
+    """On to the next email, at the date the rules give it. If that date is past too, it is skipped in its turn."""
     standings = advance.standings_of(enrollment_ids)
     advance.write(standings, [_place(standing, now) for standing in standings], now)
 

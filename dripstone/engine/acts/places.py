@@ -1,8 +1,8 @@
 """What an owner may do to one person's place in a sequence: pause, resume, skip, send now, move, restart, remove.
 
 Each verb is one transaction, leaves a note with actor and reason, and raises Invalid with a sentence when it cannot
-be done. What is on the wire already goes; what is only planned follows the verb. Pending edits of the sequence are
-followed for this person first, so that a verb never acts on a place the rules have given up.
+be done. An email that is already on the wire still goes; one that is only planned follows the verb. Pending edits of
+the sequence are applied to this person first, so that a verb never acts on an outdated place.
 A crash here means nothing was changed.
 """
 
@@ -59,7 +59,8 @@ def pause(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollm
 
 
 def resume(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
-    """They go on. What fell due meanwhile: hours right away, days at the next slot (R4)."""
+    """They go on. An email that fell due meanwhile goes right away if its delay is in hours, else at the next slot
+    (R4)."""
 
     def verb(row: Enrollment) -> int | None:
         if row.paused_at is None:
@@ -67,7 +68,7 @@ def resume(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enroll
         held, row.paused_at, row.held_due_at = row.held_due_at, None, None
         row.due_at = held if held is None or held >= now else _after_pause(row, now)
         row.save(update_fields=["paused_at", "held_due_at", "due_at"])
-        if row.next_email and _may_go(row.sequence, row.next_email):  # else it stays parked, as everybody's
+        if row.next_email and _may_go(row.sequence, row.next_email):  # else it stays parked, like all others
             _planned(row).update(ready_at=_after_pause(row, now), unparked_at=now)
         _wake(row, now)
         return row.next_email_id
@@ -108,10 +109,10 @@ def send_now(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enro
 
 
 def move_to(enrollment_id: int, email_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
-    """The given email comes next, its delay counted from now. Those before it that they have not had are skipped.
+    """The given email comes next, its delay counted from now. Emails before it that they have not had are skipped.
 
-    An email they have had in this run starts a new run there: history stays as it is. People who completed are in
-    the sequence again; people who are paused stay so. Raises NotFound for an email that is not of the sequence.
+    If they have had that email in this run, a new run starts there and the history stays. People who completed are in
+    the sequence again; paused people stay paused. Raises NotFound for an email of another sequence.
     """
 
     def verb(row: Enrollment) -> int | None:
@@ -174,7 +175,7 @@ def _do(verb: Verb, kind: str, enrollment_id: int, actor: str, reason: str, now:
 
 
 def lock(enrollment_id: int, now: datetime) -> Enrollment:
-    """Sequence, subscriber, enrollment: the order everybody keeps (queries.py). Raises NotFound."""
+    """Sequence, subscriber, enrollment: the lock order (queries.py). Raises NotFound."""
     row = Enrollment.objects.filter(pk=enrollment_id).first()
     if row is None:
         raise NotFound
@@ -189,7 +190,7 @@ def lock(enrollment_id: int, now: datetime) -> Enrollment:
 
 
 def _read(enrollment_id: int) -> Enrollment:
-    """After the lock, not with it: a joined row would be the one of before the wait."""
+    """Read after the lock, not joined to it: a joined row would be as it was before the wait."""
     return Enrollment.objects.select_related("sequence", "subscriber", "next_email").get(pk=enrollment_id)
 
 
@@ -214,7 +215,7 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
 
 
 def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime, cause: Cause) -> None:
-    """Deliveries that say so, then on to the next email. What they have had already has its row."""
+    """Record a skipped delivery for each, then go on to the next email. Emails they have had already have a row."""
     had = set(Delivery.objects.filter(enrollment=row, run=row.run).values_list("email_id", flat=True))
     left = [email for email in emails if email.pk not in had]
     skipped = [transitions.skipped_delivery(row, email, reasons.SKIPPED_BY_OWNER, now) for email in left]
@@ -224,13 +225,13 @@ def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail]
 
 
 def _take_back(row: Enrollment, reason: str, now: datetime) -> None:
-    """What is planned ends as skipped. Only then can it be said whether something is on the wire."""
+    """End planned mail as skipped. Only after that do we know whether an email is on the wire."""
     transitions.skip_planned([row.pk], reason, now)
     _must_not_be_on_the_wire(row)
 
 
 def _must_not_be_on_the_wire(row: Enrollment) -> None:
-    """It can't be taken back, and a second one beside it must not be (R5)."""
+    """An email on the wire can't be taken back, and a second one must not go beside it (R5)."""
     if Delivery.objects.filter(enrollment=row, run=row.run, status=Delivery.Status.SENDING).exists():
         raise Invalid("An email is on its way to this person right now: try again in a moment")
 

@@ -1,8 +1,8 @@
-"""An email that failed, or of which nobody knows whether it arrived: the owner may send it again, or treat it as sent.
+"""The owner may send an email again that failed or may not have arrived, or treat it as sent.
 
-Sent again, it is its person's email in flight like any other: what comes next waits for it (R5), and counts its delay
-from when it went (R2). A notice goes again alone, since nothing waits for it. The row stays the same, and with it
-Message-ID and unsubscribe link: a mail program that gets a second copy can tell.
+An email sent again is in flight like any other: the next one waits for it (R5) and counts its delay from when it went
+(R2). Nothing waits for a notice. The row stays the same, so Message-ID and unsubscribe link do too, and a mail program
+that gets a second copy can tell.
 A crash here means nothing was changed.
 """
 
@@ -28,7 +28,7 @@ def undecided(account_id: int) -> QuerySet[Delivery]:
 
 @transaction.atomic
 def send_again(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
-    """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way."""
+    """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way to them."""
     origin = Delivery.objects.get(pk=delivery_id)
     if origin.enrollment_id is not None:
         row = _email_again(delivery_id, origin.enrollment_id, actor, reason, now)
@@ -51,7 +51,7 @@ def _email_again(delivery_id: int, enrollment_id: int, actor: str, reason: str, 
 
 
 def _notice_again(delivery_id: int, notice_id: int, now: datetime) -> Delivery:
-    """No note of it: notes are about places."""
+    """Leaves no note: notes are about places."""
     notice = Notice.objects.select_related("subscriber").get(pk=notice_id)
     row = _locked(delivery_id)
     _must_not_have_arrived(row)
