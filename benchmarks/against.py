@@ -78,7 +78,7 @@ def worktree(commit: str) -> Iterator[Path]:
 
 def git(*arguments: str) -> str:
     if shutil.which("git") is None:
-        sys.exit("There is no git here, and it is git that has the tree of before.")
+        sys.exit("This needs git, to get the files of the other commit.")
     done = subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr.strip())

@@ -158,7 +158,7 @@ def constant(n_clients: int, seconds: float) -> "Load":
 
 @contextmanager
 def sending() -> Iterator[float]:
-    """A worker at work; what it sends per second when nobody calls."""
+    """A worker at work; yields what it sends per second without calls."""
     worker = subprocess.Popen([sys.executable, "-m", "dripstone", "worker"])
     with common.stopping([worker]):
         common.until(lambda: n_sent() > 0)
@@ -217,7 +217,7 @@ class Client:
         return int(self.answer[9:12])
 
 
-_number = itertools.count()  # of a request: everybody is created and added once
+_number = itertools.count()  # of a request: each person is created and added once
 
 
 def measure(web: Web, call: Call, n_clients: int, seconds: float) -> Load:
@@ -277,7 +277,7 @@ def beside_sending(web: Web, call: Call, seconds: float, rate_alone: float) -> c
     before, began = n_sent(), time.perf_counter()
     load = measure(web, call, CLIENTS[-1], seconds)
     rate = (n_sent() - before) / (time.perf_counter() - began)
-    assert common.execute(_ANY_DUE) == [(True,)], "nobody was due any more: this tells nothing"
+    assert common.execute(_ANY_DUE) == [(True,)], "all mail was sent too early, so this measures nothing"
     shown = {name: value for name, value in figures(load, load).items() if name != "of a constant"}
     return {**shown, "sends/s": rate, "alone": rate_alone, "of alone": rate / rate_alone}
 

@@ -1,7 +1,7 @@
-"""Is the promise kept when workers are killed and PostgreSQL is restarted all the while?
+"""Are the promises kept when workers are killed and PostgreSQL is restarted during sending?
 
-Two `dripstone worker` processes send to an SMTP server that writes down whom it took which message for, before it
-answers. After every second of mail one of them, by lot, gets SIGKILL and is started again at once; a third and two
+Two `dripstone worker` processes send to an SMTP server that writes down each message and its recipient before it
+answers. After every second of mail one of them, at random, gets SIGKILL and is started again at once; a third and two
 thirds of the way PostgreSQL is restarted, first with `pg_ctl -m fast`, then with `-m immediate` (a crash). Once under
 DRIPSTONE_UNKNOWN=hold, once under resend. At the end the rows are compared with what the server wrote down; when a
 promise is broken there are no figures, and the exit code is 1.
@@ -43,7 +43,7 @@ DELAY_MS = 20  # of the server's answer: there is always a body in the air
 
 STANDING = "SELECT count(*) FROM engine_delivery WHERE ended_at IS NOT NULL"
 HELD = "SELECT split_part(worker, '-', -2)::int, count(*) FROM engine_delivery WHERE status = 'sending' GROUP BY 1"
-# Under resend an unknown one is sent again after 1, 2, 4 … minutes; here at once, while the killing goes on.
+# Under resend an unknown delivery is sent again after 1, 2, 4 … minutes; here at once, while workers are being killed.
 SOONER = """
 UPDATE engine_delivery SET ready_at = now() WHERE status = 'planned' AND ready_at > now() RETURNING id
 """
@@ -56,7 +56,7 @@ FROM subscribers_subscriber s LEFT JOIN engine_delivery d ON d.subscriber_id = s
 def main() -> None:
     parser = common.arguments("What SIGKILL of workers and restarts of PostgreSQL do to 50,000 due messages.")
     parser.add_argument("--messages", type=int, help="per run (default 50,000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the lot that picks whom to kill")
+    parser.add_argument("--seed", type=int, default=1, help="of the random choice of the worker to kill")
     options = parser.parse_args()
     n_messages = options.messages or (2_000 if options.small else 50_000)
     report = common.Report("chaos")
@@ -132,7 +132,7 @@ class Run:
         return collections.Counter(str(status) for _, _, status, *_ in self.rows)
 
     def lost(self) -> list[tuple[str, str | None]]:
-        """Address and status of everybody without a delivery that has ended."""
+        """Address and status of all people without a delivery that has ended."""
         return [(address, status) for _, address, status, *_ in self.rows if status in (None, "planned", "sending")]
 
     def duplicates(self) -> list[str]:

@@ -160,7 +160,7 @@ def make_sequence(account: "Account", name: str, *, active: bool = True) -> "seq
 
 
 def empty() -> None:
-    """No people, and nothing that happened to them."""
+    """Deletes all people, and everything that happened to them."""
     execute(
         "TRUNCATE subscribers_subscriber, engine_enrollment, engine_entry, engine_delivery, tallies_tally,"
         " events_event, tracking_response, procrastinate_jobs CASCADE"
@@ -263,7 +263,7 @@ def restart_server(mode: str) -> None:
 
 
 def _as_superuser(statement: str) -> None:
-    """On a server of yours we may not be one; then without."""
+    """Does nothing on a server of yours where we are no superuser."""
     from django.db import Error
 
     with suppress(Error):
@@ -275,7 +275,7 @@ def _as_superuser(statement: str) -> None:
 
 @contextmanager
 def stopping(processes: Sequence[Any]) -> Iterator[None]:
-    """None of them outlives the block."""
+    """All of them end with the block."""
     try:
         yield
     finally:

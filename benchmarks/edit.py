@@ -1,9 +1,9 @@
 """What does it cost to edit a sequence with 100,000 people inside, while the engine is sending?
 
-One sequence, everybody past its first email; a second one whose people are being sent to meanwhile (mail kept in
-memory, one worker process). Four edits: publish an email behind everybody, insert one ahead of them, move it, delete
-it. Measured per edit: the call itself, bringing everybody in line, how often a backend waited for a lock, and the rate
-of sending meanwhile against the rate before.
+One sequence in which all people have had the first email; a second one from which a worker process sends meanwhile
+(mail kept in memory). Four edits: publish an email behind all people, insert one ahead of them, move it, delete it.
+Measured per edit: the call itself, the time until all people are moved, how often a backend waited for a lock, and the
+rate of sending meanwhile against the rate before.
 
     python -m benchmarks.edit [--small] [--json FILE]
 """
@@ -85,7 +85,7 @@ def measure(n_people: int, n_sent: int) -> list[common.Figures]:
 
 
 def seed(account: "Account", n_people: int, n_sent: int, now: datetime) -> "Sequence":
-    """The course, everybody in it waiting for its second email (position 10); beside it the busy one, all due now."""
+    """The course, with all people waiting for its second email (position 10); beside it the busy one, all due now."""
     course, busy = common.make_sequence(account, "Course"), common.make_sequence(account, "Busy")
     course.emails.filter(position=1).update(position=10)
     with common.without_key_checks():

@@ -1,11 +1,11 @@
-"""What an event costs: to be recorded, numbered and read; and whether it costs more when there are many.
+"""What does it cost to record, number and read an event, and does it cost more when there are many?
 
     script/bench events
 
 Events are recorded 100 at a time, as an entry of a hundred people does it, and read 500 at a time with one cursor. Each
 round is measured on an empty table and on one that holds ten times as many. Microseconds of CPU per event, Python and
-PostgreSQL. `late` is a pass while a transaction that has written stays open: all that was numbered since is looked at
-again, so this is what must stay small until it ends.
+PostgreSQL. The last table is a pass while a transaction that has written stays open: each pass looks again at all that
+was numbered since, so this must stay small.
 """
 
 from datetime import UTC, datetime

@@ -2,9 +2,9 @@
 
 One sequence of ten emails (hours and days in turn), people at every place of it with the deliveries they had, their
 dates scattered over seconds; a tenth is excluded by a tag. Read as it is; for a year instead of 30 days; while the
-insertion of an email behind everybody waits to be followed up; when it has been, so that everybody has it due and
-nobody stands in line; and both again with nobody's past equal to anybody else's. Then, in a sequence of three emails,
-what the API answers about 100,000 people and about a million: forecasts and the health of the sequence.
+insertion of an email behind all people waits to be followed up; after it was, when all have that email due and others
+behind it; and both again with a different past for each person. Then, in a sequence of three emails, what the API
+answers about 100,000 people and about a million: forecasts and the health of the sequence.
 
     python -m benchmarks.forecast [--small] [--json FILE]
 """
@@ -166,7 +166,7 @@ def seed(account: "Account", n_people: int, now: datetime, n_emails: int = N_EMA
 
 
 def insert_behind(sequence: "Sequence", now: datetime) -> "SequenceEmail":
-    """A published email at position 1: behind everybody who had the first one."""
+    """A published email at position 1: behind all people who had the first one."""
     from dripstone.sequences.models import SequenceEmail
 
     return SequenceEmail.objects.create(
@@ -188,7 +188,7 @@ def set_edits(sequence: "Sequence", more: int) -> None:
 
 
 def follow_up(sequence: "Sequence", inserted: "SequenceEmail", now: datetime) -> None:
-    """As the engine leaves everybody who had the first email: due at once."""
+    """As the engine leaves all people who had the first email: due at once."""
     first = sequence.emails.get(position=0)
     common.execute(
         "UPDATE engine_enrollment SET next_email_id = %(inserted)s, due_at = %(now)s WHERE next_email_id <> %(first)s",
@@ -197,7 +197,7 @@ def follow_up(sequence: "Sequence", inserted: "SequenceEmail", now: datetime) ->
 
 
 def scatter(sequence: "Sequence") -> None:
-    """Each delivery to an instant of its own within the day, as if everybody had come by themselves."""
+    """Moves each delivery to an instant of its own within the day, as if all people had come one by one."""
     common.execute(_SCATTER, {"sequence": sequence.pk})
     common.settle()
 

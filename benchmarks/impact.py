@@ -1,7 +1,7 @@
-"""How long does it take to say what an edit would do to 100,000 people, and what do others feel of it meanwhile?
+"""How long does it take to say what an edit would do to 100,000 people, and how much does it delay others meanwhile?
 
 The sequence of benchmarks/forecast.py: people at every place of it with the deliveries they had, a tenth excluded by a
-tag. Every kind of proposal is asked about, while another process adds one person after the other to the same sequence.
+tag. Every kind of proposal is measured, while another process adds one person after the other to the same sequence.
 Measured per proposal: the answer, how long the sequence was locked, the slowest add meanwhile, memory.
 
     python -m benchmarks.impact [--small] [--json FILE]

@@ -201,7 +201,7 @@ def idle_tick_ms() -> float:
 
 
 def check(active: list[int], n_due: int) -> None:
-    """The figures are of no use unless everybody has exactly one delivery and is in flight."""
+    """The figures count only if every person has exactly one delivery and is in flight."""
     n_deliveries, n_in_flight = common.execute(
         "SELECT (SELECT count(*) FROM engine_delivery WHERE sequence_id = ANY(%(active)s) AND status = 'planned'),"
         " (SELECT count(*) FROM engine_enrollment WHERE sequence_id = ANY(%(active)s) AND in_flight)",

@@ -1,4 +1,4 @@
-"""What does deleting old deliveries cost those who send meanwhile, and does it matter how many there are?
+"""How much does deleting old deliveries slow down sending meanwhile, and does it matter how many there are?
 
 Deliveries of earlier runs, older than they are kept; beside them one worker process that sends (mail kept in memory)
 to people who are due. Measured: rows deleted per second, and the rate of sending meanwhile against the rate just before
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def measure(n_people: int, n_due: int, alone_for: float) -> list[common.Figures]:
-    """Ten runs of everybody, then a hundred, then a hundred without rests."""
+    """Ten runs of all people, then a hundred, then a hundred without rests."""
     from django.db import connections
 
     from dripstone import clock
@@ -103,7 +103,7 @@ def prune_all(what: str, n_rows: int, watch: Watch, alone_for: float) -> common.
     alone = (before + watch.rate(alone_for)) / 2
     n_gone = next(one.n_gone for one in done if one.name == "deliveries")
     assert n_gone == n_rows, f"{n_rows} rows may go, {n_gone} went"
-    assert alone and common.execute(_ANY_DUE) == [(True,)], "nobody was due any more: this tells nothing"
+    assert alone and common.execute(_ANY_DUE) == [(True,)], "all mail was sent too early, so this measures nothing"
     return {
         "deleting": what,
         "rows": n_rows,

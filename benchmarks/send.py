@@ -203,7 +203,7 @@ def production(account: "Account", target: Sink, n_messages: int, n_workers: int
 
 @contextmanager
 def counting(target: Sink, n_messages: int) -> Iterator[dict[str, int]]:
-    """Every row is sent and every message has reached the sink, once, or there are no figures."""
+    """There are figures only if every row is sent and every message has reached the sink once."""
     before = target.count()
     count = {"bytes_before": before.body_bytes, "bytes": 0}
     yield count

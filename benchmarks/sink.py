@@ -124,7 +124,7 @@ class Conversation(asyncio.Protocol):
 
 
 async def serve(host: str, port: int, counter: Counter) -> None:
-    """Until stdin ends: whoever started the sink is gone then."""
+    """Until stdin ends: the process that started the sink is gone then."""
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Conversation(counter), host, port, backlog=512)
     sys.stdout.write(f"{server.sockets[0].getsockname()[1]}\n")

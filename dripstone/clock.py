@@ -31,9 +31,9 @@ def system_now() -> datetime:
 
 
 class Watch:
-    """Tells when the machine's clock has been set, or the machine has slept: then it has left time.monotonic() behind.
+    """Notices that the machine's clock was set, or that the machine slept: time.monotonic() knows of neither.
 
-    A process cannot know what happened before it began; the clock counts as steady from then on at most.
+    A process cannot know what happened before it began: the clock counts as steady since then at the longest.
     """
 
     TOLERANCE = 5.0  # seconds between two looks: NTP slews by less, a thread that is held up is no jump

@@ -1,6 +1,6 @@
-"""PostgreSQL 18 from a wheel, its data in DRIPSTONE_DATA/postgres: the database nobody had to install.
+"""PostgreSQL 18 from a wheel, its data in DRIPSTONE_DATA/postgres: the database that needs no installation.
 
-The server is a process of its own that outlives whoever started it, so several commands can use it at once; each
+The server is a process of its own that outlives the one that started it, so several commands can use it at once; each
 holds a shared lock while it does, and the last one to leave stops it. After a SIGKILL of everything, or a power cut,
 the next start finds either a running server (and attaches) or stale files (and recovers). When the server alone is
 killed, `dripstone up` starts it again (ops/serve.py).
@@ -110,7 +110,7 @@ def _socket_folder(cluster: Path) -> Path:
 
 @contextmanager
 def running(data: Path, tell: Tell = lambda _: None) -> Iterator[None]:
-    """The server runs while the block does. Whoever leaves last stops it.
+    """The server runs while the block does. The last process to leave stops it.
 
     data  DRIPSTONE_DATA. `tell` hears a sentence when something takes long. Raises EmbeddedError.
     """
@@ -135,12 +135,12 @@ def running(data: Path, tell: Tell = lambda _: None) -> Iterator[None]:
 
 
 def is_dead(data: Path) -> bool:
-    """For those inside `running`: somebody killed the server they use."""
+    """Inside `running`: whether the server was killed meanwhile."""
     return _postmaster(data.resolve() / "postgres") is None
 
 
 def revive(data: Path) -> None:
-    """Starts a server that died again, with all that had been committed. One that lives is left alone."""
+    """Starts a server that died again, with all that had been committed. Does nothing while it lives."""
     with _only_one(data):
         _ensure_running(data.resolve() / "postgres", lambda _: None)
 
@@ -186,7 +186,7 @@ def throwaway() -> Iterator[str]:
 
 @contextmanager
 def _only_one(data: Path) -> Iterator[None]:
-    """Starts and stops happen one at a time, whoever asks."""
+    """Starts and stops happen one at a time, over all processes."""
     with (data / "postgres.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -221,7 +221,7 @@ def _start(cluster: Path) -> None:
     """Starts the server, detached, and waits until it shows itself (not until it is ready)."""
     _configure(cluster, _SETTINGS)
     _let_through(cluster)
-    (cluster / "postmaster.pid").unlink(missing_ok=True)  # _postmaster looked: nobody is behind it
+    (cluster / "postmaster.pid").unlink(missing_ok=True)  # _postmaster looked: it belongs to no running server
     log = cluster / "start.log"
     log.unlink(missing_ok=True)
     if _run("pg_ctl", "start", "-s", "-W", "-D", str(cluster), "-l", str(log)) != 0 or not _came_up(cluster):

@@ -4,9 +4,9 @@ DripstoneError
 ├── BadRequest          the request cannot be read at all (malformed JSON, invalid UTF-8)
 ├── Unauthorized        no credential, or one we do not know
 ├── Forbidden           a known credential that may not do this
-├── NotFound            no such thing in this account (other people's things included)
+├── NotFound            no such thing in this account (it may exist in another one)
 ├── Conflict            someone else changed it first
-├── PreconditionFailed  it is not any more what the caller had been told (If-Match)
+├── PreconditionFailed  it has changed since the caller asked about it (If-Match)
 ├── TooLarge            the body is bigger than we read
 └── Invalid             readable, but wrong: every problem listed, one sentence each
 """

@@ -27,7 +27,7 @@ from dripstone.words import WEEKDAYS
 
 Given = Mapping[str, Any]  # member → value; members may be of any type
 
-MAX_ID = 2**63 - 1  # ids are bigint; greater ones belong to nobody and would overflow on their way to the database
+MAX_ID = 2**63 - 1  # ids are bigint; greater ones do not exist, and would overflow on their way to the database
 MAX_NAME = 255  # characters; names are in unique indexes, where PostgreSQL takes up to 2.7 kB
 MAX_ADDRESS = 254  # characters, RFC 5321
 
@@ -41,7 +41,7 @@ class FromText(dict[str, Any]):
 
 # --- Values of text -----------------------------------------------------------------------------------------------
 #
-# What cannot be made stays the text it was, for the rule to refuse. "" is null, except where text is wanted.
+# A text that cannot be converted stays text, for the rule to refuse. "" is null, except where text is wanted.
 
 Make = Callable[[Any], Any]
 
@@ -376,6 +376,6 @@ def _zones() -> frozenset[str]:
 
 
 def _shown(text: str) -> str:
-    """A stranger's word, fit to stand in our sentence."""
+    """A word from outside, shortened and printable, to quote in our sentence."""
     printable = "".join(character if character.isprintable() else "?" for character in text[:40])
     return printable or "an empty name"

@@ -119,7 +119,7 @@ DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
 
 # --- Keeping ----------------------------------------------------------------------------------------------------
 
-# Days after which rows nobody needs are deleted, each night and by `dripstone prune`; 0 = keep them for ever.
+# Days after which rows that are not needed are deleted, each night and by `dripstone prune`; 0 = keep for ever.
 # Deliveries of earlier runs and deleted sequences: the unsubscribe links in those emails end with them.
 DRIPSTONE_KEEP_DELIVERIES_DAYS = _integer("DRIPSTONE_KEEP_DELIVERIES_DAYS", 730, 0, 36500)
 DRIPSTONE_KEEP_EVENTS_DAYS = _integer("DRIPSTONE_KEEP_EVENTS_DAYS", 400, 0, 36500)

@@ -23,7 +23,7 @@ def _pool_connections() -> None:
 
 
 def _write_figures() -> None:
-    """What its requests and the owner's acts counted, into the rows that any process reads for /metrics."""
+    """Writes what this process has counted into the rows that any process reads for /metrics."""
     from dripstone.engine import counters
 
     while True:
@@ -32,7 +32,7 @@ def _write_figures() -> None:
         connections.close_all()
 
 
-ask_to_die_with_parent()  # granian starts this process; should granian be killed, nobody else would stop it
+ask_to_die_with_parent()  # granian starts this process; if granian is killed, nothing else stops it
 application = get_wsgi_application()
 _pool_connections()
 threading.Thread(target=_write_figures, name="figures", daemon=True).start()

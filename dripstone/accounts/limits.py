@@ -1,7 +1,7 @@
 """How many requests a credential may make: Kit's 120 per rolling 60 seconds and key, or what the operator set.
 
 The counts are rows in PostgreSQL, per credential and second, so that all web processes on all machines count together.
-A process does not ask them for every request: what it lets through it counts in memory, and it writes that down and
+A process does not query them for every request. It counts in memory what it lets through, and writes that down and
 reads the sum when a second has begun, or when it has let through 1/64 of what was left at the last look. With less than
 64 left that is every request, so a single process is exact.
 

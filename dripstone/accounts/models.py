@@ -94,7 +94,7 @@ class SignInFailure(models.Model):
 
 
 class VirtualClock(models.Model):
-    """The one instant everybody reads when DRIPSTONE_VIRTUAL_CLOCK=1 (clock.py). At most one row, id 1."""
+    """The one instant all processes read when DRIPSTONE_VIRTUAL_CLOCK=1 (clock.py). At most one row, id 1."""
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     now = models.DateTimeField()

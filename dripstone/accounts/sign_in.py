@@ -1,8 +1,8 @@
-"""Check a password, slowly for whoever keeps guessing.
+"""Check a password, and slow down guessers.
 
 Failures are rows, so the limits hold over several web processes. Three limits at once: for one address from one
 network (somebody who forgot), for one network (one guesser, many addresses), and for one address from anywhere (many
-guessers). The last is higher: else anybody could lock the owner out.
+guessers). The last is higher: otherwise a guesser could lock the owner out.
 """
 
 import hashlib
@@ -54,6 +54,6 @@ def _is_over(address_hash: str, network: str, now: datetime) -> bool:
 
 
 def _forget(address_hash: str, network: str, now: datetime) -> None:
-    """They knew it after all. What is past counting goes too."""
+    """Delete the failures of somebody who knew the password after all, and those too old to count."""
     mine = Q(address_hash=address_hash, network=network)
     SignInFailure.objects.filter(mine | Q(failed_at__lte=now - WINDOW)).delete()

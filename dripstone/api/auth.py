@@ -17,7 +17,7 @@ from dripstone.accounts.models import Account, ApiKey
 from dripstone.accounts.verbs import hash_key
 from dripstone.postgresql.compiled import Compiled, Parameter
 
-NOTED_EVERY = timedelta(minutes=1)  # last_used_at is for people; a write per request would cost more than it tells
+NOTED_EVERY = timedelta(minutes=1)  # last_used_at is for people; a write per request would cost more than it is worth
 
 # Asked for with every request, so that a revoked key ends at once.
 _LIVE_KEY = Compiled(

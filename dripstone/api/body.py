@@ -1,8 +1,8 @@
 """How request bodies and query strings are read, and the sentences people get about them.
 
-The members of a body are judged by the domain's own checks (given.py), which pages and imports go through as well. What
-stands in a body is for the docs: what a member may be, and which must be there. Unknown members are ignored. PUT is
-partial: `body.given()` has what was sent and nothing else.
+The domain's own checks (given.py) judge the members of a body, as they do for pages and imports. What a body class
+declares is for the docs: what each member may be, and which are required. Unknown members are ignored. PUT is partial:
+`body.given()` has what was sent and nothing else.
 
     class SnippetBody(Body):
         model_config = needs("name", "snippet_type")
@@ -10,10 +10,10 @@ partial: `body.given()` has what was sent and nothing else.
         snippet_type: Annotated[Any, one_of("inline", "block")] = MISSING
         content: TextOrNull = MISSING
 
-What is about the call itself, and has no rule in the domain, is judged here by pydantic: query strings (`Filters`), and
-bodies such as that of `clock/advance`. All problems are told at once, Rails style: "per_page must be an integer".
-In a validator, `raise ValueError("is too long")` becomes "name is too long"; `raise Sentence("…")` is said as it is.
-Objects inside a body are `Part`s, not Bodies: their problems are told by the body they are in.
+What belongs to the call itself, and has no rule in the domain, is checked here by pydantic: query strings (`Filters`),
+and bodies such as that of `clock/advance`. All problems are reported at once, Rails style: "per_page must be an
+integer". In a validator, `raise ValueError("is too long")` becomes "name is too long"; the text of `raise
+Sentence("…")` is not changed. Objects inside a body are `Part`s, not Bodies: the outer body reports their problems.
 """
 
 import json
@@ -51,7 +51,7 @@ def or_empty(value: Any) -> Any:
 
 
 class Sentence(ValueError):
-    """A problem told in its own words, without the member's name before it."""
+    """A problem that is a whole sentence: the member's name is not put before it."""
 
 
 # --- Models -----------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ class Body(Asked):
 
 
 def needs(*names: str) -> ConfigDict:
-    """For the docs: members that have to be there. The domain says so when they are not."""
+    """For the docs: required members. The domain reports those that are missing."""
     return ConfigDict(json_schema_extra={"required": [*names]})
 
 
@@ -169,7 +169,7 @@ def one_of_or_null(*options: str) -> WithJsonSchema:
 
 
 def must(sentence: str) -> WrapValidator:
-    """Whatever is wrong with the value, this is what is said about it. A null stays "can't be blank"."""
+    """One complaint for everything that can be wrong with the value. A null stays "can't be blank"."""
 
     def check(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
         try:

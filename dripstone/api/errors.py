@@ -60,7 +60,7 @@ def _refused(request: HttpRequest, error: errors.DripstoneError) -> HttpResponse
 
 
 def _ninja_refused(request: HttpRequest, error: HttpError) -> HttpResponse:
-    """Ninja wraps what the parser raised; a 401 is its own."""
+    """Ninja wraps what the parser raised, and raises its own 401."""
     if isinstance(error.__cause__, errors.DripstoneError):
         return _refused(request, error.__cause__)
     if error.status_code == 401:

@@ -1,6 +1,6 @@
 """If-Match: do this only if it will do what its impact said (docs/decisions/impact.md).
 
-A token is two figures, `world-call`: what the sequence and everybody's places were, and which call was asked about.
+A token has two parts, `world-call`: the state of the sequence and all places in it, and the call that was asked about.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Rows by what a URL or body says of them, of the caller's account only: other people's are not found."""
+"""Finds the rows that a URL or body names, in the caller's account only: rows of other accounts are not found."""
 
 from typing import TypeVar
 
@@ -24,9 +24,9 @@ def row(rows: QuerySet[M], pk: int) -> M:
 
 
 def own(rows: Compiled[M], account: Account, pk: int) -> M:
-    """The same at a quarter of the price, for what is asked for all the time.
+    """The same at a quarter of the cost, for rows that most calls need.
 
-    rows  by ACCOUNT and ID; its `account` is this one, so that nobody asks for it again
+    rows  by ACCOUNT and ID; its `account` is set to this one, which saves a query
     """
     found = _found(rows.first(account=account.pk, id=pk) if pk <= MAX_ID else None)
     found.account = account  # type: ignore[attr-defined]

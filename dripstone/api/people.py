@@ -32,7 +32,7 @@ class PeopleFilters(Paging):
 
 
 class AddressBody(Body):
-    """Whom a call is about, where their id is not in its path."""
+    """The person a call is about, when their id is not in its path."""
 
     model_config = needs("email_address")
     email_address: Text = MISSING

@@ -61,7 +61,7 @@ OURS = (
 
 class KitApi(NinjaAPI):
     def validation_error_from_error_contexts(self, error_contexts: list[ValidationErrorContext[Any]]) -> Any:
-        """A body that is not there has the problems of an empty one: "Name can't be blank"."""
+        """A missing body is reported as an empty one would be: "Name can't be blank"."""
         for context in error_contexts:
             for field in context.model.model_fields.values():
                 if isinstance(field.annotation, type) and issubclass(field.annotation, Asked):

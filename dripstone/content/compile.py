@@ -118,7 +118,7 @@ class CompiledEmail:
 
     @cached_property
     def stencil(self) -> "MessageStencil | None":
-        """Made of the message to a stranger whose values are marks; None when Liquid must run for everybody."""
+        """Cut from a message whose personal values are marks; None when Liquid must run for every person."""
         templates = [self.subject, self.preview, self.html]
         holes = self.text and stencil.holes_of([*templates, self.text], self._snippets_of_both_parts)
         if not holes:
@@ -305,10 +305,10 @@ class Snippets(Mapping[str, object]):
 
 
 def compile_email(source: EmailSource) -> CompiledEmail:
-    """Everything about a version of an email that is the same for everybody. Takes some milliseconds.
+    """The part of an email's version that is the same for all people. Takes some milliseconds.
 
-    Broken Liquid was refused when it was saved; should some be here nevertheless, that part is sent with the
-    Liquid as empty as can be and `render` warns. Raises ValueError when `from_address` cannot be written in a header.
+    Broken Liquid is refused when it is saved. If some gets here all the same, that part is sent with the Liquid as
+    empty as possible, and `render` warns. Raises ValueError when `from_address` cannot be written in a header.
     """
     problems: list[str] = []
     body = clean(source.content or "")

@@ -2,7 +2,7 @@
 
 HTML parsers know nothing of Liquid. They move text out of tables, percent-encode and quote attributes, drop comments.
 So every Liquid tag is first replaced by something a parser leaves where it is (a comment between elements, a word
-inside a tag), and put back afterwards. If the tags do not all come back in their order, the HTML stays as it was.
+inside a tag), and put back afterwards. If the tags do not all come back in their order, the HTML is left unchanged.
 """
 
 import re
@@ -46,7 +46,7 @@ LINK_TEXTS = {"unsubscribe": "Unsubscribe", "subscriber_preferences": "Update yo
 # No network, no files: a stylesheet link is dropped, not fetched.
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=True, remove_inlined_selectors=True)
 
-# What mail clients show after the preview text is the beginning of the body, unless there is this much of nothing.
+# After the preview text, mail clients show the beginning of the body, unless this much blank padding follows.
 _PADDING = "\n".join(["&zwnj;&nbsp;&#847;" * 8] * 8)
 _PREHEADER = (
     "{% if preview_text != blank %}"

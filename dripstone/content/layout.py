@@ -1,4 +1,4 @@
-"""What an email looks like when its owner brought no template, and the footer no email leaves without."""
+"""The built-in template, for emails that have none of their own, and the footer that every email must have."""
 
 from liquid import Markup, escape
 
@@ -88,7 +88,7 @@ def html_link(url: str, text: str) -> Markup:
 
 
 def html_footer(unsubscribe_url: str | None, address: str | None) -> str:
-    """The part of a compliant footer that a message lacks: None is what it has already."""
+    """The part of a compliant footer that a message lacks; None for what it has already."""
     lines = []
     if unsubscribe_url:
         link = '<a href="{}" style="color:#6b7280;text-decoration:underline">Unsubscribe</a>'

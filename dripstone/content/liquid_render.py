@@ -28,7 +28,7 @@ from liquid.token import TOKEN_CONTENT, Token
 
 MAX_OUTPUT = 2_000_000  # bytes of one rendered part; Gmail clips a message at about 100 KB
 MAX_VALUE = 200_000  # characters of a string, items of a list, while a filter chain runs
-MAX_BITS = 4_096  # of a whole number; repeated squaring gets anywhere otherwise
+MAX_BITS = 4_096  # of a whole number; repeated squaring would grow without end
 MAX_STEPS = 200_000  # loop iterations (weighed by the template's length) plus filter work, per message
 MAX_SNIPPET_DEPTH = 8
 UNSUBSCRIBE_NAMES = frozenset(

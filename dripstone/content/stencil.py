@@ -1,10 +1,10 @@
-"""A message per person without running Liquid: the email is rendered once for a stranger made of marks, cut at the
-marks, and everybody's message is the pieces with their own values in between.
+"""A message per person without running Liquid: the email is rendered once with marks in place of personal values, and
+cut at the marks. Each person's message is the pieces with their own values in between.
 
-That is right only where a value is put out as it is. `holes_of` says so from the parse trees: no loop, filter (but
-`default: "text"`), assignment or condition (but whether a value is there) may look at what is personal. And only for
-people whose values are there, in one line, and without white space that tidying would touch (`values_for`). Everybody
-else gets the ordinary rendering, which is also what tests hold this one against.
+This is right only where values are put out unchanged. `holes_of` decides that from the parse trees: no loop, filter
+(except `default: "text"`), assignment or condition (except whether a value is there) may use a personal value. And only
+for people whose values are there, in one line, and without white space that tidying would touch (`values_for`). All
+others get the ordinary rendering, with which tests compare this one.
 """
 
 import re
@@ -27,7 +27,7 @@ from dripstone.content.liquid_render import UNSUBSCRIBE_NAMES, TolerantOutput, n
 OPEN, CLOSE = (
     "\ue000",
     "\ue001",
-)  # private use: no mail of ours has them (a source or value that does goes the long way)
+)  # private use: no mail of ours has them (a source or value that does is rendered the ordinary way)
 FIRST = 0xE100
 
 _HARMLESS = (ContentNode, TolerantOutput, BlockNode, ConditionalBlockNode, IfNode, UnlessNode, CommentNode)
@@ -60,7 +60,7 @@ def holes_of(templates: list[BoundTemplate], snippet: Callable[[str], list[Bound
                 if found is None:
                     return None
                 if isinstance(found, Hole):
-                    # Two defaults for one field: whoever has no value there goes the long way.
+                    # Two defaults for one field: people without a value there get the ordinary rendering.
                     has_one_default = holes.get(found.key, found) == found
                     holes[found.key] = found if has_one_default else Hole(found.key)
                 elif found not in seen:
@@ -130,7 +130,7 @@ def _all(expression: Expression) -> Iterator[Expression]:
 
 
 def values_for(holes: list[Hole], known: Mapping[str, str | None]) -> list[str] | None:
-    """The person's value per hole, or None when one must go the long way."""
+    """The person's value per hole, or None when one of them needs the ordinary rendering."""
     values = []
     for hole in holes:
         value = known.get(hole.key) or hole.default

@@ -18,7 +18,7 @@ def errors() -> Iterator[str]:
 
 @register()
 def settings_are_spelled_right(**_: Any) -> list[CheckMessage]:
-    """W001: a DRIPSTONE_ variable nobody reads."""
+    """W001: a DRIPSTONE_ variable that is no setting."""
     return [
         Warning(
             f"{name} is not a setting of Dripstone and is ignored.",

@@ -36,7 +36,7 @@ AccountOption = Annotated[int | None, typer.Option("--account", help="Account id
 
 
 def main() -> None:
-    """Runs the command; what went wrong is told in a sentence, with exit code 1."""
+    """Runs the command; an error is printed as a sentence, with exit code 1."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dripstone.settings")
     try:
         django.setup()
@@ -60,7 +60,7 @@ def tell(sentence: str) -> None:
 
 @contextmanager
 def database() -> Iterator[None]:
-    """The database is there while the block runs; an embedded one that nobody else uses is stopped afterwards."""
+    """The database runs while the block does; an embedded one that no other process uses is stopped afterwards."""
     from django.conf import settings
     from django.db import connections
 
@@ -74,7 +74,7 @@ def database() -> Iterator[None]:
 
 @contextmanager
 def ready_database() -> Iterator[None]:
-    """`database()`, with the schema in it; else a sentence."""
+    """`database()`, with the schema in it; fails with a sentence when it is not."""
     from dripstone.ops import readiness
 
     with database():
@@ -85,7 +85,7 @@ def ready_database() -> Iterator[None]:
 
 @contextmanager
 def lasting_database() -> Iterator[None]:
-    """`ready_database()` for what runs on and on: started while PostgreSQL is away, it waits."""
+    """`ready_database()` for commands that keep running: when PostgreSQL is away at the start, they wait for it."""
     from django.conf import settings
 
     from dripstone.ops import processes, waiting
@@ -133,9 +133,9 @@ def worker() -> None:
 
 @app.command("resume-sending")
 def resume_sending(
-    late: Annotated[str | None, typer.Option(help="What becomes of overdue mail: send, next-slot or skip.")] = None,
+    late: Annotated[str | None, typer.Option(help="What to do with overdue mail: send, next-slot or skip.")] = None,
 ) -> None:
-    """Let sending go on after it was halted, and say what becomes of the mail that is overdue by then."""
+    """Resume sending after it was halted, and decide what to do with the mail that is overdue by then."""
     from dripstone.ops import past
 
     with ready_database():
@@ -280,7 +280,7 @@ def update_account(
     per_day: Annotated[int | None, typer.Option(help="Most messages in any 24 hours; 0: no limit.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change what is given of an account and leave the rest; show how it stands then."""
+    """Change the given settings of an account, leave the others, and show them all."""
     from dripstone.accounts import verbs
 
     given = {"name": name, "postal_address": postal_address, "time_zone": time_zone, "send_hour": send_hour}
@@ -330,7 +330,7 @@ def list_keys(account: AccountOption = None, as_json: JsonOption = False) -> Non
 
 @keys_app.command("revoke")
 def revoke_key(key_id: Annotated[int, typer.Argument(help="The id shown by keys list.")]) -> None:
-    """Make an API key useless, at once and for good."""
+    """Revoke an API key, at once and for good."""
     from dripstone import clock
     from dripstone.accounts.models import ApiKey
 

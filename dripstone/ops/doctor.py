@@ -152,7 +152,7 @@ def _sums() -> Result:
     counts = {row["status"]: row["n"] for row in rows.order_by("status")}
     told = ", ".join(f"{n:,} {status}" for status, n in counts.items())
     n_unknown = counts.get(Delivery.Status.UNKNOWN, 0)
-    mend = f". Nobody knows whether {n_unknown:,} arrived: their owners decide (docs/how-to/decide-about-unknown.md)"
+    mend = f". It is not known whether {n_unknown:,} arrived: their owners decide (docs/how-to/decide-about-unknown.md)"
     return Result("deliveries", not n_unknown, f"{told or 'none yet'}{mend if n_unknown else ''}")
 
 
@@ -162,7 +162,7 @@ def _is_migrated() -> bool:
 
 # --- Sequences --------------------------------------------------------------------------------------------------
 
-OF_ACCOUNT = frozenset({"no_postal_address"})  # told once, not with every sequence
+OF_ACCOUNT = frozenset({"no_postal_address"})  # reported once, not with every sequence
 ELSEWHERE = OF_ACCOUNT | {"engine_silent", "sending_halted", "server_left_alone"}  # `examine` has a line about each
 AT_ONCE = 500  # sequences; their emails are in memory while they are looked at
 

@@ -1,7 +1,7 @@
-"""Does mail flow? Not whether the parts are there (health.py), but whether something moves: for /healthz and `doctor`.
+"""Does mail flow? Not whether the parts are there (readiness.py), but whether mail moves: for /healthz and `doctor`.
 
-People who are paused, sequences that are, retries whose time has not come: nothing of that is a stop. Nor is anything
-with the virtual clock, which stands still until it is told to move.
+Paused people, paused sequences and retries whose time has not come are no stop. With the virtual clock nothing is one:
+it stands still until it is moved.
 """
 
 from datetime import datetime, timedelta
@@ -17,9 +17,9 @@ from dripstone.engine.pulse import Overdue
 from dripstone.ops import past
 from dripstone.senders import breaker
 
-REFUSED_AT_LEAST = 5  # one person's mail server that says "later" for a day is their matter, not a stop
+REFUSED_AT_LEAST = 5  # one person's mail server that says "later" for a day is not a stop
 
-# Of the hundred that are tried next, and a hundred notices, those that were refused before and wait since then. Indexes
+# Counts those that were refused before and still wait, of the next hundred and of the next hundred notices. Indexes
 # delivery_ready and delivery_notice_ready.
 _REFUSED = """
 SELECT count(*), min(planned_at) FROM (
@@ -61,7 +61,7 @@ def _what_waits(now: datetime, cutoff: datetime) -> str:
 
 
 def _at_the_gate(now: datetime, found: Overdue, minutes: int) -> str:
-    """Something waits. Because the server is left alone, because a limit of the owner's is used up, or else."""
+    """Something waits: because the breaker is open, because a limit is used up (no finding), or because it is stuck."""
     mail = claim.server()
     if left_alone := next((row for row in breaker.open_ones() if row.server == mail.server), None):
         return (

@@ -1,4 +1,4 @@
-"""The question before mailing the past: asked on a terminal, told elsewhere, answered by `dripstone resume-sending`."""
+"""The question before mailing the past: asked on a terminal, printed elsewhere; `dripstone resume-sending` answers."""
 
 import sys
 from collections.abc import Callable
@@ -20,7 +20,7 @@ ANSWERS = """\
 
 
 def ask_or_tell(tell: Tell) -> None:
-    """At the start of `dripstone up`. On a terminal, Enter leaves it halted; without one nobody can answer."""
+    """At the start of `dripstone up`. On a terminal, Enter leaves it halted; without one there is no answer."""
     now = clock.now()
     if pulse.may_send(now):
         return
@@ -36,7 +36,7 @@ def ask_or_tell(tell: Tell) -> None:
 
 
 def resume(answer: str | None, tell: Tell) -> None:
-    """Raises Invalid when the answer is none, or missing where nobody can be asked."""
+    """Raises Invalid for an unknown answer, and for none when there is no terminal to ask on."""
     now = clock.now()
     if pulse.may_send(now):
         tell("Sending is not halted; there is nothing to decide.")
@@ -62,7 +62,7 @@ def resume(answer: str | None, tell: Tell) -> None:
 
 
 def _ask(tell: Tell) -> str:
-    tell(f"What is to become of overdue mail?\n{ANSWERS}\n  later      go on without sending, and decide later")
+    tell(f"What should happen to the overdue mail?\n{ANSWERS}\n  later      go on without sending, and decide later")
     answers = [*overdue.CHOICES, "later"]
     answer = ""
     while answer not in answers:

@@ -1,9 +1,8 @@
-"""What nobody needs any more goes: old events, captured mail, ended jobs, unused meters, and the deliveries no rule can
-ask for again.
+"""Deletes what no rule, page or link can need again: old events, captured mail, ended jobs, unused meters, deliveries.
 
 Takes       tables that only grow, and how long to keep rows (DRIPSTONE_KEEP_…_DAYS; docs/decisions/retention.md)
-Leaves      the rows a rule, a page or a link may still want; a statement deletes one batch, and locks nothing else.
-            After each it rests: nobody waits for it, and those who send share the machine
+Leaves      the rows a rule, a page or a link may still need; a statement deletes one batch, and locks nothing else.
+            After each it rests: nothing waits for it, and the workers that send share the machine
 A crash here means some batches are gone and the others are not: the next time goes on. Two at once do no harm.
 """
 

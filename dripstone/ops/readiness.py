@@ -17,7 +17,7 @@ _APPLIED = "SELECT app, name FROM django_migrations"
 
 
 def report() -> tuple[str, list[str]]:
-    """How it stands right now, and a sentence for each thing that is wrong."""
+    """The state right now, and a sentence for each thing that is wrong."""
     missing = list(findings(clock.system_now()))
     if missing:
         return NOT_READY, missing

@@ -50,7 +50,7 @@ def inbox_door() -> None:
 
 
 def database_keeper() -> None:
-    """Starts the embedded PostgreSQL again when it was killed; the others wait for it meanwhile. A process of its own,
+    """Starts the embedded PostgreSQL again when it was killed; the other processes wait for it. A process of its own,
     because recovery takes minutes at worst, and `dripstone up` must hear signals."""
     while True:
         if embedded.is_dead(settings.DRIPSTONE_DATA):

@@ -19,7 +19,7 @@ log = structlog.get_logger(__name__)
     queueing_lock="prune",
 )
 def prune_periodic(timestamp: int) -> None:
-    """Rows that nothing needs any more. Not by a virtual clock: a rehearsal of ten years keeps its mail."""
+    """Deletes rows that nothing needs any more. Not with a virtual clock: a rehearsal of ten years keeps its mail."""
     if not clock.is_virtual():
         prune.everything(clock.now())
 

@@ -1,4 +1,4 @@
-"""Started while PostgreSQL is away: wait until it answers, whatever it answers. A refusal is for others to tell."""
+"""Started while PostgreSQL is away: wait until it answers. A refusal counts; the next connection reports it."""
 
 import threading
 import time
@@ -20,7 +20,7 @@ Tell = Callable[[str], None]
 def until_postgresql_answers(stopping: threading.Event, tell: Tell) -> bool:
     """False: told to stop first. `tell` hears one sentence when there is something to wait for.
 
-    The tries are made in a thread: while libpq looks up a name or asks an address that is silent, no signal is heard.
+    The tries are made in a thread: signals are not handled while libpq looks up a name or waits for a silent address.
     """
     answers = threading.Event()
     threading.Thread(target=_try_until, args=(answers, tell), name="database-wait", daemon=True).start()
@@ -39,7 +39,7 @@ def _try_until(answers: threading.Event, tell: Tell) -> None:
             time.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
     finally:
-        answers.set()  # after a mistake of ours, too: whoever connects next says what it is
+        answers.set()  # after a bug of ours, too: the next connection shows what it is
 
 
 def why_away() -> str | None:

@@ -1,8 +1,8 @@
 """The worker process: takes jobs, looks after its neighbours, and stops within 10 seconds of being told.
 
-Nothing around it ends it: when PostgreSQL restarts or the clock is set, it begins a new round with the queue. Neither
-Procrastinate's listener nor its periodic jobs survive the one, and the periodic ones do not come again before a clock
-that was set back has caught up with itself.
+It outlives a restart of PostgreSQL and a change of the clock: it then begins a new round with the queue.
+Procrastinate's listener and its periodic jobs do not survive a restart, and after the clock was set back the periodic
+jobs do not run until it has caught up with itself.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ log = structlog.get_logger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_ROUNDS = 1.0
-STOP_SECONDS = 9.5  # the sender lets go after 7; what hangs for longer hangs on the database, and the flight log tells
+STOP_SECONDS = 9.5  # the sender lets go after 7; a longer hang is the database's, and the flight log has the outcomes
 
 
 def run() -> None:
     """Until SIGTERM or Ctrl-C."""
     with suppress(DatabaseError):  # away: it is waited for below
         if not pulse.may_send(clock.now()):
-            log.warning("worker_starts_halted", mend=past.COMMAND)  # nobody may look at more than the log
+            log.warning("worker_starts_halted", mend=past.COMMAND)  # the log may be all that the operator sees
     connections.close_all()
     try:
         asyncio.run(_Worker().run())
@@ -81,7 +81,7 @@ class _Worker:
             await jobs
         except asyncio.CancelledError:
             return
-        except Exception as error:  # whatever it was, a worker that does not work is worse
+        except Exception as error:  # any error: a worker that has stopped working is worse
             log.warning("queue_lost", error=str(error).strip())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._told_to_stop.wait(), SECONDS_BETWEEN_ROUNDS)
@@ -120,8 +120,8 @@ async def _take_jobs() -> None:
 
 
 async def _let_go(jobs: "asyncio.Task[None]") -> None:
-    """No new jobs; what is on the wire gets its time, the rest is given back. A batch that reaches the sender only now
-    opens it again, so it is told until all jobs have ended."""
+    """Take no new jobs. Messages on the wire may finish, the rest is given back. A batch that reaches the sender only
+    now opens it again, so it is closed until all jobs have ended."""
     letting_go = asyncio.get_running_loop().run_in_executor(None, process.retire)
     jobs.cancel()
     await letting_go

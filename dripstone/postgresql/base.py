@@ -31,11 +31,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         parameters: dict[str, Any] = super().get_connection_params()
         return parameters | {
             "context": _with_fast_instants(parameters["context"]),
-            "prepare_threshold": sys.maxsize,  # nothing is prepared but what asks for it: prepared.py
+            "prepare_threshold": sys.maxsize,  # only prepared.py prepares statements
         }
 
     def create_cursor(self, name: str | None = None) -> Any:
-        """Without Django's look at the loader of instants, which is ours."""
+        """Skips Django's check of the loader of instants, which is ours."""
         if name is None:
             return self.connection.cursor()
         server_side: Any = base.ServerSideCursor
@@ -58,7 +58,7 @@ def _with_fast_instants(adapters: AdaptersMap) -> AdaptersMap:
 
 
 def check(connection: psycopg.Connection[Any]) -> None:
-    """Raises when the connection is of no use. Called for each request: 2 µs, where an empty statement takes 40 and a
+    """Raises when the connection is dead. Called for each request: 2 µs, where an empty statement takes 40 and a
     round trip.
 
     A server that ends or restarts says so, or closes the socket: either makes it readable.

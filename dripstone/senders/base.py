@@ -17,8 +17,8 @@ class Outgoing(NamedTuple):
     mail_from  envelope sender, a bare address; "" for the null sender
     rcpt_to    envelope recipient, a bare address
     data       the whole RFC 5322 message, lines ending in CRLF, not dot-stuffed
-    not_after  time.monotonic() after which the body must not start any more: the end of the caller's lease. Somebody
-               else may own the delivery then, after this process was stopped (SIGSTOP, a laptop's lid) and woken again
+    not_after  time.monotonic() after which the body must not start any more: the end of the caller's lease. If this
+               process was stopped (SIGSTOP, a laptop's lid) and woken again, another worker may own the delivery
     """
 
     delivery_id: int
@@ -37,17 +37,17 @@ class Outgoing(NamedTuple):
 class Answer(NamedTuple):
     """What became of one message.
 
-    kind         sent: our provider has it. temporary: try again, nobody has it. permanent: stop.
+    kind         sent: our provider has it. temporary: it was not taken, try again. permanent: stop.
                  unknown: the body left and no final reply came, so it may or may not have arrived
-    reply        the provider's own words, "550 5.1.1 No such user", or what the system says of a connection that did
-                 not come about: at most 500 characters, none of them a control character; "" when there are none
+    reply        the provider's own words, "550 5.1.1 No such user", or the system's error when no connection could be
+                 opened: at most 500 characters, none of them a control character; "" when there are none
     provider_id  what the provider calls the message, "" when it did not say
     reason       ours, a code of senders/reasons.py, where no reply to the message says why; "" otherwise
     hard_bounce  the reply says that this address does not exist
-    about        whom the answer concerns (breaker.py). message: this one alone. server: it was tried, and the server is
-                 not well (421, a cut, silence, a full queue). connection: none came about, so nobody was asked. us: we
-                 decided, and it says nothing about the server
-    given_back   it never began to leave since its worker stopped or stood still: it may go again at once
+    about        what the answer is about (breaker.py). message: this one alone. server: it was tried, and the server is
+                 not well (421, a cut, silence, a full queue). connection: none could be opened, so no server was asked.
+                 us: our own decision, which says nothing about the server
+    given_back   it never began to leave, because its worker stopped or stood still: it may go again at once
     """
 
     delivery_id: int
@@ -82,7 +82,7 @@ class Sender(Protocol):
         ...
 
     def limit_connections(self, n_connections: int) -> None:
-        """At most so many from now on, fewer or more than the URL says: this process's share of what all may have."""
+        """At most this many connections from now on, fewer or more than the URL says: this process's share."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A breaker per destination server: one that is down is left alone, and asked now and then whether it is back.
+"""A breaker per destination server: while a server is down no mail goes to it, but a small probe now and then.
 
     closed ──3 fruitless hand-overs in a row──▶ open ──retry_at──▶ half-open ──one probe──▶ closed (it worked)
        ▲ any answer about a message                ▲                    │
@@ -6,12 +6,12 @@
 
   closed     no row, or retry_at is null: everything may go
   open       retry_at lies ahead: nothing is claimed for that server; what waits is not touched
-  half-open  retry_at has come: whoever moves it on (take_probe) may send one small batch, everybody else still waits
+  half-open  retry_at has come: the worker that moves it on (take_probe) may send one small batch, all others wait
 
 A hand-over is fruitless when no answer was about a message and at least one was about the server (senders/base.py).
-The row is shared by all workers, so that what one learns all know.
-A crash here means: of a prober, that its probe is lost and another may go after PROBE_TIME; otherwise that a failure
-or a success was not counted, and the next one is.
+All workers share the row, so all know what one has learned.
+A crash here means: a prober's probe is lost, and another may go after PROBE_TIME; otherwise one failure or success was
+not counted, and the next one is.
 """
 
 from collections.abc import Iterable
@@ -27,7 +27,7 @@ from dripstone.senders.models import Breaker
 
 log = structlog.get_logger(__name__)
 
-FRUITLESS_IN_A_ROW = 3  # hand-overs, by whichever workers
+FRUITLESS_IN_A_ROW = 3  # hand-overs, by any workers
 FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(minutes=15)
 PROBE = 10  # messages
@@ -50,21 +50,21 @@ class Evidence:
 
 
 def waits(n_openings: int, server: str) -> timedelta:
-    """30 s, 1, 2, 4 … up to 15 minutes, each shortened by up to a quarter: a hash, so that everybody who asks (the
-    virtual clock) gets the same answer, and several installations do not come back at once."""
+    """30 s, 1, 2, 4 … up to 15 minutes, each shortened by up to a quarter. How much is a hash: it is the same at each
+    call (for the virtual clock), and several installations do not come back at once."""
     exact = min(FIRST_WAIT * (1 << min(n_openings - 1, 16)), LONGEST_WAIT)
     digest = blake2s(f"{server}:{n_openings}".encode(), digest_size=2).digest()
     return exact * (1 - int.from_bytes(digest) / 65536 / 4)
 
 
 def take_probe(server: str, now: datetime) -> bool:
-    """Half-open: may this process send the probe? Of several that ask, one gets it."""
+    """Half-open: may this process send the probe? Only one of several gets it."""
     due = Breaker.objects.filter(server=server, retry_at__lte=now)
     return due.update(retry_at=now + PROBE_TIME) == 1
 
 
 def release_probe(server: str, now: datetime) -> None:
-    """The probe told nothing, since nothing of it was sent: the next one may go."""
+    """Nothing of the probe was sent, so it says nothing about the server: the next one may go."""
     Breaker.objects.filter(server=server, retry_at__isnull=False).update(retry_at=now)
 
 
@@ -89,7 +89,7 @@ def _failed(server: str, trouble: Answer, now: datetime, *, is_probe: bool) -> N
     row = Breaker.objects.select_for_update(no_key=True).get(pk=server)
     row.n_failures += 1
     row.reason, row.reply = trouble.reason, trouble.reply
-    # What was claimed before it opened fails after it: that is no news, and must not lengthen the wait.
+    # Batches claimed before the breaker opened fail after it: that is nothing new, and must not lengthen the wait.
     if is_probe or (row.retry_at is None and row.n_failures >= FRUITLESS_IN_A_ROW):
         row.n_openings += 1
         row.retry_at = now + waits(row.n_openings, server)
@@ -100,5 +100,5 @@ def _failed(server: str, trouble: Answer, now: datetime, *, is_probe: bool) -> N
 
 
 def open_ones() -> Iterable[Breaker]:
-    """Servers that are left alone now, or were until their next probe."""
+    """The breakers that are open or half-open."""
     return Breaker.objects.filter(retry_at__isnull=False).order_by("server")

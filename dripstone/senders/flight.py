@@ -8,8 +8,8 @@ It guards against the death of a process, not of the machine: the kernel keeps w
 fsync (which would cost more than sending). After a power cut the newest lines may be missing.
 
 A line is `s <delivery> <attempt>` (the body is about to start) or `e <delivery> <attempt> <kind>` (final reply). It is
-kept until somebody says `settled`: that the outcome stands in the database. A batch may wait minutes for one slow
-reply while others fill file after file, and what has no line any more would be taken for never begun.
+kept until `settled` is called: the outcome is then in the database. A batch may wait minutes for one slow reply while
+others fill file after file, and a message without a line would be taken for never begun.
 """
 
 import contextlib
@@ -63,7 +63,7 @@ class FlightLog:
             self._write(line)
 
     def settled(self, keys: Iterable[Key]) -> None:
-        """Their outcomes stand in the database: the log need not remember them. Unknown ones are passed over."""
+        """Their outcomes are in the database, so the log need not keep them. Unknown ones are ignored."""
         with self._lock, contextlib.suppress(OSError):
             for key in keys:
                 self._unsettled.pop(key, None)
@@ -112,8 +112,8 @@ def read(directory: Path, of: Container[str] | None = None) -> dict[Key, str]:
 
     (delivery_id, attempt) → "started" (the body was leaving, no final reply) or the kind of its final reply.
 
-    What is absent had not started, provided that its worker is in `workers(directory)`: of a worker without a file
-    (another machine, a lost disk) this says nothing, and its messages must be taken for `unknown`.
+    A message that is absent had not started, provided that its worker is in `workers(directory)`. About a worker
+    without a file (another machine, a lost disk) this says nothing: its messages must be taken for `unknown`.
     """
     flights: dict[Key, str] = {}
     for file in _files(directory):
@@ -140,7 +140,7 @@ def workers(directory: Path) -> dict[str, bool]:
 
 
 def forget(directory: Path, worker: str) -> None:
-    """Remove the log of a dead worker, once no delivery is `sending` in its name. A living one's is left alone."""
+    """Remove the log of a dead worker, once no delivery is `sending` in its name. A living worker's log stays."""
     if not workers(directory).get(worker, False):
         for file in _files(directory):
             if file.worker == worker:

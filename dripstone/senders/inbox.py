@@ -155,7 +155,7 @@ def part(parsed: EmailMessage, subtype: str) -> str | None:
         return None
     try:
         text = body.get_content()
-    except (LookupError, ValueError):  # a charset nobody knows, or bytes that are not in it
+    except (LookupError, ValueError):  # an unknown charset, or bytes that it does not have
         payload = body.get_payload(decode=True)
         text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else str(payload)
     return str(text).replace("\r\n", "\n")

@@ -44,7 +44,7 @@ def authenticate(server: SMTP, session: Session, envelope: Envelope, mechanism: 
     """The password is an API key; the user name may be anything. auth_data is the account's id."""
     if not isinstance(data, LoginPassword):
         return AuthResult(success=False, handled=False)
-    # aiosmtpd calls this in its event loop, where Django lets nobody ask the database.
+    # aiosmtpd calls this in its event loop, where Django forbids queries.
     account_id = DATABASE.submit(account_id_for_key, data.password.decode("utf-8", "replace")).result()
     return AuthResult(success=account_id is not None, handled=False, auth_data=account_id)
 
@@ -86,7 +86,7 @@ def keep(account_id: int | None, envelope: Envelope) -> str:
 
 
 def whose(address: str) -> int | None:
-    """The account that sends from this address. Two of them: nobody guesses."""
+    """The account that sends from this address; None when there are two, rather than a guess."""
     owners = SendingAddress.objects.filter(email_address__iexact=address).values_list("account_id", flat=True)[:2]
     return owners[0] if len(owners) == 1 else None
 

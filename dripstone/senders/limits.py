@@ -1,12 +1,12 @@
 """How much may go: limits as operators write them, and how they are counted. Pure; no database, no clock.
 
 A limit has up to two numbers. Per second: a bucket that fills at that rate and holds 0.3 seconds' worth (at least one
-message), so that in no second more than 1.3 times the number is given out, and in a longer time just the number. What
+message), so no second gets more than 1.3 times the number, and over a longer time exactly the number goes. What
 the mail server sees in a second may be a little more, since messages take time from here to there.
 Per day: no more than that many in any 24 hours, counted by the hour (docs/decisions/pacing.md).
 
-What finds no room is put in a queue behind the limit, one place every 1/rate seconds: nobody looks at it again before
-its place has come, however many wait.
+Messages that find no room are queued behind the limit, one place every 1/rate seconds. A message is not looked at again
+before its place comes, however many wait.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,10 +18,11 @@ MAX_PER_SECOND, MAX_PER_DAY = 100_000, 1_000_000_000
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
-# How much of the rate per second may be saved up: more than a batch takes (claim.WORTHWHILE), or what comes in while a
-# worker is busy is lost; and little, as all of it may reach the server together with what came after it.
+# How much of the rate per second may be saved up. It must be more than a batch takes (claim.WORTHWHILE), or tokens that
+# come in while a worker is busy are lost; and little, because all of it may reach the server together with what comes
+# after it.
 BUCKET = timedelta(milliseconds=300)
-IDLE = timedelta(seconds=30)  # a queue that takes none of the tokens for so long is not there any more: it was paused
+IDLE = timedelta(seconds=30)  # a queue that takes no token for this long is gone: its sequence was paused
 
 
 class Limit(NamedTuple):
@@ -70,8 +71,8 @@ class Gauge:
         self.used_at = now
 
     def give_back(self, n: int, taken_at: datetime, now: datetime) -> None:
-        """Tokens that were taken for what did not go after all. Per second, only what is not over: had nobody taken
-        them, the bucket would have been full, and as much of it lost as has come in since."""
+        """Return tokens whose messages did not go after all. Per second, less what has come in since they were taken:
+        without them the bucket would have been full, and that much would have been lost."""
         if self.limit.per_second and self.full_at is not None:
             worth = n * (SECOND / self.limit.per_second)
             self.full_at -= max(timedelta(0), worth - max(timedelta(0), now - taken_at))
@@ -79,15 +80,15 @@ class Gauge:
             self.hours[_hour_of(taken_at)] = kept
 
     def renew(self, n: int, taken_at: datetime, now: datetime) -> int:
-        """Tokens taken a while ago, for messages that leave only now, are given back and asked for again: they would
-        reach the server together with later ones. Returns how many there are."""
+        """Give back tokens taken a while ago for messages that leave only now, and ask again: those messages would
+        reach the server together with later ones. Returns how many tokens there are now."""
         self.give_back(n, taken_at, now)
         n_now = min(n, self.room(now))
         self.take(now, n_now)
         return n_now
 
     def next_room(self, now: datetime, n: int = 1) -> datetime:
-        """When `n` may go (no more than the bucket holds), if nobody takes anything meanwhile; `now` if they may."""
+        """When `n` may go (at most what the bucket holds) if no token is taken meanwhile; `now` if they may go now."""
         moments = [now]
         if self.limit.per_second:
             interval = SECOND / self.limit.per_second
@@ -99,16 +100,16 @@ class Gauge:
         return max(moments)
 
     def has_queue(self, now: datetime) -> bool:
-        """Does somebody wait here who came before? They go first."""
+        """Are earlier messages waiting here? They go first."""
         return self.queue_until is not None and self.queue_until > now
 
     def forget_idle_queue(self, now: datetime) -> None:
-        """There is room, and for a while nobody took it: those in the queue were stopped, or are gone."""
+        """Drop the queue when there is room and none was taken for a while: its messages were stopped, or are gone."""
         if self.used_at is not None and now - self.used_at > IDLE and self.room(now):
             self.queue_until = None
 
     def place(self, now: datetime) -> datetime:
-        """The end of the queue: when somebody who joins it may go."""
+        """The end of the queue: when a message that joins it now may go."""
         begin = self.next_room(now)
         return max(begin, self.queue_until or begin)
 
@@ -119,14 +120,14 @@ class Gauge:
         return place
 
     def _spacing(self, now: datetime) -> timedelta:
-        """Between two places: what the tightest limit lets go on in the long run."""
+        """The time between two places: the tightest limit's interval in the long run."""
         per_second = SECOND / self.limit.per_second if self.limit.per_second else timedelta(0)
         if self.limit.per_day and sum(self._last_day(now).values()) >= self.limit.per_day:
             return max(per_second, DAY / self.limit.per_day)
         return per_second
 
     def _last_day(self, now: datetime) -> dict[str, int]:
-        """What was begun in the last 24 hours, an hour counting until all of it is older than that."""
+        """Messages by hour, of the last 24 hours. An hour counts until all of it is older than that."""
         return {hour: n for hour, n in self.hours.items() if _hour(hour) + HOUR + DAY > now}
 
 
@@ -144,12 +145,12 @@ class Wish(NamedTuple):
     delivery_id: int
     keys: tuple[str, ...]
     has_waited: bool
-    is_first: bool = False  # it passes the queue: what it takes the room of goes to the end
+    is_first: bool = False  # it passes the queue; the message whose room it takes goes to the end
 
 
 def share_out(wishes: Iterable[Wish], gauges: Mapping[str, Gauge], now: datetime) -> dict[int, datetime]:
-    """Take tokens for as many as there is room for, in their order. Returns the others, each with the instant at
-    which it is to ask again."""
+    """Take tokens for as many as there is room for, in their order. Returns the others, each with the instant at which
+    to ask again."""
     for gauge in gauges.values():
         gauge.forget_idle_queue(now)
     rooms = {key: gauge.room(now) for key, gauge in gauges.items()}

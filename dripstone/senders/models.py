@@ -31,7 +31,7 @@ class Breaker(models.Model):
     """How one destination server fares: breaker.py. No row: it has never failed."""
 
     server = models.TextField(primary_key=True)  # urls.MailUrl.server
-    n_failures = models.PositiveIntegerField(default=0)  # hand-overs in a row in which the server was of no use
+    n_failures = models.PositiveIntegerField(default=0)  # fruitless hand-overs in a row
     n_openings = models.PositiveIntegerField(default=0)  # in a row; the waits grow with it
     retry_at = models.DateTimeField(null=True)  # open: when the next probe may go. None: closed
     opened_at = models.DateTimeField(null=True)

@@ -1,10 +1,9 @@
 """Limits shared by all workers: of the server, of each recipient domain, of each account. limits.py does the counting.
 
-Takes       what wants to go, claimed already: a token is never spent for what somebody else sends
+Takes       messages that are already claimed, so no token is spent on a message that another worker sends
 Leaves      tokens taken for what may go, and an instant for everything else; one row per limited thing (models.Meter)
-A crash here means either nothing was taken, or tokens were that nobody used: a little less goes for a moment.
-Rows are locked in the order of their keys, in a transaction of their own. Without limits nothing is asked of the
-database.
+A crash here means nothing was taken, or some tokens were taken and not used: a little less goes for a moment.
+Rows are locked in the order of their keys, in a transaction of their own. Without limits there is no query.
 """
 
 import json
@@ -32,8 +31,8 @@ FROM unnest(%s::text[], %s::timestamptz[], %s::jsonb[], %s::timestamptz[], %s::t
 WHERE m.key = u.key
 """
 
-# What a missing row says as well: nothing in the last day, no debt, no queue. The whole table, once a night. It waits
-# for nobody, so that it cannot deadlock with workers, who may be about to use one that looks unused.
+# Deletes rows that say no more than a missing row: nothing in the last day, no debt, no queue. The whole table, once a
+# night. It skips locked rows, so it cannot deadlock with workers that are about to use a row that looks unused.
 _FORGET = """
 DELETE FROM senders_meter WHERE key IN (
     SELECT key FROM senders_meter
@@ -70,13 +69,13 @@ def server_gauge(server: str, limit: Limit) -> Iterator[Gauge]:
 
 
 def peek(server: str, limit: Limit) -> Gauge:
-    """The same to look at, without a lock."""
+    """The same, only read: without a lock."""
     meter = Meter.objects.filter(key=server).first()
     return Gauge(limit, meter.full_at, meter.hours, meter.used_at) if meter else Gauge(limit)
 
 
 def forget_unused(now: datetime) -> int:
-    """Delete meters that say nothing any more: with a limit for every domain there is one per recipient domain."""
+    """Delete meters that are no longer needed: with a limit for every domain there is one per recipient domain."""
     n_gone, n_last = 0, _FORGET_AT_ONCE
     while n_last == _FORGET_AT_ONCE:
         with connection.cursor() as cursor:
@@ -91,7 +90,7 @@ def _locked(limits: Mapping[str, Limit]) -> Iterator[dict[str, Gauge]]:
     keys = sorted(limits)
     with transaction.atomic(), connection.cursor() as cursor:
         gauges: dict[str, Gauge] = {}
-        while len(gauges) < len(keys):  # again when one was forgotten in between
+        while len(gauges) < len(keys):  # again when one was deleted in between
             cursor.execute(_ADD, [keys])
             cursor.execute(_LOCK, [keys])
             gauges = {key: Gauge(limits[key], full, json.loads(hours), *more) for key, full, hours, *more in cursor}

@@ -1,4 +1,4 @@
-"""Why a message was not taken, where no reply of a server says it: each reason as a code, with its words beside it.
+"""Reasons why a message was not taken, for when no server's reply says why: each a code, with its words beside it.
 
 Words are a clause, to stand after "because". engine/reasons.py has the other reasons of a delivery.
 """
@@ -30,15 +30,15 @@ INTERNAL_ERROR: Final = "internal_error"
 WORDS: Mapping[str, str] = {
     CONNECTION_REFUSED: "nothing listens at the mail server's address",
     HOST_NOT_FOUND: "the mail server's name does not exist",
-    TLS_FAILED: "no encrypted connection to the mail server came about",
+    TLS_FAILED: "no encrypted connection to the mail server could be opened",
     AUTH_FAILED: "the mail server did not accept user name and password",
-    NOT_OPENED: "no connection to the mail server came about",
+    NOT_OPENED: "no connection to the mail server could be opened",
     CUT_BEFORE_BODY: "the connection ended before the message left",
     TIMEOUT_BEFORE_BODY: "the mail server did not answer in time, before the message left",
-    NONSENSE_BEFORE_BODY: "what the mail server answered before the message left is no SMTP reply",
+    NONSENSE_BEFORE_BODY: "the mail server answered something that is not an SMTP reply, before the message left",
     CUT_AFTER_BODY: "the connection ended after the message had begun to leave",
     TIMEOUT_AFTER_BODY: "the mail server did not answer in time after the message had left",
-    NONSENSE_AFTER_BODY: "what the mail server answered after the message had left is no SMTP reply",
+    NONSENSE_AFTER_BODY: "the mail server answered something that is not an SMTP reply, after the message had left",
     BAD_RECIPIENT: "the address has no form that mail servers take",
     BAD_SENDER: "the sending address has no form that mail servers take",
     SMTPUTF8_NOT_OFFERED: "the mail server does not offer SMTPUTF8, which letters like these before the @ need",

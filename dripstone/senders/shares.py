@@ -4,7 +4,7 @@ Takes       how many connections there may be in all, and how many this worker w
 Leaves      this worker's share in models.Share. All shares together never exceed the number
 A crash here means: the dead worker's share comes back after KEPT.
 
-A worker that joins gets what is free; the others come down to an equal part with their next batch, and then it rises.
+A worker that joins gets what is free. The others come down to an equal part with their next batch, then it gets more.
 """
 
 from datetime import datetime, timedelta
@@ -33,5 +33,5 @@ def renew(server: str, worker: str, in_all: int, wanted: int, now: datetime) -> 
 
 
 def give_back(worker: str) -> None:
-    """A worker that stops in peace."""
+    """When a worker stops in order: its share is free at once."""
     Share.objects.filter(worker=worker).delete()

@@ -40,7 +40,8 @@ Reading = Callable[[SplitResult, Options], MailUrl]
 
 
 def split(url: str) -> SplitResult:
-    """Raises ValueError with a sentence, as everything here does. None repeats the URL: it may hold a password."""
+    """Raises ValueError with a sentence, as all readers here do; it never repeats the URL, which may hold a
+    password."""
     try:
         return urlsplit(url.strip())
     except ValueError:

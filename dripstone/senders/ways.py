@@ -22,7 +22,7 @@ from dripstone.senders.urls import MailUrl
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """meaning    for the sentence about a scheme that is none; "": of tests, not offered to anybody
+    """meaning    for the sentence about an unknown scheme; "": for tests, not offered to users
     read       the URL to a MailUrl, its options given by name; raises ValueError with a sentence
     open       the sender; connects with the first message
     options    names that may stand after the question mark
@@ -72,6 +72,6 @@ def sender_for(url: str, flight: FlightLog | None = None) -> Sender:
 
 
 def is_local(url: str) -> bool:
-    """Nothing leaves the machine. False for what is no mail URL: senders/checks.py tells that."""
+    """Nothing leaves the machine. False for a text that is no mail URL; senders/checks.py reports that."""
     way = WAYS.get(url.strip().partition(":")[0].lower())
     return way is not None and way.is_local

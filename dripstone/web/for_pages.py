@@ -15,7 +15,7 @@ from whitenoise.middleware import WhiteNoiseMiddleware
 
 
 class _ForPages:
-    """Before a middleware in the order of inheritance, it lets calls of the API through."""
+    """Named before a middleware among the bases, it makes calls of the API skip that middleware."""
 
     get_response: Any
 

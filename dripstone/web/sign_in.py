@@ -60,7 +60,7 @@ def _is_near(peer: str) -> bool:
 
 
 def _next(request: HttpRequest) -> str:
-    """Where they were going, when that is a page of ours."""
+    """The page they asked for, if it is one of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     if url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure()):
         return wanted

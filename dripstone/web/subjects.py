@@ -1,4 +1,4 @@
-"""Subjects in lists: the same for everybody, so with the names of what each person's own will say."""
+"""Subjects in lists, which are about no single person: fields are shown by their names."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -9,7 +9,7 @@ from dripstone.content import liquid, liquid_render, mime
 
 
 class Names(Mapping[str, object]):
-    """Every field there is, filled with its own name: `subscriber.first_name` → "[first name]"."""
+    """Every field, filled with its own name: `subscriber.first_name` → "[first name]"."""
 
     def __getitem__(self, key: str) -> object:
         return f"[{str(key).replace('_', ' ')}]"
@@ -22,7 +22,7 @@ class Names(Mapping[str, object]):
 
 
 def readable(source: str, now: datetime) -> str:
-    """ "Hello {{ subscriber.first_name }}" → "Hello [first name]". What is not sound Liquid stays as it is."""
+    """ "Hello {{ subscriber.first_name }}" → "Hello [first name]". Broken Liquid is shown unchanged."""
     if "{" not in source:
         return source
     try:

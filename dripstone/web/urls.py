@@ -1,4 +1,4 @@
-"""The pages. Names are nouns; whatever changes something is a POST."""
+"""The pages. Names are nouns; every change is a POST."""
 
 from django.urls import URLPattern, URLResolver, path
 

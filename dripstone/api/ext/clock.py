@@ -18,7 +18,7 @@ from dripstone.shapes.instants import instant
 
 router = Router(tags=["Clock"])
 
-LONGEST = 100 * 366 * 86_400  # seconds; a century is further than anybody rehearses
+LONGEST = 100 * 366 * 86_400  # seconds; a century is more than any rehearsal needs
 END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)  # room for delays before the calendar ends in 9999
 
 

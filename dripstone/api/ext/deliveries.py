@@ -50,7 +50,7 @@ def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> Htt
 
 
 def _of_person(request: KitRequest, filters: PlaceFilters, subscriber_id: int) -> Q:
-    """By their places and notices, which are few, and by broadcast: a delivery has no index by person alone."""
+    """By the person's places and notices, which are few, and by broadcast: there is no index by person alone."""
     notices = Notice.objects.filter(account=request.auth.account, subscriber=subscriber_id)
     return (
         Q(enrollment__in=list(places_in(request, filters)))
@@ -67,13 +67,13 @@ def get_delivery(request: KitRequest, id: int) -> HttpResponse:
 
 @router.post("/deliveries/{int:id}/send_again", response=DeliveryAnswer, summary="Send an email again")
 def send_again(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
-    """One that failed, or of which nobody knows whether it arrived. 422 when it may not go right now."""
+    """For one that failed, or that may not have arrived. 422 when it may not be sent right now."""
     return _decided(request, id, undecided.send_again, body)
 
 
 @router.post("/deliveries/{int:id}/treat_as_sent", response=DeliveryAnswer, summary="Treat an unknown email as sent")
 def treat_as_sent(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
-    """At the moment it was handed over. Nothing else changes."""
+    """It counts as sent at the moment it was handed over. Nothing else changes."""
     return _decided(request, id, undecided.treat_as_sent, body)
 
 

@@ -1,4 +1,4 @@
-"""Places in sequences: who is where, why, what was done to a place, and what an owner may do to it."""
+"""Places in sequences: who has one, their journey, what was done to a place, and what an owner may do to it."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -71,7 +71,7 @@ class JourneyAnswer(TypedDict):
 
 @router.get("/enrollments", response=EnrollmentsAnswer, summary="List enrollments")
 def list_enrollments(request: KitRequest, filters: Query[EnrollmentFilters]) -> HttpResponse:
-    """Who is where, newest first; people who were removed or completed included."""
+    """People's places in sequences, newest first, including those who were removed or have completed."""
     rows = places_in(request, filters).filter(**filters.columns("status"))
     count = None if filters.subscriber_id is not None else partial(_count, request, filters)
     found = page(rows, filters, "-id", count=count)
@@ -86,7 +86,7 @@ def get_enrollment(request: KitRequest, id: int) -> HttpResponse:
 
 @router.get("/enrollments/{int:id}/journey", response=JourneyAnswer, summary="One person's way through a sequence")
 def get_journey(request: KitRequest, id: int) -> HttpResponse:
-    """Each email: sent when, or coming when, with the rule and the figures that led to it, or why it has no date."""
+    """For each email: when it was or will be sent, with the rule and figures behind the date, or why it has none."""
     places = Enrollment.objects.filter(account=request.auth.account)
     row = lookup.row(places.select_related("sequence", "subscriber"), id)
     return reply(200, journey=journey_shapes.journey(journey.of(row, clock.now())))
@@ -94,7 +94,7 @@ def get_journey(request: KitRequest, id: int) -> HttpResponse:
 
 @router.get("/enrollments/{int:id}/notes", response=NotesAnswer, summary="What was done to a person's place")
 def list_notes(request: KitRequest, id: int, paging: Query[Paging]) -> HttpResponse:
-    """Oldest first. The ordinary way, one email after the other, leaves no notes: the deliveries say it."""
+    """Oldest first. Going on from one email to the next leaves no notes: the deliveries record that."""
     place = _place(request, id)
     found = page(place.notes.all(), paging, "id")
     return reply(200, notes=shapes.notes_of(place, found.rows), pagination=found.pagination)
@@ -120,7 +120,7 @@ def skip(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
 
 @router.post("/enrollments/{int:id}/send_now", response=EnrollmentAnswer, summary="Send a person's next email now")
 def send_now(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
-    """Whatever the schedule says. 422 when they are paused or excluded, or the email or sequence is not live."""
+    """Ignores the schedule. 422 when they are paused or excluded, or the email or sequence is not live."""
     return _done(request, id, places.send_now, body)
 
 
@@ -140,7 +140,7 @@ def move(request: KitRequest, id: int, body: Move = NOWHERE) -> HttpResponse:
 
 @router.post("/enrollments/{int:id}/restart", response=EnrollmentAnswer, summary="Restart a person")
 def restart(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
-    """From the first email, in a new run, whatever `repeat` says."""
+    """From the first email, in a new run, even when `repeat` is off."""
     return _done(request, id, places.restart, body)
 
 

@@ -1,4 +1,4 @@
-"""Ours: what will go out in the days to come to the people who are inside."""
+"""Ours: what will be sent in the coming days to the people who are inside."""
 
 from datetime import timedelta
 from typing import Annotated, Any

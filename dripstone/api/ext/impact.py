@@ -1,4 +1,4 @@
-"""What a change would do to the people in a sequence, told before it is made (docs/decisions/impact.md)."""
+"""What a change would do to the people in a sequence, shown before it is made (docs/decisions/impact.md)."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -62,7 +62,7 @@ class Call:
     path: re.Pattern[str]
     verb: Callable[..., Edit]
     body: type[Body] | None = None
-    needs_body: bool = False  # as the real call says it
+    needs_body: bool = False  # as for the real call
 
 
 _EMAILS = r"/v4/sequences/(\d+)/emails"
@@ -78,8 +78,8 @@ CALLS = (
 
 @router.post("/sequences/{int:id}/impact", response=ImpactAnswer, summary="What a change would do")
 def tell_impact(request: KitRequest, id: int, body: ImpactBody) -> HttpResponse:
-    """Changes nothing. A change that the real call would refuse is refused alike. The token, sent with the real call
-    as `If-Match`, has it refused with 412 when the sequence or anybody's place in it has changed since."""
+    """Changes nothing, and refuses what the real call would refuse. Send the token with the real call as `If-Match`: it
+    is then refused with 412 if the sequence or any place in it has changed since."""
     sequence_of(request, id)
     change = body.change
     path = urlsplit(change.path).path
@@ -107,7 +107,7 @@ def _call(method: str, path: str, sequence_id: int) -> tuple[Call, list[int]]:
 
 
 def _id(text: str) -> int:
-    """Raises NotFound for what no column can hold, as everywhere."""
+    """Raises NotFound for an id that no column can hold, as everywhere."""
     if len(text) > 18:
         raise NotFound
     return int(text)

@@ -54,7 +54,7 @@ class SegmentAnswer(TypedDict):
 
 @router.post("/segments", response={201: SegmentAnswer}, summary="Create a segment")
 def create_segment(request: KitRequest, body: SegmentBody = EMPTY) -> HttpResponse:
-    """A saved filter over tags, forms, sequences and fields. Without conditions it holds everybody."""
+    """A saved filter over tags, forms, sequences and fields. Without conditions it holds all subscribers."""
     account = request.auth.account
     own = account.sequences.filter(deleted_at=None).values_list("pk", flat=True)
     segment = segments.create(account.pk, body.given(), clock.now(), sequence_ids=set(own))

@@ -1,4 +1,4 @@
-"""What Kit has no call for about a sequence: why it does not send, and new dates for everybody who waits."""
+"""What Kit has no call for about a sequence: why it does not send, and new dates for the people who wait."""
 
 from django.http import HttpResponse
 from ninja import Router
@@ -31,7 +31,7 @@ def get_health(request: KitRequest, id: int) -> HttpResponse:
 
 @router.post("/sequences/{int:id}/reschedule", response={202: dict[str, str]}, summary="Reschedule waiting people")
 def reschedule(request: KitRequest, id: int) -> HttpResponse:
-    """Everybody who waits gets their date anew, by today's delays and schedule. Done in the background."""
+    """People who wait for an email get a new date, by today's delays and schedule. Done in the background."""
     with if_match.held(request, id):
         edits.reschedule(request.auth.account, id, clock.now(), request.auth.actor)
     return reply(202)

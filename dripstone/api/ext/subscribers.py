@@ -31,7 +31,7 @@ def confirm_subscriber(request: KitRequest, id: int) -> HttpResponse:
     summary="Ask a subscriber to confirm",
 )
 def request_confirmation(request: KitRequest, id: int) -> HttpResponse:
-    """Sends the mail of double opt-in, whose link makes them active. 422 for anybody who is not inactive, and within
-    five minutes of the last time."""
+    """Sends the double opt-in mail; its link makes them active. 422 for people who are not inactive, and within five
+    minutes of the last such mail."""
     delivery = notices.confirmation(person_of(request, id).pk, clock.now())
     return reply(201, delivery=sequences.delivery(delivery))

@@ -1,6 +1,6 @@
 """Emails of a sequence: https://developers.kit.com/api-reference/sequence-emails
 
-The members of a body are checked by sequences/email_checks.py, all together; what stands here is for the docs.
+sequences/email_checks.py checks the members of a body, all together; the body classes here are for the docs.
 """
 
 from typing import Annotated, Any, NotRequired

@@ -1,6 +1,6 @@
 """Sequences: https://developers.kit.com/api-reference/sequences
 
-The members of a body are checked by sequences/sequence_checks.py, all together; what stands here is for the docs.
+sequences/sequence_checks.py checks the members of a body, all together; the body classes here are for the docs.
 """
 
 from collections.abc import Iterable
@@ -116,7 +116,7 @@ def update_sequence(request: KitRequest, id: int, body: SequenceBody) -> HttpRes
 
 @router.delete("/sequences/{int:id}", response={204: None}, summary="Delete a sequence")
 def delete_sequence(request: KitRequest, id: int) -> HttpResponse:
-    """Nothing of it is sent any more; its history stays."""
+    """No more of its emails are sent; its history stays."""
     with if_match.held(request, id):
         edits.delete_sequence(request.auth.account, id, clock.now(), request.auth.actor)
     return no_content()

@@ -32,9 +32,9 @@ class DemoResult:
 
 @transaction.atomic
 def load(now: datetime) -> DemoResult | None:
-    """Fill an empty database. None, and nothing done, when there is any account.
+    """Fill an empty database. Does nothing and returns None when there is an account.
 
-    Those who enter the course at `now` get its first email from the engine at once; nobody else is due before `now`.
+    People who enter the course at `now` get its first email from the engine at once; no other email is due by then.
     """
     if Account.objects.exists():
         return None

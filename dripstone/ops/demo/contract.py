@@ -1,6 +1,6 @@
 """The objects that the request examples of Kit's API pages name, under the ids they have there.
 
-Nobody here is due anything: their sequences are empty, hold drafts, or have nobody in them.
+No email is due here: the sequences are empty, hold drafts, or have no people in them.
 """
 
 from collections.abc import Iterable

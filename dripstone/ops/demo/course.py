@@ -1,7 +1,7 @@
 """The course of the demo: five emails, a dozen people, most of them under way.
 
-Their past is made by the engine itself, minute by minute, with an answer of "sent" instead of a message. So what is
-due lies ahead for everybody, and the first start mails nobody's past.
+Their past is made by the engine itself, minute by minute, with an answer of "sent" instead of a message. So every due
+date lies ahead, and the first start sends no overdue mail.
 """
 
 from collections.abc import Iterator
@@ -183,7 +183,7 @@ def _person(account: Account, guest: Guest, labels: dict[str, Tag], form: Form, 
 
 
 def _live_through(sequence: Sequence, people: dict[str, Subscriber], now: datetime) -> None:
-    """Everybody enters when they did, and gets what was due since, each thing at its own instant and in order."""
+    """People enter at their own instants and get what was due since, each email at its own instant and in order."""
     acts = [(now - guest.entered, "enter", guest) for guest in GUESTS if guest.entered is not None]
     acts += [(now - guest.cancelled, "cancel", guest) for guest in GUESTS if guest.cancelled is not None]
     for at, act, guest in sorted(acts, key=lambda one: (one[0], one[1])):

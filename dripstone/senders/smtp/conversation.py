@@ -61,7 +61,7 @@ class Conversation(asyncio.Protocol):
     """Takes jobs from the pool until there are none, answers each through the pool, then waits idle."""
 
     def __init__(self, pool: Work, transport: asyncio.Transport, features: Features, timeouts: Timeouts) -> None:
-        self.is_fresh = True  # no message yet: the server cannot have grown tired of this connection
+        self.is_fresh = True  # no message yet: the server had no reason to close this connection
         self.is_fruitful = False  # the server has answered for at least one message
         self._pool, self._transport, self._features, self._timeouts = pool, transport, features, timeouts
         self._replies = ReplyReader()
@@ -280,9 +280,9 @@ class Conversation(asyncio.Protocol):
     # The end
 
     def _lose(self, cause: Cause, *, retry: bool = True, reply: str = "") -> None:
-        """The connection is of no more use: decide about every message on it.
+        """The connection is lost: decide about every message on it.
 
-        The one awaited first is concerned; those behind it (their envelope only) are not and get a fresh connection.
+        Only the first one awaited is affected; the others have sent just their envelope, and get a fresh connection.
         """
         if self._is_over:
             return

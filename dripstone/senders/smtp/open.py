@@ -102,7 +102,7 @@ class Opener:
 
     async def _log_in(self, smtp: SMTP, *, encrypted: bool) -> None:
         if not encrypted and self._mail.starttls is None and not _is_this_machine(smtp):
-            # Whoever can strip STARTTLS from the EHLO reply would be handed the password.
+            # An attacker who strips STARTTLS from the EHLO reply would be handed the password.
             hint = "The server offers no STARTTLS: a password is sent in the clear only with starttls=0"
             raise NotOpened(reasons.TLS_FAILED, hint)
         try:

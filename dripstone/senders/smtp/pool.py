@@ -24,7 +24,7 @@ def _unreached(reason: str, reply: str = "") -> Answer:
 
 
 class Pool:
-    """Opens up to n connections as there is need, hands them jobs, and gives up early when the server is of no use."""
+    """Opens up to n connections as needed, hands them jobs, and gives up early when the server answers nothing."""
 
     def __init__(self, opener: Opener, n_connections: int, timeouts: Timeouts, flight: FlightLog | None) -> None:
         self.loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ class Pool:
         self._distribute()
 
     def withdraw(self, batch: Batch) -> None:
-        """Nobody listens any more: what has not begun must not."""
+        """The caller has stopped listening: messages that have not begun must not begin."""
         batch.is_withdrawn = True
         self._batches.discard(batch)
         self._waiting = deque(job for job in self._waiting if job.batch is not batch)
@@ -79,7 +79,7 @@ class Pool:
             batch.flush()
 
     def limit(self, n_connections: int) -> None:
-        """From now on so many at most. What is too many leaves after its message."""
+        """At most this many connections from now on. Those above it leave after their current message."""
         self._n_connections = n_connections
         for conversation in list(self._idle):
             if self.is_crowded:
@@ -146,7 +146,7 @@ class Pool:
         elif not was_idle:
             self._n_fruitless += 1
         if self._n_fruitless >= max(3, self._n_connections):
-            # It takes connections and answers for nothing. Going on would make every message unknown, one by one.
+            # The server accepts connections and answers nothing. Going on would make every message unknown.
             log.warning("smtp_server_fruitless", extra={"n_connections": self._n_fruitless})
             self._answer_waiting(_unreached(reasons.CUT_BEFORE_BODY))
         self._distribute()
@@ -180,7 +180,7 @@ class Pool:
         except NotOpened as problem:
             self._opened()
             self._not_opened(problem)
-        except BaseException as error:  # stopping; or our bug, and then nobody must wait for ever
+        except BaseException as error:  # stopping; or our bug: then no caller may wait for ever
             self._opened()
             self._not_opened(NotOpened(reasons.NOT_OPENED, type(error).__name__))
             if not isinstance(error, asyncio.CancelledError):
@@ -199,7 +199,7 @@ class Pool:
         self._check_stopped()
 
     def _not_opened(self, problem: NotOpened) -> None:
-        """The last hope gone: everybody is told now. Otherwise the other connections go on with the work."""
+        """Without another connection every waiting job is answered now. Otherwise the other connections do the work."""
         log.warning("smtp_not_opened", extra={"reason": problem.reason, "reply": problem.reply})
         self._no_opening_before = self.loop.time() + SECONDS_BETWEEN_FAILED_OPENINGS
         if not self._living and not self._openings:
@@ -208,7 +208,7 @@ class Pool:
         self._check_stopped()
 
     def _answer_waiting(self, answer: Answer) -> None:
-        """The same, but for the id, for every job that no connection has begun: one time-out is enough for all."""
+        """Answers every job that no connection has begun, alike but for the id: one time-out is enough for all."""
         jobs = [*self._again, *self._waiting]
         self._again.clear()
         self._waiting.clear()

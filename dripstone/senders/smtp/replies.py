@@ -16,7 +16,7 @@ USER_UNKNOWN = re.compile(
     r"|(no such|unknown|invalid) (local )?(user|mailbox|recipient|address|account|person)",
     re.IGNORECASE,
 )
-# Not about the message: out of step (503), or "sign in first" (530). Whoever corrects the settings loses no mail.
+# Not about the message: out of step (503), or "sign in first" (530). It goes once the settings are corrected.
 SESSION_CODES = (503, 530)
 # About the sender's address, not the recipient's (RFC 3463 § 3.2, RFC 7505).
 SENDER_AT_FAULT = ("5.1.7", "5.1.8", "5.7.27")
@@ -99,7 +99,7 @@ def refused(message: Outgoing, reply: Reply, *, at: str) -> Answer:
 
 
 def is_server_unwell(reply: Reply, *, at: str) -> bool:
-    """Does a reply speak of the server and not of this message? 421: it closes. 4.3.x (RFC 3463: mail system status)
+    """Is a reply about the server, and not about this message? 421: it closes. 4.3.x (RFC 3463: mail system status)
     or a bare 452, except at RCPT, where both are said of single recipients: its queue or its disk is full."""
     if reply.code == 421:
         return True

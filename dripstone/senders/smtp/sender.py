@@ -63,7 +63,7 @@ class SmtpSender:
     def close(self, grace_seconds: float = SECONDS_TO_FINISH) -> None:
         """What is on the wire gets grace_seconds to finish; a body without its final reply by then is "unknown".
 
-        A hand_over under way in another thread gets all its answers. A later hand_over starts anew.
+        A hand_over under way in another thread gets all its answers. A later hand_over starts again.
         """
         with self._lock:
             background, self._background = self._background, None
@@ -115,7 +115,7 @@ class _Background:
     def stop(self, grace_seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(self._finish(grace_seconds), self.loop).result()
         self.loop.call_soon_threadsafe(self.loop.stop)
-        self._thread.join(SECONDS_TO_CLOSE)  # a daemon: a socket that will not close keeps nobody from leaving
+        self._thread.join(SECONDS_TO_CLOSE)  # a daemon: a socket that will not close does not keep the process
 
     async def _finish(self, grace_seconds: float) -> None:
         self.pool.stop()

@@ -1,4 +1,4 @@
-"""What an owner decides about an email nobody answered for: it goes again, or it counts as sent."""
+"""The owner's decision about an email that no mail server answered for: send it again, or treat it as sent."""
 
 from collections.abc import Callable
 from datetime import datetime

@@ -86,8 +86,8 @@ def _rows(account: Account) -> Iterator[Row]:
 
 
 def _week(account: Account, now: datetime) -> list[Day]:
-    """How many people's next email is due on each of the next seven days of the account's zone. What is late is
-    today's. Only emails that have a date: what follows them gets one when they are sent."""
+    """How many people's next email is due on each of the next seven days of the account's zone. Late ones count as
+    today's. Only emails that have a date: the next one gets its date when the one before it is sent."""
     zone = ZoneInfo(account.time_zone)
     today = now.astimezone(zone).date()
     dates = [today + timedelta(days=offset) for offset in range(WEEK)]

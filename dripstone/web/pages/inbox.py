@@ -85,7 +85,7 @@ def message(request: HttpRequest, account: Account, message_id: int) -> HttpResp
 @member
 @xframe_options_sameorigin
 def body(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
-    """The HTML part alone, for the frame of the message page. It comes as it would reach the person."""
+    """The HTML part alone, for the frame of the message page. It is unchanged: as the person would get it."""
     html = captured.part(captured.parse(_find(account, message_id)), "html") or ""
     response = HttpResponse(_with_links_outside(html))
     response["Content-Security-Policy"] = BODY_POLICY

@@ -33,7 +33,7 @@ class Step:
 class Choice:
     """A way to filter the people."""
 
-    status: str  # "" = everybody
+    status: str  # "" = all people
     label: str
     count: int
     is_chosen: bool

@@ -1,4 +1,4 @@
-"""/c/<token>: the second half of double opt-in. GET only shows: a scanner that fetches links is no consent."""
+"""/c/<token>: the second half of double opt-in. GET only shows: a scanner that fetches links must not confirm."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect

@@ -37,7 +37,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def resubscription(request: HttpRequest, token: str) -> HttpResponse:
-    """ "That was a mistake." """
+    """The button "Subscribe again"."""
     found = _find(token)
     if found is None:
         return _unknown(request)
