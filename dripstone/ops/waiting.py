@@ -62,6 +62,7 @@ def _ping(conninfo: str) -> pq.Ping:
 
 
 def _conninfo() -> str:
-    """As Django connects, without what is psycopg's own."""
+    """As Django connects, without the options that psycopg adds to libpq's."""
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     given = connection.get_connection_params() | {"connect_timeout": SECONDS_PER_TRY}
-    return make_conninfo(**{name: str(value) for name, value in given.items() if isinstance(value, str | int)})
+    return make_conninfo(**{name: str(value) for name, value in given.items() if name in known})
