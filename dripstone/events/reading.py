@@ -31,7 +31,9 @@ numbered AS (
     INSERT INTO events_number (id, event_id)
     SELECT %(last)s + row_number() OVER (ORDER BY id), id FROM (SELECT id FROM fresh ORDER BY id LIMIT %(limit)s) lowest
     RETURNING event_id)
-SELECT count(*), COALESCE(max(event_id), 0) FROM numbered
+SELECT count(*), COALESCE(max(event_id), 0),
+       COALESCE((SELECT max(event_id) FROM events_number WHERE id > %(settled_number)s), 0)
+FROM numbered
 """
 
 # The other transactions that are writing events now. A writer takes this lock before its events get their ids, and
@@ -84,20 +86,21 @@ def number_visible() -> int:
 def _pass() -> int:
     state, _ = Numbering.objects.select_for_update().get_or_create(pk=1)
     have_ended = _have_ended(state.writers)  # before the next statement, which then sees all they wrote
-    n, highest = _number(state)
+    n, highest, highest_before = _number(state)
     if n == 0 and state.seen_event == state.settled_event:
         return 0
     state.last += n
     if have_ended and (n < PASS or highest >= state.seen_event):
         state.settled_event, state.settled_number = state.seen_event, state.seen_number
-        state.seen_event, state.seen_number = max(highest, state.seen_event), state.last
+        state.seen_event, state.seen_number = max(highest, highest_before, state.seen_event), state.last
         state.writers = _writers() if state.seen_event > state.settled_event else []
     state.save()
     return n
 
 
-def _number(state: Numbering) -> tuple[int, int]:
-    """How many events have got a number now, and the highest of them (0 for none)."""
+def _number(state: Numbering) -> tuple[int, int, int]:
+    """How many events have got a number now, the highest of them, and the highest of those that had one and were not
+    settled (0 for none). What commits late may be lower than what was numbered while it was open."""
     window = state.last - state.settled_number + PASS
     with connection.cursor() as cursor:
         cursor.execute(
@@ -110,8 +113,8 @@ def _number(state: Numbering) -> tuple[int, int]:
                 "limit": PASS,
             },
         )
-        n, highest = cursor.fetchone()
-    return n, highest
+        n, highest, highest_before = cursor.fetchone()
+    return n, highest, highest_before
 
 
 def _have_ended(writers: list[str]) -> bool:

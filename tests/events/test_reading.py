@@ -51,6 +51,19 @@ def test_it_may_be_late_by_any_number_of_passes() -> None:
     assert read() == []
 
 
+def test_what_was_numbered_while_an_earlier_event_was_late_is_not_numbered_twice() -> None:
+    with writers(1) as (slow,):
+        write(slow, "late")
+        for kind in ("a", "b"):
+            happened(kind)
+            assert read() == [kind]
+        slow.commit()
+    assert read() == ["late"]
+    for kind in ("c", "d", "e"):
+        happened(kind)
+        assert read() == [kind]
+
+
 def test_what_was_rolled_back_is_never_read_and_holds_nobody_up() -> None:
     with writers(1) as (failing,):
         write(failing, "never")
