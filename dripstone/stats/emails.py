@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
-from django.db.models import Count
+from django.db import connection
 from typing_extensions import TypedDict
 
 from dripstone.engine.models import Delivery, Enrollment
@@ -59,9 +59,17 @@ class SequenceStats(TypedDict):
 Feedback = Mapping[tuple[int, str], int]  # (sequence or email, what came back) → how many
 
 
+# Purpose: the emails of some sequences, drafts included. By the ORM it takes 0.5 ms more, in every call.
+_EMAILS = """
+SELECT sequence_id, count(*) FROM sequences_sequenceemail
+WHERE sequence_id = ANY(%s::bigint[]) AND deleted_at IS NULL GROUP BY 1
+"""
+
+
 def counts(sequence_ids: Collection[int]) -> dict[int, Counts]:
-    emails = SequenceEmail.objects.filter(sequence_id__in=sequence_ids, deleted_at=None)
-    n_emails = dict(emails.values_list("sequence_id").annotate(Count("pk")))
+    with connection.cursor() as cursor:
+        cursor.execute(_EMAILS, [list(sequence_ids)])
+        n_emails = dict(cursor.fetchall())
     n_people = places.by_status(sequence_ids)
     return {pk: Counts(n_emails.get(pk, 0), n_people[pk, Enrollment.Status.ACTIVE]) for pk in sequence_ids}
 

@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from django.db import connection, transaction
-from django.db.models import Sum
 
-from dripstone.tallies.models import Kind, Tally
+from dripstone.tallies.models import Kind
 from dripstone.tallies.truth import LEDGER, TRUTH
 
 Counts = Counter[tuple[int, str]]
@@ -20,6 +19,12 @@ _LOCK = 0x7461_6C6C  # the advisory lock of the fold: "tall"
 
 # Purpose: count. Three rows take 0.2 ms, once per batch of 500 messages.
 _ADD = "INSERT INTO tallies_tally (kind, subject_id, label, n) VALUES "
+
+# Purpose: the counts of some objects. From tally_of_subject alone; by the ORM it takes 0.5 ms more, in every call.
+_OF = """
+SELECT subject_id, label, sum(n)::bigint FROM tallies_tally WHERE kind = %s AND subject_id = ANY(%s::bigint[])
+GROUP BY 1, 2
+"""
 
 # Purpose: one row per key that has got new ones. By tally_unfolded, then tally_of_subject: the cost follows what was
 # counted since the last fold, not what there is. 20,000 new rows of 400 keys take 0.1 s.
@@ -75,8 +80,9 @@ def add(changes: Mapping[tuple[Kind, int, str], int]) -> None:
 
 def of(kind: Kind, subject_ids: Iterable[int]) -> Counts:
     """All counts of some objects, by one query."""
-    rows = Tally.objects.filter(kind=kind, subject_id__in=list(subject_ids)).values_list("subject_id", "label")
-    return Counter({(subject_id, label): n for subject_id, label, n in rows.annotate(Sum("n")) if n})
+    with connection.cursor() as cursor:
+        cursor.execute(_OF, [kind.value, list(subject_ids)])
+        return Counter({(subject_id, label): n for subject_id, label, n in cursor.fetchall() if n})
 
 
 @transaction.atomic
