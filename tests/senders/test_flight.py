@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dripstone.senders import flight
 from dripstone.senders.flight import FlightLog
+from tests.senders.doomed import fly_until_killed
 from tests.senders.helpers import BODY, outgoing, smtp_sender
 from tests.senders.scripted import CUT, Script, scripted
 
@@ -92,19 +93,12 @@ def test_a_bad_worker_id_is_refused(tmp_path: Path) -> None:
         FlightLog(tmp_path, "../../etc")
 
 
-def _fly_until_killed(directory: Path, ready: str) -> None:
-    log = FlightLog(directory, "doomed")
-    log.started(5, 1)
-    Path(ready).touch()
-    signal.pause()
-
-
 def test_a_killed_worker_is_seen_as_dead_and_its_flights_are_known(tmp_path: Path) -> None:
     ready = tmp_path / "ready"
-    process = multiprocessing.get_context("spawn").Process(target=_fly_until_killed, args=(tmp_path, str(ready)))
+    process = multiprocessing.get_context("spawn").Process(target=fly_until_killed, args=(tmp_path, str(ready)))
     process.start()
     while not ready.exists():
-        pass
+        assert process.is_alive()
     assert flight.workers(tmp_path) == {"doomed": True}
     flight.forget(tmp_path, "doomed")
     assert flight.read(tmp_path) == {(5, 1): "started"}
