@@ -41,7 +41,11 @@ _N_SENT = "SELECT count(*) FROM engine_delivery WHERE status = 'sent'"
 class Call:
     name: str
     status: int  # of every answer, or there are no figures
-    request: Callable[[int], bytes]  # the n-th, of all that are ever made
+    request: Callable[[int], bytes]  # the n-th of this call: each person is created and added once
+    numbers: Iterator[int] = field(default_factory=itertools.count)
+
+    def next_request(self) -> bytes:
+        return self.request(next(self.numbers))
 
 
 def main() -> None:
@@ -217,9 +221,6 @@ class Client:
         return int(self.answer[9:12])
 
 
-_number = itertools.count()  # of a request: each person is created and added once
-
-
 def measure(web: Web, call: Call, n_clients: int, seconds: float) -> Load:
     ask_for(web.port, call, n_clients, seconds * WARM_UP)
     load = Load(f"{call.name}, {n_clients} client{'s' if n_clients > 1 else ''}", n_clients)
@@ -239,7 +240,7 @@ def ask_for(port: int, call: Call, n_clients: int, seconds: float) -> list[float
         for client in clients:
             client.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             selector.register(client.connection, selectors.EVENT_READ, client)
-            client.ask(call.request(next(_number)))
+            client.ask(call.next_request())
         while selector.get_map():
             for event, _ in selector.select():
                 client = event.data
@@ -249,7 +250,7 @@ def ask_for(port: int, call: Call, n_clients: int, seconds: float) -> list[float
                 latencies.append(now - client.asked_at)
                 assert client.status() == call.status, client.answer[:1000]
                 if now < give_up_at:
-                    client.ask(call.request(next(_number)))
+                    client.ask(call.next_request())
                 else:
                     selector.unregister(client.connection)
                     client.connection.close()
