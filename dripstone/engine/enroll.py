@@ -47,6 +47,7 @@ Change = Literal["enter", "restart", "continue", "nothing"]
 @dataclass(frozen=True, slots=True)
 class Entry:
     enrollment: Enrollment
+    person: Subscriber
     added: bool  # False: they were in it already (Kit's 200 instead of 201)
 
 
@@ -79,7 +80,8 @@ def add(
     places = advance.advance(active, now, cause)
     wake.engine_if_due(places, now)
     added = {row.pk for row in [*entered, *by_change["continue"]]}
-    return {row.subscriber_id: Entry(row, row.pk in added) for row in [*entered, *present.values()]}
+    rows = [*entered, *present.values()]
+    return {row.subscriber_id: Entry(row, people[row.subscriber_id], row.pk in added) for row in rows}
 
 
 def change_for(status: str, repeat: bool, source: Source) -> Change:

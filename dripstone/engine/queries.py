@@ -57,6 +57,12 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM engine_delivery
         WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.send')
 """
 
+# Whether a tick waits for a free worker. Successful jobs are deleted, so there are few.
+IS_TICK_QUEUED = """
+SELECT EXISTS (SELECT FROM procrastinate_jobs
+               WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.tick')
+"""
+
 # Keeps edits of a sequence out until the transaction ends; any number of processes may hold this lock.
 HOLD_SEQUENCE = """
 SELECT active AND edits = edits_done FROM sequences_sequence WHERE id = %(sequence)s AND deleted_at IS NULL FOR SHARE

@@ -1,10 +1,9 @@
-"""Wake a worker, in the caller's transaction. Rows say what waits, so a lost job costs only latency (the tick runs
-anyway)."""
+"""Wake a worker. Rows say what waits, so a lost job costs only latency (the tick runs anyway)."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from django.db import connection
+from django.db import connection, transaction
 from procrastinate.contrib.django import app
 
 from dripstone.engine import queries
@@ -21,7 +20,17 @@ def engine_if_due(places: Iterable[Place], now: datetime) -> None:
 
 
 def engine() -> None:
-    _defer("tick")
+    """Queue a tick once the caller's transaction is committed, unless one is queued already: it begins later, so it
+    sees what was committed. (Asked before the commit, it could begin too early.)"""
+    transaction.on_commit(_tick)
+
+
+def _tick() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(queries.IS_TICK_QUEUED)
+        (is_queued,) = cursor.fetchone()
+    if not is_queued:
+        _defer("tick")
 
 
 def senders(n_deliveries: int) -> None:

@@ -103,6 +103,22 @@ def test_the_job_belongs_to_the_transaction_that_needs_it() -> None:
     assert jobs() == []
 
 
+def test_people_who_enter_one_after_the_other_wake_one_tick() -> None:
+    sequence = course()
+    for _ in range(3):
+        enroll.add(sequence, [make_subscriber(sequence.account).pk], "api", clock.now())
+    assert jobs() == ["tick"]
+
+
+def test_a_tick_is_queued_when_what_it_looks_for_is_committed() -> None:
+    """Not before: a tick that is queued and begins now would not see this person."""
+    sequence = course()
+    with transaction.atomic():
+        enroll.add(sequence, [make_subscriber(sequence.account).pk], "api", clock.now())
+        assert jobs() == []
+    assert jobs() == ["tick"]
+
+
 def test_somebody_due_tomorrow_wakes_nobody() -> None:
     sequence = make_sequence(make_account(), {"subject": "tomorrow"})
     enroll.add(sequence, [make_subscriber(sequence.account).pk], "api", clock.now())

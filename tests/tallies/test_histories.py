@@ -9,7 +9,9 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
+from dripstone.engine.models import Delivery
 from dripstone.ops import prune
+from dripstone.stats import deliveries
 from dripstone.subscribers.models import Subscriber
 from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
@@ -26,6 +28,9 @@ class CountedStory(AnyStory):
     @invariant()
     def counts_are_what_the_rows_say(self) -> None:
         assert tallies.differences() == []
+        if hasattr(self, "account"):
+            n_rows = Delivery.objects.filter(account=self.account).count()
+            assert deliveries.of_account(self.account.pk) == n_rows
 
     @rule()
     def prune(self) -> None:

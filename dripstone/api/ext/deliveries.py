@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Literal
 
 from django.db.models import Q
@@ -21,6 +22,7 @@ from dripstone.engine import notes
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery, Notice
 from dripstone.shapes import deliveries as shapes
+from dripstone.stats import deliveries as stats
 
 router = Router(tags=["Deliveries"])
 
@@ -42,10 +44,13 @@ class DeliveriesAnswer(TypedDict):
 @router.get("/deliveries", response=DeliveriesAnswer, summary="List deliveries")
 def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> HttpResponse:
     """One per enrollment run and email, per notice, and per person and broadcast; newest first."""
-    rows = Delivery.objects.filter(account=request.auth.account, **filters.columns("email_id", "status"))
+    account_id = request.auth.account.pk
+    narrowed = filters.columns("email_id", "status")
+    rows = Delivery.objects.filter(account=account_id, **narrowed)
     if filters.subscriber_id is not None:
         rows = rows.filter(_of_person(request, filters, filters.subscriber_id))
-    found = page(rows, filters, "-id")
+    is_whole = not narrowed and filters.subscriber_id is None
+    found = page(rows, filters, "-id", count=partial(stats.of_account, account_id) if is_whole else None)
     return reply(200, deliveries=shapes.deliveries(found.rows), pagination=found.pagination)
 
 

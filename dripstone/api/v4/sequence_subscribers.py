@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from ninja import Query, Router
 
 from dripstone import clock
+from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Instant
 from dripstone.api.paging import page
@@ -82,7 +83,7 @@ def _total(sequence: Sequence, filters: InSequenceFilters) -> Callable[[], int] 
 )
 def add_address(request: KitRequest, sequence_id: int, body: AddressBody = NOBODY) -> HttpResponse:
     person = by_address(request, addressed(body.given(), "add subscriber to sequence"))
-    return _add(request, sequence_of(request, sequence_id), person)
+    return _add(request, sequence_of(request, sequence_id), person.pk)
 
 
 @router.post(
@@ -91,7 +92,7 @@ def add_address(request: KitRequest, sequence_id: int, body: AddressBody = NOBOD
     summary="Add subscriber to sequence",
 )
 def add_subscriber(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
-    return _add(request, sequence_of(request, sequence_id), person_of(request, id))
+    return _add(request, sequence_of(request, sequence_id), id)
 
 
 @router.delete(
@@ -114,10 +115,14 @@ def _place(sequence: Sequence, person: Subscriber) -> Enrollment:
     return place
 
 
-def _add(request: KitRequest, sequence: Sequence, person: Subscriber) -> HttpResponse:
-    """201 when this put them in, 200 when they were there already (R12)."""
+def _add(request: KitRequest, sequence: Sequence, subscriber_id: int) -> HttpResponse:
+    """201 when this put them in, 200 when they were there already (R12). Raises NotFound for somebody unknown."""
     if not sequence.active:
+        person_of(request, subscriber_id)  # a 404 comes first
         raise Invalid("Sequence is inactive")
-    entry = enroll.add(sequence, [person.pk], "api", clock.now())[person.pk]
-    shape = shapes.subscriber(person, keys_for(request), added_at=entry.enrollment.entered_at)
+    ids = [subscriber_id] if subscriber_id <= lookup.MAX_ID else []
+    entry = enroll.add(sequence, ids, "api", clock.now()).get(subscriber_id)
+    if entry is None:
+        raise NotFound
+    shape = shapes.subscriber(entry.person, keys_for(request), added_at=entry.enrollment.entered_at)
     return reply(201 if entry.added else 200, subscriber=shape)
