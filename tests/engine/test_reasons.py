@@ -16,6 +16,7 @@ from dripstone.engine import notes, reasons
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.explain import edit_words
 from dripstone.senders import reasons as senders
+from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence, SequenceEdit
 from dripstone.subscribers.models import State
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, place_of
@@ -227,3 +228,16 @@ def test_edits_of_before_say_what_they_said(sequence: Sequence, monkeypatch: pyt
     assert [row.email_id == second.pk for row in rows] == [f"email {second.pk}" in what for what in texts]
     assert (odd.kind, edit_words.edit(odd)) == ("", "email 7 did a handstand")
     assert (gone.kind, gone.email_id) == ("email_deleted", None)
+
+
+@pytest.mark.django_db
+def test_what_a_breaker_remembers_becomes_a_code_or_the_servers_reply() -> None:
+    remembered = {"connection refused": ("connection_refused", ""), "421 4.7.0 Try later": ("", "421 4.7.0 Try later")}
+    for text in (*remembered, ""):
+        Breaker.objects.create(server=text or "never failed", reason=text)
+    migration = import_module("dripstone.senders.migrations.0004_breakers_reasons_are_codes")
+    migration.codes(apps, Editor())
+    for text, (reason, reply) in remembered.items():
+        breaker = Breaker.objects.get(server=text)
+        assert (breaker.reason, breaker.reply) == (reason, reply)
+    assert Breaker.objects.get(server="never failed").reason == ""
