@@ -208,14 +208,16 @@ def with_database(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    each: Annotated[bool, typer.Option("--each", help="A line for every sequence, also where all is well.")] = False,
+) -> None:
     """Look for what is wrong, and say what to do about it. Exit code 1 when something is."""
     from dripstone.ops import doctor as ops_doctor
 
     with database():
         results = list(ops_doctor.examine())
         _print_results(results)
-        for heading, of_account in ops_doctor.sequences():
+        for heading, of_account in ops_doctor.sequences(each=each):
             out.print(f"\n{heading}", markup=False)
             _print_results(of_account)
             results += of_account

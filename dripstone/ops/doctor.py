@@ -165,15 +165,26 @@ def _is_migrated() -> bool:
 OF_ACCOUNT = frozenset({"no_postal_address"})  # reported once, not with every sequence
 ELSEWHERE = OF_ACCOUNT | {"engine_silent", "sending_halted", "server_left_alone"}  # `examine` has a line about each
 AT_ONCE = 500  # sequences; their emails are in memory while they are looked at
+FEW = 5  # sequences of an account without a finding that have a line each; more of them share one
 
 
-def sequences() -> Iterator[tuple[str, list[Result]]]:
-    """Per account: its heading, and how each of its sequences stands (explain/health.py)."""
+def sequences(*, each: bool = False) -> Iterator[tuple[str, list[Result]]]:
+    """Per account: its heading, and how its sequences stand (explain/health.py).
+
+    each   a line for every sequence, however many are well
+    """
     for _, group in groupby(_healths(), key=lambda one: one.sequence.account_id):
         of_account = list(group)
         account = of_account[0].sequence.account
         shared = [Result("account", False, _told(one)) for one in of_account[0].findings if one.code in OF_ACCOUNT]
-        yield f"{account.name} (account {account.pk})", shared + [_of_sequence(one) for one in of_account]
+        n_well = sum(1 for one in of_account if not _own(one))
+        folds = n_well > FEW and not each
+        results = [_of_sequence(one) for one in of_account if _own(one) or not folds]
+        if folds:
+            results.append(
+                Result(words.count(n_well, "sequence"), True, "nothing is wrong with them (--each lists them)")
+            )
+        yield f"{account.name} (account {account.pk})", shared + results
 
 
 def _healths() -> Iterator[Health]:
@@ -191,9 +202,13 @@ def _batches(ids: list[int]) -> Iterator[list[int]]:
         yield ids[start : start + AT_ONCE]
 
 
+def _own(one: Health) -> list[Finding]:
+    return [finding for finding in one.findings if finding.code not in ELSEWHERE]
+
+
 def _of_sequence(one: Health) -> Result:
     """Everything found, each on its own line with what mends it; what goes out next when there is nothing."""
-    own = [finding for finding in one.findings if finding.code not in ELSEWHERE]
+    own = _own(one)
     subject = f"sequence {one.sequence.pk} {one.sequence.name}"
     is_well = all(finding.severity == NOTICE or finding.code in CHOSEN for finding in own)
     if not own:

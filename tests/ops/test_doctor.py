@@ -53,6 +53,19 @@ def test_what_concerns_an_account_is_told_once() -> None:
     assert "no postal address" in results[0].sentence
 
 
+def test_many_sequences_that_are_well_share_a_line() -> None:
+    beat()
+    alice = make_account("Alice")
+    for _ in range(doctor.FEW + 1):
+        make_enrollment(make_sequence(alice, WELCOME), make_subscriber(alice), clock.now())
+    empty = make_sequence(alice, name="Empty")
+    ((_, results),) = doctor.sequences()
+    subjects = [f"sequence {empty.pk} Empty", f"{doctor.FEW + 1} sequences"]
+    assert [result.subject for result in results] == subjects
+    ((_, results),) = doctor.sequences(each=True)
+    assert len(results) == doctor.FEW + 2
+
+
 def test_its_exit_code_tells_what_is_wrong_with_a_sequence() -> None:
     beat()
     alice = make_account("Alice")
