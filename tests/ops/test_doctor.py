@@ -92,7 +92,7 @@ def test_it_compares_the_machines_clock_with_the_databases() -> None:
 def test_it_sees_a_worker_whose_clock_is_ahead() -> None:
     Pulse.objects.create(beat_at=clock.now() + timedelta(minutes=5))
     assert not clocks().is_well
-    assert re.match(r"a worker's clock is, or was, (299|300) s ahead of the database's; .* NTP$", clocks().sentence)
+    assert re.match(r"a worker's clock is, or was, (29\d|300) s ahead of the database's; .* NTP$", clocks().sentence)
 
 
 @pytest.mark.parametrize(
