@@ -12,6 +12,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account, User
+from dripstone.web import places
 
 P = ParamSpec("P")
 
@@ -35,12 +36,14 @@ def member(
 def show(
     request: HttpRequest, template: str, account: Account, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
-    """A page of the account: its times stand in the account's zone, and the footer says which that is."""
+    """A page of the account: its times stand in the account's zone, and its foot says which that is."""
     shared = {
         "account": account,
         "now": clock.now(),
         "zone": account.time_zone,
         "zone_in_words": words.zone(account.time_zone),
         "is_virtual": clock.is_virtual(),
+        "work": places.WORK,
+        "running": places.RUNNING,
     }
     return render(request, template, shared | context, status=status)

@@ -27,7 +27,7 @@ def test_it_counts_people_emails_and_sends_of_each_sequence(
     tallies.differences(repair=True)  # of what was moved by hand
     place_of(delivery).sequence.emails.filter(position=1).update(published=False)
     [row] = alice.get("/").context["rows"]
-    assert (row.in_progress, row.completed, row.published, row.drafts, row.sent) == (1, 1, 1, 1, 1)
+    assert (row.inside, row.completed, row.published, row.drafts, row.sent) == (1, 1, 1, 1, 1)
 
 
 def test_it_leaves_out_deleted_sequences_and_marks_paused_ones(

@@ -35,8 +35,18 @@ class Row:
     schedule: str
     published: int
     drafts: int
-    in_progress: int  # waiting for confirmation included
+    inside: int  # waiting for confirmation included
     completed: int
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Of the account: places, emails that have a date, and what was sent."""
+
+    inside: int
+    today: int
+    week: int
     sent: int
 
 
@@ -54,11 +64,13 @@ class Day:
 @member
 def home(request: HttpRequest, account: Account) -> HttpResponse:
     now = clock.now()
-    rows = sorted(_rows(account), key=lambda row: (row.sequence.active, row.in_progress), reverse=True)
+    rows = sorted(_rows(account), key=lambda row: (row.sequence.active, row.inside), reverse=True)
+    week = _week(account, now) if rows else []
     context = {
         "section": "sequences",
         "rows": rows,
-        "week": _week(account, now) if rows else [],
+        "week": week,
+        "totals": _totals(rows, week),
         "recent": _recent(account),
         "unknown": undecided.undecided(account.pk).select_related(*SHOWN).defer("notice__message")[:MOST_UNKNOWN],
         "halted": overdue.why_halted(now, account.time_zone),
@@ -83,6 +95,15 @@ def _rows(account: Account) -> Iterator[Row]:
             n[sequence.pk, "completed"],
             sent[sequence.pk],
         )
+
+
+def _totals(rows: list[Row], week: list[Day]) -> Totals:
+    return Totals(
+        inside=sum(row.inside for row in rows),
+        today=week[0].n_emails if week else 0,
+        week=sum(day.n_emails for day in week),
+        sent=sum(row.sent for row in rows),
+    )
 
 
 def _week(account: Account, now: datetime) -> list[Day]:

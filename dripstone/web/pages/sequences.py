@@ -23,6 +23,7 @@ STATUSES = {"active": "In progress", "unconfirmed": "To confirm", "completed": "
 class Step:
     """An email in its place."""
 
+    number: int
     email: SequenceEmail
     delay: str
     sent: int
@@ -69,9 +70,9 @@ def _steps(sequence: Sequence) -> Iterator[Step]:
     ids = [email.pk for email in emails]
     sent, waiting = email_stats.sent_of(ids), places.waiting_for(ids)
     is_first = True
-    for email in emails:
+    for number, email in enumerate(emails, 1):
         delay = words.wait(email.delay_value, email.delay_unit, email.send_days, is_first=is_first)
-        yield Step(email, delay, sent[email.pk], waiting[email.pk])
+        yield Step(number, email, delay, sent[email.pk], waiting[email.pk])
         is_first = is_first and not email.published
 
 

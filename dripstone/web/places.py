@@ -1,0 +1,19 @@
+"""The places of the app: in the side of every page, and on a phone in the bar at the foot.
+
+A page that people come back to is a row here; a page inside one of them says whose it is by `section`.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """section   what the context of its pages says, so that the place is marked"""
+
+    section: str
+    label: str
+    url_name: str
+
+
+WORK = (Place("sequences", "Sequences", "home"),)
+RUNNING = (Place("inbox", "Inbox", "inbox"),)
