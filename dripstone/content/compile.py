@@ -1,14 +1,15 @@
 """An email, compiled once per version; then a message per person in a fraction of a millisecond.
 
-What does not depend on the person happens in `compile_email`: body into template, CSS inlined, text part derived,
-Liquid parsed, From header encoded. `CompiledEmail.render` fills in the person and never raises: see liquid_render.py.
+What does not depend on the person happens in `compile_email`: body into template, CSS inlined, Liquid parsed, From
+header encoded. `CompiledEmail.render` fills in the person and never raises: see liquid_render.py. The text part is made
+from the finished HTML (text.py), so nothing that the HTML says or hides can come out otherwise there.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 
 from liquid import Markup
 from liquid.exceptions import LiquidError
@@ -17,6 +18,7 @@ from liquid.template import BoundTemplate
 from dripstone.content import html, layout, liquid_render, mime, stencil, text
 from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
 from dripstone.content.liquid_render import State
+from dripstone.content.stencil import OPEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,6 @@ class CompiledEmail:
     subject: BoundTemplate
     preview: BoundTemplate
     html: BoundTemplate
-    text: BoundTemplate | None  # None: made of each message's own HTML
     problems: tuple[str, ...]
     address: str  # postal address, lines
     html_address: Markup
@@ -119,21 +120,24 @@ class CompiledEmail:
     @cached_property
     def stencil(self) -> "MessageStencil | None":
         """Cut from a message whose personal values are marks; None when Liquid must run for every person."""
-        templates = [self.subject, self.preview, self.html]
-        holes = self.text and stencil.holes_of([*templates, self.text], self._snippets_of_both_parts)
+        holes = stencil.holes_of([self.subject, self.preview, self.html], self._snippets_of_both_parts)
         if not holes:
             return None
         marks = {hole.key: stencil.mark(number) for number, hole in enumerate(holes)}
         stranger = Person(0, marks.pop("email_address", ""), marks.pop("first_name", None), marks)
         state = State(_PREVIEW_ENVELOPE.date)
         subject, plain, page = self._texts(stranger, replace(_PREVIEW_ENVELOPE, unsubscribe_url=marks.pop("")), state)
-        if not all(stencil.is_whole(text, len(holes)) for text in (subject, plain, page)):
+        if not all(stencil.is_whole(one, len(holes)) for one in (subject, plain, page)) or text.is_shaped_by(
+            OPEN, page
+        ):
+            return None
+        if any(hole.key and stencil.begins_url(plain, number) for number, hole in enumerate(holes)):
             return None
         return MessageStencil(
             holes,
-            stencil.Stencil(subject),
-            stencil.BodyStencil(plain, "text/plain", self.boundary, is_html=False),
-            stencil.BodyStencil(page, "text/html", self.boundary, is_html=True),
+            stencil.Stencil(subject, len(holes)),
+            stencil.BodyStencil(plain, len(holes), "text/plain", self.boundary, is_html=False),
+            stencil.BodyStencil(page, len(holes), "text/html", self.boundary, is_html=True),
             tuple(state.warnings),
         )
 
@@ -163,26 +167,19 @@ class CompiledEmail:
         plain_values = self._values(person, envelope, state, is_html=False)
         subject = mime.one_line(liquid_render.render(self.subject, plain_values, state))
         preview = mime.one_line(liquid_render.render(self.preview, plain_values, state))
-        page = self._html(self._values(person, envelope, state, is_html=True) | {"preview_text": preview}, state)
-        return subject, self._text(plain_values, page, state), page
+        html_values = self._values(person, envelope, state, is_html=True) | {"preview_text": preview}
+        page = clean(liquid_render.render(self.html, html_values, state))
+        plain = text.html_to_text(page)
+        missing = self._missing(str(plain_values["unsubscribe_url"]), plain)
+        if footer := layout.html_footer(*missing):
+            page = html.before_body_end(page, footer)
+        return subject, f"{plain}{layout.text_footer(*missing)}\n", page
 
-    def _html(self, values: dict[str, object], state: State) -> str:
-        state.shown.clear()
-        page = liquid_render.render(self.html, values, state)
-        footer = layout.html_footer(*self._missing(str(values["unsubscribe_url"]), page, state))
-        return clean(html.before_body_end(page, footer) if footer else page)
-
-    def _text(self, values: dict[str, object], page: str, state: State) -> str:
-        if self.text is None:
-            return text.html_to_text(page) + "\n"
-        state.shown.clear()
-        plain = text.tidy(liquid_render.render(self.text, values, state))
-        return clean(plain + layout.text_footer(*self._missing(str(values["unsubscribe_url"]), plain, state))) + "\n"
-
-    def _missing(self, unsubscribe_url: str, rendered: str, state: State) -> tuple[str | None, str | None]:
-        """The URL and the address, each None when this part shows it already (an address may also be typed in)."""
-        has_link = bool(state.shown & liquid_render.UNSUBSCRIBE_NAMES)
-        has_address = "address" in state.shown or self.address.split("\n")[0] in rendered
+    def _missing(self, unsubscribe_url: str, plain: str) -> tuple[str | None, str | None]:
+        """The URL and the address, each None when people see it already. `plain` is what they see."""
+        seen = " ".join(plain.split())
+        has_address = all(" ".join(line.split()) in seen for line in self.address.split("\n"))
+        has_link = unsubscribe_url in plain or text.in_url(unsubscribe_url) in plain
         return None if has_link else unsubscribe_url, None if has_address else self.address
 
     def _headers(self, person: Person, envelope: Envelope, subject: str, state: State) -> list[str]:
@@ -227,11 +224,12 @@ class CompiledEmail:
             values["address"] = self.html_address
         for name in liquid_render.FOOTER_NAMES:
             values[f"hidden_{name}"] = values[name]
-        values["snippet"] = Snippets(self, values, state, is_html=is_html)
+        html_values = partial(self._values, person, envelope, state, is_html=True)
+        values["snippet"] = Snippets(self, values, html_values, state, is_html=is_html)
         return values
 
     def snippet_template(self, key: str, *, is_html: bool) -> BoundTemplate | None:
-        """A snippet, parsed for the part it stands in; None when it does not exist or is broken. Parsed once."""
+        """A snippet, parsed for where it stands (a block is always HTML); None when it does not exist or is broken."""
         if (key, is_html) not in self.snippet_templates:
             self.snippet_templates[key, is_html] = self._parse_snippet(key, is_html=is_html)
         return self.snippet_templates[key, is_html]
@@ -241,13 +239,10 @@ class CompiledEmail:
         if snippet is None:
             return None
         source = clean(snippet.source)
-        is_block = snippet.kind == "block"
-        if is_block and not is_html:
-            source = text.text_template(source) or text.html_to_text(source)
-        elif is_block:
-            source = html.hide_comments(source)
         try:
-            return parse((HTML if is_block else PLAIN) if is_html else TEXT, source)
+            if snippet.kind == "block":
+                return parse(HTML, html.hide_comments(source))
+            return parse(PLAIN if is_html else TEXT, source)
         except LiquidError:
             return None
 
@@ -272,10 +267,24 @@ def _known(person: Person, envelope: Envelope) -> dict[str, str | None]:
 
 
 class Snippets(Mapping[str, object]):
-    """`snippet` in Liquid: each snippet rendered when it is asked for, at most once per message and part."""
+    """`snippet` in Liquid: each snippet rendered when it is asked for, at most once per message as HTML and as text."""
 
-    def __init__(self, email: CompiledEmail, values: dict[str, object], state: State, *, is_html: bool) -> None:
-        self.email, self.values_, self.state, self.is_html = email, values, state, is_html
+    def __init__(
+        self,
+        email: CompiledEmail,
+        values: dict[str, object],
+        html_values: Callable[[], dict[str, object]],
+        state: State,
+        *,
+        is_html: bool,
+    ) -> None:
+        self.email, self.values_, self.html_values, self.state, self.is_html = (
+            email,
+            values,
+            html_values,
+            state,
+            is_html,
+        )
 
     def __getitem__(self, key: str) -> object:
         if (key, self.is_html) not in self.state.done:
@@ -289,9 +298,12 @@ class Snippets(Mapping[str, object]):
             reason = "is nested too deeply" if template else "does not exist or is not valid"
             state.warn(f"snippet.{key} {reason}")
             return ""
+        is_block_in_text = not self.is_html and self.email.source.snippets[key].kind == "block"
         state.active.append(key)
-        rendered = liquid_render.render(template, self.values_, state)
+        rendered = liquid_render.render(template, self.html_values() if is_block_in_text else self.values_, state)
         state.active.pop()
+        if is_block_in_text:
+            return text.html_to_text(rendered)
         return Markup(rendered) if self.is_html else rendered
 
     def __iter__(self) -> Iterator[str]:
@@ -315,7 +327,6 @@ def compile_email(source: EmailSource) -> CompiledEmail:
     template = None if source.template_html is None else clean(source.template_html)
     merged = html.merge(template, body, layout.DEFAULT_TEMPLATE)
     page = html.finish(merged, preheader=bool(source.preview_text))
-    plain = text.text_template(merged)
     address = "\n".join(line.strip() for line in clean(source.postal_address or "").strip().split("\n"))
     return CompiledEmail(
         source=source,
@@ -324,7 +335,6 @@ def compile_email(source: EmailSource) -> CompiledEmail:
         subject=_parsed("subject", source.subject, problems, is_html=False),
         preview=_parsed("preview text", source.preview_text or "", problems, is_html=False),
         html=_parsed("content", page, problems, is_html=True),
-        text=None if plain is None else parse(TEXT, plain),
         problems=tuple(problems),
         address=address,
         html_address=layout.html_address(address),

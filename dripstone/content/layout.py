@@ -101,6 +101,6 @@ def html_footer(unsubscribe_url: str | None, address: str | None) -> str:
 
 
 def text_footer(unsubscribe_url: str | None, address: str | None) -> str:
-    lines = [f"Unsubscribe: {unsubscribe_url}"] if unsubscribe_url else []
+    lines = [f"Unsubscribe <{unsubscribe_url}>"] if unsubscribe_url else []
     lines += [line.strip() for line in (address or "").strip().splitlines()]
     return "\n\n--------------------\n" + "\n".join(lines) if lines else ""

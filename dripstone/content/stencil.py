@@ -23,6 +23,7 @@ from liquid.template import BoundTemplate
 
 from dripstone.content import mime
 from dripstone.content.liquid_render import UNSUBSCRIBE_NAMES, TolerantOutput, nodes
+from dripstone.content.text import in_url
 
 OPEN, CLOSE = (
     "\ue000",
@@ -47,7 +48,11 @@ class Hole:
 
 
 def mark(number: int) -> str:
-    return f"{OPEN}{chr(FIRST + number)}{CLOSE}"
+    """With a space, which the text part writes as %20 in a URL: so it is seen where a value will stand in one."""
+    return f"{OPEN} {chr(FIRST + number)}{CLOSE}"
+
+
+_MARK = re.compile(rf"{OPEN}(?P<space> |%20)(?P<number>[{chr(FIRST)}-\uf8ff]){CLOSE}")
 
 
 def holes_of(templates: list[BoundTemplate], snippet: Callable[[str], list[BoundTemplate]]) -> list[Hole] | None:
@@ -142,20 +147,30 @@ def values_for(holes: list[Hole], known: Mapping[str, str | None]) -> list[str] 
 
 def is_whole(marked: str, n_holes: int) -> bool:
     """Whether every mark came through as it was put in."""
-    ends = [one for one in marked.split(OPEN)[1:] if one[1:2] == CLOSE and 0 <= ord(one[0]) - FIRST < n_holes]
-    return len(ends) == marked.count(OPEN) == marked.count(CLOSE)
+    found = [one for one in _MARK.finditer(marked) if ord(one["number"]) - FIRST < n_holes]
+    return len(found) == marked.count(OPEN) == marked.count(CLOSE)
+
+
+def begins_url(marked: str, number: int) -> bool:
+    """Whether a value decides what kind of URL the text part is to write: `#` or `javascript:` it does not."""
+    return f"<{mark(number)}".replace(" ", "%20") in marked
 
 
 class Stencil:
-    """A text cut at its marks: constant pieces, and between them the numbers of holes."""
+    """A text cut at its marks: constant pieces, and between them numbers of holes. Of those in URLs: plus `n_holes`."""
 
-    def __init__(self, marked: str) -> None:
-        first, *rest = marked.split(OPEN)
-        self.pieces = [first, *(one[2:] for one in rest)]
-        self.holes = [ord(one[0]) - FIRST for one in rest]
+    def __init__(self, marked: str, n_holes: int) -> None:
+        marks = list(_MARK.finditer(marked))
+        starts, ends = [0, *(one.end() for one in marks)], [*(one.start() for one in marks), len(marked)]
+        self.pieces = [marked[start:end] for start, end in zip(starts, ends, strict=True)]
+        self.holes = [ord(one["number"]) - FIRST + (0 if one["space"] == " " else n_holes) for one in marks]
+        self.has_urls = any(hole >= n_holes for hole in self.holes)
+
+    def fillings(self, values: list[str]) -> list[str]:
+        return [*values, *map(in_url, values)] if self.has_urls else values
 
     def fill(self, values: list[str]) -> str:
-        parts = [self.pieces[0]]
+        values, parts = self.fillings(values), [self.pieces[0]]
         for piece, hole in zip(self.pieces[1:], self.holes, strict=True):
             parts += (values[hole], piece)
         return "".join(parts)
@@ -164,8 +179,8 @@ class Stencil:
 class BodyStencil(Stencil):
     """A body part whose constant pieces are encoded once, for each way it may travel."""
 
-    def __init__(self, marked: str, content_type: str, boundary: str, *, is_html: bool) -> None:
-        super().__init__(marked)
+    def __init__(self, marked: str, n_holes: int, content_type: str, boundary: str, *, is_html: bool) -> None:
+        super().__init__(marked, n_holes)
         self.content_type, self.boundary, self.is_html = content_type, boundary, is_html
         self.is_ascii = all(piece.isascii() for piece in self.pieces)
         self.longest = max(len(line) for line in "".join(self.pieces).encode().split(b"\n"))
@@ -174,8 +189,7 @@ class BodyStencil(Stencil):
 
     def part(self, values: list[str], *, eight_bit: bool) -> bytes:
         """One body part with its headers, as mime.part makes it."""
-        if self.is_html:
-            values = [str(escape(value)) for value in values]
+        values = [str(escape(value)) for value in values] if self.is_html else self.fillings(values)
         is_ascii = self.is_ascii and all(value.isascii() for value in values)
         raw = [value.encode() for value in values]
         fits = self.longest + sum(len(raw[hole]) for hole in self.holes) <= mime.MAX_LINE

@@ -1,50 +1,107 @@
-"""The text part of an email, made from its HTML."""
+"""The text part of an email: what its HTML part shows on a wide, light screen, in lines of plain text.
+
+Whatever people do not see in the HTML is not in the text either: elements hidden by a style, an attribute or a media
+query (styles.py). White space, blocks and lists follow CSS, as a browser's innerText does. Images are their alternative
+text, and a link is followed by its URL in angle brackets (docs/decisions/text-part.md).
+"""
 
 import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from html import unescape
 
-import lxml.html  # type: ignore[import-untyped]
-from inscriptis.css_profiles import CSS_PROFILES
-from inscriptis.html_engine import Inscriptis
-from inscriptis.model.config import ParserConfig
-from lxml.etree import LxmlError  # type: ignore[import-untyped]
+from selectolax.lexbor import LexborHTMLParser, LexborNode
 
-from dripstone.content.html import is_too_deep, words
-from dripstone.content.liquid import check
+from dripstone.content.html import is_too_deep
+from dripstone.content.styles import Styles
 
-_LAYOUT = {"table": "div", "thead": "div", "tbody": "div", "tfoot": "div", "tr": "div", "center": "div"}
-_UNSEEN = ("head", "script", "style", "title", "template", "svg", "video", "audio", "noscript")
-_HIDDEN = re.compile(r"display\s*:\s*none", re.IGNORECASE)
-_TAG = re.compile(r"<[^<>]*>")
 _BLANKS = " \t\xa0\u034f\u200b\u200c\u200d"
-_CONFIG = ParserConfig(css=CSS_PROFILES["strict"])
+_WHITE = re.compile(r"[ \t\n\r\f]+")
+_RUN = re.compile(r"[\t\n\r\f]|  ")
+_NOT_TEXT = re.compile(r"<(style|script|head|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(?:-->|\Z)|<[^<>]*>", re.DOTALL | re.I)
 
-
-def text_template(source: str) -> str | None:
-    """HTML with Liquid as plain text with the same Liquid; None when the Liquid does not survive it.
-
-    (It does not when, say, an `if` stands in a hidden element and its `endif` outside.) The caller then makes the text
-    of every message from its finished HTML: slower, always right.
-    """
-    protected = words(source)
-    text = protected.restore(html_to_text(protected.html))
-    # `{%- … -%}` may eat white space between elements in HTML; in text the line ends there are the structure.
-    text = re.sub(r"(^[ \t]*\{[{%])-", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"-([%}]\}[ \t]*$)", r"\1", text, flags=re.MULTILINE)
-    return None if check(text) else text
+_UNSEEN = frozenset(
+    [
+        *("head", "title", "style", "script", "template", "meta", "link", "base", "param", "source", "track", "area"),
+        *("iframe", "embed", "video", "audio", "noembed", "noframes", "datalist", "rp"),
+        *(
+            "input",
+            "textarea",
+            "meter",
+            "progress",
+            "colgroup",
+            "col",
+            "desc",
+            "metadata",
+            "defs",
+            "symbol",
+            "annotation",
+        ),
+    ]
+)
+# With an empty line above and below, as browsers give them a margin.
+_SPACED = frozenset(
+    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "menu", "dl", "blockquote", "pre", "figure", "hr")
+)
+_INERT = frozenset(("href", "alt", "src", "title"))  # attributes that decide about no style
+_LISTS = frozenset(("ul", "ol", "menu", "dir"))
+_DISPLAY = {
+    **dict.fromkeys(_SPACED | _LISTS, "block"),
+    **dict.fromkeys(
+        ("html", "body", "div", "center", "address", "article", "aside", "footer", "header", "main"), "block"
+    ),
+    **dict.fromkeys(
+        ("nav", "section", "hgroup", "search", "form", "fieldset", "legend", "details", "summary"), "block"
+    ),
+    **dict.fromkeys(("dt", "dd", "figcaption", "dialog", "optgroup", "option", "listing", "plaintext", "xmp"), "block"),
+    **dict.fromkeys(("table", "caption", "thead", "tbody", "tfoot", "tr"), "block"),
+    **dict.fromkeys(("td", "th"), "table-cell"),
+    **dict.fromkeys(("text", "foreignobject"), "block"),  # of SVG
+    "li": "list-item",
+}
+_INLINE = frozenset(("inline", "inline-block", "inline-flex", "inline-grid", "inline-table", "contents"))
+_FLEXIBLE = frozenset(("flex", "inline-flex", "grid", "inline-grid"))
+_CLIPPED = frozenset(("hidden", "clip"))
+_KEEPING = {"pre": (False, True), "pre-wrap": (False, True), "break-spaces": (False, True), "pre-line": (True, True)}
+_MARKERS = {"decimal": "1", "lower-alpha": "a", "lower-latin": "a", "upper-alpha": "A", "upper-latin": "A"}
+_MARKERS |= {"lower-roman": "i", "upper-roman": "I", "disc": "*", "circle": "*", "square": "*"}
+_INTEGER = re.compile(r"\s*([+-]?\d{1,9})")
+_INDENT = "    "
+_RULE = "-" * 20
 
 
 def html_to_text(html: str) -> str:
-    """Readable text: paragraphs, list items, images' alternatives, links as `text (URL)`. Never raises."""
+    """Readable text: paragraphs, list items, images' alternatives, links as `text <URL>`. Never raises."""
     if not html.strip():
         return ""
     if is_too_deep(html):
-        return tidy(_TAG.sub(" ", html))
-    try:
-        tree = lxml.html.document_fromstring(html)
-        _prepare(tree)
-        return tidy(Inscriptis(tree, _CONFIG).get_text())
-    except (LxmlError, ValueError, RecursionError):
-        return tidy(_TAG.sub(" ", html))
+        return tidy(unescape(_WHITE.sub(" ", _NOT_TEXT.sub(" ", html)).strip()))
+    tree = LexborHTMLParser(html)
+    if tree.body is None:
+        return ""
+    layout = _Layout(Styles(tree))
+    layout.element(tree.body, _Inherited())
+    return layout.text()
+
+
+def in_url(text: str) -> str:
+    """A URL, or a value in one, as it can stand between angle brackets; browsers do the same with a space."""
+    return text.replace(" ", "%20").replace("<", "%3C").replace(">", "%3E")
+
+
+def is_shaped_by(mark: str, html: str) -> bool:
+    """Whether what stands at the mark could decide which elements are seen, or how they are laid out."""
+    if mark not in html or is_too_deep(html):
+        return mark in html
+    tree = LexborHTMLParser(html)
+    assert tree.root is not None
+    for node in tree.root.traverse(include_text=False):
+        attributes = node.attributes.items()
+        if any(mark in (value or "") and name not in _INERT for name, value in attributes) or mark in (node.tag or ""):
+            return True
+        if any(mark in name for name, _ in attributes) or (node.tag == "style" and mark in node.text(deep=True)):
+            return True
+    return False
 
 
 def tidy(text: str) -> str:
@@ -55,57 +112,307 @@ def tidy(text: str) -> str:
     return text.strip("\n")
 
 
-def _prepare(tree: lxml.html.HtmlElement) -> None:
-    """What Inscriptis would lay out in columns or leave out becomes plain blocks and text."""
-    for element in list(tree.iter()):
-        if not isinstance(element.tag, str) or element.tag in _UNSEEN or _HIDDEN.search(element.get("style") or ""):
-            _drop(element)
-    for element in list(tree.iter("ul", "ol", "blockquote", "pre")):
-        if next(element.iterancestors("ul", "ol"), None) is None:
-            element.set("style", "margin-top: 1em")
-            element.addnext(lxml.html.Element("p"))  # for a margin below: one of its own, the items would inherit
-    for element in list(tree.iter("a", "img", "td", "th", "hr", *_LAYOUT)):
-        _flatten(element)
+@dataclass(frozen=True, slots=True)
+class _Inherited:
+    """What an element passes on to those in it.
+
+    collapses, keeps_lines   its white-space
+    is_flexible              its children are boxes of their own, whatever they are
+    """
+
+    is_visible: bool = True
+    has_size: bool = True
+    collapses: bool = True
+    keeps_lines: bool = False
+    is_flexible: bool = False
+    lists: int = 0  # around it, itself included
+    list_style: str = ""
+
+    @property
+    def is_seen(self) -> bool:
+        return self.is_visible and self.has_size
 
 
-def _flatten(element: lxml.html.HtmlElement) -> None:
-    if element.tag == "img":
-        _replace(element, element.get("alt") or "")
-    elif element.tag == "a":
-        _spell_out(element)
-    elif element.tag == "hr":
-        element.tag, element.text = "div", "-" * 20
-    elif element.tag in ("td", "th"):
-        element.tag, element.tail = "span", (element.tail or "") + " "
-    else:
-        element.tag = _LAYOUT[element.tag]
+class _Layout:
+    """Elements as lines. A line stays open after its block, so that a URL can still be added to it."""
+
+    def __init__(self, styles: Styles) -> None:
+        self.styles = styles
+        self.lines: list[str] = []
+        self.pieces: list[str] = []  # of the open line
+        self.written: list[str] = []  # every piece so far, for links to look back at
+        self.is_over = False  # the next text begins a new line
+        self.has_gap = False  # … after an empty one
+        self.indent = ""
+        self.marker: str | None = None  # of a list item that has no text yet
+        self.numbers: dict[int, int] = {}  # of the last item of each list
+
+    def text(self) -> str:
+        self._end_line()
+        return tidy("\n".join(self.lines))
+
+    # Elements
+
+    def element(self, node: LexborNode, above: _Inherited) -> None:
+        tag = node.tag or ""
+        if tag in _UNSEEN:
+            return
+        attributes = node.attributes
+        style = self.styles.of(node, attributes.get("style"))
+        display = _display(tag, style, attributes, above)
+        if display == "none":
+            return
+        inherited = _inherited(tag, style, display, above)
+        if _is_clipped(display, style):
+            if display not in _INLINE and inherited.is_visible:
+                self._end_block(has_margin=False)
+            return
+        if tag == "br" and inherited.is_visible:
+            self._break()
+        elif tag == "a" and attributes.get("href"):
+            self._link(node, attributes["href"] or "", display, inherited)
+        else:
+            self._box(node, tag, attributes, display, inherited)
+
+    def _box(
+        self, node: LexborNode, tag: str, attributes: Mapping[str, str | None], display: str, inherited: _Inherited
+    ) -> None:
+        if display == "table-cell" and inherited.is_visible:
+            self._put(" ", inherited)
+            self._children(node, inherited)
+            self._put(" ", inherited)
+            return
+        is_block = display not in _INLINE and inherited.is_visible
+        is_sublist = tag in _LISTS and inherited.lists > 1
+        has_margin = is_block and tag in _SPACED and not is_sublist
+        indent = self.indent
+        if is_block:
+            self._end_block(has_margin=has_margin)
+        if is_block and display == "list-item":
+            self._begin_item(node, inherited)
+        elif is_block and tag in ("dd", "blockquote"):
+            self.indent += _INDENT
+        if tag == "hr":
+            self._put(_RULE, inherited)
+        elif tag == "img":
+            self._put(attributes.get("alt") or "", replace(inherited, collapses=True, keeps_lines=False))
+        self._children(node, inherited)
+        if is_block and display == "list-item" and self.marker is not None:
+            self._write("")
+        self.indent = indent
+        if is_block:
+            self._end_block(has_margin=has_margin)
+
+    def _children(self, node: LexborNode, inherited: _Inherited) -> None:
+        is_closed = node.tag == "details" and "open" not in node.attributes
+        child = node.first_child
+        while child is not None:
+            if child.is_text_node:
+                if not is_closed:
+                    self._put(child.text_content or "", inherited)
+            elif child.is_element_node and (not is_closed or child.tag == "summary"):
+                self.element(child, inherited)
+                is_closed = is_closed or (node.tag == "details" and "open" not in node.attributes)
+            child = child.next
+
+    def _link(self, node: LexborNode, href: str, display: str, inherited: _Inherited) -> None:
+        """The link's text and then its URL, unless the text is the URL; nothing for a link that nobody sees."""
+        start = len(self.written)
+        self._box(node, "a", node.attributes, display, inherited)
+        url = re.sub(r"[\t\n\r]", "", href).strip(" \f")
+        shown = "".join(self.written[start:]).strip()
+        is_told = shown in (url, url.removeprefix("mailto:").removeprefix("tel:"))
+        if not url or is_told or url.startswith("#") or url.lower().startswith("javascript:"):
+            return
+        if shown:
+            self._append(f"<{in_url(url)}>")
+        elif inherited.is_seen and node.css_first("img"):
+            self._put(f"<{in_url(url)}>", inherited)
+
+    def _begin_item(self, node: LexborNode, inherited: _Inherited) -> None:
+        if self.marker is not None:
+            self._write("")  # the item around this one has no text of its own
+            self._end_block(has_margin=False)
+        self.indent += _INDENT
+        kind, number = _kind(node, node.parent, inherited.list_style), self._number(node)
+        self.marker = f"{_numeral(number, kind)}." if kind.isalnum() else kind or None
+
+    def _number(self, item: LexborNode) -> int:
+        """The item's number: its own, else one on from the item before, else where its list starts."""
+        owner = item.parent
+        assert owner is not None
+        number = _integer(item.attributes.get("value"))
+        if number is None and owner.mem_id in self.numbers:
+            number = self.numbers[owner.mem_id] + (-1 if _is_reversed(owner) else 1)
+        self.numbers[owner.mem_id] = _first(owner) if number is None else number
+        return self.numbers[owner.mem_id]
+
+    # Lines
+
+    def _put(self, text: str, inherited: _Inherited) -> None:
+        """Text, with its white space as CSS has it."""
+        if not inherited.is_seen:
+            return
+        if not inherited.keeps_lines:
+            self._put_line(text, collapses=inherited.collapses)
+            return
+        for number, line in enumerate(text.split("\n")):
+            if number:
+                self._break()
+            self._put_line(line, collapses=inherited.collapses)
+
+    def _put_line(self, text: str, *, collapses: bool) -> None:
+        if collapses:
+            if _RUN.search(text):
+                text = _WHITE.sub(" ", text)
+            if text.startswith(" ") and (not self.pieces or self.is_over or self.pieces[-1].endswith(" ")):
+                text = text[1:]
+        if text:
+            self._write(text)
+
+    def _write(self, text: str) -> None:
+        if self.is_over:
+            self._end_line()
+        if not self.pieces:
+            self._begin_line()
+        self.pieces.append(text)
+        self.written.append(text)
+
+    def _append(self, text: str) -> None:
+        """Adds to the line of the text before, even if its block is over; a space after that text moves behind."""
+        self.written.append(text)
+        if not self.pieces:  # a line break was the last thing in the link
+            self.lines[-1] += " " + text
+            return
+        blank = self.pieces[-1].endswith(" ")
+        self.pieces[-1] = self.pieces[-1].rstrip(" ")
+        self.pieces += [" ", text, " "] if blank else [" ", text]
+
+    def _begin_line(self) -> None:
+        if self.has_gap and self.lines:
+            self.lines.append("")
+        self.has_gap = False
+        if self.marker is None:
+            self.pieces.append(self.indent)
+        else:
+            self.pieces.append(self.indent.removesuffix(_INDENT) + f"{self.marker:>3} ")
+            self.marker = None
+
+    def _end_line(self) -> None:
+        if self.pieces:
+            self.lines.append("".join(self.pieces))
+            self.pieces = []
+        self.is_over = False
+
+    def _end_block(self, *, has_margin: bool) -> None:
+        self.is_over = bool(self.pieces)
+        self.has_gap = self.has_gap or has_margin
+
+    def _break(self) -> None:
+        """`<br>`: ends the line, or is an empty one."""
+        if self.pieces and not self.is_over:
+            self._end_line()
+        else:
+            self._end_line()
+            self.lines.append("")
 
 
-def _spell_out(link: lxml.html.HtmlElement) -> None:
-    """Append the URL to a link's text, unless it says the same already."""
-    url = (link.get("href") or "").strip()
-    shown = "".join(link.itertext()).strip()
-    if url and not url.startswith("#") and shown not in (url, url.removeprefix("mailto:").removeprefix("tel:")):
-        for image in list(link.iter("img")):
-            _replace(image, image.get("alt") or "")
-        has_text = "".join(link.itertext()).strip()
-        link.tail = (f" ({url})" if has_text else url) + (link.tail or "")
-    link.tag = "span"
+# --- What is seen -----------------------------------------------------------------------------------------------
 
 
-def _replace(element: lxml.html.HtmlElement, text: str) -> None:
-    element.tail = text + (element.tail or "")
-    _drop(element)
+def _display(tag: str, style: Mapping[str, str], attributes: Mapping[str, str | None], above: _Inherited) -> str:
+    display = style.get("display", "revert")
+    if display == "revert":
+        is_hidden = "hidden" in attributes or (tag == "dialog" and "open" not in attributes)
+        display = "none" if is_hidden else _DISPLAY.get(tag, "inline")
+    floats = style.get("float", "none") in ("left", "right") or style.get("position") in ("absolute", "fixed")
+    return "block" if (floats or above.is_flexible) and display in _INLINE and tag != "br" else display
 
 
-def _drop(element: lxml.html.HtmlElement) -> None:
-    """Remove an element or comment but not the text after it."""
-    parent = element.getparent()
-    if parent is None:
-        return
-    previous = element.getprevious()
-    if previous is not None:
-        previous.tail = (previous.tail or "") + (element.tail or "")
-    else:
-        parent.text = (parent.text or "") + (element.tail or "")
-    parent.remove(element)
+def _is_clipped(display: str, style: Mapping[str, str]) -> bool:
+    """Whether it takes no room, or is drawn with nothing: how templates hide their preheader."""
+    if "0" not in style.values():
+        return False
+    if style.get("opacity") == "0":
+        return True
+    has_no_room = any(style.get(name) == "0" for name in ("height", "max-height", "width", "max-width"))
+    clips = _CLIPPED & {style.get("overflow-x"), style.get("overflow-y")}
+    return (
+        has_no_room and bool(clips) and display in ("block", "inline-block", "list-item", "flow-root", "flex", "grid")
+    )
+
+
+def _inherited(tag: str, style: Mapping[str, str], display: str, above: _Inherited) -> _Inherited:
+    is_flexible = display in _FLEXIBLE
+    if not style and is_flexible == above.is_flexible and tag not in _OWN_STYLE:
+        return above
+    white_space = style.get("white-space") or _OWN_STYLE.get(tag, "")
+    collapses, keeps_lines = above.collapses, above.keeps_lines
+    if white_space and white_space != "inherit":
+        collapses, keeps_lines = _KEEPING.get(white_space, (True, False))
+    visibility, size = style.get("visibility", "inherit"), style.get("font-size", "inherit")
+    return replace(
+        above,
+        is_visible=above.is_visible if visibility == "inherit" else visibility == "visible",
+        has_size=above.has_size if size == "inherit" else size != "0",
+        collapses=collapses,
+        keeps_lines=keeps_lines,
+        is_flexible=is_flexible,
+        lists=above.lists + (tag in _LISTS),
+        list_style=style.get("list-style-type") or ("" if tag in _LISTS else above.list_style),
+    )
+
+
+_OWN_STYLE = dict.fromkeys(("pre", "listing", "plaintext", "xmp"), "pre") | dict.fromkeys(_LISTS, "")
+
+
+# --- What it says -----------------------------------------------------------------------------------------------
+
+
+def _kind(item: LexborNode, owner: LexborNode | None, list_style: str) -> str:
+    """How its list counts: "1", "a", "A", "i", "I"; "*" for bullets, "" for no marks at all."""
+    if list_style == "none":
+        return ""
+    if list_style in _MARKERS:
+        return _MARKERS[list_style]
+    types = [item.attributes.get("type"), owner.attributes.get("type") if owner else None]
+    kind = next((one for one in types if one in ("1", "a", "A", "i", "I")), None)
+    return kind or ("1" if owner and owner.tag == "ol" else "*")
+
+
+def _first(owner: LexborNode) -> int:
+    start = _integer(owner.attributes.get("start")) if owner.tag == "ol" else None
+    if start is not None:
+        return start
+    return sum(1 for one in owner.iter() if one.tag == "li") if _is_reversed(owner) else 1
+
+
+def _is_reversed(owner: LexborNode) -> bool:
+    return owner.tag == "ol" and "reversed" in owner.attributes
+
+
+def _integer(text: str | None) -> int | None:
+    found = _INTEGER.match(text or "")
+    return int(found[1]) if found else None
+
+
+def _numeral(number: int, kind: str) -> str:
+    if kind in ("a", "A") and number > 0:
+        letters = ""
+        while number:
+            number, rest = divmod(number - 1, 26)
+            letters = chr(ord(kind) + rest) + letters
+        return letters
+    if kind in ("i", "I") and 0 < number < 4000:
+        roman = ""
+        for value, sign in _ROMAN:
+            count, number = divmod(number, value)
+            roman += sign * count
+        return roman if kind == "i" else roman.upper()
+    return str(number)
+
+
+_ROMAN = (
+    *((1000, "m"), (900, "cm"), (500, "d"), (400, "cd"), (100, "c"), (90, "xc"), (50, "l")),
+    *((40, "xl"), (10, "x"), (9, "ix"), (5, "v"), (4, "iv"), (1, "i")),
+)

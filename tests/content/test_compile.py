@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from dripstone.content.compile import EmailSource, Envelope, Person, Rendered, SnippetSource, compile_email
 from dripstone.content.liquid import check
+from dripstone.content.text import html_to_text
 from tests.content.test_liquid import FRAGMENTS
 
 UNSUBSCRIBE = "https://mail.example.com/u/to-ken"
@@ -210,7 +211,7 @@ def test_a_footer_is_added_when_the_template_shows_none(template: str) -> None:
     assert re.sub("<!--.*?-->", "", mail.html).count(f'<a href="{UNSUBSCRIBE}"') == 1
     assert mail.html.index("Body") < mail.html.rindex(f'<a href="{UNSUBSCRIBE}"') < mail.html.index("</body>")
     assert "Cave &amp; Co<br>1 Main St</div>" in mail.html
-    assert mail.text.endswith(f"Body\n\n--------------------\nUnsubscribe: {UNSUBSCRIBE}\nCave & Co\n1 Main St\n")
+    assert mail.text.endswith(f"Body\n\n--------------------\nUnsubscribe <{UNSUBSCRIBE}>\nCave & Co\n1 Main St\n")
 
 
 def test_no_second_footer_is_added() -> None:
@@ -229,6 +230,43 @@ def test_no_second_footer_is_added() -> None:
         assert mail.text.count("1 Main St") == 1
 
 
+ADDRESS_LINES = "Acme Inc\n1  Main St\n12345 Town"
+
+
+@pytest.mark.parametrize(
+    ("content", "n_lines"),
+    [
+        ("<p>Acme Inc wishes you well</p>", 3),  # one line of the address is not the address
+        ("<p>Acme Inc</p><p>1 Main St</p>", 3),
+        ("<p>Acme Inc, 1 Main St, 12345 Town</p>", 1),
+        ("<p>{{ address }}</p>", 1),
+        ("<p hidden>{{ address }}</p>", 3),
+        ("<style>.no { display: none }</style><p class=no>Acme Inc, 1 Main St, 12345 Town</p>", 3),
+        ("<!-- Acme Inc 1 Main St 12345 Town -->", 3),
+        ("<p title='Acme Inc 1 Main St 12345 Town'>x</p>", 3),
+        ("<p>{% if subscriber.nobody %}Acme Inc 1 Main St 12345 Town{% endif %}</p>", 3),
+    ],
+)
+def test_the_postal_address_is_seen_whole_and_once(content: str, n_lines: int) -> None:
+    mail = rendered(postal_address=ADDRESS_LINES, template_html="{{ message_content }}", content=content)
+    for part_seen in (" ".join(mail.text.split()), " ".join(html_to_text(mail.html).split())):
+        assert part_seen.count("12345 Town") == 1
+        assert "Acme Inc 1 Main St 12345 Town" in part_seen.replace(",", "")
+    footer = mail.text.rpartition("--------------------\n")[2]
+    assert footer.endswith("Acme Inc\n1  Main St\n12345 Town\n") is (n_lines == 3)
+
+
+@pytest.mark.parametrize(
+    "hidden", ["<p hidden>{}</p>", "<p style='display:none'>{}</p>", "<!-- {} -->", "<p title='{}'>x</p>"]
+)
+def test_an_unsubscribe_link_that_nobody_sees_is_none(hidden: str) -> None:
+    for name in ("unsubscribe_url", "unsubscribe_link"):
+        content = hidden.format("{{ " + name + " }}") + "<a href='{{ unsubscribe_url }}'></a>"
+        mail = rendered(template_html="{{ message_content }}", content=content)
+        assert f"Unsubscribe <{UNSUBSCRIBE}>" in mail.text
+        assert ">Unsubscribe</a>" in mail.html
+
+
 def test_without_a_postal_address_the_link_is_still_there() -> None:
     assert UNSUBSCRIBE in rendered(postal_address=None, template_html="{{ message_content }}").html
 
@@ -236,7 +274,7 @@ def test_without_a_postal_address_the_link_is_still_there() -> None:
 def test_links_are_whole_in_html_and_spelled_out_in_text() -> None:
     mail = rendered(template_html="{{ message_content }}", content="<p>{{ unsubscribe_link }}</p>")
     assert f'<a href="{UNSUBSCRIBE}">Unsubscribe</a>' in mail.html
-    assert f"Unsubscribe: {UNSUBSCRIBE}" in mail.text
+    assert f"Unsubscribe <{UNSUBSCRIBE}>" in mail.text
 
 
 # -- snippets -------------------------------------------------------------------------------------------------------
@@ -255,7 +293,7 @@ def test_snippets_stand_in_subject_text_and_html() -> None:
     assert mail.subject == "Love & <3, T&m Card T&m: Love & <3, T&m"
     assert "<div>Love &amp; &lt;3, T&amp;m</div>" in mail.html
     assert "<p>Card <b>T&amp;m</b>: Love &amp; &lt;3, T&amp;m</p>" in mail.html
-    assert "Love & <3, T&m\nCard T&m: Love & <3, T&m" in mail.text
+    assert "Love & <3, T&m\n\nCard T&m: Love & <3, T&m" in mail.text
     assert mail.warnings == ()
 
 
@@ -279,6 +317,58 @@ def test_circles_and_multiplying_snippets_end() -> None:
     assert mail.warnings == ("snippet.a is nested too deeply",)
     many = {f"s{n}": SnippetSource("inline", f"{{{{ snippet.s{n + 1} }}}}" * 50) for n in range(20)}
     assert "snippet.s8 is nested too deeply" in rendered(subject="{{ snippet.s0 }}", snippets=many).warnings
+
+
+# -- the text part ------------------------------------------------------------------------------------------------
+
+
+def text_of(content: str, person: Person | None = None, **source: Any) -> str:
+    mail = rendered(person, template_html="{{ message_content }}", content=content, **source)
+    return mail.text.partition("\n\n--------------------")[0]
+
+
+def test_entities_are_decoded_once_wherever_they_stand() -> None:
+    content = '<p><a href="https://x.test/?a=1&amp;copy=2">Go</a> and &amp;lt;b&amp;gt;</p>'
+    card = SnippetSource("block", content)
+    mail = rendered(subject="{{ snippet.card }}", content="<p>{{ snippet.card }}</p>", snippets={"card": card})
+    right = "Go <https://x.test/?a=1&copy=2> and &lt;b&gt;"
+    assert text_of(content) == right
+    assert mail.subject == right
+    assert mail.text.startswith(right)
+
+
+def test_braces_written_as_entities_are_text() -> None:
+    literal = "&#123;&#123; subscriber.first_name &#125;&#125; &lbrace;% if %}"
+    card = SnippetSource("block", f"<p>{literal} <img alt='{literal}'></p><a href='https://x.org/{literal}'>go</a>")
+    mail = rendered(subject="{{ snippet.card }}", content="{{ snippet.card }}", snippets={"card": card})
+    shown = "{{ subscriber.first_name }} {% if %}"
+    assert mail.subject == f"{shown} {shown} go <https://x.org/{shown.replace(' ', '%20')}>"
+    assert mail.text.startswith(f"{shown} {shown}\n\ngo <https://x.org/")
+
+
+def test_what_is_hidden_in_the_html_is_not_in_the_text() -> None:
+    style = "<style>.preheader, .no { display: none !important } .yes { display: block }</style>"
+    assert text_of(f"{style}<span class='preheader'>PRE</span><p>Body</p>") == "Body"
+    by_person = f"{style}<p class='{{{{ subscriber.first_name }}}}'>For some</p><p>Body</p>"
+    assert text_of(by_person, make_person("no")) == "Body"
+    assert text_of(by_person, make_person("yes")) == "For some\n\nBody"
+
+
+@pytest.mark.parametrize(
+    "href", ["href='https://x.org'", "href=https://x.org", "title='{{ subscriber.x }}' href='https://x.org'"]
+)
+def test_a_link_behind_a_condition_keeps_its_url(href: str) -> None:
+    content = f"<a {{% if subscriber.first_name %}}{href}{{% endif %}}>l</a> m"
+    assert text_of(content) == "l <https://x.org> m"
+    assert text_of(content, make_person(None)) == "l m"
+    assert text_of("<a href='{{ subscriber.none }}'>Click</a>") == "Click"
+
+
+def test_lines_of_a_value_are_those_of_the_html() -> None:
+    person = make_person(fields={"note": "one\ntwo  three"})
+    assert text_of("<p>{{ subscriber.note }}</p>", person) == "one two three"
+    assert text_of("<p>{{ subscriber.note | newline_to_br }}</p>", person) == "one\ntwo three"
+    assert text_of("<pre>{{ subscriber.note }}</pre>", person) == "one\ntwo  three"
 
 
 # -- people ---------------------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ SOURCE = EmailSource(
     subject="Hello {{ subscriber.first_name | default: 'friend' }} in {{ subscriber.city }}",
     preview_text="For {{ subscriber.first_name | default: 'friend' }}",
     content="<style>p { color: red }</style><p title='{{ subscriber.city }}'>Dear {{ subscriber.first_name | "
-    "default: 'friend' }} ({{ subscriber.email_address }}),</p><p>Grüße &amp; more</p>{{ snippet.offer }}",
+    "default: 'friend' }} ({{ subscriber.email_address }}),</p><a href='https://x.org/?c={{ subscriber.city }}'>map of "
+    "{{ subscriber.city }}</a><p>Grüße &amp; more</p>{{ snippet.offer }}",
     from_name="Ann",
     from_address="ann@example.com",
     postal_address="1 Long Lane\nSpringfield",
@@ -58,9 +59,8 @@ def is_same(email: CompiledEmail, reader: Person, *, eight_bit: bool = False) ->
     return parsed(data) == parsed(rendered.data)
 
 
-names = (
-    st.none() | st.text(max_size=40) | st.sampled_from(["R & <b>", "\ue000\ue100\ue001", " x ", "a\nb", "=", "ü" * 300])
-)
+STRANGE = ["R & <b>", "\ue000 \ue100\ue001", " x ", "New York <b>", "#", "a\nb", "=", "ü" * 300]
+names = st.none() | st.text(max_size=40) | st.sampled_from(STRANGE)
 
 
 @given(names, names, st.booleans())
@@ -101,6 +101,11 @@ def test_as_it_is_the_bytes_are_the_same_too() -> None:
         "{% if subscriber.city and subscriber.id > 5 %}Ciao{% endif %}",
         "{% for letter in subscriber.city %}{{ letter }}{% endfor %}",
         "a \ue000 b",
+        "<style>.Rome { display: none }</style><p class='{{ subscriber.city }}'>Ciao</p>",
+        "<style>p { display: {{ subscriber.city }} }</style><p>Ciao</p>",
+        "<p style='color: {{ subscriber.city }}'>Ciao</p>",
+        "<ol start='{{ subscriber.city }}'><li>Ciao</li></ol>",
+        "<a href='{{ subscriber.city }}'>Ciao</a>",
     ],
 )
 def test_where_a_value_decides_liquid_runs_for_everybody(content: str) -> None:

@@ -74,6 +74,13 @@ def test_it_unsubscribes_with_the_button_and_says_it_is_done(stranger: Client, p
     assert bob().state == "cancelled"
 
 
+@pytest.mark.parametrize("rest", [")", ".", ">", ").", "%3E", ",", "”", "&gt;"])
+def test_it_works_with_what_a_mail_program_took_for_a_part_of_the_link(stranger: Client, path: str, rest: str) -> None:
+    assert "b•••@example.org" in stranger.get(path + rest).content.decode()
+    assert stranger.post(path + rest, ONE_CLICK, content_type=FORM).status_code == 200
+    assert bob().state == "cancelled"
+
+
 def test_it_may_be_pressed_twice(stranger: Client, path: str) -> None:
     stranger.post(path, ONE_CLICK, content_type=FORM)
     once = everything()

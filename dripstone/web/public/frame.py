@@ -1,5 +1,6 @@
 """What the pages behind links in emails share: no session, no account, and a link that is a secret."""
 
+import re
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -7,10 +8,16 @@ from django.shortcuts import render
 
 from dripstone import signing
 
+_AFTER_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
+
 
 def read_id(kind: str, token: str) -> int | None:
-    """The one id a token of this kind holds; None for anything we did not write."""
-    parts = signing.read(kind, token)
+    """The one id a token of this kind holds; None for anything we did not write.
+
+    What follows the token is passed over: some mail programs take the bracket or full stop after a link for a part
+    of it.
+    """
+    parts = signing.read(kind, _AFTER_TOKEN.split(token, maxsplit=1)[0])
     return parts[0] if parts is not None and len(parts) == 1 else None
 
 
