@@ -5,12 +5,11 @@ the wrong type, an unknown variable or an exceeded limit must cost that one piec
 """
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, time
+from datetime import datetime
 from functools import partial
 from itertools import chain
 from typing import Any, TextIO
 
-from dateutil import parser as dates  # type: ignore[import-untyped]
 from liquid import Environment, Markup, Node, RenderContext, TokenStream, Undefined, escape
 from liquid.builtin.content import ContentNode, Literal
 from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
@@ -25,6 +24,8 @@ from liquid.output import LimitedStringIO
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_CONTENT, Token
+
+from dripstone.content import liquid_dates
 
 MAX_OUTPUT = 2_000_000  # bytes of one rendered part; Gmail clips a message at about 100 KB
 MAX_VALUE = 200_000  # characters of a string, items of a list, while a filter chain runs
@@ -296,24 +297,8 @@ def _date(value: object, form: object, *, context: Context) -> object:
     """The `date` filter on the message's own date, where the library's asks the system clock."""
     if isinstance(value, Undefined) or isinstance(form, Undefined):
         return "" if isinstance(value, Undefined) else str(value)
-    moment = _moment(value, context.state.date)
-    if moment is None:
+    moment = liquid_dates.moment(value, context.state.date)
+    if moment is None or not str(form):
         return value  # as Ruby's Liquid does with what is not a date
-    made = moment.strftime(str(form))
+    made = liquid_dates.written(moment, str(form))
     return Markup(made) if isinstance(form, Markup) else made
-
-
-def _moment(value: object, now: datetime) -> datetime | None:
-    if value in ("now", "today"):
-        return now
-    if isinstance(value, datetime):
-        return value
-    if isinstance(value, date):
-        return datetime.combine(value, time.min)
-    try:
-        if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
-            return datetime.fromtimestamp(int(value), now.tzinfo)
-        parsed: datetime = dates.parse(str(value), default=datetime.combine(now.date(), time.min))
-    except (ValueError, OverflowError, OSError):
-        return None
-    return parsed
