@@ -15,6 +15,7 @@ import idna
 
 MAX_LINE = 998  # octets without CRLF, RFC 5322 2.1.1
 FOLD_AT = 76
+MAX_QUOTED = 76  # octets of a quoted-printable line, RFC 2045 6.7 (5)
 
 _ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~. -]*")
 _LOCAL_PART = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
@@ -132,7 +133,17 @@ def quoted(piece: str, *, is_last: bool = False) -> bytes:
     if not piece:
         return b""
     body = b2a_qp(piece.encode("utf-8", "replace"), istext=True).replace(b"\n", b"\r\n")
-    return body if is_last else body + b"=\r\n"
+    return body if is_last else _with_soft_end(body)
+
+
+def _with_soft_end(body: bytes) -> bytes:
+    """A line that is full has no room for the `=` of a soft line break, so it is broken once more, between octets."""
+    if len(body) - (body.rfind(b"\n") + 1) == MAX_QUOTED:
+        at = len(body) - 3
+        while b"=" in body[at - 2 : at]:
+            at -= 1
+        body = body[:at] + b"=\r\n" + body[at:]
+    return body + b"=\r\n"
 
 
 def _fits(body: bytes) -> bool:

@@ -1,5 +1,6 @@
 """What leaves is well-formed whatever goes in. The standard library's parser is the judge."""
 
+import quopri
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
@@ -93,6 +94,14 @@ def test_any_bodies_come_back(plain: str, page: str, eight_bit: bool) -> None:
         payload = part.get_payload(decode=True)
         assert isinstance(payload, bytes)
         assert payload.decode().replace("\r\n", "\n") == text
+
+
+@given(st.lists(st.text("aé =.\n\tÿ", max_size=90) | st.integers(60, 80).map(lambda n: "é" + "x" * n), min_size=1))
+def test_no_quoted_line_is_longer_than_76_octets_wherever_the_text_was_cut(pieces: list[str]) -> None:
+    quoted = b"".join([*map(mime.quoted, pieces[:-1]), mime.quoted(pieces[-1], is_last=True)])
+    assert max(map(len, quoted.split(b"\r\n"))) <= 76
+    decoded = quopri.decodestring(quoted).decode().replace("\r\n", "\n")
+    assert decoded == "".join(pieces)
 
 
 def test_the_lightest_transfer_encoding_is_taken() -> None:

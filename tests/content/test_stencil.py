@@ -70,6 +70,17 @@ def test_it_makes_the_message_that_rendering_makes(first_name: str | None, city:
         assert is_same(email, person(first_name, city), eight_bit=eight_bit)
 
 
+@given(st.integers(0, 90), st.integers(0, 90), st.text("aü= ", max_size=90), st.sampled_from(["x", "é", "=", "&"]))
+def test_a_server_that_takes_seven_bits_gets_no_line_too_long(before: int, after: int, city: str, letter: str) -> None:
+    content = f"<p>é{letter * before}{{{{ subscriber.city }}}}{letter * after}{{{{ subscriber.city }}}}</p>"
+    email = compile_email(replace(SOURCE, content=content))
+    data = email.message(person(city=city or None), ENVELOPE)
+    assert data.isascii()
+    assert b"quoted-printable" in data
+    assert max(map(len, data.partition(b"quoted-printable")[2].split(b"\r\n"))) <= 76
+    assert is_same(email, person(city=city or None))
+
+
 def test_as_it_is_the_bytes_are_the_same_too() -> None:
     for eight_bit in (False, True):
         written = ASCII_EMAIL.message(person(), ENVELOPE, eight_bit=eight_bit)
