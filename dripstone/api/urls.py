@@ -15,6 +15,7 @@ from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, 
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
 from dripstone.api.ext import segments as ext_segments
+from dripstone.api.ext import sequence_emails as ext_sequence_emails
 from dripstone.api.ext import sequences as ext_sequences
 from dripstone.api.ext import subscribers as ext_subscribers
 from dripstone.api.v4 import (
@@ -50,6 +51,7 @@ OURS = (
     enrollments,
     deliveries,
     ext_sequences,
+    ext_sequence_emails,
     forecast,
     impact,
     ext_subscribers,

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from typing import NamedTuple
 
 from liquid import Markup
 from liquid.exceptions import LiquidError
@@ -81,9 +82,17 @@ class Rendered:
 
     data: bytes
     subject: str
+    preview_text: str
     text: str
     html: str
     warnings: tuple[str, ...]
+
+
+class Texts(NamedTuple):
+    subject: str
+    preview_text: str
+    plain: str
+    page: str
 
 
 _PREVIEW_ENVELOPE = Envelope("preview@localhost", datetime(2000, 1, 1, tzinfo=UTC), "https://localhost/u/preview")
@@ -126,7 +135,8 @@ class CompiledEmail:
         marks = {hole.key: stencil.mark(number) for number, hole in enumerate(holes)}
         stranger = Person(0, marks.pop("email_address", ""), marks.pop("first_name", None), marks)
         state = State(_PREVIEW_ENVELOPE.date)
-        subject, plain, page = self._texts(stranger, replace(_PREVIEW_ENVELOPE, unsubscribe_url=marks.pop("")), state)
+        envelope = replace(_PREVIEW_ENVELOPE, unsubscribe_url=marks.pop(""))
+        subject, _, plain, page = self._texts(stranger, envelope, state)
         if not all(stencil.is_whole(one, len(holes)) for one in (subject, plain, page)) or text.is_shaped_by(
             OPEN, page
         ):
@@ -151,17 +161,16 @@ class CompiledEmail:
 
     def render(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> Rendered:
         state = State(envelope.date)
-        subject, plain, page = self._texts(person, envelope, state)
+        subject, preview_text, plain, page = self._texts(person, envelope, state)
         headers = self._headers(person, envelope, subject, state)
         parts = [
             mime.part("text/plain", plain, self.boundary, eight_bit=eight_bit),
             mime.part("text/html", page, self.boundary, eight_bit=eight_bit),
         ]
         data = mime.alternative(headers, parts, self.boundary)
-        return Rendered(data, subject, plain, page, tuple(state.warnings))
+        return Rendered(data, subject, preview_text, plain, page, tuple(state.warnings))
 
-    def _texts(self, person: Person, envelope: Envelope, state: State) -> tuple[str, str, str]:
-        """Subject, text part and HTML part for one person."""
+    def _texts(self, person: Person, envelope: Envelope, state: State) -> Texts:
         for problem in self.problems:
             state.warn(problem)
         plain_values = self._values(person, envelope, state, is_html=False)
@@ -173,7 +182,7 @@ class CompiledEmail:
         missing = self._missing(str(plain_values["unsubscribe_url"]), plain)
         if footer := layout.html_footer(*missing):
             page = html.before_body_end(page, footer)
-        return subject, f"{plain}{layout.text_footer(*missing)}\n", page
+        return Texts(subject, preview, f"{plain}{layout.text_footer(*missing)}\n", page)
 
     def _missing(self, unsubscribe_url: str, plain: str) -> tuple[str | None, str | None]:
         """The URL and the address, each None when people see it already. `plain` is what they see."""

@@ -17,6 +17,13 @@ def unsubscribe_url(delivery_id: int) -> str:
     return f"{settings.DRIPSTONE_URL}/u/{signing.make('unsubscribe', delivery_id)}"
 
 
+EXAMPLE = "example"  # stands where a token would in the unsubscribe link of a preview or test; no token is so short
+
+
+def example_unsubscribe_url() -> str:
+    return f"{settings.DRIPSTONE_URL}/u/{EXAMPLE}"
+
+
 def confirm_url(subscriber_id: int) -> str:
     return f"{settings.DRIPSTONE_URL}/c/{signing.make('confirm', subscriber_id)}"
 

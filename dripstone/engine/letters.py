@@ -56,6 +56,11 @@ def of(batch: Series[Claimed], now: datetime) -> Letters:
     )
 
 
+def of_email(email: SequenceEmail, now: datetime) -> Letter | None:
+    """The same for one email, which may have values that are not saved."""
+    return _letters([email], now)[email.pk]
+
+
 def sending_address(delivery: Delivery) -> SendingAddress:
     """The sending address: the list's own, else the account's default."""
     if delivery.sequence is not None:

@@ -124,7 +124,7 @@ def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment
 
 
 class Notice(models.Model):
-    """Mail to one address with no list behind it: a confirmation. engine/notices.py makes them.
+    """Mail to one address with no list behind it: a confirmation, a test. engine/notices.py makes them.
 
     Rendered when it is asked for, and kept as bytes until it is sent.
     """

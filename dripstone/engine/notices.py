@@ -1,4 +1,4 @@
-"""Notices: mail to one address with no list behind it. A confirmation is one.
+"""Notices: mail to one address with no list behind it. A confirmation is one, a test of an email another.
 
 Takes       somebody to write to
 Leaves      a notice with its finished message and its delivery, planned: in the caller's transaction
@@ -9,6 +9,7 @@ From the claim on it is a delivery like any other, with three differences: it go
 """
 
 from collections.abc import Collection
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -23,10 +24,11 @@ from dripstone.engine.models import Delivery, Notice
 from dripstone.errors import Invalid
 from dripstone.subscribers.models import State, Subscriber
 
-CONFIRMATION = "confirmation"
+CONFIRMATION, TEST = "confirmation", "test"
 
 NOT_AGAIN_WITHIN = timedelta(minutes=5)
 LARGEST_MESSAGE = 1_000_000  # bytes
+_FILES = ("subject.txt", "body.txt", "body.html")
 
 
 @transaction.atomic
@@ -40,8 +42,15 @@ def confirmation(subscriber_id: int, now: datetime) -> Delivery:
     must_be_unconfirmed(person)
     if Notice.objects.filter(subscriber=person, kind=CONFIRMATION, asked_at__gt=now - NOT_AGAIN_WITHIN).exists():
         raise Invalid("This person was asked to confirm less than 5 minutes ago")
-    context = {"address": person.email_address, "confirm_url": identity.confirm_url(person.pk)}
-    return _plan(CONFIRMATION, person.account, person.email_address, context, now, subscriber_id=person.pk)
+    sender = _sender(person.account)
+    context = {
+        "address": person.email_address,
+        "confirm_url": identity.confirm_url(person.pk),
+        "sender": sender.from_name or person.account.name,
+        "postal_address": person.account.postal_address,
+    }
+    written = _from_files(CONFIRMATION, context)
+    return _plan(CONFIRMATION, person.account, sender, person.email_address, written, now, subscriber_id=person.pk)
 
 
 def must_be_unconfirmed(person: Subscriber) -> None:
@@ -49,21 +58,50 @@ def must_be_unconfirmed(person: Subscriber) -> None:
         raise Invalid(f"There is nothing to confirm: the subscriber is {person.state}")
 
 
+@transaction.atomic
+def test(
+    account: Account, sender: SendingAddress, addresses: Collection[str], written: "Written", now: datetime
+) -> list[Delivery]:
+    """An email as somebody would get it, to look at: to each of these addresses, with [Test] before its subject."""
+    written = replace(written, subject=f"[Test] {written.subject}")
+    return [_plan(TEST, account, sender, address, written, now) for address in addresses]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a notice says."""
+
+    subject: str
+    text: str
+    html: str
+
+
+def _from_files(kind: str, context: dict[str, str]) -> Written:
+    """The three files of a kind: subject.txt, body.txt, body.html."""
+    return Written(*(clean(render_to_string(f"notices/{kind}/{name}", context)) for name in _FILES))
+
+
 def _plan(
-    kind: str, account: Account, address: str, context: dict[str, str], now: datetime, *, subscriber_id: int | None
+    kind: str,
+    account: Account,
+    sender: SendingAddress,
+    address: str,
+    written: Written,
+    now: datetime,
+    *,
+    subscriber_id: int | None = None,
 ) -> Delivery:
     """Three writes, since the message contains an id made from the delivery's."""
-    sender, recipient = _sender(account), mime.mail_address(address)
+    recipient = mime.mail_address(address)
     if recipient is None:
         raise Invalid("The address has no form that mail servers take")
-    context |= {"sender": sender.from_name or account.name, "postal_address": account.postal_address}
     notice = Notice.objects.create(
         account=account,
         subscriber_id=subscriber_id,
         kind=kind,
         email_address=recipient,
         from_address=mime.mail_address(sender.email_address) or sender.email_address,
-        subject=mime.one_line(_part(kind, "subject.txt", context)),
+        subject=mime.one_line(written.subject),
         asked_at=now,
     )
     delivery = Delivery.objects.create(
@@ -74,7 +112,7 @@ def _plan(
         planned_at=now,
         notice_ready_at=now,
     )
-    notice.message = _message(notice, delivery, sender, context)
+    notice.message = _message(notice, delivery, sender, written)
     notice.save(update_fields=["message"])
     counters.on_commit(planned=1)
     wake.senders(1)
@@ -88,7 +126,7 @@ def _sender(account: Account) -> SendingAddress:
     return found
 
 
-def _message(notice: Notice, delivery: Delivery, sender: SendingAddress, context: dict[str, str]) -> bytes:
+def _message(notice: Notice, delivery: Delivery, sender: SendingAddress, written: Written) -> bytes:
     """RFC 5322, 7 bit, so that it suits every server. No List-Unsubscribe: there is no list."""
     boundary = f"=_dripstone_notice_{delivery.pk}"
     headers = [
@@ -100,8 +138,8 @@ def _message(notice: Notice, delivery: Delivery, sender: SendingAddress, context
         "Auto-Submitted: auto-generated",
     ]
     parts = [
-        mime.part(f"text/{subtype}", _part(notice.kind, name, context), boundary, eight_bit=False)
-        for subtype, name in (("plain", "body.txt"), ("html", "body.html"))
+        mime.part("text/plain", written.text, boundary, eight_bit=False),
+        mime.part("text/html", written.html, boundary, eight_bit=False),
     ]
     message = mime.alternative(headers, parts, boundary)
     if len(message) > LARGEST_MESSAGE:
@@ -114,11 +152,6 @@ def _from(sender: SendingAddress) -> str:
         return mime.mailbox("From", sender.from_name, sender.email_address)
     except ValueError:
         raise Invalid("The sending address cannot be written in a mail header") from None
-
-
-def _part(kind: str, name: str, context: dict[str, str]) -> str:
-    """One of the three files a notice is made of: subject.txt, body.txt, body.html."""
-    return clean(render_to_string(f"notices/{kind}/{name}", context))
 
 
 # --- Afterwards -------------------------------------------------------------------------------------------------

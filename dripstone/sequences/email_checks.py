@@ -25,13 +25,7 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     body = Checked(given, required=("subject", "delay_value", "delay_unit") if email is None else ())
     # Null says "not given" where Kit's own requests send it: content in an update keeps the content (Kit's example).
     body.drop_nulls("published", "position", *(() if email is None else ("content",)))
-    body.words("subject", MAX_SUBJECT)
-    body.text_or_null("preview_text")
-    body.text_or_null("content")
-    for part in PRINTED:
-        for problem in liquid.check(body.values.get(part) or "", part):
-            body.refuse(part, problem)
-    template(body, account)
+    printed(body, account)
     body.flag("published")
     _delay(body, email)
     _send_days(body, email)
@@ -39,6 +33,17 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     if not body.problems:
         _first_alone_is_immediate(body, sequence, email)
     return body.sound()
+
+
+def printed(body: Checked, account: Account) -> None:
+    """The members that a message is made of."""
+    body.words("subject", MAX_SUBJECT)
+    body.text_or_null("preview_text")
+    body.text_or_null("content")
+    for part in PRINTED:
+        for problem in liquid.check(body.values.get(part) or "", part):
+            body.refuse(part, problem)
+    template(body, account)
 
 
 def _delay(body: Checked, email: SequenceEmail | None) -> None:

@@ -12,13 +12,14 @@ _AFTER_TOKEN = re.compile(r"[^A-Za-z0-9_-]")
 
 
 def read_id(kind: str, token: str) -> int | None:
-    """The one id a token of this kind holds; None for anything we did not write.
-
-    What follows the token is passed over: some mail programs take the bracket or full stop after a link for a part
-    of it.
-    """
-    parts = signing.read(kind, _AFTER_TOKEN.split(token, maxsplit=1)[0])
+    """The one id a token of this kind holds; None for anything we did not write."""
+    parts = signing.read(kind, bare(token))
     return parts[0] if parts is not None and len(parts) == 1 else None
+
+
+def bare(token: str) -> str:
+    """Without what some mail programs take for a part of a link: the bracket or full stop after it."""
+    return _AFTER_TOKEN.split(token, maxsplit=1)[0]
 
 
 def show(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:

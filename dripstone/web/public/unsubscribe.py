@@ -10,7 +10,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dripstone import clock, words
-from dripstone.engine import letters, transitions
+from dripstone.engine import identity, letters, transitions
 from dripstone.engine.models import Delivery
 from dripstone.events import causes
 from dripstone.subscribers.models import State, Subscriber
@@ -22,6 +22,8 @@ ONE_CLICK = "List-Unsubscribe"  # the form field of RFC 8058
 @csrf_exempt
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    if frame.bare(token) == identity.EXAMPLE:
+        return frame.show(request, "public/link_of_example.html", {})
     found = _find(token)
     if found is None:
         return _unknown(request)

@@ -1,0 +1,76 @@
+"""An email of a sequence before it goes: as one person would get it, and as a test."""
+
+from typing import Annotated, Any
+
+from django.http import HttpResponse
+from ninja import Router
+from pydantic import WithJsonSchema
+from typing_extensions import TypedDict
+
+from dripstone import clock
+from dripstone.api.auth import KitRequest
+from dripstone.api.body import MISSING, Body, Text, TextOrNull, WholeOrNull
+from dripstone.api.replies import reply
+from dripstone.api.v4.sequences import sequence_of
+from dripstone.engine.acts import previews
+from dripstone.shapes import deliveries
+from dripstone.shapes import previews as shapes
+
+router = Router(tags=["Sequence emails"])
+
+Addresses = Annotated[
+    Any, WithJsonSchema({"type": ["array", "null"], "items": {"type": "string", "format": "email"}, "maxItems": 10})
+]
+
+
+class PreviewBody(Body):
+    """What is left out is as it was saved. Without `subscriber_id` the reader is an example person."""
+
+    subscriber_id: WholeOrNull = MISSING
+    subject: Text = MISSING
+    preview_text: TextOrNull = MISSING
+    content: TextOrNull = MISSING
+    email_template_id: WholeOrNull = MISSING
+
+
+class TestBody(PreviewBody):
+    """`to`: users of the account; the first one if it is left out."""
+
+    to: Addresses = MISSING
+
+
+class PreviewAnswer(TypedDict):
+    preview: shapes.PreviewShape
+
+
+class TestAnswer(TypedDict):
+    deliveries: list[deliveries.DeliveryShape]
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/emails/{int:id}/preview", response=PreviewAnswer, summary="Preview a sequence email"
+)
+def preview_email(
+    request: KitRequest,
+    sequence_id: int,
+    id: int,
+    body: PreviewBody = PreviewBody(),  # noqa: B008
+) -> HttpResponse:
+    """As this person would get it now, by the code that sends. Nothing is saved, sent or counted."""
+    made = previews.of(sequence_of(request, sequence_id), id, body.given(), clock.now())
+    return reply(200, preview=shapes.preview(made))
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/emails/{int:id}/test", response={201: TestAnswer}, summary="Send a test of an email"
+)
+def send_test(
+    request: KitRequest,
+    sequence_id: int,
+    id: int,
+    body: TestBody = TestBody(),  # noqa: B008
+) -> HttpResponse:
+    """The same, sent to users of the account, with [Test] before the subject. It is a notice: counted nowhere, and its
+    unsubscribe link unsubscribes nobody."""
+    sent = previews.send_test(sequence_of(request, sequence_id), id, body.given(), clock.now())
+    return reply(201, deliveries=deliveries.deliveries(sent))

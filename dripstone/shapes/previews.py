@@ -1,0 +1,32 @@
+"""An email as one person would get it."""
+
+from email import message_from_bytes, policy
+
+from typing_extensions import TypedDict
+
+from dripstone.engine.acts.previews import Preview
+from dripstone.senders import inbox
+
+
+class PreviewShape(TypedDict):
+    subject: str
+    preview_text: str
+    html: str
+    text: str
+    headers: dict[str, str]
+    size: int
+    warnings: list[str]
+
+
+def preview(made: Preview) -> PreviewShape:
+    """`headers` as the inbox shows them; `size`: the whole message, in bytes."""
+    rendered = made.rendered
+    return PreviewShape(
+        subject=rendered.subject,
+        preview_text=rendered.preview_text,
+        html=rendered.html,
+        text=rendered.text,
+        headers=inbox.headers(message_from_bytes(rendered.data, policy=policy.default)),
+        size=len(rendered.data),
+        warnings=made.warnings,
+    )
