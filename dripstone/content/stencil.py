@@ -157,17 +157,21 @@ def begins_url(marked: str, number: int) -> bool:
 
 
 class Stencil:
-    """A text cut at its marks: constant pieces, and between them numbers of holes. Of those in URLs: plus `n_holes`."""
+    """A text cut at its marks: constant pieces, and between them the numbers of what fills the holes.
+
+    in_urls   holes whose values stand in URLs too; written as they are there, those are numbered behind all the others
+    """
 
     def __init__(self, marked: str, n_holes: int) -> None:
         marks = list(_MARK.finditer(marked))
         starts, ends = [0, *(one.end() for one in marks)], [*(one.start() for one in marks), len(marked)]
         self.pieces = [marked[start:end] for start, end in zip(starts, ends, strict=True)]
-        self.holes = [ord(one["number"]) - FIRST + (0 if one["space"] == " " else n_holes) for one in marks]
-        self.has_urls = any(hole >= n_holes for hole in self.holes)
+        holes = [(ord(one["number"]) - FIRST, one["space"] != " ") for one in marks]
+        self.in_urls = sorted({hole for hole, is_in_url in holes if is_in_url})
+        self.holes = [n_holes + self.in_urls.index(hole) if is_in_url else hole for hole, is_in_url in holes]
 
     def fillings(self, values: list[str]) -> list[str]:
-        return [*values, *map(in_url, values)] if self.has_urls else values
+        return [*values, *(in_url(values[hole]) for hole in self.in_urls)] if self.in_urls else values
 
     def fill(self, values: list[str]) -> str:
         values, parts = self.fillings(values), [self.pieces[0]]

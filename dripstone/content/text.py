@@ -13,6 +13,7 @@ from html import unescape
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from dripstone.content.html import is_too_deep
+from dripstone.content.liquid import clean
 from dripstone.content.styles import Styles
 
 _BLANKS = " \t\xa0\u034f\u200b\u200c\u200d"
@@ -75,13 +76,11 @@ def html_to_text(html: str) -> str:
     if not html.strip():
         return ""
     if is_too_deep(html):
-        return tidy(unescape(_WHITE.sub(" ", _NOT_TEXT.sub(" ", html)).strip()))
+        return tidy(clean(unescape(_WHITE.sub(" ", _NOT_TEXT.sub(" ", html)).strip())))
     tree = LexborHTMLParser(html)
     if tree.body is None:
         return ""
-    layout = _Layout(Styles(tree))
-    layout.element(tree.body, _Inherited())
-    return layout.text()
+    return _Layout(Styles(tree)).text(tree.body)
 
 
 def in_url(text: str) -> str:
@@ -118,6 +117,7 @@ class _Inherited:
 
     collapses, keeps_lines   its white-space
     is_flexible              its children are boxes of their own, whatever they are
+    lists                    how many lists it stands in, itself included
     """
 
     is_visible: bool = True
@@ -125,12 +125,35 @@ class _Inherited:
     collapses: bool = True
     keeps_lines: bool = False
     is_flexible: bool = False
-    lists: int = 0  # around it, itself included
+    lists: int = 0
     list_style: str = ""
 
     @property
     def is_seen(self) -> bool:
         return self.is_visible and self.has_size
+
+
+@dataclass(slots=True)
+class _Box:
+    """An element that has begun and not ended.
+
+    child     the next of its nodes to come
+    start     how many pieces had been written before it
+    indent    that of the lines before and after it
+    is_shut   a <details> of which only the summary is shown
+    """
+
+    node: LexborNode
+    href: str
+    child: LexborNode | None
+    inherited: _Inherited
+    is_block: bool
+    is_cell: bool
+    is_item: bool
+    has_margin: bool
+    start: int
+    indent: str
+    is_shut: bool
 
 
 class _Layout:
@@ -147,94 +170,100 @@ class _Layout:
         self.marker: str | None = None  # of a list item that has no text yet
         self.numbers: dict[int, int] = {}  # of the last item of each list
 
-    def text(self) -> str:
+    def text(self, body: LexborNode) -> str:
+        """Without recursion: tables in tables are four elements deep each."""
+        box = self._begin(body, _Inherited())
+        around: list[_Box] = []
+        while box:
+            node = box.child
+            if node is None:
+                self._end(box)
+                box = around.pop() if around else None
+                continue
+            box.child = node.next
+            if node.is_text_node and not box.is_shut:
+                self._put(node.text_content or "", box.inherited)
+            elif _is_shown_in(box, node) and (inner := self._begin(node, box.inherited)):
+                around.append(box)
+                box = inner
         self._end_line()
-        return tidy("\n".join(self.lines))
+        return tidy(clean("\n".join(self.lines)))  # entities may stand for control characters
 
     # Elements
 
-    def element(self, node: LexborNode, above: _Inherited) -> None:
-        tag = node.tag or ""
-        if tag in _UNSEEN:
-            return
-        attributes = node.attributes
+    def _begin(self, node: LexborNode, above: _Inherited) -> _Box | None:
+        """None for an element that is over already: `<br>`, or one that nobody sees."""
+        tag, attributes = node.tag or "", node.attributes
         style = self.styles.of(node, attributes.get("style"))
-        display = _display(tag, style, attributes, above)
+        display = "none" if tag in _UNSEEN else _display(tag, style, attributes, above)
         if display == "none":
-            return
+            return None
         inherited = _inherited(tag, style, display, above)
+        is_block = inherited.is_visible and display not in _INLINE and display != "table-cell"
         if _is_clipped(display, style):
-            if display not in _INLINE and inherited.is_visible:
-                self._end_block(has_margin=False)
-            return
+            self._end_block(is_block=is_block)
+            return None
         if tag == "br" and inherited.is_visible:
             self._break()
-        elif tag == "a" and attributes.get("href"):
-            self._link(node, attributes["href"] or "", display, inherited)
-        else:
-            self._box(node, tag, attributes, display, inherited)
+            return None
+        box = _Box(
+            node=node,
+            href=(attributes.get("href") or "") if tag == "a" else "",
+            child=node.first_child,
+            inherited=inherited,
+            is_block=is_block,
+            is_cell=display == "table-cell",
+            is_item=is_block and display == "list-item",
+            has_margin=is_block and tag in _SPACED and not (tag in _LISTS and inherited.lists > 1),
+            start=len(self.written),
+            indent=self.indent,
+            is_shut=tag == "details" and "open" not in attributes,
+        )
+        self._begin_box(box, tag)
+        return box
 
-    def _box(
-        self, node: LexborNode, tag: str, attributes: Mapping[str, str | None], display: str, inherited: _Inherited
-    ) -> None:
-        if display == "table-cell" and inherited.is_visible:
-            self._put(" ", inherited)
-            self._children(node, inherited)
-            self._put(" ", inherited)
-            return
-        is_block = display not in _INLINE and inherited.is_visible
-        is_sublist = tag in _LISTS and inherited.lists > 1
-        has_margin = is_block and tag in _SPACED and not is_sublist
-        indent = self.indent
-        if is_block:
-            self._end_block(has_margin=has_margin)
-        if is_block and display == "list-item":
-            self._begin_item(node, inherited)
-        elif is_block and tag in ("dd", "blockquote"):
+    def _begin_box(self, box: _Box, tag: str) -> None:
+        if box.is_cell:
+            self._put(" ", box.inherited)
+        self._end_block(is_block=box.is_block, has_margin=box.has_margin)
+        if box.is_item:
+            self._begin_item(box)
+        elif box.is_block and tag in ("dd", "blockquote"):
             self.indent += _INDENT
         if tag == "hr":
-            self._put(_RULE, inherited)
+            self._put(_RULE, box.inherited)
         elif tag == "img":
-            self._put(attributes.get("alt") or "", replace(inherited, collapses=True, keeps_lines=False))
-        self._children(node, inherited)
-        if is_block and display == "list-item" and self.marker is not None:
+            alternative = box.node.attributes.get("alt") or ""
+            self._put(alternative, replace(box.inherited, collapses=True, keeps_lines=False))
+
+    def _end(self, box: _Box) -> None:
+        if box.is_item and self.marker is not None:
             self._write("")
-        self.indent = indent
-        if is_block:
-            self._end_block(has_margin=has_margin)
+        self.indent = box.indent
+        if box.is_cell:
+            self._put(" ", box.inherited)
+        self._end_block(is_block=box.is_block, has_margin=box.has_margin)
+        if box.href:
+            self._spell_out(box)
 
-    def _children(self, node: LexborNode, inherited: _Inherited) -> None:
-        is_closed = node.tag == "details" and "open" not in node.attributes
-        child = node.first_child
-        while child is not None:
-            if child.is_text_node:
-                if not is_closed:
-                    self._put(child.text_content or "", inherited)
-            elif child.is_element_node and (not is_closed or child.tag == "summary"):
-                self.element(child, inherited)
-                is_closed = is_closed or (node.tag == "details" and "open" not in node.attributes)
-            child = child.next
-
-    def _link(self, node: LexborNode, href: str, display: str, inherited: _Inherited) -> None:
-        """The link's text and then its URL, unless the text is the URL; nothing for a link that nobody sees."""
-        start = len(self.written)
-        self._box(node, "a", node.attributes, display, inherited)
-        url = re.sub(r"[\t\n\r]", "", href).strip(" \f")
-        shown = "".join(self.written[start:]).strip()
+    def _spell_out(self, link: _Box) -> None:
+        """The URL behind a link's text, unless the text is the URL; nothing for a link that nobody sees."""
+        url = re.sub(r"[\t\n\r]", "", link.href).strip(" \f")
+        shown = "".join(self.written[link.start :]).strip()
         is_told = shown in (url, url.removeprefix("mailto:").removeprefix("tel:"))
         if not url or is_told or url.startswith("#") or url.lower().startswith("javascript:"):
             return
         if shown:
             self._append(f"<{in_url(url)}>")
-        elif inherited.is_seen and node.css_first("img"):
-            self._put(f"<{in_url(url)}>", inherited)
+        elif link.inherited.is_seen and link.node.css_first("img"):
+            self._put(f"<{in_url(url)}>", link.inherited)
 
-    def _begin_item(self, node: LexborNode, inherited: _Inherited) -> None:
+    def _begin_item(self, box: _Box) -> None:
         if self.marker is not None:
             self._write("")  # the item around this one has no text of its own
-            self._end_block(has_margin=False)
+            self._end_block(is_block=True)
         self.indent += _INDENT
-        kind, number = _kind(node, node.parent, inherited.list_style), self._number(node)
+        kind, number = _kind(box.node, box.inherited.list_style), self._number(box.node)
         self.marker = f"{_numeral(number, kind)}." if kind.isalnum() else kind or None
 
     def _number(self, item: LexborNode) -> int:
@@ -304,9 +333,10 @@ class _Layout:
             self.pieces = []
         self.is_over = False
 
-    def _end_block(self, *, has_margin: bool) -> None:
-        self.is_over = bool(self.pieces)
-        self.has_gap = self.has_gap or has_margin
+    def _end_block(self, *, is_block: bool, has_margin: bool = False) -> None:
+        if is_block:
+            self.is_over = bool(self.pieces)
+            self.has_gap = self.has_gap or has_margin
 
     def _break(self) -> None:
         """`<br>`: ends the line, or is an empty one."""
@@ -317,14 +347,26 @@ class _Layout:
             self.lines.append("")
 
 
+def _is_shown_in(box: _Box, node: LexborNode) -> bool:
+    """No comment, and in a <details> that is shut only the first <summary>."""
+    if not box.is_shut or not node.is_element_node:
+        return bool(node.is_element_node)
+    before = node.prev
+    while before is not None and before.tag != "summary":
+        before = before.prev
+    return node.tag == "summary" and before is None
+
+
 # --- What is seen -----------------------------------------------------------------------------------------------
 
 
 def _display(tag: str, style: Mapping[str, str], attributes: Mapping[str, str | None], above: _Inherited) -> str:
-    display = style.get("display", "revert")
+    display = style.get("display", "revert") if style else "revert"
     if display == "revert":
         is_hidden = "hidden" in attributes or (tag == "dialog" and "open" not in attributes)
         display = "none" if is_hidden else _DISPLAY.get(tag, "inline")
+    if not style and not above.is_flexible:
+        return display
     floats = style.get("float", "none") in ("left", "right") or style.get("position") in ("absolute", "fixed")
     return "block" if (floats or above.is_flexible) and display in _INLINE and tag != "br" else display
 
@@ -369,12 +411,13 @@ _OWN_STYLE = dict.fromkeys(("pre", "listing", "plaintext", "xmp"), "pre") | dict
 # --- What it says -----------------------------------------------------------------------------------------------
 
 
-def _kind(item: LexborNode, owner: LexborNode | None, list_style: str) -> str:
+def _kind(item: LexborNode, list_style: str) -> str:
     """How its list counts: "1", "a", "A", "i", "I"; "*" for bullets, "" for no marks at all."""
     if list_style == "none":
         return ""
     if list_style in _MARKERS:
         return _MARKERS[list_style]
+    owner = item.parent
     types = [item.attributes.get("type"), owner.attributes.get("type") if owner else None]
     kind = next((one for one in types if one in ("1", "a", "A", "i", "I")), None)
     return kind or ("1" if owner and owner.tag == "ol" else "*")

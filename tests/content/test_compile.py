@@ -346,6 +346,15 @@ def test_braces_written_as_entities_are_text() -> None:
     assert mail.text.startswith(f"{shown} {shown}\n\ngo <https://x.org/")
 
 
+def test_control_characters_written_as_entities_do_not_reach_the_message() -> None:
+    source = "<p>a&#13;b&#27;c&#x7;d&#127;e&#0;f&#xd800;g&#13;&#10;h</p><pre>a&#13;b</pre><img alt='x&#13;&#27;y'>"
+    card = SnippetSource("block", source)
+    mail = rendered(subject="{{ snippet.card }}", content=source + "{{ snippet.card }}", snippets={"card": card})
+    assert b"\r" not in mail.data.replace(b"\r\n", b"")
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", mail.text + mail.subject)
+    assert part(parsed(mail.data), "plain") == mail.text
+
+
 def test_what_is_hidden_in_the_html_is_not_in_the_text() -> None:
     style = "<style>.preheader, .no { display: none !important } .yes { display: block }</style>"
     assert text_of(f"{style}<span class='preheader'>PRE</span><p>Body</p>") == "Body"

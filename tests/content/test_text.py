@@ -107,6 +107,11 @@ def test_no_text_is_lost_behind_many_elements_in_a_row(void: str) -> None:
     assert text.endswith("SECOND")
 
 
+def test_tables_in_tables_are_no_matter_how_deep() -> None:
+    html = "<table><tr><td>" * 190 + "<p>in</p><a href='https://x.org'>side</a>" + "</td></tr></table>" * 190 + "out"
+    assert html_to_text(html) == "in\n\nside <https://x.org>\nout"
+
+
 def test_a_page_that_nests_too_deep_keeps_its_words_but_not_its_styles() -> None:
     html = (
         "<head><style>p { top: 0 }</style></head>"
