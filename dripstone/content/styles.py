@@ -15,7 +15,10 @@ from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
 from dripstone.content import media
 
-MAX_WORK = 2_000_000  # elements times selectors: with more, only `style` attributes count
+# What is beyond these does not count: reading CSS takes a second per megabyte.
+MAX_WORK = 2_000_000  # elements times steps of selectors
+MAX_CSS = 200_000  # characters in a <style>
+MAX_ATTRIBUTE = 20_000  # characters
 _BEYOND = frozenset(("not", "is", "where", "has", "matches", "-webkit-any"))  # pseudo-classes with selectors inside
 
 _DISPLAYS = frozenset(
@@ -62,7 +65,8 @@ class Styles:
 
     def _match(self, tree: LexborHTMLParser, rules: list[Rule]) -> None:
         page = _Page(tree)
-        if len(page.ids) * sum(len(rule.selectors) for rule in rules) > MAX_WORK:
+        n_steps = sum(len(selector.steps) for rule in rules for selector in rule.selectors)
+        if len(page.ids) * n_steps > MAX_WORK:
             return
         for order, rule in enumerate(rules):
             for selector in rule.selectors:
@@ -72,7 +76,7 @@ class Styles:
 
     def of(self, element: LexborNode, attribute: str | None) -> Mapping[str, str]:
         """attribute   what its `style` attribute says"""
-        own = _declarations(attribute) if attribute else ()
+        own = _declarations(attribute) if attribute and len(attribute) <= MAX_ATTRIBUTE else ()
         ruled = self._matched.get(element.mem_id) if self._matched else None
         if not ruled:
             return _settled(own)
@@ -92,8 +96,9 @@ def _settled(declarations: tuple[Declaration, ...]) -> Mapping[str, str]:
 
 def _rules_of(tree: LexborHTMLParser) -> Iterator[Rule]:
     for element in tree.css("style"):
-        if media.holds(element.attributes.get("media") or ""):
-            yield from _rules(element.text(deep=True))
+        css = element.text(deep=True)
+        if len(css) <= MAX_CSS and media.holds(element.attributes.get("media") or ""):
+            yield from _rules(css)
 
 
 @lru_cache(maxsize=64)
@@ -116,7 +121,7 @@ def _is_media(rule: Any) -> bool:
     return bool(rule.type == "at-rule" and rule.lower_at_keyword == "media" and rule.content is not None)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _declarations(css: str) -> tuple[Declaration, ...]:
     return tuple(_read(css))
 

@@ -24,42 +24,21 @@ _NOT_TEXT = re.compile(r"<(style|script|head|title)\b.*?(?:</\1\s*>|\Z)|<!--.*?(
 _UNSEEN = frozenset(
     [
         *("head", "title", "style", "script", "template", "meta", "link", "base", "param", "source", "track", "area"),
-        *("iframe", "embed", "video", "audio", "noembed", "noframes", "datalist", "rp"),
-        *(
-            "input",
-            "textarea",
-            "meter",
-            "progress",
-            "colgroup",
-            "col",
-            "desc",
-            "metadata",
-            "defs",
-            "symbol",
-            "annotation",
-        ),
+        *("iframe", "embed", "video", "audio", "noembed", "noframes", "datalist", "rp", "input", "textarea", "meter"),
+        *("progress", "colgroup", "col", "desc", "metadata", "defs", "symbol", "annotation"),
     ]
 )
-# With an empty line above and below, as browsers give them a margin.
-_SPACED = frozenset(
-    ("p", "h1", "h2", "h3", "h4", "h5", "h6", "ul", "ol", "menu", "dl", "blockquote", "pre", "figure", "hr")
-)
-_INERT = frozenset(("href", "alt", "src", "title"))  # attributes that decide about no style
 _LISTS = frozenset(("ul", "ol", "menu", "dir"))
-_DISPLAY = {
-    **dict.fromkeys(_SPACED | _LISTS, "block"),
-    **dict.fromkeys(
-        ("html", "body", "div", "center", "address", "article", "aside", "footer", "header", "main"), "block"
-    ),
-    **dict.fromkeys(
-        ("nav", "section", "hgroup", "search", "form", "fieldset", "legend", "details", "summary"), "block"
-    ),
-    **dict.fromkeys(("dt", "dd", "figcaption", "dialog", "optgroup", "option", "listing", "plaintext", "xmp"), "block"),
-    **dict.fromkeys(("table", "caption", "thead", "tbody", "tfoot", "tr"), "block"),
-    **dict.fromkeys(("td", "th"), "table-cell"),
-    **dict.fromkeys(("text", "foreignobject"), "block"),  # of SVG
-    "li": "list-item",
-}
+# With an empty line above and below, as browsers give them a margin.
+_SPACED = _LISTS | {"p", "h1", "h2", "h3", "h4", "h5", "h6", "dl", "blockquote", "pre", "figure", "hr"}
+_BLOCKS = _SPACED.union(
+    ("html", "body", "div", "center", "address", "article", "aside", "footer", "header", "main", "nav", "section"),
+    ("hgroup", "search", "form", "fieldset", "legend", "details", "summary", "dt", "dd", "figcaption", "dialog"),
+    ("optgroup", "option", "listing", "plaintext", "xmp", "table", "caption", "thead", "tbody", "tfoot", "tr"),
+    ("text", "foreignobject"),  # of SVG
+)
+_DISPLAY = dict.fromkeys(_BLOCKS, "block") | {"td": "table-cell", "th": "table-cell", "li": "list-item"}
+_INERT = frozenset(("href", "alt", "src", "title"))  # attributes that decide about no style
 _INLINE = frozenset(("inline", "inline-block", "inline-flex", "inline-grid", "inline-table", "contents"))
 _FLEXIBLE = frozenset(("flex", "inline-flex", "grid", "inline-grid"))
 _CLIPPED = frozenset(("hidden", "clip"))
@@ -310,8 +289,9 @@ class _Layout:
     def _append(self, text: str) -> None:
         """Adds to the line of the text before, even if its block is over; a space after that text moves behind."""
         self.written.append(text)
-        if not self.pieces:  # a line break was the last thing in the link
-            self.lines[-1] += " " + text
+        if not self.pieces:  # line breaks were the last thing in the link
+            last = max(number for number, line in enumerate(self.lines) if line.strip())
+            self.lines[last] += f" {text}"
             return
         blank = self.pieces[-1].endswith(" ")
         self.pieces[-1] = self.pieces[-1].rstrip(" ")

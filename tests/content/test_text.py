@@ -39,6 +39,7 @@ def test_it_reads_like_a_letter() -> None:
         ('<a href="\nhttps://x.org/a b?<c>\t">Go</a>', "Go <https://x.org/a%20b?%3Cc%3E>"),
         ('<a href="https://x.org"><table><tr><td>in<p>out</p></td></tr></table></a>', "in\n\nout <https://x.org>"),
         ('<a href="https://x.org">broken<br></a>line', "broken <https://x.org>\nline"),
+        ('<a href="https://x.org">broken<br><br></a>line', "broken <https://x.org>\n\nline"),
         ('<p>See <a href="https://x.org/a">this</a>, or <b>that</b>.</p>', "See this <https://x.org/a>, or that."),
     ],
 )
@@ -166,6 +167,8 @@ def test_styles_made_to_take_long_do_not() -> None:
         "b " + "div " * 12 + "{ display: none }",
         "div:not(div div div div) { display: none }",
         "b ~ b { display: none } " * 500,
+        "b ~ " * 5_000 + "b { display: none }",
+        "b { display: block } " * 50_000,
     ):
         started = perf_counter()
         assert "x" in html_to_text(f"<style>{css}</style>{deep}{wide}")
