@@ -91,13 +91,11 @@ def _owner(account: Account) -> str:
 
 def _rendered(sequence: Sequence, email_id: int, values: dict[str, Any], now: datetime) -> Rendered:
     email = verbs.email_of(sequence, email_id)
-    person = (
-        _person(sequence.account, values["subscriber_id"]) if "subscriber_id" in values else _example(sequence.account)
-    )
     letter = letters.of_email(_changed(email, values), now)
     if letter is None:
         raise Invalid("The sending address cannot be written in a mail header")
-    return letter.compiled.render(person, _envelope(letter))
+    reader = _person(sequence.account, values.get("subscriber_id"))
+    return letter.compiled.render(reader, _envelope(letter))
 
 
 def _changed(email: SequenceEmail, values: dict[str, Any]) -> SequenceEmail:
@@ -118,10 +116,13 @@ def _envelope(letter: letters.Letter) -> Envelope:
     )
 
 
-def _person(account: Account, subscriber_id: int) -> Person:
-    if not Subscriber.objects.filter(account=account, pk=subscriber_id).exists():
-        raise NotFound
-    return render.people([subscriber_id], [account.pk])[subscriber_id][0]
+def _person(account: Account, subscriber_id: int | None) -> Person:
+    if subscriber_id is None:
+        return _example(account)
+    own = Subscriber.objects.filter(account=account, pk=subscriber_id).values_list("pk", flat=True)
+    for person, _ in render.people(own, [account.pk]).values():
+        return person
+    raise NotFound
 
 
 def _example(account: Account) -> Person:
