@@ -1,4 +1,4 @@
-"""3  planned → claimed: takes rows for this process, at most as many as the mail server may get now.
+"""3  planned → claimed: takes rows for this process, of all accounts in turn, as many as the mail server may get now.
 
 Takes       deliveries that are planned and ready
 Leaves      rows `sending`, each with a lease, committed before a socket is touched; the other rows stay untouched,
@@ -7,9 +7,12 @@ A crash here means the claim was not committed, or rows in `sending` that never 
 tokens taken for them are lost, and if it was a probe, the next one may start after breaker.PROBE_TIME.
 """
 
+from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -100,24 +103,73 @@ def take(
 ) -> list[Claimed]:
     """Take up to `limit` planned deliveries for this worker: marked `sending`, with a lease, before anything is sent.
 
+    Accounts with something ready share the batch evenly; what one of them leaves, the others get. Where there is no
+    room for all, the next claim of this process begins with those that got nothing (docs/decisions/fair-claims.md).
+
     server         nothing is taken while its breaker is open; "": whatever the breaker says
     planned_until  only what was planned at this instant or before
     ready_until    also what becomes ready by then; by default, what is ready now
     The claim must be committed before the socket is touched: `batch`, which adds breaker and pace, does that.
     """
+    values = {
+        "worker": worker,
+        "lease_until": now + LEASE,
+        "server": server,
+        "planned_until": planned_until or now,
+        "ready_until": ready_until or now,
+    }
+    claimed: list[Claimed] = []
+    in_vain: set[int] = set()  # asked since something was taken: their rows are in other workers' hands
+    while (room := limit - len(claimed)) > 0:
+        accounts = _accounts_in_turn(room, ready_until or now)
+        share = room // max(1, len(accounts))
+        rows = _take_of_each(accounts, values | {"share": share, "limit": room})
+        claimed += rows
+        if len(accounts) < room and not _has_a_full_share(rows, share):
+            break  # these were all accounts with something ready, and none has more
+        if not rows and in_vain.issuperset(accounts):
+            break
+        in_vain = set() if rows else in_vain.union(accounts)
+    return claimed
+
+
+@dataclass(slots=True)
+class _Turn:
+    """Whose turn it is: accounts with a higher id than `after`. Per process; losing it costs nothing."""
+
+    after: int = 0
+
+
+_turn = _Turn()
+
+
+def _accounts_in_turn(most: int, ready_until: datetime) -> list[int]:
+    """Up to `most` accounts with something ready, those whose turn it is first. If there are more, the turn goes on."""
+    accounts = _accounts_ready(_turn.after, most, ready_until)
+    if _turn.after and len(accounts) < most:
+        begun_again = _accounts_ready(0, most - len(accounts), ready_until)
+        accounts += [account_id for account_id in begun_again if account_id <= _turn.after]
+    _turn.after = accounts[-1] if len(accounts) == most else 0
+    return accounts
+
+
+def _accounts_ready(after: int, most: int, ready_until: datetime) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(
-            queries.CLAIM,
-            {
-                "worker": worker,
-                "lease_until": now + LEASE,
-                "limit": limit,
-                "server": server,
-                "planned_until": planned_until or now,
-                "ready_until": ready_until or now,
-            },
-        )
+        cursor.execute(queries.ACCOUNTS_READY, {"after": after, "limit": most, "ready_until": ready_until})
+        return [account_id for (account_id,) in cursor.fetchall()]
+
+
+def _take_of_each(accounts: Series[int], values: dict[str, Any]) -> list[Claimed]:
+    if not accounts:
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute(queries.CLAIM, values | {"accounts": queries.ids(accounts)})
         return [Claimed._make(row) for row in cursor.fetchall()]
+
+
+def _has_a_full_share(rows: Iterable[Claimed], share: int) -> bool:
+    """Whether an account had at least its share, and may have more."""
+    return any(n >= share for n in Counter(row.account_id for row in rows).values())
 
 
 # --- When it opens ----------------------------------------------------------------------------------------------
@@ -137,7 +189,7 @@ def opens_at(now: datetime) -> datetime | None:
 def next_ready(now: datetime) -> datetime | None:
     """When the next claim will find something; None if nothing is planned."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_READY, {"parked": Delivery.PARKED})
+        cursor.execute(queries.NEXT_READY, {"after": 0, "parked": Delivery.PARKED})
         ready: datetime | None = cursor.fetchone()[0]
     return max(ready, opens_at(now) or ready) if ready else None
 

@@ -40,8 +40,8 @@ ON CONFLICT (id) DO UPDATE SET sent_at = %(now)s WHERE engine_pulse.sent_at IS N
 _LAST_HEARTBEAT = "SELECT max(last_heartbeat) FROM procrastinate_workers"
 
 # People due in sequences that may send. One range of the index enrollment_due per active sequence: it costs what is
-# due, whatever waits. What is ready of the planned, whatever its origin: indexes delivery_ready and
-# delivery_notice_ready, the same.
+# due, whatever waits. What is ready of the planned, whatever its origin: indexes delivery_ready_of_account and
+# delivery_notice_of_account, at the cost of what is planned.
 _OVERDUE = """
 SELECT due.n, due.oldest, ready.n, ready.oldest FROM
     (SELECT coalesce(sum(one.n), 0)::bigint AS n, min(one.oldest) AS oldest FROM sequences_sequence s

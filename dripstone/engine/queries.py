@@ -32,30 +32,65 @@ WHERE s.active AND s.deleted_at IS NULL AND s.edits = s.edits_done
 ORDER BY s.id
 """
 
+# The first delivery of a list and the first notice of each account with an id above `after`, one account at a time: a
+# probe of delivery_ready_of_account for each account with something planned (3 to 4 µs), of delivery_notice_of_account
+# for each with a notice, however much of it waits. Read lazily: whoever takes only a few rows stops the walk. No column
+# beside the index is asked for: with a filter on one, the planner may read and sort all that is planned.
+_FIRST_OF_EACH_ACCOUNT = """
+WITH RECURSIVE listed (account_id, ready_at) AS (
+    (SELECT account_id, ready_at FROM engine_delivery
+     WHERE status = 'planned' AND account_id > %(after)s ORDER BY account_id, ready_at LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM listed CROSS JOIN LATERAL (
+        SELECT account_id, ready_at FROM engine_delivery
+        WHERE status = 'planned' AND account_id > listed.account_id ORDER BY account_id, ready_at LIMIT 1) next),
+notice (account_id, ready_at) AS (
+    (SELECT account_id, notice_ready_at FROM engine_delivery
+     WHERE notice_ready_at IS NOT NULL AND account_id > %(after)s ORDER BY account_id, notice_ready_at LIMIT 1)
+    UNION ALL
+    SELECT next.* FROM notice CROSS JOIN LATERAL (
+        SELECT account_id, notice_ready_at FROM engine_delivery
+        WHERE notice_ready_at IS NOT NULL AND account_id > notice.account_id
+        ORDER BY account_id, notice_ready_at LIMIT 1) next)
+"""
+
+# The same without broadcasts, which the claim passes over: nothing here can print one yet.
+_FIRST_EMAIL_OF_EACH_ACCOUNT = f"""
+{_FIRST_OF_EACH_ACCOUNT},
+email (ready_at) AS (
+    SELECT first.ready_at FROM listed CROSS JOIN LATERAL (
+        SELECT ready_at FROM engine_delivery d
+        WHERE d.account_id = listed.account_id AND d.status = 'planned' AND d.ready_at < %(parked)s
+          AND d.broadcast_id IS NULL ORDER BY d.ready_at LIMIT 1) first)
+"""  # noqa: S608
+
 # When something is due next: a place of an active sequence, a retry or a notice (not before the server's gate opens),
 # the end of a lease. For the virtual clock. Like the claim, it passes over broadcasts.
-NEXT_INSTANT = """
+NEXT_INSTANT = f"""
+{_FIRST_EMAIL_OF_EACH_ACCOUNT}
 SELECT LEAST(
     (SELECT min(first.due_at) FROM sequences_sequence s
      CROSS JOIN LATERAL (SELECT e.due_at FROM engine_enrollment e
                          WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1) first
      WHERE s.active AND s.deleted_at IS NULL),
-    (SELECT GREATEST(ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
-     WHERE status = 'planned' AND ready_at < %(parked)s AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
-    (SELECT GREATEST(notice_ready_at, %(opens_at)s::timestamptz) FROM engine_delivery
-     WHERE notice_ready_at IS NOT NULL ORDER BY notice_ready_at LIMIT 1),
+    (SELECT GREATEST(min(ready_at), %(opens_at)s::timestamptz) FROM email HAVING count(*) > 0),
+    (SELECT GREATEST(min(ready_at), %(opens_at)s::timestamptz) FROM notice HAVING count(*) > 0),
     (SELECT lease_until FROM engine_delivery WHERE status = 'sending' ORDER BY lease_until LIMIT 1))
-"""
+"""  # noqa: S608
 
-# How much is ready to be sent (up to a limit), and how many jobs already wait to send it.
-READY_AND_SEND_JOBS = """
-SELECT (SELECT count(*) FROM (SELECT 1 FROM engine_delivery
-                              WHERE status = 'planned' AND ready_at <= %(now)s AND broadcast_id IS NULL
+# How much is ready to be sent (up to `limit`), and how many jobs already wait to send it.
+READY_AND_SEND_JOBS = f"""
+{_FIRST_OF_EACH_ACCOUNT}
+SELECT (SELECT count(*) FROM (SELECT 1 FROM listed CROSS JOIN LATERAL (
+                                  SELECT 1 FROM engine_delivery d
+                                  WHERE d.account_id = listed.account_id AND d.status = 'planned'
+                                    AND d.ready_at <= %(now)s AND d.broadcast_id IS NULL LIMIT %(limit)s) of_account
+                              WHERE listed.ready_at <= %(now)s
                               UNION ALL SELECT 1 FROM engine_delivery WHERE notice_ready_at <= %(now)s
                               LIMIT %(limit)s) ready),
        (SELECT count(*) FROM procrastinate_jobs
         WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.send')
-"""
+"""  # noqa: S608
 
 # Whether a tick waits for a free worker. Successful jobs are deleted, so there are few.
 IS_TICK_QUEUED = """
@@ -174,35 +209,48 @@ FROM json_to_recordset(%(notes)s)
      AS n (enrollment_id bigint, email_id bigint, due_before timestamptz, due_after timestamptz)
 """
 
-# When the next delivery is ready; null: none is planned. Indexes delivery_ready and delivery_notice_ready.
-NEXT_READY = """
-SELECT LEAST(
-    (SELECT ready_at FROM engine_delivery
-     WHERE status = 'planned' AND ready_at < %(parked)s AND broadcast_id IS NULL ORDER BY ready_at LIMIT 1),
-    (SELECT min(notice_ready_at) FROM engine_delivery WHERE notice_ready_at IS NOT NULL))
-"""
+# When the next delivery is ready; null: none is planned.
+NEXT_READY = f"""
+{_FIRST_EMAIL_OF_EACH_ACCOUNT}
+SELECT LEAST((SELECT min(ready_at) FROM email), (SELECT min(ready_at) FROM notice))
+"""  # noqa: S608
 
-# planned → sending for this worker: notices first, then what a sequence sends; of each, oldest ready first. (Broadcasts
-# are passed over: nothing here can print one yet.) The attempt number fences off earlier holders of the row.
-# Indexes delivery_notice_ready and delivery_ready; rows are locked as the outer LIMIT asks for them, so never more than
-# it takes. It takes nothing while the breaker of the server is open: this is read from one row, once.
+# Up to `limit` accounts with something ready, in the order of their ids.
+ACCOUNTS_READY = f"""
+{_FIRST_OF_EACH_ACCOUNT}
+(SELECT account_id FROM listed WHERE ready_at <= %(ready_until)s LIMIT %(limit)s)
+UNION
+(SELECT account_id FROM notice WHERE ready_at <= %(ready_until)s LIMIT %(limit)s)
+ORDER BY account_id LIMIT %(limit)s
+"""  # noqa: S608
+
+# planned → sending for this worker: of each account up to `share`, notices first, then what a sequence sends; of both,
+# the oldest ready first. (Broadcasts are passed over.) The attempt number fences off earlier holders of the row.
+# Indexes delivery_notice_of_account and delivery_ready_of_account, in their order: it reads and locks what it takes,
+# and what others hold at this moment. The share is a subquery because the planner then counts on reading a part of what
+# is ready, and needs no sort; told the number, it reads and sorts all of it. Nothing is taken while the breaker of the
+# server is open: this is read from one row, once.
 CLAIM = """
-WITH notice AS MATERIALIZED (
-    SELECT id FROM engine_delivery
-    WHERE notice_ready_at <= %(ready_until)s AND planned_at <= %(planned_until)s
-    ORDER BY notice_ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED),
-email AS MATERIALIZED (
-    SELECT id FROM engine_delivery
-    WHERE status = 'planned' AND ready_at <= %(ready_until)s AND broadcast_id IS NULL
-      AND COALESCE(unparked_at, planned_at) <= %(planned_until)s
-    ORDER BY ready_at, id LIMIT %(limit)s FOR NO KEY UPDATE SKIP LOCKED)
+WITH ready AS MATERIALIZED (
+    SELECT of_account.id FROM unnest(%(accounts)s::bigint[]) account (id)
+    CROSS JOIN LATERAL (
+        SELECT id FROM (
+            SELECT id FROM engine_delivery
+            WHERE account_id = account.id AND notice_ready_at <= %(ready_until)s AND planned_at <= %(planned_until)s
+            ORDER BY notice_ready_at LIMIT (SELECT %(share)s) FOR NO KEY UPDATE SKIP LOCKED) notice
+        UNION ALL
+        SELECT id FROM (
+            SELECT id FROM engine_delivery
+            WHERE account_id = account.id AND status = 'planned' AND ready_at <= %(ready_until)s
+              AND broadcast_id IS NULL AND COALESCE(unparked_at, planned_at) <= %(planned_until)s
+            ORDER BY ready_at LIMIT (SELECT %(share)s) FOR NO KEY UPDATE SKIP LOCKED) email
+        LIMIT (SELECT %(share)s)) of_account
+    WHERE NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
+    LIMIT %(limit)s)
 UPDATE engine_delivery d
 SET status = 'sending', attempt = d.attempt + 1, ready_at = NULL, notice_ready_at = NULL,
     lease_until = %(lease_until)s, worker = %(worker)s
-FROM (SELECT id FROM (SELECT id FROM notice UNION ALL SELECT id FROM email) either
-      WHERE NOT EXISTS (SELECT 1 FROM senders_breaker WHERE server = %(server)s AND retry_at IS NOT NULL)
-      LIMIT %(limit)s) ready
-WHERE d.id = ready.id
+FROM ready WHERE d.id = ready.id
 RETURNING d.id, d.attempt, d.account_id, d.sequence_id, d.subscriber_id, d.email_id, d.notice_id, d.untried
 """
 

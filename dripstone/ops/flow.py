@@ -19,8 +19,9 @@ from dripstone.senders import breaker
 
 REFUSED_AT_LEAST = 5  # one person's mail server that says "later" for a day is not a stop
 
-# Counts those that were refused before and still wait, of the next hundred and of the next hundred notices. Indexes
-# delivery_ready and delivery_notice_ready.
+# Counts those that were refused before and still wait, of the next hundred and of the next hundred notices. Reads all
+# that is planned by the partial indexes delivery_ready_of_account and delivery_notice_of_account; asked only while
+# nothing is ready and nothing goes.
 _REFUSED = """
 SELECT count(*), min(planned_at) FROM (
     (SELECT planned_at, attempt, reason FROM engine_delivery
