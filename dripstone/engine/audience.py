@@ -5,7 +5,8 @@ Every question is asked for a set of people at once and answered by one statemen
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Sequence as Series
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -21,13 +22,45 @@ IN_SEQUENCE = (Enrollment.Status.UNCONFIRMED, Enrollment.Status.ACTIVE, Enrollme
 
 def excluded(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict[int, str]:
     """The people whom `exclude_subscriber_sources` excludes, each with the first source that matches."""
-    people = list(subscriber_ids)
-    found: dict[int, str] = {}
-    for source in sequence.exclude_subscriber_sources:
-        for source_id in source["ids"]:
-            for subscriber_id in members(source["type"], source_id, people):
-                found.setdefault(subscriber_id, reasons.excluded(source["type"], source_id))
+    found = excluded_of_each({sequence: list(subscriber_ids)})
+    return {subscriber_id: reason for (_, subscriber_id), reason in found.items()}
+
+
+def excluded_of_each(people: Mapping[Sequence, Series[int]]) -> dict[tuple[int, int], str]:
+    """The same for people of several sequences, by the ids of sequence and person. Sequences that exclude nobody cost
+    nothing; tags, forms and sequences are asked in one statement per kind, segments in one each."""
+    asked: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for sequence, subscriber_ids in people.items():
+        for source in _sources(sequence):
+            asked[source].update(subscriber_ids)
+    inside = _members(asked)
+    found: dict[tuple[int, int], str] = {}
+    for sequence, subscriber_ids in people.items():
+        for source in _sources(sequence):
+            for subscriber_id in inside[source].intersection(subscriber_ids):
+                found.setdefault((sequence.pk, subscriber_id), reasons.excluded(*source))
     return found
+
+
+def _sources(sequence: Sequence) -> list[tuple[str, int]]:
+    return [(source["type"], pk) for source in sequence.exclude_subscriber_sources for pk in source["ids"]]
+
+
+def _members(asked: Mapping[tuple[str, int], set[int]]) -> dict[tuple[str, int], set[int]]:
+    """Of the people asked about, those who belong to each source."""
+    inside: dict[tuple[str, int], set[int]] = defaultdict(set)
+    for kind in {kind for kind, _ in asked}:
+        ids = [pk for asked_kind, pk in asked if asked_kind == kind]
+        if kind == "segment":
+            for segment in Segment.objects.filter(pk__in=ids):
+                people = Subscriber.objects.filter(pk__in=asked[kind, segment.pk])
+                inside[kind, segment.pk].update(in_segment(segment, people).values_list("pk", flat=True))
+            continue
+        together = {subscriber_id for pk in ids for subscriber_id in asked[kind, pk]}
+        rows = _rows(kind, ids).filter(subscriber_id__in=together)
+        for pk, subscriber_id in rows.values_list(f"{kind}_id", "subscriber_id"):
+            inside[kind, pk].add(subscriber_id)
+    return inside
 
 
 def outsiders(sequence: Sequence) -> QuerySet[Subscriber]:
@@ -64,15 +97,6 @@ def names_of(given: Iterable[str], account_id: int) -> reasons.Named:
         rows = models[kind]._default_manager.filter(account_id=account_id, pk__in=ids).values_list("pk", "name")
         found |= {(kind, pk): name for pk, name in rows}
     return found
-
-
-def members(kind: str, source_id: int, subscriber_ids: list[int]) -> Iterable[int]:
-    """Which of these people belong to the source."""
-    if kind == "segment":
-        segment = Segment.objects.filter(pk=source_id).first()
-        people = Subscriber.objects.filter(pk__in=subscriber_ids)
-        return in_segment(segment, people).values_list("pk", flat=True) if segment else ()
-    return _rows(kind, [source_id]).filter(subscriber_id__in=subscriber_ids).values_list("subscriber_id", flat=True)
 
 
 def in_segment(segment: Segment, people: QuerySet[Subscriber]) -> QuerySet[Subscriber]:

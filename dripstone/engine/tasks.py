@@ -43,7 +43,7 @@ def _tick() -> None:
         if not pulse.beat(now):
             return  # sending is halted: the operator decides about mail after a long silence
         with counters.timed("plan"):
-            planned = plan.everything_due(now)
+            planned = plan.everything_due(now, wake.TICK.total_seconds())
         wake.missing_senders(now, claim.jobs_worth_waking(now, MOST_SEND_JOBS))
     counters.flush_if_due()
     if planned:

@@ -91,6 +91,19 @@ def planned(n_people: int, content: str = "<p>Hello</p>") -> "Sequence":
     return sequence
 
 
+def due(n_people: int) -> None:
+    """So many people, each in a sequence of another account, whose first email is due now by the machine's clock."""
+    from django.db import connection
+
+    from dripstone import clock
+    from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
+
+    for _ in range(n_people):
+        account = make_account()
+        make_enrollment(make_sequence(account, {"delay_value": 0}), make_subscriber(account), clock.now())
+    connection.close()
+
+
 def asked(n_people: int) -> None:
     """So many people are asked to confirm, now by the machine's clock."""
     from django.db import connection
@@ -130,6 +143,13 @@ def die_once_claimed() -> None:
     with process.batch(process.current().worker) as holder:
         claim.take(holder, clock.now())
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def plan_everything() -> None:
+    from dripstone import clock
+    from dripstone.engine import plan
+
+    plan.everything_due(clock.now())
 
 
 def send_a_batch_with_a_lease_of(seconds: float) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
-from dripstone.engine import life, process
+from dripstone import clock
+from dripstone.engine import life, plan, process
 from dripstone.engine.models import Delivery, Enrollment, Notice
 from dripstone.senders import flight
 from tests.crash import doomed
-from tests.crash.doomed import Place, asked, planned, until
+from tests.crash.doomed import Place, asked, due, planned, until
 from tests.senders.scripted import Script, ScriptedServer, scripted
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -149,6 +150,39 @@ def test_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool)
     scene.check(first="sent")
 
 
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_killed_while_many_sequences_are_planned_at_once(scene: Scene, is_committed: bool) -> None:
+    due(N_PEOPLE)
+    waits = commits_that_wait("INSERT", "NEW.status = 'planned'")
+    with doomed.worker(doomed.plan_everything, scene.place) as worker, waits as waiting:
+        until(lambda: bool(waiting()))
+        doomed.kill(worker)
+        if not is_committed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
+    until(lambda: not waiting())
+    until(lambda: statuses() == ["planned"] * (N_PEOPLE if is_committed else 0))
+    scene.go_on()
+    scene.check(first="sent")
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_killed_while_a_claim_of_several_accounts_is_committed(scene: Scene, is_committed: bool) -> None:
+    due(N_PEOPLE)
+    plan.everything_due(clock.now())
+    waits = commits_that_wait("UPDATE", "NEW.status = 'sending'")
+    with doomed.worker(doomed.send_a_batch, scene.place) as worker, waits as waiting:
+        until(lambda: bool(waiting()))
+        doomed.kill(worker)
+        if not is_committed:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
+    until(lambda: not waiting())
+    until(lambda: set(statuses()) == {"sending" if is_committed else "planned"})
+    scene.go_on()
+    scene.check(first="sent")
+
+
 # --- Notices, at the same points --------------------------------------------------------------------------------
 
 
@@ -215,8 +249,11 @@ COMMIT_LOCK = 4711
 
 
 @contextmanager
-def commits_that_wait() -> Iterator[Callable[[], list[int]]]:
-    """Inside, a transaction that has ended a delivery waits in its COMMIT. Yields: the backends that do."""
+def commits_that_wait(
+    change: str = "UPDATE", such_that: str = "NEW.ended_at IS NOT NULL"
+) -> Iterator[Callable[[], list[int]]]:
+    """Inside, a transaction that has changed a delivery like this (by default, ended it) waits in its COMMIT. Yields:
+    the backends that do."""
 
     def waiting() -> list[int]:
         with connection.cursor() as cursor:
@@ -229,8 +266,8 @@ def commits_that_wait() -> Iterator[Callable[[], list[int]]]:
             f"""
             CREATE FUNCTION wait_for_test() RETURNS trigger LANGUAGE plpgsql AS
             $$ BEGIN PERFORM pg_advisory_xact_lock({COMMIT_LOCK}); RETURN NULL; END $$;
-            CREATE CONSTRAINT TRIGGER wait_for_test AFTER UPDATE ON engine_delivery
-            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.ended_at IS NOT NULL) EXECUTE FUNCTION wait_for_test();
+            CREATE CONSTRAINT TRIGGER wait_for_test AFTER {change} ON engine_delivery
+            DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN ({such_that}) EXECUTE FUNCTION wait_for_test();
             SELECT pg_advisory_lock({COMMIT_LOCK})
             """
         )

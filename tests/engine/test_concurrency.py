@@ -45,7 +45,7 @@ def course(n_people: int) -> Sequence:
 
 def test_eight_planners_plan_everybody_once(threads: ThreadPoolExecutor) -> None:
     sequence = course(300)
-    counts = in_parallel(threads, lambda _: sum(iter(lambda: plan.batch(sequence.pk, NOW, 20), 0)))
+    counts = in_parallel(threads, lambda _: sum(iter(lambda: plan.batch([sequence.pk], NOW, 20), 0)))
     assert sum(counts) == 300
     assert Delivery.objects.count() == 300
 

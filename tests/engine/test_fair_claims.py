@@ -159,17 +159,17 @@ def planned_at_once(n: int) -> None:
         )
 
 
-def rows_read(query: str, values: dict[str, Any]) -> int:
-    """By all parts of the statement that read the table of deliveries. Nothing is changed."""
+def rows_read(query: str, values: dict[str, Any], table: str = "engine_delivery") -> int:
+    """By all parts of the statement that read the table. Nothing is changed."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}", values)
         (plan,) = cursor.fetchone()[0]
         transaction.set_rollback(True)
-    return _rows_read(plan["Plan"])
+    return _rows_read(plan["Plan"], table)
 
 
-def _rows_read(node: dict[str, Any]) -> int:
+def _rows_read(node: dict[str, Any], table: str) -> int:
     own = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    reads = "Scan" in node["Node Type"] and node.get("Relation Name") == "engine_delivery"
-    inside = sum(_rows_read(child) for child in node.get("Plans", ()))
+    reads = "Scan" in node["Node Type"] and node.get("Relation Name") == table
+    inside = sum(_rows_read(child, table) for child in node.get("Plans", ()))
     return inside + (round(own * node["Actual Loops"]) if reads else 0)

@@ -121,7 +121,7 @@ def _planned_to_next_slot(sequence_id: int, now: datetime) -> int:
 @transaction.atomic
 def _due_to_next_slot(sequence_id: int, now: datetime) -> int:
     sequence = plan.lock_if_sending(sequence_id)
-    due = plan.take_due(sequence_id, now, plan.PLAN_BATCH) if sequence else []
+    due = plan.take_due([sequence_id], now, plan.PLAN_BATCH) if sequence else []
     if sequence is None or not due:
         return 0
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
@@ -170,7 +170,7 @@ def _skip_due(sequence_id: int, now: datetime) -> int:
     """Due and not planned: ends when it was due."""
     if plan.lock_if_sending(sequence_id) is None:
         return 0
-    due = plan.take_due(sequence_id, now, plan.PLAN_BATCH)
+    due = plan.take_due([sequence_id], now, plan.PLAN_BATCH)
     rows = Enrollment.objects.in_bulk([place.enrollment_id for place in due])
     emails = SequenceEmail.objects.in_bulk({place.email_id for place in due})
     skipped = [_skipped(rows[place.enrollment_id], emails[place.email_id], place) for place in due]

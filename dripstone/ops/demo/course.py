@@ -199,6 +199,6 @@ def _send_until(sequence: Sequence, instant: datetime) -> None:
     """What was due before `instant` was planned, claimed and recorded as sent, at the second it was due."""
     waiting = Enrollment.objects.filter(sequence=sequence, due_at__lt=instant).order_by("due_at")
     while (due := waiting.values_list("due_at", flat=True).first()) is not None:
-        plan.batch(sequence.pk, due)
+        plan.batch([sequence.pk], due)
         claimed = claim.take("demo", due)
         record.outcomes([Outcome(row.delivery_id, row.attempt, "sent", "250 OK") for row in claimed], due)
