@@ -111,6 +111,19 @@ class CompiledEmail:
     html_address: Markup
     snippet_templates: dict[tuple[str, bool], BoundTemplate | None] = field(default_factory=dict)
 
+    def from_sender(self, source: EmailSource) -> "CompiledEmail":
+        """The same letter from another sender: a source that differs in name, addresses and postal address alone. None
+        of it is parsed again. Raises ValueError like `compile_email`."""
+        address = _address(source)
+        return replace(
+            self,
+            source=source,
+            boundary=_boundary(source),
+            from_headers=_from_headers(source),
+            address=address,
+            html_address=layout.html_address(address),
+        )
+
     def message(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> bytes:
         """The RFC 5322 message for one delivery. Never raises for any person, whatever the Liquid does."""
         return self.written(person, envelope, eight_bit=eight_bit)[0]
@@ -336,10 +349,10 @@ def compile_email(source: EmailSource) -> CompiledEmail:
     template = None if source.template_html is None else clean(source.template_html)
     merged = html.merge(template, body, layout.DEFAULT_TEMPLATE)
     page = html.finish(merged, preheader=bool(source.preview_text))
-    address = "\n".join(line.strip() for line in clean(source.postal_address or "").strip().split("\n"))
+    address = _address(source)
     return CompiledEmail(
         source=source,
-        boundary="=_dripstone_" + hashlib.sha256(repr(source).encode("utf-8", "replace")).hexdigest()[:24],
+        boundary=_boundary(source),
         from_headers=_from_headers(source),
         subject=_parsed("subject", source.subject, problems, is_html=False),
         preview=_parsed("preview text", source.preview_text or "", problems, is_html=False),
@@ -357,6 +370,14 @@ def _parsed(part: str, source: str, problems: list[str], *, is_html: bool) -> Bo
     except LiquidError as error:
         problems.append(f"Invalid Liquid in {part}: {error.message}")
         return parse(environment, html.without_liquid(source))
+
+
+def _boundary(source: EmailSource) -> str:
+    return "=_dripstone_" + hashlib.sha256(repr(source).encode("utf-8", "replace")).hexdigest()[:24]
+
+
+def _address(source: EmailSource) -> str:
+    return "\n".join(line.strip() for line in clean(source.postal_address or "").strip().split("\n"))
 
 
 def _from_headers(source: EmailSource) -> list[str]:

@@ -6,24 +6,35 @@ Leaves      a letter per email, with its list, sender and zone; the notices unch
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
-from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from dripstone.accounts.models import Account, SendingAddress
-from dripstone.content.compile import CompiledEmail, EmailSource, SnippetSource, compile_email
+from django.db.models.functions import Coalesce
+
+from dripstone.accounts.models import SendingAddress
+from dripstone.content.compile import CompiledEmail, EmailSource, Envelope, Person, SnippetSource, compile_email
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import identity
 from dripstone.engine.claim import Claimed
+from dripstone.engine.kept import Kept
 from dripstone.engine.models import Delivery, Notice
 from dripstone.senders.limits import Limit
 from dripstone.sequences.models import SequenceEmail
 
-COMPILED_VERSIONS = 256  # kept per process; one holds its templates' source, some tens of KB
+# Compiled emails kept by each process. What one holds was measured: its source about twelve times over, the stencil
+# included, and some fixed tens of KB for the trees of its Liquid.
+MOST_BYTES = 64 * 2**20
+BYTES_EACH = 20_000
+BYTES_PER_LETTER = 12
+
+# A stencil saves time from about the fifth message on, and before that it costs some: who sends a letter to one person
+# a week should not pay for it. So the first readers' messages are rendered.
+FEW_READERS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +45,14 @@ class Letter:
     compiled: CompiledEmail
     date: datetime
     list_id: str
+    is_read_by_many: bool
+
+    def message(self, person: Person, envelope: Envelope, *, eight_bit: bool) -> tuple[bytes, tuple[str, ...]]:
+        """The message and its warnings; the same content either way."""
+        if self.is_read_by_many:
+            return self.compiled.written(person, envelope, eight_bit=eight_bit)
+        rendered = self.compiled.render(person, envelope, eight_bit=eight_bit)
+        return rendered.data, rendered.warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +62,34 @@ class Letters:
     limits: dict[int, Limit]  # by account id, of those that have one: how much may go
 
 
+class _Email(NamedTuple):
+    """An email with all that surrounds it, but for its template and its account's snippets."""
+
+    email_id: int
+    account_id: int
+    sequence_id: int
+    subject: str
+    preview_text: str | None
+    content: str | None
+    template_id: int | None
+    time_zone: str
+    from_name: str
+    from_address: str
+    postal_address: str
+    per_second: int | None
+    per_day: int | None
+
+
 def of(batch: Series[Claimed], now: datetime) -> Letters:
     """A fixed number of queries, whatever the batch; those about notices only if there are any."""
-    emails = _emails({row.email_id for row in batch if row.email_id is not None})
+    n_readers = Counter(row.email_id for row in batch if row.email_id is not None)
+    emails = _emails(n_readers)
     notices = _notices({row.notice_id for row in batch if row.notice_id is not None})
-    accounts = [email.account for email in emails] + [notice.account for notice in notices]
-    limits = {account.pk: Limit(account.per_second, account.per_day) for account in accounts}
+    limits = {email.account_id: Limit(email.per_second, email.per_day) for email in emails}
+    for notice in notices:
+        limits[notice.account_id] = Limit(notice.account.per_second, notice.account.per_day)
     return Letters(
-        emails=_letters(emails, now),
+        emails=_letters(emails, n_readers, now),
         notices={notice.pk: notice for notice in notices},
         limits={pk: limit for pk, limit in limits.items() if not limit.is_none},
     )
@@ -68,82 +107,141 @@ def sending_address(delivery: Delivery) -> SendingAddress:
     return SendingAddress.objects.get(account_id=delivery.account_id, is_default=True)
 
 
-def _emails(ids: Collection[int]) -> list[SequenceEmail]:
-    rows = SequenceEmail.objects.select_related(
-        "email_template", "sequence__email_template", "sequence__sending_address", "account"
+def _emails(ids: Collection[int]) -> list[_Email]:
+    """Columns, not model instances: a batch may be five hundred letters to one person each."""
+    if not ids:
+        return []
+    rows = SequenceEmail.objects.filter(pk__in=ids).values_list(
+        "pk",
+        "account_id",
+        "sequence_id",
+        "subject",
+        "preview_text",
+        "content",
+        Coalesce("email_template_id", "sequence__email_template_id"),
+        "sequence__time_zone",
+        "sequence__sending_address__from_name",
+        "sequence__sending_address__email_address",
+        "account__postal_address",
+        "account__per_second",
+        "account__per_day",
     )
-    return list(rows.filter(pk__in=ids)) if ids else []
+    return [_Email._make(row) for row in rows]
 
 
 def _notices(ids: Collection[int]) -> list[Notice]:
     return list(Notice.objects.select_related("account").filter(pk__in=ids)) if ids else []
 
 
-def _letters(emails: Series[SequenceEmail], now: datetime) -> dict[int, Letter | None]:
+def _letters(emails: Series[_Email], n_readers: Mapping[int, int], now: datetime) -> dict[int, Letter | None]:
     """Compiling happens once per version of everything an email is made of."""
-    accounts = {email.account_id for email in emails}
-    snippets = _snippets(accounts)
-    defaults = {row.account_id: row for row in EmailTemplate.objects.filter(account__in=accounts, is_default=True)}
+    if not emails:
+        return {}
+    templates = _templates(emails)
+    snippets = _snippets({email.account_id for email in emails})
     letters: dict[int, Letter | None] = {}
     for email in emails:
-        source = _source(email, defaults.get(email.account_id), snippets[email.account_id])
+        body = _Body(
+            email.subject, email.preview_text, email.content, templates[email.email_id], snippets[email.account_id]
+        )
+        sender = _Sender(email.from_name, email.from_address, email.postal_address)
         try:
-            date = now.astimezone(ZoneInfo(email.sequence.time_zone))
-            letters[email.pk] = Letter(_compile(source), date, identity.list_id(email.sequence_id))
+            version = _version(body, sender)
+            version.n_readers += n_readers[email.email_id]
+            letters[email.email_id] = Letter(
+                version.compiled,
+                now.astimezone(ZoneInfo(email.time_zone)),
+                identity.list_id(email.sequence_id),
+                version.n_readers > FEW_READERS,
+            )
         except ValueError:
-            letters[email.pk] = None
+            letters[email.email_id] = None
     return letters
 
 
-def _snippets(account_ids: Iterable[int]) -> dict[int, tuple[tuple[str, str, str], ...]]:
+def _templates(emails: Series[_Email]) -> dict[int, str | None]:
+    """By email: the HTML of its own template, its sequence's, or its account's default; None where there is none."""
+    ids = {email.template_id for email in emails if email.template_id is not None}
+    without = {email.account_id for email in emails if email.template_id is None}
+    own = dict(EmailTemplate.objects.filter(pk__in=ids).values_list("pk", "html")) if ids else {}
+    defaults = EmailTemplate.objects.filter(account__in=without, is_default=True).values_list("account_id", "html")
+    default = dict(defaults) if without else {}
+    return {
+        email.email_id: default.get(email.account_id) if email.template_id is None else own.get(email.template_id)
+        for email in emails
+    }
+
+
+_Snippets = tuple[tuple[str, str, str], ...]
+
+
+def _snippets(account_ids: Iterable[int]) -> dict[int, _Snippets]:
+    """By account: key, type and body of each."""
     found: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
-    for snippet in Snippet.objects.filter(account_id__in=account_ids).order_by("key"):
-        body = snippet.content if snippet.snippet_type == Snippet.Type.INLINE else snippet.value_html or ""
-        found[snippet.account_id].append((snippet.key, snippet.snippet_type, body))
+    rows = Snippet.objects.filter(account_id__in=account_ids).order_by("key")
+    for account_id, key, kind, content, html in rows.values_list(
+        "account_id", "key", "snippet_type", "content", "value_html"
+    ):
+        found[account_id].append((key, kind, (content if kind == Snippet.Type.INLINE else html) or ""))
     return defaultdict(tuple, {account_id: tuple(rows) for account_id, rows in found.items()})
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """All that a compiled email depends on, as a cache key: same values, same compilation."""
+# --- Versions ---------------------------------------------------------------------------------------------------
+
+
+class _Body(NamedTuple):
+    """All that a letter depends on but its sender, as a cache key: same values, same letter, in whichever account."""
 
     subject: str
     preview_text: str | None
     content: str | None
     template_html: str | None
-    snippets: tuple[tuple[str, str, str], ...]
+    snippets: _Snippets
+
+
+class _Sender(NamedTuple):
     from_name: str
     from_address: str
     postal_address: str
 
 
-def _source(email: SequenceEmail, default: EmailTemplate | None, snippets: tuple[tuple[str, str, str], ...]) -> _Source:
-    template = email.email_template or email.sequence.email_template or default
-    account: Account = email.account
-    sender = email.sequence.sending_address
-    return _Source(
-        subject=email.subject,
-        preview_text=email.preview_text,
-        content=email.content,
-        template_html=template.html if template else None,
-        snippets=snippets,
-        from_name=sender.from_name,
-        from_address=sender.email_address,
-        postal_address=account.postal_address,
-    )
+@dataclass(slots=True)
+class _Version:
+    compiled: CompiledEmail
+    n_readers: int = 0  # so far, in this process
 
 
-@lru_cache(maxsize=COMPILED_VERSIONS)
-def _compile(source: _Source) -> CompiledEmail:
-    return compile_email(
-        EmailSource(
-            subject=source.subject,
-            preview_text=source.preview_text,
-            content=source.content,
-            template_html=source.template_html,
-            snippets={key: SnippetSource(kind, body) for key, kind, body in source.snippets},
-            from_name=source.from_name,
-            from_address=source.from_address,
-            postal_address=source.postal_address,
-        )
+_bodies: Kept[_Body, CompiledEmail] = Kept(MOST_BYTES // 2)
+_versions: Kept[tuple[_Body, _Sender], _Version] = Kept(MOST_BYTES // 2)
+
+
+def _version(body: _Body, sender: _Sender) -> _Version:
+    """Raises ValueError when the sender's address cannot be written in a header."""
+    version = _versions.get((body, sender))
+    if version is None:
+        version = _Version(_compiled(body, sender))
+        _versions.keep((body, sender), version, _size(body))
+    return version
+
+
+def _compiled(body: _Body, sender: _Sender) -> CompiledEmail:
+    """Compiled, or where another account sends the same, addressed anew."""
+    source = EmailSource(
+        subject=body.subject,
+        preview_text=body.preview_text,
+        content=body.content,
+        template_html=body.template_html,
+        snippets={key: SnippetSource(kind, text) for key, kind, text in body.snippets},
+        **sender._asdict(),
     )
+    if (known := _bodies.get(body)) is not None:
+        return known.from_sender(source)
+    compiled = compile_email(source)
+    _bodies.keep(body, compiled, _size(body))
+    return compiled
+
+
+def _size(body: _Body) -> int:
+    """About what a compiled letter holds, in bytes."""
+    texts = (body.subject, body.preview_text, body.content, body.template_html, *(text for *_, text in body.snippets))
+    return BYTES_EACH + BYTES_PER_LETTER * sum(len(text or "") for text in texts)

@@ -72,7 +72,7 @@ def _email(
         return _withheld(row, "failed", reasons.BAD_RECIPIENT)
     if letter is None:
         return _withheld(row, "failed", reasons.BAD_SENDER)
-    data, warnings = letter.compiled.written(person, _envelope(row, letter), eight_bit=eight_bit)
+    data, warnings = letter.message(person, _envelope(row, letter), eight_bit=eight_bit)
     if warnings:
         log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=warnings)
     sender = letter.compiled.source.from_address

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -433,3 +434,23 @@ def test_nothing_at_all_is_blank(value: str | None, condition: str) -> None:
     assert compile_email(source).render(Person(1, "a@example.org", "Rita"), envelope).subject == "Hi"
     unknown = EmailSource("{% if subscriber.nowhere == blank %}Ho{% endif %}", "Alice", "alice@example.com")
     assert compile_email(unknown).render(Person(1, "a@example.org", value), envelope).subject == "Ho"
+
+
+names = st.text(max_size=20) | st.just("Ann & Co <x>")
+
+
+@given(names, st.sampled_from(["ann@example.com", "ärger@exämple.com", "not an address"]), names, names)
+def test_a_letter_from_another_sender_is_as_if_it_had_been_compiled_for_them(
+    name: str, address: str, postal: str, content: str
+) -> None:
+    ours = EmailSource(subject="Hi", from_name="Ann", from_address="ann@example.com", content=f"<p>{content}</p>")
+    theirs = replace(ours, from_name=name, from_address=address, postal_address=postal)
+    letter = compile_email(ours)
+    letter.written(make_person(), make_envelope())  # its stencil is cut
+    try:
+        expected = compile_email(theirs).written(make_person(), make_envelope())
+    except ValueError:
+        with pytest.raises(ValueError, match="mail header"):
+            letter.from_sender(theirs)
+        return
+    assert letter.from_sender(theirs).written(make_person(), make_envelope()) == expected

@@ -1,0 +1,137 @@
+"""Letters of a batch: compiled once per version, whoever sends them, and kept as long as there is room."""
+
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dripstone.accounts.models import Account
+from dripstone.content.compile import Envelope, Person
+from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.engine import claim, letters, plan
+from dripstone.engine.kept import Kept
+from dripstone.engine.letters import Letter
+from dripstone.sequences.models import Sequence
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
+
+database = pytest.mark.django_db
+NOW = MONDAY_9
+PERSON = Person(7, "rita@example.org", "Rita")
+ENVELOPE = Envelope("7@example.com", datetime(2026, 11, 23, 9, tzinfo=UTC), "https://example.com/u/7")
+
+
+def letter_of(sequence: Sequence, n_people: int = 1) -> Letter:
+    """As the next batch has it, in which so many people get the first email."""
+    for _ in range(n_people):
+        make_enrollment(sequence, make_subscriber(sequence.account))
+    plan.everything_due(NOW)
+    found = letters.of(claim.take("worker", NOW), NOW).emails[sequence.emails.earliest("position").pk]
+    assert found is not None
+    return found
+
+
+@database
+def test_accounts_that_send_the_same_letter_share_it_and_each_signs_its_own() -> None:
+    mine, yours = (
+        letter_of(make_sequence(make_account(name, postal_address=f"{name} Lane"), {"delay_value": 0}))
+        for name in ("Alice", "Mallory")
+    )
+    assert mine.compiled.html is yours.compiled.html
+    for letter, name in ((mine, "Alice"), (yours, "Mallory")):
+        assert letter.compiled.from_headers[0].startswith(f"From: {name} <{name.lower()}")
+        assert letter.compiled.address == f"{name} Lane"
+    assert mine.compiled.boundary != yours.compiled.boundary
+
+
+@database
+def test_a_letter_with_another_snippet_is_another_letter() -> None:
+    greetings = []
+    for name in ("Alice", "Mallory"):
+        account = make_account(name)
+        stamps = {"created_at": NOW, "updated_at": NOW}
+        Snippet.objects.create(
+            account=account, name="Hi", key="hi", snippet_type="inline", content=f"Hi from {name}", **stamps
+        )
+        sequence = make_sequence(account, {"delay_value": 0, "content": "<p>{{ snippet.hi }}</p>"})
+        letter = letter_of(sequence)
+        greetings.append("Hi from Alice" in letter.compiled.render(PERSON, ENVELOPE).html)
+    assert greetings == [True, False]
+
+
+@database
+def test_the_emails_own_template_goes_before_the_sequences_and_that_before_the_accounts() -> None:
+    def template(account: Account, name: str, **values: Any) -> EmailTemplate:
+        html = f"<i>{name}</i>{{{{ message_content }}}}"
+        return EmailTemplate.objects.create(
+            account=account, name=name, html=html, created_at=NOW, updated_at=NOW, **values
+        )
+
+    account = make_account()
+    emails = make_sequence(account, {"delay_value": 0}), make_sequence(account, {"delay_value": 0})
+    assert letter_of(emails[0]).compiled.source.template_html is None
+    template(account, "account's", is_default=True)
+    assert letter_of(emails[0]).compiled.source.template_html == "<i>account's</i>{{ message_content }}"
+    Sequence.objects.filter(pk=emails[1].pk).update(email_template=template(account, "sequence's"))
+    assert letter_of(emails[1]).compiled.source.template_html == "<i>sequence's</i>{{ message_content }}"
+    emails[1].emails.update(email_template=template(account, "email's"))
+    assert letter_of(emails[1]).compiled.source.template_html == "<i>email's</i>{{ message_content }}"
+
+
+@database
+def test_a_letter_for_few_is_rendered_and_one_for_many_cut_from_a_stencil() -> None:
+    sequence = make_sequence(make_account(), {"delay_value": 0, "content": "<p>Once {{ subscriber.first_name }}</p>"})
+    assert not letter_of(sequence).is_read_by_many
+    assert not letter_of(sequence, letters.FEW_READERS - 1).is_read_by_many
+    letter = letter_of(sequence)
+    assert letter.is_read_by_many
+    few = letters.Letter(letter.compiled, letter.date, letter.list_id, is_read_by_many=False)
+    assert letter.message(PERSON, ENVELOPE, eight_bit=True) == few.message(PERSON, ENVELOPE, eight_bit=True)
+
+
+@database
+def test_many_letters_cost_as_many_statements_as_one() -> None:
+    counts = []
+    for n in (1, 20):
+        for _ in range(n):
+            sequence = make_sequence(make_account(), {"delay_value": 0})
+            make_enrollment(sequence, make_subscriber(sequence.account))
+        plan.everything_due(NOW)
+        batch = claim.take("worker", NOW)
+        with CaptureQueriesContext(connection) as statements:
+            assert len(letters.of(batch, NOW).emails) == n
+        counts.append(len(statements))
+    assert counts[0] == counts[1]
+
+
+KEYS = st.integers(0, 9)
+
+
+@given(st.lists(st.tuples(KEYS, st.integers(1, 40) | st.none())))
+def test_what_was_used_last_is_kept_while_there_is_room(acts: list[tuple[int, int | None]]) -> None:
+    kept: Kept[int, int] = Kept(60)
+    model: OrderedDict[int, int] = OrderedDict()
+    for key, size in acts:
+        if size is None:
+            assert kept.get(key) == model.get(key)
+            if key in model:
+                model.move_to_end(key)
+            continue
+        kept.keep(key, size, size)
+        model.pop(key, None)
+        model[key] = size
+        while sum(model.values()) > 60:
+            model.popitem(last=False)
+    assert {key: kept.get(key) for key in range(10)} == {key: model.get(key) for key in range(10)}
+
+
+def test_what_is_too_large_for_the_whole_is_not_kept() -> None:
+    kept: Kept[str, str] = Kept(100)
+    kept.keep("large", "value", 101)
+    assert kept.get("large") is None
+    kept.keep("small", "value", 100)
+    assert kept.get("small") == "value"
