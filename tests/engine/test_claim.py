@@ -14,6 +14,7 @@ from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.models import Breaker, Meter
 from tests.driving import Engine
 from tests.engine.many import course, refuse_connections, sent_per_second, written
+from tests.factories import make_account
 
 pytestmark = pytest.mark.django_db
 SECOND = timedelta(seconds=1)
@@ -176,3 +177,19 @@ def test_a_servers_day_is_kept(alice: Account, engine: Engine, limit: Callable[[
     assert Delivery.objects.filter(status="sent").count() == 50
     engine.run_until(begin + timedelta(hours=26))
     assert Delivery.objects.filter(status="sent").count() == 100
+
+
+def test_under_a_servers_limit_accounts_take_turns(
+    alice: Account, engine: Engine, limit: Callable[[str], None]
+) -> None:
+    limit("per_second=10")
+    others = [make_account() for _ in range(4)]
+    begin = engine.clock.now()
+    course(alice, 200, now=begin)
+    engine.run_until(begin + 2 * SECOND)
+    for account in others:
+        course(account, 4, now=engine.clock.now())
+    engine.run_until(begin + 5 * SECOND)
+    sent = Delivery.objects.filter(status="sent")
+    assert sent.exclude(account=alice).count() == 4 * 4
+    assert 0 < sent.filter(account=alice).count() <= 40
