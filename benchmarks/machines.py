@@ -163,7 +163,7 @@ def n_flown(folder: Path) -> int:
     """How many messages the worker of this machine had a final reply for, by its own log."""
     from dripstone.senders import flight
 
-    return sum(kind == "sent" for kind in flight.read(folder / "flights").values())
+    return sum(kind == "sent" for kind in flight.read(folder / "flights").flights.values())
 
 
 if __name__ == "__main__":

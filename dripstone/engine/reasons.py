@@ -37,6 +37,7 @@ GAVE_UP: Final = "gave_up"
 WORKER_LOST: Final = "worker_lost"
 STOPPED_BEFORE_BODY: Final = "worker_stopped_before_body"
 STOPPED_AFTER_BODY: Final = "worker_stopped_after_body"
+STOPPED_WITHOUT_LOG: Final = "worker_stopped_without_log"
 STOPPED_BEFORE_RECORDING: Final = "worker_stopped_before_recording"
 NO_MESSAGE: Final = "no_message"
 BAD_RECIPIENT, BAD_SENDER = senders.BAD_RECIPIENT, senders.BAD_SENDER
@@ -66,6 +67,7 @@ WORDS: Mapping[str, str] = {
     WORKER_LOST: "its worker was lost on the way",
     STOPPED_BEFORE_BODY: "its worker stopped before the message began to leave",
     STOPPED_AFTER_BODY: "its worker stopped after the message had begun to leave",
+    STOPPED_WITHOUT_LOG: "its worker stopped, and its flight log does not say whether the message had begun to leave",
     NO_MESSAGE: "what it said is no longer kept",
     STOPPED_BEFORE_RECORDING: "its worker stopped before it had written down the answer",
     TOO_LATE: "it was more than six hours late, so it waits for the next allowed day and hour",

@@ -2,7 +2,8 @@
 
 Takes       rows of dead workers on this machine, of batches this process broke off, and rows whose lease is over
 Leaves      not started → planned again; final reply known → that outcome; body started, no reply → unknown (or
-            planned again under DRIPSTONE_UNKNOWN=resend)
+            planned again under DRIPSTONE_UNKNOWN=resend); not in a log that was cut, damaged or made before the
+            machine was last started → unknown too
 A crash here means the same rows are found again.
 """
 
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
+import structlog
 from django.db import connection
 
 from dripstone import clock
@@ -24,6 +26,8 @@ from dripstone.senders import breaker, flight
 from dripstone.senders.base import Answer, Kind
 from dripstone.senders.breaker import Evidence
 from dripstone.senders.models import Breaker
+
+log = structlog.get_logger(__name__)
 
 RESCUE_BATCH = 500
 NEVER = datetime(1, 1, 1, tzinfo=UTC)
@@ -50,11 +54,13 @@ class Watch:
         self._flights, self._monotonic = flights, monotonic
         self._clock = steady or clock.Watch(monotonic=monotonic)
         self._gone_since: dict[str, float] = {}  # dead workers, and batches broken off
+        self._warned: set[str] = set()
 
     def look(self, now: datetime) -> Tally:
         """Settle abandoned rows. A process may only end a lease if its clock has been steady for the length of one:
         after a clock was set forwards, leases look over while their holders are still at work."""
         self._mend_waits(now)
+        self._warn()
         tally = abandoned(self._flights, now, leases=self._clock.steady() >= claim.LEASE)
         self._forget()
         return tally
@@ -67,6 +73,13 @@ class Watch:
                 cursor.execute(queries.SHORTEN_WAITS, {"now": now, "seconds": seconds, "parked": Delivery.PARKED})
                 cursor.execute(queries.SHORTEN_WAITS_OF_NOTICES, {"now": now, "seconds": seconds})
                 cursor.execute(queries.SHORTEN_LEASES, {"longest": now + claim.LEASE})
+
+    def _warn(self) -> None:
+        """Once of each. Its worker's messages wait for the lease, like those of another machine."""
+        for name, why in flight.unreadable(self._flights).items():
+            if name not in self._warned:
+                self._warned.add(name)
+                log.warning("flight_log_unreadable", file=name, error=why)
 
     def _forget(self) -> None:
         """Delete logs of dead workers and forget batches broken off, once they have held nothing for a while."""
@@ -88,9 +101,11 @@ def abandoned(flights: Path, now: datetime, *, leases: bool = True) -> Tally:
     lives = flight.workers(flights)
     tally = Tally()
     while rows := _abandoned(lives, now if leases else NEVER):
-        log = flight.read(flights, {row.worker for row in rows})
-        settled = record.outcomes([outcome for row in rows for outcome in _settle(row, lives, log)], now)
+        said = flight.read(flights, {row.worker for row in rows} & lives.keys())
+        outcomes = [outcome for row in rows for outcome in _settle(row, lives, said)]
+        settled = record.outcomes(outcomes, now)
         tally += settled
+        _tell_of_silence(rows, outcomes, said)
         if not settled:
             break  # another process settled them all first, or their replies may still come
     counters.outcomes(tally)
@@ -118,21 +133,31 @@ def _holds_rows(name: str) -> bool:
         return cursor.fetchone() is not None
 
 
-def _settle(row: Held, lives: Mapping[str, bool], log: Mapping[flight.Key, str]) -> Iterator[Outcome]:
+def _settle(row: Held, lives: Mapping[str, bool], said: flight.Said) -> Iterator[Outcome]:
     """What becomes of a row; yields nothing while its reply may still reach a live process."""
-    if row.worker not in lives:  # another machine's worker: for all we know the body left
+    if row.worker not in lives:  # another machine's worker, or no log: for all we know the body left
         yield _outcome(row, "unknown", reasons.WORKER_LOST)
         return
-    match log.get((row.delivery_id, row.attempt)):
-        case None:
+    match said.flights.get((row.delivery_id, row.attempt)):
+        case None if row.worker not in said.silent:
             given_back = _outcome(row, "temporary", reasons.STOPPED_BEFORE_BODY)
             yield given_back._replace(retry_in=attempts.AT_ONCE, untried=True)
-        case "started" if lives[row.worker] and not row.is_lease_over:
+        case None | "started" if lives[row.worker] and not row.is_lease_over:
             return
+        case None:
+            yield _outcome(row, "unknown", reasons.STOPPED_WITHOUT_LOG)
         case "started":
             yield _outcome(row, "unknown", reasons.STOPPED_AFTER_BODY)
         case kind:
             yield _outcome(row, _kind(kind), reasons.STOPPED_BEFORE_RECORDING)
+
+
+def _tell_of_silence(rows: list[Held], outcomes: list[Outcome], said: flight.Said) -> None:
+    """Once per log: its rows are decided now."""
+    unsaid = {outcome.delivery_id for outcome in outcomes if outcome.reason == reasons.STOPPED_WITHOUT_LOG}
+    for worker, why in said.silent.items():
+        if n_messages := sum(row.worker == worker and row.delivery_id in unsaid for row in rows):
+            log.warning("flight_log_incomplete", worker=worker, error=why, n_messages=n_messages)
 
 
 def _outcome(row: Held, kind: Kind, reason: str) -> Outcome:

@@ -14,7 +14,7 @@ import pytest
 from django.db import connection, transaction
 
 from dripstone import clock
-from dripstone.engine import life, plan, process
+from dripstone.engine import claim, life, plan, process, rescue
 from dripstone.engine.models import Delivery, Enrollment, Notice
 from dripstone.senders import flight
 from tests.crash import doomed
@@ -124,11 +124,41 @@ def test_killed_when_the_body_is_out(scene: Scene) -> None:
     scene.check(first="unknown")
 
 
+@pytest.mark.parametrize("harm", ["emptied", "cut", "scrambled", "removed"])
+def test_killed_and_its_flight_log_came_to_harm(scene: Scene, harm: str) -> None:
+    """Whatever the file has lost: nobody gets the email twice."""
+
+    def reply(number: int, heard: str, argument: str) -> bytes | None:
+        if heard == "BODY" and len(scene.server.started) == 2:
+            scene.kill()
+        return None
+
+    planned(N_PEOPLE)
+    scene.server.script.reply = reply
+    scene.work_and_die()
+    until(lambda: len(scene.server.accepted) == 2)
+    (path,) = scene.place.flights.iterdir()
+    content = path.read_bytes()
+    match harm:
+        case "emptied":
+            path.write_bytes(b"")
+        case "cut":
+            path.write_bytes(content[: len(content) // 2])
+        case "scrambled":
+            path.write_bytes(bytes(each ^ 0x55 for each in content))
+        case "removed":
+            path.unlink()
+    scene.go_on()
+    rescue.abandoned(scene.place.flights, clock.now() + claim.LEASE)
+    assert statuses() == ["sent" if harm == "cut" else "unknown", "unknown", "unknown"]
+    assert len(scene.server.accepted) == 2
+
+
 def test_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -> None:
     planned(N_PEOPLE)
     with doomed.worker(doomed.send_a_batch, scene.place) as worker, transaction.atomic():
         list(Enrollment.objects.select_for_update().values_list("pk"))  # recording waits for us
-        until(lambda: list(flight.read(scene.place.flights).values()) == ["sent"] * N_PEOPLE)
+        until(lambda: list(flight.read(scene.place.flights).flights.values()) == ["sent"] * N_PEOPLE)
         doomed.kill(worker)
     assert set(Delivery.objects.values_list("status", flat=True)) == {"sending"}
     scene.go_on()
@@ -219,7 +249,7 @@ def test_notices_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -
     asked(N_PEOPLE)
     with doomed.worker(doomed.send_a_batch, scene.place) as worker, transaction.atomic():
         list(Notice.objects.select_for_update().values_list("pk"))  # recording waits for us
-        until(lambda: list(flight.read(scene.place.flights).values()) == ["sent"] * N_PEOPLE)
+        until(lambda: list(flight.read(scene.place.flights).flights.values()) == ["sent"] * N_PEOPLE)
         doomed.kill(worker)
     assert set(Delivery.objects.values_list("status", flat=True)) == {"sending"}
     scene.go_on()

@@ -1,11 +1,14 @@
 """A worker dies between two steps: whatever it held is settled once, and nothing is lost or doubled."""
 
-from collections.abc import Iterator
+import os
+import random
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from dripstone import clock
 from dripstone.accounts.models import Account
@@ -55,11 +58,15 @@ class Time:
 
 
 def claimed(account: Account, n: int = 1) -> list[Claimed]:
+    make_planned(account, n)
+    return claim.take("worker-1", NOW)
+
+
+def make_planned(account: Account, n: int = 3) -> None:
     sequence = make_sequence(account, {"delay_value": 0}, {"subject": "second"})
     for _ in range(n):
         make_enrollment(sequence, make_subscriber(account), NOW)
     plan.everything_due(NOW)
-    return claim.take("worker-1", NOW)
 
 
 def die(worker: FlightLog) -> None:
@@ -234,4 +241,142 @@ def test_a_batch_broken_off_is_settled_though_its_worker_lives(
     worker.ended(flying.delivery_id, flying.attempt, "sent")
     rescue.abandoned(tmp_path, NOW)
     assert Delivery.objects.get(pk=flying.delivery_id).status == "sent"
+    process.forget(holder)
+
+
+# --- Flight logs that came to harm -------------------------------------------------------------------------------
+
+MENTIONED = ["unknown", "sent"]  # with a line: of one the body had left, the other was answered
+
+
+def a_dead_workers_rows(account: Account, worker: FlightLog) -> list[Claimed]:
+    """Five rows: one had begun, one was answered, three had not begun."""
+    rows = claimed(account, 5)
+    for row in rows[:2]:
+        worker.started(row.delivery_id, row.attempt)
+    worker.ended(rows[1].delivery_id, rows[1].attempt, "sent")
+    die(worker)
+    return rows
+
+
+def statuses() -> list[str]:
+    return list(Delivery.objects.order_by("pk").values_list("status", flat=True))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def cut_to_its_first_half(path: Path) -> None:
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def cut_by_a_byte(path: Path) -> None:
+    os.truncate(path, path.stat().st_size - 1)
+
+
+def scramble(path: Path) -> None:
+    path.write_bytes(random.Random(7).randbytes(path.stat().st_size))
+
+
+def fill_with_zeros(path: Path) -> None:
+    path.write_bytes(bytes(path.stat().st_size))
+
+
+def a_huge_line(path: Path) -> None:
+    path.write_bytes(b"s 1" + b"0" * 100_000 + b"\n")
+
+
+def lose_a_line(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:512] + content[576:] + bytes(64))
+
+
+@pytest.mark.parametrize(
+    ("harm", "is_still_mentioned"),
+    [
+        (empty, False),
+        (cut_to_its_first_half, True),
+        (cut_by_a_byte, True),
+        (scramble, False),
+        (fill_with_zeros, False),
+        (a_huge_line, False),
+        (lose_a_line, False),
+    ],
+)
+def test_what_a_harmed_log_does_not_say_is_unknown(
+    account: Account, worker: FlightLog, tmp_path: Path, harm: Callable[[Path], None], is_still_mentioned: bool
+) -> None:
+    """It was taken for never begun, so people got the email twice."""
+    a_dead_workers_rows(account, worker)
+    harm(tmp_path / "worker-1.flightlog")
+    rescue.abandoned(tmp_path, NOW)
+    assert statuses()[2:] == ["unknown"] * 3
+    if is_still_mentioned:
+        assert statuses()[:2] == MENTIONED
+    else:
+        assert "planned" not in statuses()
+
+
+def test_a_log_from_before_a_power_cut_speaks_only_of_what_it_mentions(account: Account, tmp_path: Path) -> None:
+    a_dead_workers_rows(account, FlightLog(tmp_path, "worker-1", machine="an-earlier-start"))
+    rescue.abandoned(tmp_path, NOW)
+    assert statuses() == [*MENTIONED, "unknown", "unknown", "unknown"]
+    assert set(Delivery.objects.values_list("reason", flat=True)[2:]) == {"worker_stopped_without_log"}
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+def a_folder_in_its_place(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def a_pipe_in_its_place(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def a_link_in_its_place(path: Path) -> None:
+    path.unlink()
+    path.symlink_to("/dev/zero")
+
+
+@pytest.mark.parametrize("harm", [remove, a_folder_in_its_place, a_pipe_in_its_place, a_link_in_its_place])
+def test_without_a_log_the_lease_is_waited_for_and_others_are_settled(
+    account: Account, worker: FlightLog, tmp_path: Path, harm: Callable[[Path], None]
+) -> None:
+    a_dead_workers_rows(account, worker)
+    harm(tmp_path / "worker-1.flightlog")
+    FlightLog(tmp_path, "worker-2").close()
+    Delivery.objects.filter(pk=Delivery.objects.latest("pk").pk).update(worker="worker-2/1")
+    rescue.abandoned(tmp_path, NOW)
+    assert statuses() == ["sending"] * 4 + ["planned"]
+    rescue.abandoned(tmp_path, LATER)
+    assert statuses() == ["unknown"] * 4 + ["planned"]
+
+
+def test_it_warns_once_of_what_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "worker-1.flightlog").mkdir()
+    watch = rescue.Watch(tmp_path)
+    with capture_logs() as said:
+        watch.look(NOW)
+        watch.look(NOW)
+    assert [line["event"] for line in said] == ["flight_log_unreadable"]
+
+
+def test_a_living_workers_harmed_log_gives_nothing_away_before_the_lease_ends(
+    account: Account, worker: FlightLog, tmp_path: Path
+) -> None:
+    with suppress(KeyError), process.batch("worker-1") as holder:
+        make_planned(account)
+        claim.take(holder, NOW)
+        raise KeyError("a bug of ours")
+    empty(tmp_path / "worker-1.flightlog")
+    rescue.abandoned(tmp_path, NOW)
+    assert statuses() == ["sending"] * 3
+    rescue.abandoned(tmp_path, LATER)
+    assert statuses() == ["unknown"] * 3
     process.forget(holder)

@@ -12,6 +12,7 @@ from django.db import connection
 from dripstone import clock
 from dripstone.engine import claim, life, rescue
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.senders.flight import FlightLog
 from tests.crash import doomed
 from tests.crash.doomed import Place, planned
 from tests.senders.scripted import Script, ScriptedServer
@@ -78,8 +79,9 @@ def test_without_them_nothing_is_sent_again_by_itself(server: ScriptedServer, pl
 
 
 def test_that_they_forget_is_why_they_go_on_a_restore(server: ScriptedServer, place: Place) -> None:
-    """A log that has been rotated twice since: what was settled is in it no more."""
+    """A log that has gone on in a new file since: what was settled is in it no more."""
     for log in place.flights.iterdir():
-        log.write_bytes(b"")
+        log.unlink()
+        FlightLog(place.flights, log.stem).close()
     life.until_idle()
     assert len(server.accepted) == 6, "it can say now what has become of them: tell it in docs/operations/backup.md"

@@ -42,7 +42,7 @@ def test_a_backup_comes_back_on_another_machine(folder: Path) -> None:
     for line in commands("Back up"):
         shell(line, old, folder)
     (new / "flights").mkdir(parents=True)
-    (new / "flights" / "host-1-abc.7.flight").write_text("s 1 1\n")
+    (new / "flights" / "host-1-abc.flightlog").write_text("old")
     *restore, up = commands("Restore")
     assert up == "dripstone up"
     for line in restore:
