@@ -114,7 +114,10 @@ DRIPSTONE_ASK_AFTER_HOURS = _integer("DRIPSTONE_ASK_AFTER_HOURS", 24, 0, 8760)
 # /healthz fails when something has been due for so many minutes while nothing at all was sent.
 DRIPSTONE_STUCK_AFTER_MINUTES = _integer("DRIPSTONE_STUCK_AFTER_MINUTES", 15, 1, 1440)
 
-# Port of the local inbox's SMTP door, on DRIPSTONE_HOST; 0 = none. For software under test that speaks SMTP.
+# Address and port of the local inbox's SMTP door; port 0 = none. For software under test that speaks SMTP. Off this
+# machine one must sign in, over TLS: the certificate is a PEM file with the key and the chain.
+DRIPSTONE_INBOX_HOST = _text("DRIPSTONE_INBOX_HOST", "127.0.0.1")
+DRIPSTONE_INBOX_CERTIFICATE = _text("DRIPSTONE_INBOX_CERTIFICATE")
 DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
 
 # --- Keeping ----------------------------------------------------------------------------------------------------

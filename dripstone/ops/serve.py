@@ -44,7 +44,7 @@ def inbox_door() -> None:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    door = inbox_server.run(settings.DRIPSTONE_HOST, settings.DRIPSTONE_INBOX_PORT)
+    door = inbox_server.run(settings.DRIPSTONE_INBOX_HOST, settings.DRIPSTONE_INBOX_PORT)
     stopped.wait()
     door.stop()
 

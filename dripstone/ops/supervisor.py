@@ -93,7 +93,7 @@ def _children(tell: Tell) -> list[Child]:
     children += [Child(f"worker-{number}", worker.run) for number in range(1, settings.DRIPSTONE_WORKERS + 1)]
     if not settings.DATABASE_URL:
         children.append(Child("database-keeper", serve.database_keeper))
-    taken = port_problem(settings.DRIPSTONE_HOST, settings.DRIPSTONE_INBOX_PORT)
+    taken = port_problem(settings.DRIPSTONE_INBOX_HOST, settings.DRIPSTONE_INBOX_PORT)
     if taken and settings.DRIPSTONE_INBOX_PORT:
         tell(f"{taken} The inbox takes no SMTP this time; DRIPSTONE_INBOX_PORT chooses another port.")
     elif settings.DRIPSTONE_INBOX_PORT:

@@ -3,16 +3,9 @@
 A crash here means: a batch is stored whole or not at all; when the answer to COMMIT is lost, its messages are unknown.
 """
 
-import contextlib
-import email
-import email.policy
-import email.utils
 import logging
-import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from email.header import decode_header, make_header
-from email.message import EmailMessage
 from typing import Any
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, transaction
@@ -22,15 +15,12 @@ from dripstone import clock
 from dripstone.senders import reasons
 from dripstone.senders.base import Answer, Kind, Outgoing, printable, withheld
 from dripstone.senders.flight import FlightLog
+from dripstone.senders.inbox_reading import address_in, contents, header
 from dripstone.senders.models import CapturedMessage
 
 log = logging.getLogger(__name__)
 
-HEADER = {
-    name: re.compile(rb"(?:^|\n)" + name.encode() + rb":[ \t]*((?:[^\r\n]|\r?\n[ \t])*)", re.IGNORECASE)
-    for name in ("From", "Subject", "Message-ID")
-}
-FOLD = re.compile(r"\r?\n(?=[ \t])")
+SOURCES_AT_A_TIME = 20
 
 
 class InboxSender:
@@ -101,75 +91,66 @@ def captured(messages: Sequence[Outgoing]) -> list[CapturedMessage]:
 
 def _captured(message: Outgoing, now: datetime) -> CapturedMessage:
     head = message.data.partition(b"\r\n\r\n")[0]
-    address = email.utils.parseaddr(_header(head, "From"))[1]
     return CapturedMessage(
         account_id=message.account_id,
         to=message.rcpt_to,
-        from_address=address or message.mail_from,
-        subject=_header(head, "Subject"),
-        message_id=_header(head, "Message-ID"),
+        from_address=address_in(header(head, "From")) or message.mail_from,
+        subject=header(head, "Subject"),
+        message_id=header(head, "Message-ID"),
         sent_at=now,
         raw=message.data,
     )
 
 
+def keep(row: CapturedMessage, recipients: Sequence[str]) -> None:
+    """A message for each recipient, of which only the first keeps the source. All or none."""
+    with transaction.atomic():
+        row.to = recipients[0]
+        row.save()
+        copies = [_copy(row, to) for to in recipients[1:]]
+        CapturedMessage.objects.bulk_create(copies)
+
+
+def _copy(row: CapturedMessage, to: str) -> CapturedMessage:
+    return CapturedMessage(
+        account_id=row.account_id,
+        to=to,
+        from_address=row.from_address,
+        subject=row.subject,
+        message_id=row.message_id,
+        sent_at=row.sent_at,
+        raw=b"",
+        original=row,
+    )
+
+
 def messages(account_id: int, to: str | None = None) -> QuerySet[CapturedMessage]:
-    """The account's captured mail, oldest first; `to` is an address, in any case."""
-    found = CapturedMessage.objects.filter(account_id=account_id).order_by("id")
+    """The account's captured mail, oldest first, without its source; `to` is an address, in any case."""
+    found = CapturedMessage.objects.filter(account_id=account_id).order_by("id").defer("raw")
     return found if to is None else found.filter(to__iexact=to)
 
 
-def shape(message: CapturedMessage) -> dict[str, Any]:
-    """A message as `/ext/v1/inbox` shows it. `headers` is name → value, several of one name joined by newlines."""
-    parsed = parse(message)
-    return {
-        "id": message.pk,
-        "to": message.to,
-        "from": message.from_address,
-        "subject": message.subject,
-        "sent_at": message.sent_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "message_id": message.message_id,
-        "headers": headers(parsed),
-        "text": part(parsed, "plain"),
-        "html": part(parsed, "html"),
-    }
+def sources(messages: Sequence[CapturedMessage]) -> Iterator[bytes]:
+    """The source of each. Few are held at a time: each may have ten megabytes."""
+    for start in range(0, len(messages), SOURCES_AT_A_TIME):
+        some = messages[start : start + SOURCES_AT_A_TIME]
+        wanted = {message.original_id or message.pk for message in some}
+        found = dict(CapturedMessage.objects.filter(pk__in=wanted).values_list("pk", "raw"))
+        yield from (bytes(found.get(message.original_id or message.pk, b"")) for message in some)
 
 
-def parse(message: CapturedMessage) -> EmailMessage:
-    return email.message_from_bytes(bytes(message.raw), policy=email.policy.default)
-
-
-def headers(parsed: EmailMessage) -> dict[str, str]:
-    """Decoded and unfolded, in the order of their first appearance."""
-    found: dict[str, str] = {}
-    for name, value in parsed.raw_items():
-        text = _decoded(str(value))
-        found[name] = f"{found[name]}\n{text}" if name in found else text
-    return found
-
-
-def part(parsed: EmailMessage, subtype: str) -> str | None:
-    """The text of the plain or html part, with \\n line ends; None when there is no such part."""
-    body = parsed.get_body((subtype,))
-    if body is None:
-        return None
-    try:
-        text = body.get_content()
-    except (LookupError, ValueError):  # an unknown charset, or bytes that it does not have
-        payload = body.get_payload(decode=True)
-        text = payload.decode("utf-8", "replace") if isinstance(payload, bytes) else str(payload)
-    return str(text).replace("\r\n", "\n")
-
-
-def _header(head: bytes, name: str) -> str:
-    found = HEADER[name].search(head)
-    return _decoded(found[1].decode("utf-8", "replace")) if found else ""
-
-
-def _decoded(value: str) -> str:
-    """Unfolded, RFC 2047 decoded, without NUL (PostgreSQL keeps none)."""
-    text = FOLD.sub("", value).strip()
-    if "=?" in text:
-        with contextlib.suppress(LookupError, ValueError):  # an unknown charset: shown as it came
-            text = str(make_header(decode_header(text)))
-    return text.encode("utf-8", "replace").decode().replace("\0", "")
+def shapes(messages: Sequence[CapturedMessage]) -> Iterator[dict[str, Any]]:
+    """Messages as `/ext/v1/inbox` shows them."""
+    for message, source in zip(messages, sources(messages), strict=True):
+        read = contents(source)
+        yield {
+            "id": message.pk,
+            "to": message.to,
+            "from": message.from_address,
+            "subject": message.subject,
+            "sent_at": message.sent_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "message_id": message.message_id,
+            "headers": read.headers,
+            "text": read.text,
+            "html": read.html,
+        }

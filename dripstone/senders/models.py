@@ -8,8 +8,8 @@ from django.db import models
 class CapturedMessage(models.Model):
     """A message that would have left the machine.
 
-    Body and headers are read from `raw` when somebody looks (inbox.shape): parsing costs 50 times what storing does,
-    and most captured messages of a rehearsal are only counted.
+    Body and headers are read from `raw` when somebody looks (inbox_reading.py): parsing costs 50 times what storing
+    does, and most captured messages of a rehearsal are only counted.
     """
 
     account = models.ForeignKey("accounts.Account", models.CASCADE, related_name="captured_messages", db_index=False)
@@ -18,7 +18,12 @@ class CapturedMessage(models.Model):
     subject = models.TextField()
     message_id = models.TextField()  # with its angle brackets, "" when there is none
     sent_at = models.DateTimeField()
-    raw = models.BinaryField()
+    raw = models.BinaryField()  # b"" with an `original`
+    # One message to several recipients: the first row has the source for all. They came at the same instant to the same
+    # account, so they go together: no constraint, which would make the deletion of many slow.
+    original = models.ForeignKey(
+        "self", models.DO_NOTHING, null=True, db_constraint=False, db_index=False, related_name="+"
+    )
 
     class Meta:
         indexes: ClassVar = [models.Index(fields=["account", "id"], name="captured_of_account")]

@@ -96,7 +96,16 @@ def test_it_hands_out_the_raw_source_byte_for_byte(alice: Client, account: Accou
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"no header at all", b"Subject: =?x-unknown?Q?=FF?=\r\n\r\n\xff\x00", b"\r\n\r\n\xfe"]
+    "raw",
+    [
+        b"",
+        b"no header at all",
+        b"Subject: =?x-unknown?Q?=FF?=\r\n\r\n\xff\x00",
+        b"\r\n\r\n\xfe",
+        b"Content-Type: text/html; charset=unicode_escape\r\n\r\n\\ud800",
+        b"Content-Type: message/rfc822\r\n\r\n" * 2000,
+        b"".join(b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n) for n in range(1500)),
+    ],
 )
 @pytest.mark.parametrize("view", ["", "/body", "/raw", "?view=text", "?view=headers"])
 def test_it_shows_even_what_is_hardly_a_message(alice: Client, account: Account, raw: bytes, view: str) -> None:

@@ -27,7 +27,7 @@ class MessagesAnswer(TypedDict):
 def list_messages(request: KitRequest, filters: Query[InboxFilters]) -> HttpResponse:
     """Oldest first."""
     found = page(inbox.messages(request.auth.account.pk, filters.to), filters, "id")
-    return reply(200, messages=[inbox.shape(message) for message in found.rows], pagination=found.pagination)
+    return reply(200, messages=list(inbox.shapes(found.rows)), pagination=found.pagination)
 
 
 @router.delete("/inbox", response={204: None}, summary="Empty the inbox")

@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from dripstone.accounts.models import Account
 from dripstone.senders import inbox as captured
 from dripstone.senders import ways
+from dripstone.senders.inbox_reading import contents
 from dripstone.senders.models import CapturedMessage
 from dripstone.web.frame import member, show
 from dripstone.web.paging import page
@@ -62,19 +63,17 @@ def emptying(request: HttpRequest, account: Account) -> HttpResponse:
 @member
 def message(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
     found = _find(account, message_id)
-    parsed = captured.parse(found)
-    parts = {"html": captured.part(parsed, "html"), "text": captured.part(parsed, "plain")}
-    headers = captured.headers(parsed)
+    read = contents(_source(found))
     wanted = request.GET.get("view", "")
-    view = wanted if wanted in VIEWS else ("html" if parts["html"] is not None else "text")
+    view = wanted if wanted in VIEWS else ("html" if read.html is not None else "text")
     context = {
         "section": "inbox",
         "current": "true",
         "message": found,
-        "sender": headers.get("From", found.from_address),
-        "headers": [(name, line) for name, text in headers.items() for line in text.split("\n")],
-        "text": parts["text"],
-        "has_html": parts["html"] is not None,
+        "sender": read.headers.get("From", found.from_address),
+        "headers": [(name, line) for name, text in read.headers.items() for line in text.split("\n")],
+        "text": read.text,
+        "has_html": read.html is not None,
         "view": view,
         "views": VIEWS,
     }
@@ -86,7 +85,7 @@ def message(request: HttpRequest, account: Account, message_id: int) -> HttpResp
 @xframe_options_sameorigin
 def body(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
     """The HTML part alone, for the frame of the message page. It is unchanged: as the person would get it."""
-    html = captured.part(captured.parse(_find(account, message_id)), "html") or ""
+    html = contents(_source(_find(account, message_id))).html or ""
     response = HttpResponse(_with_links_outside(html))
     response["Content-Security-Policy"] = BODY_POLICY
     response["Referrer-Policy"] = "no-referrer"
@@ -97,14 +96,18 @@ def body(request: HttpRequest, account: Account, message_id: int) -> HttpRespons
 @member
 def raw(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
     found = _find(account, message_id)
-    response = HttpResponse(bytes(found.raw), content_type="message/rfc822")
+    response = HttpResponse(_source(found), content_type="message/rfc822")
     response["Content-Disposition"] = f'attachment; filename="message-{found.pk}.eml"'
     response["Cache-Control"] = "no-store"
     return response
 
 
 def _find(account: Account, message_id: int) -> CapturedMessage:
-    return get_object_or_404(CapturedMessage, pk=message_id, account=account)
+    return get_object_or_404(CapturedMessage.objects.defer("raw"), pk=message_id, account=account)
+
+
+def _source(message: CapturedMessage) -> bytes:
+    return next(captured.sources([message]))
 
 
 def _with_links_outside(html: str) -> str:

@@ -134,6 +134,24 @@ def test_it_shows_and_empties_the_inbox(alice: Caller, mallory: Caller, now: Any
     assert len(mallory.get("/ext/v1/inbox")[1]["messages"]) == 1
 
 
+def test_no_message_poisons_the_inbox(alice: Caller, now: Any) -> None:
+    """After 2,000 nested messages the list was a 500 until it was emptied."""
+    sources = [
+        b"Content-Type: message/rfc822\r\n\r\n" * 2000,
+        b"Content-Type: text/html; charset=unicode_escape\r\n\r\n\\ud800",
+        b"Subject: well\r\n\r\nHello",
+    ]
+    for raw in sources:
+        CapturedMessage.objects.create(account=alice.account, to="a@x.io", sent_at=now, raw=raw)
+    status, answer = alice.get("/ext/v1/inbox")
+    assert status == 200
+    assert [message["html"] or message["text"] for message in answer["messages"]] == [
+        sources[0].decode(),
+        "\\ud800",
+        "Hello",
+    ]
+
+
 def test_it_tells_and_moves_the_clock(alice: Caller) -> None:
     assert alice.get("/ext/v1/clock") == (200, {"clock": {"now": "2026-11-23T09:00:00Z", "virtual": True}})
     moved = {"clock": {"now": "2026-11-23T10:00:00Z", "virtual": True}, "sent": 0, "failed": 0}
