@@ -115,12 +115,16 @@ def running(data: Path, tell: Tell = lambda _: None) -> Iterator[None]:
     data  DRIPSTONE_DATA. `tell` hears a sentence when something takes long. Raises EmbeddedError.
     """
     cluster = data.resolve() / "postgres"
-    data.mkdir(parents=True, exist_ok=True)
     try:
+        data.mkdir(parents=True, exist_ok=True)
         users = (data / "postgres.users").open("a")
     except PermissionError as error:
         raise EmbeddedError(
             f"{data} belongs to another user; run as that user, or set DRIPSTONE_DATA to a folder of your own."
+        ) from error
+    except OSError as error:
+        raise EmbeddedError(
+            f"{data} cannot be written ({error.strerror}); set DRIPSTONE_DATA to a folder that can."
         ) from error
     with users:
         os.register_at_fork(after_in_child=users.close)  # our children use the server through us

@@ -33,7 +33,7 @@ def _text(name: str, default: str = "") -> str:
 
 def _integer(name: str, default: int, lowest: int, highest: int) -> int:
     text = _text(name, str(default))
-    if not text.isascii() or not text.isdigit() or not lowest <= int(text) <= highest:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not lowest <= int(text) <= highest:
         raise ImproperlyConfigured(f"{name} is {text!r}; give a whole number from {lowest} to {highest}.")
     return int(text)
 
@@ -54,8 +54,16 @@ def _choice(name: str, default: str, *choices: str) -> str:
 
 # --- Where things are -------------------------------------------------------------------------------------------
 
+
 # Folder for the embedded PostgreSQL, the secret key and what workers must find again after a crash.
-DRIPSTONE_DATA = Path(_text("DRIPSTONE_DATA", "./.dripstone")).expanduser().resolve()
+def _folder(name: str, default: str) -> Path:
+    try:
+        return Path(_text(name, default)).expanduser().resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # a link to itself, ~ of nobody, a folder of no name
+        raise ImproperlyConfigured(f"{name} names no folder: {error}.") from None
+
+
+DRIPSTONE_DATA = _folder("DRIPSTONE_DATA", "./.dripstone")
 
 # A real PostgreSQL (14 or newer): postgresql://user:password@host:5432/name?sslmode=require, or a socket folder:
 # postgresql://user@/name?host=/run/postgresql. Empty: the embedded server in DRIPSTONE_DATA.
@@ -86,7 +94,7 @@ def _domain_limits(text: str) -> dict[str, tuple[int | None, int | None]]:
         found: dict[str, int] = {}
         for number in numbers.split(";"):
             count, _, unit = (part.strip() for part in number.partition("/"))
-            is_number = count.isascii() and count.isdigit() and 1 <= int(count) <= 1_000_000_000
+            is_number = re.fullmatch(r"[0-9]{1,10}", count) and 1 <= int(count) <= 1_000_000_000
             if not is_number or unit not in ("s", "day") or unit in found:
                 raise ImproperlyConfigured(_wrong_domain_limit(entry, "is no limit"))
             found[unit] = int(count)
@@ -140,7 +148,7 @@ def _rate_limits(text: str) -> tuple[int, int] | None:
     if text.lower() in named:
         return named[text.lower()]
     numbers = [part.strip() for part in text.split(",")]
-    if len(numbers) != 2 or not all(part.isascii() and part.isdigit() and int(part) > 0 for part in numbers):
+    if len(numbers) != 2 or not all(re.fullmatch(r"[0-9]{1,9}", part) and int(part) > 0 for part in numbers):
         raise ImproperlyConfigured(
             f"DRIPSTONE_RATE_LIMITS is {text!r}; give kit, off, or two numbers such as 600,3000 "
             "(requests per 60 s for an API key, and for an OAuth token)."
@@ -185,9 +193,10 @@ def _secret_key(folder: Path) -> str:
             finally:
                 fresh.unlink()
         return path.read_text().strip()
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "secret_key is not text"
         raise ImproperlyConfigured(
-            f"The secret key cannot be kept in {folder} ({error.strerror}); "
+            f"The secret key cannot be kept in {folder} ({why}); "
             "set DRIPSTONE_DATA to a folder this user may write to, or set DRIPSTONE_SECRET_KEY."
         ) from error
 
@@ -205,11 +214,22 @@ DRIPSTONE_MISTYPED = {
 if len(SECRET_KEY) < 32:
     raise ImproperlyConfigured("DRIPSTONE_SECRET_KEY is shorter than 32 characters; give a longer, random one.")
 
-_url = urlsplit(DRIPSTONE_URL)
-if _url.scheme not in ("http", "https") or not _url.hostname or _url.query or _url.fragment:
+
+def _is_public_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        has_port = parts.port is None or parts.port > 0
+    except ValueError:  # brackets that do not match, a port that is no number
+        return False
+    has_host = bool(parts.hostname) and not re.search(r"[\s\\<>\"@]", parts.netloc)
+    return parts.scheme in ("http", "https") and has_host and has_port and not parts.query and not parts.fragment
+
+
+if not _is_public_url(DRIPSTONE_URL):
     raise ImproperlyConfigured(
         f"DRIPSTONE_URL is {DRIPSTONE_URL!r}; give the address people reach, such as https://mail.example.com"
     )
+_url = urlsplit(DRIPSTONE_URL)
 
 
 # --- Django: database -------------------------------------------------------------------------------------------
@@ -221,10 +241,20 @@ def _database(url: str) -> dict[str, Any]:
         raise ImproperlyConfigured("DATABASE_URL must begin with postgresql://; Dripstone runs on PostgreSQL only.")
     try:
         parts: dict[str, Any] = conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        raise ImproperlyConfigured(f"DATABASE_URL cannot be read: {error}".strip()) from error
+    except (psycopg.ProgrammingError, UnicodeError) as error:  # its words, but not what it quotes: perhaps a password
+        why = str(error).partition('"')[0].strip(" :\n")
+        raise ImproperlyConfigured(
+            f"DATABASE_URL cannot be read: {why}. Blanks and characters such as % @ / : in a user name or password "
+            "must be percent-encoded."
+        ) from None
     if not parts.get("dbname"):
         raise ImproperlyConfigured("DATABASE_URL names no database; end it with /name, such as …:5432/dripstone")
+    for port in str(parts.get("port", "")).split(","):  # one per host
+        if port and not (re.fullmatch(r"[0-9]{1,5}", port) and 1 <= int(port) <= 65535):
+            raise ImproperlyConfigured("DATABASE_URL: the port must be a number from 1 to 65535.")
+    for name in {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count"} & parts.keys():
+        if not re.fullmatch(r"[0-9]{1,9}", str(parts[name])):
+            raise ImproperlyConfigured(f"DATABASE_URL: {name} must be a number of seconds or times.")
     return {
         "ENGINE": "dripstone.postgresql",
         "NAME": parts.pop("dbname"),

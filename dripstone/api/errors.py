@@ -6,9 +6,10 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
-from django.db import DataError, IntegrityError
+from django.db import DataError, IntegrityError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
 from ninja import NinjaAPI
 from ninja.errors import HttpError
@@ -29,6 +30,7 @@ STATUS: dict[type[errors.DripstoneError], int] = {
     errors.TooLarge: 413,
     errors.Invalid: 422,
 }
+NO_ROOM = "The server's disk is full, so nothing can be stored at the moment; try again later"
 UNKNOWN = "Something went wrong on our side"
 API_PATHS = re.compile(r"/(v4|ext/v1)(/|$)")
 
@@ -49,6 +51,7 @@ def install(api: NinjaAPI) -> None:
         UnreadablePostError: lambda request, error: _refused(request, errors.BadRequest()),
         DataError: _not_storable,
         IntegrityError: _conflict,
+        OperationalError: _database_failed,
         Exception: _unexpected,
     }
     for kind, answer in answers.items():
@@ -88,6 +91,16 @@ def _conflict(request: HttpRequest, error: IntegrityError) -> HttpResponse:
     """Two calls at once; every verb checks before it writes."""
     log.warning("request_conflict", extra={"request_id": _request_id(request), "path": request.path})
     return _refused(request, errors.Conflict())
+
+
+def _database_failed(request: HttpRequest, error: OperationalError) -> HttpResponse:
+    """A full disk is the operator's to mend, and passes: nobody needs a traceback of it."""
+    if not isinstance(error.__cause__, psycopg.errors.DiskFull):
+        return _unexpected(request, error)
+    log.error("disk_full", extra={"request_id": _request_id(request), "path": request.path})
+    answer = body(503, NO_ROOM)
+    answer["Retry-After"] = "60"
+    return answer
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:

@@ -29,6 +29,7 @@ _current: Process | None = None
 _numbers = itertools.count(1)
 _broken_off: set[str] = set()
 _retiring = threading.Event()
+_hindered = threading.Event()
 
 
 def current() -> Process:
@@ -63,6 +64,18 @@ def retire() -> None:
 
 def is_retiring() -> bool:
     return _retiring.is_set()
+
+
+def hinder(why: str) -> None:
+    """What keeps this process from sending (senders/hindrances.py); "": nothing does."""
+    if why:
+        _hindered.set()
+    else:
+        _hindered.clear()
+
+
+def is_hindered() -> bool:
+    return _hindered.is_set()
 
 
 @contextmanager

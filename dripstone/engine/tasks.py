@@ -53,6 +53,8 @@ def _tick() -> None:
 @app.task(name="dripstone.engine.tasks.send", queue="engine")
 def send() -> None:
     """Send one batch; where a limit makes batches small, go on for a while."""
+    if process.is_hindered():
+        return  # the next tick wakes another job
     crew = process.current()
     with virtual.turn():
         if not pulse.may_send(clock.now()):

@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import ERROR, CheckMessage, Error, Warning, register, run_checks
 
-from dripstone.senders import ways
+from dripstone.engine import process
+from dripstone.senders import flight, ways
 
 
 def errors() -> Iterator[str]:
@@ -14,6 +16,15 @@ def errors() -> Iterator[str]:
     for message in run_checks():
         if message.level >= ERROR:
             yield f"{message.msg} {message.hint or ''}".strip()
+
+
+def data_problem() -> Iterator[str]:
+    """Why workers could not start on this machine: they write down what leaves before it leaves."""
+    if why := flight.problem(process.flights()):
+        yield (
+            f"Workers cannot write in {settings.DRIPSTONE_DATA} ({why}); set DRIPSTONE_DATA to a folder this user may "
+            "write to."
+        )
 
 
 @register()
@@ -62,6 +73,8 @@ def public_url_is_public(**_: Any) -> list[CheckMessage]:
 
 
 def _is_local(url: str) -> bool:
-    from urllib.parse import urlsplit
-
-    return urlsplit(url).hostname in ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  (compared, not bound)
+    try:
+        host = urlsplit(url).hostname
+    except ValueError:  # no URL: senders/checks.py says so
+        return False
+    return host in ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104  (compared, not bound)

@@ -126,7 +126,7 @@ def worker() -> None:
     from dripstone.ops import worker as ops_worker
 
     with lasting_database():
-        for problem in checks.errors():
+        for problem in (*checks.errors(), *checks.data_problem()):
             fail(problem)
         ops_worker.run()
 

@@ -1,11 +1,9 @@
 """`dripstone doctor`: looks at everything an operator may get wrong, and says what to do."""
 
 import json
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 
 from django.conf import settings
 from django.core import checks as django_checks
@@ -19,10 +17,9 @@ from dripstone.explain.findings import NOTICE, Finding
 from dripstone.explain.health import CHOSEN, Health
 from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
-from dripstone.ops import flow, readiness
+from dripstone.ops import disk, flow, readiness
 from dripstone.sequences.models import Sequence
 
-LEAST_FREE_BYTES = 500 * 1000 * 1000
 LEAST_POSTGRESQL = 14
 LARGEST_CLOCK_GAP_SECONDS = 5
 
@@ -116,14 +113,8 @@ def _apart(ahead: float) -> str:
 
 
 def _disk() -> Result:
-    free = shutil.disk_usage(_first_that_exists(settings.DRIPSTONE_DATA)).free
-    return Result("disk", free > LEAST_FREE_BYTES, f"{free / 1e9:.1f} GB free for {settings.DRIPSTONE_DATA}")
-
-
-def _first_that_exists(path: Path) -> Path:
-    """The directory, or the one it is going to be made in: before the first start there is none."""
-    path = path.absolute()
-    return next(one for one in (path, *path.parents) if one.exists())
+    free = disk.free_bytes()
+    return Result("disk", not disk.problem(), f"{free / 1e9:.1f} GB free for {settings.DRIPSTONE_DATA}")
 
 
 def _mail_server() -> Result:

@@ -136,6 +136,8 @@ def port_problem(host: str, port: int) -> str | None:
             probe.bind((host, port))
         except OSError as error:
             return _bind_sentence(error, host, port)
+        except (UnicodeError, TypeError):  # longer than a name may be, with an empty part, or no text
+            return f"{host} is not an address of this machine."
     return None
 
 

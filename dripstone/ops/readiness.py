@@ -9,20 +9,23 @@ from django.db.migrations.loader import MigrationLoader
 
 from dripstone import clock, words
 from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
-from dripstone.ops import flow
+from dripstone.ops import disk, flow
+from dripstone.senders import hindrances
 
-OK, NOT_READY, NOT_SENDING = "ok", "not ready", "not sending"
+OK, NOT_READY, NOT_SENDING, NO_ROOM = "ok", "not ready", "not sending", "no room"
 
 _APPLIED = "SELECT app, name FROM django_migrations"
 
 
 def report() -> tuple[str, list[str]]:
     """The state right now, and a sentence for each thing that is wrong."""
+    no_room = [problem] if (problem := disk.problem()) else []
     missing = list(findings(clock.system_now()))
     if missing:
-        return NOT_READY, missing
-    stop = flow.stopped(clock.now())
-    return (NOT_SENDING, [stop]) if stop else (OK, [])
+        return NOT_READY, no_room + missing
+    if stop := flow.stopped(clock.now()):
+        return NOT_SENDING, [*no_room, stop]
+    return (NO_ROOM, no_room) if no_room else (OK, [])
 
 
 def findings(now: datetime) -> Iterator[str]:
@@ -41,6 +44,7 @@ def findings(now: datetime) -> Iterator[str]:
     last_seen = last_heartbeat()
     if last_seen is None or (now - last_seen).total_seconds() > ENGINE_SILENT_SECONDS:
         yield "No worker has shown itself for a minute, so nothing is sent: start dripstone worker."
+    yield from hindrances.current(now)
 
 
 def n_pending_migrations() -> int:

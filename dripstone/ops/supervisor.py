@@ -54,6 +54,7 @@ def run(*, demo: bool, tell: Tell) -> int:
 def _problems() -> Iterator[str]:
     """What would stop the start, before anything is started."""
     yield from checks.errors()
+    yield from checks.data_problem()
     taken = _web_port_problem()
     if taken:
         yield f"{taken} Stop it, or choose another port: DRIPSTONE_PORT=8001"
@@ -110,7 +111,8 @@ def _wait_until_ready(children: list[Child], stopping: threading.Event, tell: Te
     while not stopping.wait(0.1):
         _restart_ended(children)
         status, findings = _healthz()
-        if status == 200 or readiness.NOT_SENDING in findings:  # that is told on its own, and nothing to wait for
+        # What is told on its own, and nothing to wait for, is no reason to wait.
+        if status == 200 or any(one in findings for one in (readiness.NOT_SENDING, readiness.NO_ROOM)):
             return True
         if time.monotonic() > give_up_at:
             tell(f"Not ready after {READY_SECONDS} s, still trying. {findings}")

@@ -8,6 +8,7 @@ jobs do not run until it has caught up with itself.
 import asyncio
 import os
 import signal
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -22,6 +23,7 @@ from procrastinate.contrib.django.django_connector import DjangoConnector
 from dripstone import clock
 from dripstone.engine import counters, process, pulse, rescue, tasks
 from dripstone.ops import past
+from dripstone.senders import hindrances
 
 log = structlog.get_logger(__name__)
 
@@ -47,6 +49,7 @@ class _Worker:
         self._told_to_stop, self._new_round = asyncio.Event(), asyncio.Event()
         self._clock = clock.Watch()
         self._neighbours = rescue.Watch(process.flights())
+        self._own = hindrances.Watch(f"{socket.gethostname()}-{os.getpid()}", process.flights())
         self._looking = ThreadPoolExecutor(1, "look")  # one thread, because Django keeps a connection per thread
 
     async def run(self) -> None:
@@ -99,6 +102,8 @@ class _Worker:
     def _look(self) -> None:
         close_old_connections()
         try:
+            process.hinder(self._own.look())
+            self._own.tell(clock.system_now())
             tasks.look_after(self._neighbours)
         except Exception as error:
             log.warning("rescue_failed", error=str(error).strip())

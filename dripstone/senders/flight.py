@@ -133,6 +133,20 @@ class FlightLog:
         return len(text), check
 
 
+def problem(directory: Path) -> str:
+    """Why no log can be written there; "" when one can."""
+    probe = directory / f"probe.{os.getpid()}.{threading.get_ident()}"
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        try:
+            probe.write_bytes(bytes(LINE_BYTES))
+        finally:
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        return str(error.strerror)
+    return ""
+
+
 def _checked(text: bytes, before: int, n_bytes: int) -> tuple[bytes, int]:
     """The line for `text`, and its check sum. `before`: the check sum of the line before."""
     check = crc32(text, before)

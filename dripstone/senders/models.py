@@ -60,6 +60,17 @@ class Meter(models.Model):
         return f"meter of {self.key}"
 
 
+class Hindrance(models.Model):
+    """What keeps a worker process from sending: hindrances.py. No row: nothing does."""
+
+    worker = models.TextField(primary_key=True)
+    sentence = models.TextField()
+    seen_at = models.DateTimeField()  # by its machine's clock; what it has not said again for a while is over
+
+    def __str__(self) -> str:
+        return f"hindrance of {self.worker}"
+
+
 class Share(models.Model):
     """How many connections to a server one worker process may have open: shares.py."""
 

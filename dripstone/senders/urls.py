@@ -1,5 +1,6 @@
 """How a mail URL can be read: to a MailUrl, or to a sentence that says what is wrong. ways.py chooses the reading."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -114,7 +115,7 @@ def _number(options: Options, name: str, highest: int) -> int | None:
     text = options.get(name)
     if text is None:
         return None
-    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= highest):
+    if not (re.fullmatch(r"[0-9]{1,15}", text) and 1 <= int(text) <= highest):
         raise ValueError(f"DRIPSTONE_MAIL_URL: {name} must be a number from 1 to {highest}")
     return int(text)
 

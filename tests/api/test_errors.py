@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 
 from dripstone.accounts.models import ApiKey
@@ -133,3 +134,19 @@ def test_the_docs_pages_stand_without_a_key(db: None) -> None:
         assert Client().get(path).status_code == 200
     paths = Client().get("/v4/openapi.json").json()["paths"]
     assert "requestBody" in paths["/v4/tags"]["post"]
+
+
+def test_a_full_disk_is_told_as_such_and_passes(alice: Caller, caplog: pytest.LogCaptureFixture) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            CREATE FUNCTION fill() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN RAISE EXCEPTION 'could not extend file' USING ERRCODE = 'disk_full'; END $$;
+            CREATE TRIGGER fill BEFORE INSERT ON subscribers_tag FOR EACH ROW EXECUTE FUNCTION fill()
+            """
+        )
+    status, answer = alice.post("/v4/tags", {"name": "VIP"})
+    assert status == 503
+    assert answer["errors"][0].startswith("The server's disk is full")
+    ours = [record.message for record in caplog.records if record.name.startswith("dripstone")]
+    assert ours == ["disk_full"]

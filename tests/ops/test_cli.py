@@ -1,4 +1,8 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -38,6 +42,41 @@ def test_a_worker_does_not_start_with_a_mail_url_that_cannot_be_read(settings: A
     result = CliRunner().invoke(app, ["worker"])
     assert (result.exit_code, result.stderr.split(":")[0]) == (1, "dripstone")
     assert "must start with one of: inbox://" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "url", ["smtp://u:p@[::1", "smtp://h:notaport", "smtp://h?connections=" + "9" * 5000, "smtp://"]
+)
+def test_a_worker_says_in_a_sentence_what_is_wrong_with_a_mail_url(settings: Any, url: str) -> None:
+    settings.DRIPSTONE_MAIL_URL = url
+    result = CliRunner().invoke(app, ["worker"])
+    assert (result.exit_code, result.stderr.split(":")[0]) == (1, "dripstone")
+    assert "DRIPSTONE_MAIL_URL" in result.stderr
+    assert "u:p" not in result.stderr
+
+
+@pytest.mark.parametrize("data", ["/proc/none", "/dev/null/x", "/dev/null"])
+def test_a_worker_that_cannot_write_its_flight_log_does_not_start(settings: Any, data: str) -> None:
+    settings.DRIPSTONE_DATA = Path(data)
+    result = CliRunner().invoke(app, ["worker"])
+    assert result.exit_code == 1
+    assert f"dripstone: Workers cannot write in {data}" in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize("command", ["up", "doctor", "web", "worker", "migrate"])
+@pytest.mark.parametrize("data", ["/proc/none", "/dev/null/x"])
+def test_a_data_folder_that_cannot_be_written_is_a_sentence(command: str, data: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dripstone", command],
+        env={"PATH": os.environ["PATH"], "DRIPSTONE_DATA": data, "DRIPSTONE_SECRET_KEY": "x" * 32},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "set DRIPSTONE_DATA to a folder" in " ".join(done.stderr.split())
 
 
 def test_a_wrong_time_zone_is_refused() -> None:

@@ -1,5 +1,6 @@
 from contextlib import suppress
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,11 +8,11 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
-from dripstone.engine import claim, counters, notices, plan, pulse, transitions
+from dripstone.engine import claim, counters, notices, plan, process, pulse, tasks, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
-from dripstone.ops import doctor, flow, metrics, readiness
-from dripstone.senders import pace
+from dripstone.ops import disk, doctor, flow, metrics, readiness
+from dripstone.senders import hindrances, pace
 from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
@@ -37,6 +38,54 @@ def test_it_is_healthy_with_a_worker(client: Client) -> None:
     a_worker_was_seen(seconds_ago=5)
     response = client.get("/healthz")
     assert (response.status_code, response.json()) == (200, {"status": "ok", "findings": []})
+
+
+def test_a_full_disk_is_told_before_nothing_works_any_more(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_worker_was_seen(seconds_ago=5)
+    monkeypatch.setattr(disk, "LEAST_FREE_BYTES", disk.free_bytes() + 10**9)
+    response = client.get("/healthz")
+    assert (response.status_code, response.json()["status"]) == (503, "no room")
+    assert response.json()["findings"][0].startswith("The disk is nearly full, with ")
+    assert not doctor._disk().is_well
+
+
+def test_a_worker_that_cannot_write_its_flight_log_is_told_until_it_can(client: Client, tmp_path: Path) -> None:
+    a_worker_was_seen(seconds_ago=5)
+    flights = tmp_path / "flights"
+    watch = hindrances.Watch("host-1", flights)
+    assert watch.look() == ""
+    watch.tell(clock.system_now())
+    assert client.get("/healthz").status_code == 200
+    flights.rmdir()
+    flights.write_text("in the way")
+    assert watch.look() == "File exists"
+    watch.tell(clock.system_now())
+    response = client.get("/healthz")
+    assert response.status_code == 503
+    assert response.json()["findings"][0].startswith("A worker cannot write its flight log (File exists)")
+    flights.unlink()
+    watch.look()
+    watch.tell(clock.system_now())
+    assert client.get("/healthz").status_code == 200
+
+
+def test_what_a_worker_said_is_over_when_it_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "flights").write_text("in the way")
+    watch = hindrances.Watch("host-1", tmp_path / "flights")
+    watch.look()
+    watch.tell(clock.system_now() - timedelta(minutes=2))
+    assert hindrances.current(clock.system_now()) == []
+
+
+def test_a_worker_that_is_hindered_takes_no_mail(sequence: Sequence) -> None:
+    """Each try in vain would have put it off, for hours in the end."""
+    make_place_with(sequence, "planned", LONG_AGO)
+    process.hinder("No space left on device")
+    try:
+        tasks.send()
+        assert set(Delivery.objects.values_list("status", "attempt")) == {("planned", 0)}
+    finally:
+        process.hinder("")
 
 
 @pytest.mark.parametrize("seconds_ago", [None, 90])

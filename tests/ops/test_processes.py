@@ -31,7 +31,7 @@ def test_a_taken_port_is_named() -> None:
         assert port_problem("127.0.0.1", port) == f"Port {port} on 127.0.0.1 is in use by another program."
 
 
-@pytest.mark.parametrize("host", ["203.0.113.7", "no such host"])
+@pytest.mark.parametrize("host", ["203.0.113.7", "no such host", "a" * 300, "..", "[::1", "\udcff"])
 def test_an_address_of_somebody_else_is_named(host: str) -> None:
     assert "is not an address of this machine" in str(port_problem(host, 8000))
 

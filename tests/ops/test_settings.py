@@ -89,10 +89,44 @@ def test_a_mistyped_name_is_noticed(tmp_path: Path) -> None:
         ("DATABASE_URL", "mysql://localhost/x", "postgresql://"),
         ("DATABASE_URL", "postgresql://localhost", "names no database"),
         ("DATABASE_URL", "postgresql://localhost/x?colour=red", "cannot be read"),
+        ("DATABASE_URL", "postgresql://u:p%zz@h/x", "percent-encoded"),
+        ("DATABASE_URL", "postgresql://u:p w@h/x", "percent-encoded"),
+        ("DATABASE_URL", "postgresql://[::1/x", "cannot be read"),
+        ("DATABASE_URL", "postgresql://u@h:notaport/x", "number from 1 to 65535"),
+        ("DATABASE_URL", "postgresql://u@h:0/x", "number from 1 to 65535"),
+        ("DATABASE_URL", "postgresql://u@h:5432,g:99999/x", "number from 1 to 65535"),
+        ("DATABASE_URL", "postgresql://u@h/x?connect_timeout=soon", "connect_timeout must be a number"),
+        ("DRIPSTONE_PORT", "9" * 5000, "whole number from 1 to 65535"),
+        ("DRIPSTONE_RATE_LIMITS", "9" * 5000 + ",1", "600,3000"),
+        ("DRIPSTONE_DOMAIN_LIMITS", "a.b=" + "9" * 5000 + "/s", "give domains"),
+        ("DRIPSTONE_URL", "http://[::1", "https://"),
+        ("DRIPSTONE_URL", "http://h:notaport", "https://"),
+        ("DRIPSTONE_URL", "http://a b", "https://"),
+        ("DRIPSTONE_DATA", "~nobody-of-that-name/x", "names no folder"),
     ],
 )
 def test_a_wrong_value_stops_the_start_and_says_what_to_do(tmp_path: Path, name: str, value: str, says: str) -> None:
     assert says in read(tmp_path, **{name: value})["error"]
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql://u:SECRET%zzPW@h/x", "postgresql://u:SECRET PW@h/x", "SECRET", "x://SECRET"]
+)
+def test_a_wrong_database_url_is_not_repeated(tmp_path: Path, url: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "dripstone", "doctor"],
+        env={"PATH": os.environ["PATH"], "DRIPSTONE_DATA": str(tmp_path), "DATABASE_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("dripstone: DATABASE_URL")
+    assert "SECRET" not in done.stderr
+
+
+def test_several_hosts_may_have_ports(tmp_path: Path) -> None:
+    assert read(tmp_path, DATABASE_URL="postgresql://u@a:5432,b:5433/x")["database"]["PORT"] == "5432,5433"
 
 
 def test_domain_limits_are_read(tmp_path: Path) -> None:
