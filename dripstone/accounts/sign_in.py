@@ -30,7 +30,7 @@ def check(request: HttpRequest, email: str, password: str, network: str, now: da
     now  of the machine's clock: the limit is about guessers, not about rehearsed time
     Raises TooManyFailures.
     """
-    address_hash = hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()
+    address_hash = _hash(email)
     # Written before the password is looked at, so that attempts side by side count each other.
     attempt = SignInFailure.objects.create(address_hash=address_hash, network=network, failed_at=now)
     if _is_over(address_hash, network, now):
@@ -41,6 +41,15 @@ def check(request: HttpRequest, email: str, password: str, network: str, now: da
         return None
     _forget(address_hash, network, now)
     return user
+
+
+def forgive(email: str) -> None:
+    """Forget all failures of an address: its password is another one now."""
+    SignInFailure.objects.filter(address_hash=_hash(email)).delete()
+
+
+def _hash(email: str) -> str:
+    return hashlib.sha256(email.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _is_over(address_hash: str, network: str, now: datetime) -> bool:

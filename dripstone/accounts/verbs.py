@@ -4,10 +4,14 @@ import hashlib
 import secrets
 from datetime import datetime
 
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
+from dripstone.accounts import sign_in
 from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
-from dripstone.given import ABSENT, Checked, Given, as_number, is_whole, plain_address
+from dripstone.errors import Invalid, NotFound
+from dripstone.given import ABSENT, Checked, Given, as_number, is_whole, plain_address, unstorable
 
 KEY_PREFIX = "kit_"
 LIMITS = {"per_second": 100_000, "per_day": 1_000_000_000}  # the highest of each
@@ -74,6 +78,27 @@ def _limit(read: Checked, name: str, highest: int) -> None:
         read.values[name] = value or None
     elif value is not ABSENT:
         read.wrong(name, f"must be an integer between 1 and {highest}, or 0 for no limit")
+
+
+@transaction.atomic
+def set_password(email: str, password: str | None = None) -> tuple[User, str]:
+    """Give a user a new password, and end all their sessions: each carries a hash of the password it began with.
+
+    password  made up when absent
+    Returns (user, password in plain text). Raises NotFound, and Invalid for a password that is easily guessed.
+    """
+    user = None if unstorable(email) else User.objects.filter(email=plain_address(email)).first()
+    if user is None:
+        raise NotFound(f"There is no user {email}; dripstone users list shows them.")
+    password = password or secrets.token_urlsafe(12)
+    try:
+        validate_password(password, user)
+    except ValidationError as error:
+        raise Invalid(*error.messages) from None
+    user.set_password(password)
+    user.save(update_fields=["password"])
+    sign_in.forgive(user.email)
+    return user, password
 
 
 def create_key(account: Account, name: str, now: datetime) -> tuple[ApiKey, str]:

@@ -25,6 +25,8 @@ accounts_app = typer.Typer(no_args_is_help=True, help="Accounts: each holds its 
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of an account.")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(keys_app, name="keys")
+users_app = typer.Typer(no_args_is_help=True, help="The people who sign in to pages.")
+app.add_typer(users_app, name="users")
 counts_app = typer.Typer(no_args_is_help=True, help="The counts that lists and pages show, kept as things change.")
 app.add_typer(counts_app, name="counts")
 
@@ -291,6 +293,46 @@ def update_account(
         row = verbs.update_account(_account(account), {key: one for key, one in given.items() if one is not None})
         answer = {"account_id": row.pk, **{key: getattr(row, key) for key in given}}
     _answer(answer, as_json)
+
+
+@users_app.command("password")
+def set_password(
+    email: Annotated[str, typer.Argument(help="The address they sign in with.")],
+    prompt: Annotated[bool, typer.Option("--prompt", help="Ask for the password instead of making one up.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Give a user a new password, print it once, and end all their sessions."""
+    from dripstone.accounts import verbs
+
+    chosen = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True) if prompt else None
+    with ready_database():
+        user, password = verbs.set_password(email, chosen)
+    answer = {"account_id": user.account_id, "user_email": user.email}
+    _answer(answer if chosen else {**answer, "password": password}, as_json)
+
+
+@users_app.command("list")
+def list_users(account: AccountOption = None, as_json: JsonOption = False) -> None:
+    """List the people who can sign in to pages, and when each last did."""
+    from dripstone.accounts.models import User
+
+    with ready_database():
+        users = User.objects.filter(**({"account_id": account} if account else {})).order_by("id")
+        rows = [
+            {
+                "user_email": user.email,
+                "account_id": user.account_id,
+                "last_sign_in_at": user.last_login.isoformat(timespec="seconds") if user.last_login else None,
+            }
+            for user in users
+        ]
+    if as_json:
+        _answer({"users": rows}, as_json)
+        return
+    table = Table("address", "account", "last signed in")
+    for row in rows:
+        table.add_row(*(str(value or "") for value in row.values()))
+    out.print(table)
 
 
 @keys_app.command("create")

@@ -9,8 +9,9 @@ import pytest
 from django.db import connection
 from typer.testing import CliRunner
 
-from dripstone.accounts.models import Account, ApiKey
+from dripstone.accounts.models import Account, ApiKey, User
 from dripstone.accounts.verbs import account_for_key
+from dripstone.errors import Invalid, NotFound
 from dripstone.ops.cli import app
 
 # Each command opens and closes the database by itself, as in life: no transaction can be around it.
@@ -113,6 +114,46 @@ def test_a_wrong_change_of_an_account_changes_nothing() -> None:
     result = CliRunner().invoke(app, ["accounts", "update", "--name", " ", "--send-hour", "24"])
     assert str(result.exception) == "name can't be blank; send_hour must be an integer between 0 and 23"
     assert Account.objects.get().send_hour == 11
+
+
+def test_a_user_gets_a_new_password() -> None:
+    made = alice()
+    answer = json.loads(dripstone("users", "password", "Alice@example.com", "--json"))
+    assert set(answer) == {"account_id", "user_email", "password"}
+    user = User.objects.get(email="alice@example.com")
+    assert user.check_password(answer["password"])
+    assert not user.check_password(made["password"])
+
+
+def test_a_password_can_be_typed_and_is_not_repeated() -> None:
+    alice()
+    typed = "correct horse battery"
+    result = CliRunner().invoke(app, ["users", "password", "alice@example.com", "--prompt"], f"{typed}\n{typed}\n")
+    assert result.exit_code == 0, result.output
+    assert typed not in result.output
+    assert User.objects.get().check_password(typed)
+
+
+@pytest.mark.parametrize("typed", ["short", "1234567890"])
+def test_a_password_that_is_easily_guessed_is_refused(typed: str) -> None:
+    made = alice()
+    result = CliRunner().invoke(app, ["users", "password", "alice@example.com", "--prompt"], f"{typed}\n{typed}\n")
+    assert isinstance(result.exception, Invalid)
+    assert User.objects.get().check_password(made["password"])
+
+
+@pytest.mark.parametrize("email", ["nobody@example.com", "", "\0"])
+def test_a_user_that_is_none_is_said(email: str) -> None:
+    alice()
+    result = CliRunner().invoke(app, ["users", "password", email])
+    assert isinstance(result.exception, NotFound)
+
+
+def test_users_are_listed() -> None:
+    alice()
+    (user,) = json.loads(dripstone("users", "list", "--json"))["users"]
+    assert (user["user_email"], user["last_sign_in_at"]) == ("alice@example.com", None)
+    assert "alice@example.com" in dripstone("users", "list")
 
 
 def test_a_new_key_is_all_it_prints() -> None:

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from dripstone.accounts import sign_in
+from dripstone.accounts import sign_in, verbs
 from dripstone.accounts.models import Account, SignInFailure
 from tests.factories import make_user
 
@@ -95,6 +95,27 @@ def test_it_signs_out_by_post_only(alice_client: Client) -> None:
 def alice_client(client: Client) -> Client:
     assert try_it(client, RIGHT) == 302
     return client
+
+
+def test_a_new_password_ends_all_sessions_and_the_old_password(alice_client: Client, account: Account) -> None:
+    make_user(account, "bob@example.com", RIGHT)
+    other, bob = Client(), Client()
+    assert try_it(other, RIGHT) == try_it(bob, RIGHT, "bob@example.com") == 302
+    _, password = verbs.set_password("Alice@Example.com")
+    for client in (alice_client, other):
+        assert client.get("/inbox")["Location"].startswith("/sign-in")
+    assert bob.get("/inbox").status_code == 200
+    assert try_it(Client(), RIGHT) == 422
+    assert try_it(alice_client, password) == 302
+    assert alice_client.get("/inbox").status_code == 200
+    assert other.get("/inbox").status_code == 302
+
+
+def test_a_new_password_ends_the_wait_after_wrong_ones(client: Client) -> None:
+    for _ in range(11):
+        try_it(client, "wrong")
+    _, password = verbs.set_password("alice@example.com")
+    assert try_it(client, password) == 302
 
 
 def test_it_does_not_ask_again_who_is_signed_in(alice_client: Client) -> None:
