@@ -14,6 +14,7 @@ of the text, and the same rule says the same sentence. Members that no reader as
 No database: a line of an import is checked in microseconds (50 for a person, more than half of it the address).
 """
 
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from types import MappingProxyType
@@ -348,16 +349,28 @@ def is_id(value: object) -> bool:
 
 def is_address(email_address: str) -> bool:
     """Syntax only. Test domains (.test, .example) pass: what cannot be delivered shows itself when we send."""
-    try:
-        validate_email(email_address, check_deliverability=False, test_environment=True)
-    except EmailNotValidError:
-        return False
-    return len(email_address) <= MAX_ADDRESS
+    return len(email_address) <= MAX_ADDRESS and _normalized(email_address) is not None
 
 
 def plain_address(email_address: str) -> str:
-    """As a subscriber's is kept: without blanks around it, lower case."""
-    return email_address.strip().lower()
+    """As a subscriber's is kept: one form for all spellings of a mailbox (docs/decisions/addresses.md).
+
+    Without blanks around it and a dot at the end, lower case, the domain in its own letters instead of `xn--…`, letters
+    composed (NFC). Of a text that is no address less is done: a rule refuses it, a look-up misses.
+    """
+    plain = email_address.strip().lower().removesuffix(".")
+    if len(plain) > MAX_ADDRESS or (plain.isascii() and "xn--" not in plain):
+        return plain
+    found = _normalized(plain)
+    return plain if found is None else unicodedata.normalize("NFC", found.lower())
+
+
+def _normalized(email_address: str) -> str | None:
+    """None: it is no address."""
+    try:
+        return validate_email(email_address, check_deliverability=False, test_environment=True).normalized
+    except (EmailNotValidError, UnicodeError):  # UnicodeError: half a surrogate pair
+        return None
 
 
 def unstorable(text: str) -> str:

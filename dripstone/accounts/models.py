@@ -6,6 +6,8 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.db import models
 from django.db.models.functions import Lower
 
+from dripstone.given import plain_address
+
 
 class Account(models.Model):
     name = models.TextField()
@@ -29,14 +31,16 @@ class Account(models.Model):
 
 class UserManager(BaseUserManager["User"]):
     def get_by_natural_key(self, username: str | None) -> "User":
-        return self.get(email=(username or "").lower())
+        """In any spelling; as it was kept before spellings were made one, too."""
+        typed = (username or "").strip().lower()
+        return self.filter(email=typed).first() or self.get(email=plain_address(typed))
 
 
 class User(AbstractBaseUser):
     """A person who signs in to the web UI. `password` and `last_login` come from AbstractBaseUser."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="users")
-    email = models.TextField(unique=True)  # lower case
+    email = models.TextField(unique=True)  # given.plain_address
     created_at = models.DateTimeField()
 
     USERNAME_FIELD = "email"

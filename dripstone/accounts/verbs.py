@@ -39,7 +39,7 @@ def create_account(
     account = Account.objects.create(name=name, primary_email_address=email, time_zone=time_zone, created_at=now)
     SendingAddress.objects.create(account=account, email_address=email, from_name=name, is_default=True, created_at=now)
     password = password or secrets.token_urlsafe(12)
-    user = User(account=account, email=email.lower(), created_at=now)
+    user = User(account=account, email=plain_address(email), created_at=now)
     user.set_password(password)
     user.save()
     _, plaintext = create_key(account, "default", now)
@@ -87,9 +87,10 @@ def set_password(email: str, password: str | None = None) -> tuple[User, str]:
     password  made up when absent
     Returns (user, password in plain text). Raises NotFound, and Invalid for a password that is easily guessed.
     """
-    user = None if unstorable(email) else User.objects.filter(email=plain_address(email)).first()
-    if user is None:
-        raise NotFound(f"There is no user {email}; dripstone users list shows them.")
+    try:
+        user = User.objects.get_by_natural_key("" if unstorable(email) else email)
+    except User.DoesNotExist:
+        raise NotFound(f"There is no user {email}; dripstone users list shows them.") from None
     password = password or secrets.token_urlsafe(12)
     try:
         validate_password(password, user)

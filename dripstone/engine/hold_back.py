@@ -8,6 +8,7 @@ A crash here means rows in `sending` that never left: rescue.py gives them back.
 
 from datetime import datetime, timedelta
 
+import idna
 from django.conf import settings
 
 from dripstone.engine.attempts import Outcome
@@ -54,6 +55,15 @@ def _too_late(batch: Batch, going: list[int], now: datetime) -> dict[int, dateti
         return dict.fromkeys(going[n_now:], gauge.next_room(now))
 
 
+def _domain(address: str) -> str:
+    """As DRIPSTONE_DOMAIN_LIMITS writes it."""
+    domain = address.rpartition("@")[2].lower()
+    try:
+        return domain if domain.isascii() else idna.encode(domain, uts46=True).decode()
+    except idna.IDNAError:  # the sender refuses it
+        return domain
+
+
 def _put_off(batch: Batch, rendered: Rendered, now: datetime) -> dict[int, datetime]:
     notices = {row.delivery_id for row in batch.rows if row.notice_id is not None}
     have_waited = {row.delivery_id for row in batch.rows if row.untried}
@@ -61,7 +71,7 @@ def _put_off(batch: Batch, rendered: Rendered, now: datetime) -> dict[int, datet
     wishes: list[Wish] = []
     # Notices, then by id: the same on every machine.
     for message in sorted(rendered.messages, key=lambda message: (message.delivery_id not in notices, message)):
-        domain = message.rcpt_to.rpartition("@")[2].lower()
+        domain = _domain(message.rcpt_to)
         account = rendered.limits.get(message.account_id, NO_LIMIT)
         own = pace.limits_of(batch.server.server, message.account_id, account, domain)
         limits |= own

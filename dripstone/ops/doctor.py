@@ -19,8 +19,10 @@ from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
 from dripstone.ops import disk, flow, readiness
 from dripstone.sequences.models import Sequence
+from dripstone.subscribers import spellings
 
 LEAST_POSTGRESQL = 14
+MOST_TOLD = 20
 LARGEST_CLOCK_GAP_SECONDS = 5
 
 
@@ -37,6 +39,7 @@ def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
         _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _mail_flow, _sums,
+        _spellings,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -145,6 +148,22 @@ def _sums() -> Result:
     n_unknown = counts.get(Delivery.Status.UNKNOWN, 0)
     mend = f". It is not known whether {n_unknown:,} arrived: their owners decide (docs/how-to/decide-about-unknown.md)"
     return Result("deliveries", not n_unknown, f"{told or 'none yet'}{mend if n_unknown else ''}")
+
+
+def _spellings() -> Result:
+    """People whose address is kept in another spelling than look-ups use. Reads the whole table of people."""
+    if not _is_migrated():
+        return Result("addresses", False, "unknown before dripstone migrate")
+    found = list(spellings.misspelt())
+    if not found:
+        return Result("addresses", True, "each mailbox is one person's")
+    told = "; ".join(
+        f"subscriber {one.subscriber_id} of account {one.account_id}"
+        + (f" has the mailbox of subscriber {one.same_as}" if one.same_as else " is kept in an old spelling")
+        for one in found[:MOST_TOLD]
+    )
+    more = f"; and {len(found) - MOST_TOLD:,} more" if len(found) > MOST_TOLD else ""
+    return Result("addresses", False, f"{told}{more}. Both get mail: see docs/decisions/addresses.md")
 
 
 def _is_migrated() -> bool:

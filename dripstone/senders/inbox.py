@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, transaction
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from dripstone import clock
+from dripstone.given import plain_address
 from dripstone.senders import reasons
 from dripstone.senders.base import Answer, Kind, Outgoing, printable, withheld
 from dripstone.senders.flight import FlightLog
@@ -125,9 +126,9 @@ def _copy(row: CapturedMessage, to: str) -> CapturedMessage:
 
 
 def messages(account_id: int, to: str | None = None) -> QuerySet[CapturedMessage]:
-    """The account's captured mail, oldest first, without its source; `to` is an address, in any case."""
+    """The account's captured mail, oldest first, without its source; `to` is an address, in any spelling."""
     found = CapturedMessage.objects.filter(account_id=account_id).order_by("id").defer("raw")
-    return found if to is None else found.filter(to__iexact=to)
+    return found if to is None else found.filter(Q(to__iexact=to) | Q(to__iexact=plain_address(to)))
 
 
 def sources(messages: Sequence[CapturedMessage]) -> Iterator[bytes]:

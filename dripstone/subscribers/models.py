@@ -20,7 +20,7 @@ class State(models.TextChoices):
 
 class Subscriber(models.Model):
     account = models.ForeignKey(Account, models.CASCADE, related_name="subscribers", db_index=False)  # see Meta
-    email_address = models.TextField()  # lower case
+    email_address = models.TextField()  # given.plain_address
     first_name = models.TextField(null=True)
     state = models.TextField(choices=State, default=State.ACTIVE)  # written by engine/transitions.py only
     fields = models.JSONField(default=dict)  # {custom field id as text: value}; ids, so that a rename costs nothing
