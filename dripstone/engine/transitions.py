@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Series
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import connection, transaction
 
@@ -32,6 +32,8 @@ DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "failed": frozenset({"planned"}),  # the owner's choice: send again
     "unknown": frozenset({"planned", "sent"}),  # the same, or treat as sent
 }
+
+RETURN_WITHIN = timedelta(days=30)  # of unsubscribing, by the same link
 
 # R15: these end all enrollments at once, and coming back resumes none.
 _ENDED = {
@@ -71,14 +73,19 @@ def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = Non
 def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause) -> bool:
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
     is_out_already = person.state == state or person.state in _STRONGER.get(state, ())
+    if state == State.CANCELLED and cause != causes.SUBSCRIBER and person.left_through is not None:
+        person.left_through = None  # the owner has decided it, too: their link no longer leads back
+        person.save(update_fields=["left_through"])
     if delivery_id is not None and not (is_out_already and state == State.CANCELLED):
         _came_back(delivery_id, _STAMPS[state], now)
     if is_out_already:
         return False
     state_before, person.state = person.state, state
-    person.canceled_at = now if state == State.CANCELLED else person.canceled_at
+    if state == State.CANCELLED:
+        person.canceled_at = now
+        person.left_through = delivery_id if cause == causes.SUBSCRIBER else None
     person.updated_at = now
-    person.save(update_fields=["state", "canceled_at", "updated_at"])
+    person.save(update_fields=["state", "canceled_at", "left_through", "updated_at"])
     going = places_of(person.account_id, person.pk).filter(status__in=["unconfirmed", "active"])
     places = list(going.select_for_update(no_key=True).order_by("pk"))
     ended = event(_ENDED[state], person.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=delivery_id)
@@ -114,20 +121,29 @@ def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) ->
 
 
 @transaction.atomic
-def resubscribe(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) -> bool:
-    """The person changed their mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15)."""
+def resubscribe(subscriber_id: int, now: datetime, *, through: int | None = None, cause: Cause = causes.NONE) -> bool:
+    """The person changed their mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15).
+
+    through  the delivery whose link they used; then only if `may_return`. None: somebody else answers for it
+    """
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
-    if person.state != State.CANCELLED:
+    if person.state != State.CANCELLED or (through is not None and not may_return(person, through, now)):
         return False
     _activate(person, types.SUBSCRIBER_RESUBSCRIBED, now, cause)
     return True
 
 
+def may_return(person: Subscriber, delivery_id: int, now: datetime) -> bool:
+    """Whether the link in this email leads back (docs/decisions/coming-back.md)."""
+    has_left_by_it = person.state == State.CANCELLED and person.left_through == delivery_id
+    return has_left_by_it and person.canceled_at is not None and now - person.canceled_at <= RETURN_WITHIN
+
+
 def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause) -> None:
     state_before, person.state = person.state, State.ACTIVE
-    person.canceled_at = None
+    person.canceled_at = person.left_through = None
     person.updated_at = now
-    person.save(update_fields=["state", "canceled_at", "updated_at"])
+    person.save(update_fields=["state", "canceled_at", "left_through", "updated_at"])
     record([event(kind, person.account_id, now, cause=cause, subscriber_id=person.pk)])
     _count_completed(person, state_before)
 

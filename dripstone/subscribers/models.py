@@ -27,6 +27,8 @@ class Subscriber(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     canceled_at = models.DateTimeField(null=True)
+    # The delivery whose link they unsubscribed with, and may come back with; None: the owner or the API did it.
+    left_through = models.BigIntegerField(null=True)
 
     class Meta:
         constraints: ClassVar = [

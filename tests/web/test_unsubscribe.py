@@ -1,10 +1,12 @@
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 from django.test import Client
 
-from dripstone import signing
-from dripstone.engine import notices
+from dripstone import clock, signing
+from dripstone.engine import notices, transitions
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
 from dripstone.subscribers.models import Subscriber
@@ -94,6 +96,39 @@ def test_it_takes_people_back_who_pressed_it_by_mistake(stranger: Client, path: 
     assert "You are subscribed again" in answer.content.decode()
     assert bob().state == "active"
     assert Enrollment.objects.get(subscriber=bob()).status == "removed"  # R15: coming back resumes nothing
+
+
+def test_the_way_back_is_open_for_thirty_days(stranger: Client, path: str) -> None:
+    stranger.post(path)
+    Subscriber.objects.update(canceled_at=F("canceled_at") - timedelta(days=29, hours=23))
+    assert "Subscribe again" in stranger.get(path).content.decode()
+    Subscriber.objects.update(canceled_at=F("canceled_at") - timedelta(hours=2))
+    assert "Subscribe again" not in stranger.get(path).content.decode()
+    answer = stranger.post(f"{path}/resubscription", follow=True)
+    assert "You are unsubscribed" in answer.content.decode()
+    assert bob().state == "cancelled"
+
+
+@pytest.mark.parametrize("order", [["api"], ["link", "api"], ["api", "link"], ["owner"]])
+def test_it_takes_nobody_back_whom_somebody_else_unsubscribed(stranger: Client, path: str, order: list[str]) -> None:
+    """Whoever holds a forwarded mail could undo what the owner did."""
+    for who in order:
+        if who == "link":
+            stranger.post(path)
+        else:
+            transitions.cancel(bob().pk, clock.now(), cause=(who,))
+    assert "Subscribe again" not in stranger.get(path).content.decode()
+    stranger.post(f"{path}/resubscription")
+    assert bob().state == "cancelled"
+
+
+def test_the_link_of_another_email_leads_nobody_back(stranger: Client, path: str, delivery: Delivery) -> None:
+    stranger.post(path)
+    other = make_broadcast(bob(), status="sent", sent_at=MONDAY_9, ended_at=MONDAY_9)
+    stranger.post(f"/u/{signing.make('unsubscribe', other.pk)}/resubscription")
+    assert bob().state == "cancelled"
+    stranger.post(f"{path}/resubscription")
+    assert bob().state == "active"
 
 
 def test_it_takes_nobody_back_on_a_get(stranger: Client, path: str) -> None:

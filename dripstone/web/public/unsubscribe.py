@@ -39,11 +39,12 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
 @csrf_exempt
 @require_POST
 def resubscription(request: HttpRequest, token: str) -> HttpResponse:
-    """The button "Subscribe again"."""
+    """The button "Subscribe again". For whoever may not come back by this link it does nothing."""
     found = _find(token)
     if found is None:
         return _unknown(request)
-    transitions.resubscribe(found[1].pk, clock.now(), cause=causes.SUBSCRIBER)
+    delivery, person = found
+    transitions.resubscribe(person.pk, clock.now(), through=delivery.pk, cause=causes.SUBSCRIBER)
     response = redirect("unsubscribe", token)
     response["Location"] += "?again=1"
     return frame.private(response)
@@ -65,7 +66,7 @@ def _page(request: HttpRequest, token: str, delivery: Delivery, person: Subscrib
         "sender": sender.from_name or delivery.account.name,
         "sender_address": sender.email_address,
         "is_out": person.state in (State.CANCELLED, State.COMPLAINED),
-        "can_return": person.state == State.CANCELLED,
+        "can_return": transitions.may_return(person, delivery.pk, clock.now()),
         "is_back": "again" in request.GET and person.state == State.ACTIVE,
     }
     return frame.show(request, "public/unsubscribe.html", context)
