@@ -6,14 +6,31 @@ from collections.abc import Collection
 
 from dripstone.accounts.models import Account
 
+# What cannot be seen and says nothing: zero-width space, word joiner, byte-order mark, soft hyphen. The zero-width
+# joiners stay: emoji and some scripts are written with them.
+_INVISIBLE = dict.fromkeys(map(ord, "\u200b\u2060\ufeff\u00ad"))
+# Letters that are no other letter with a mark, in the spelling of Rails' parameterize.
+_LETTERS = str.maketrans(
+    {
+        **{"ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "þ": "th", "Þ": "Th"},
+        **{"đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "ł": "l", "Ł": "L", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T"},
+        **{"ı": "i", "ĸ": "k", "ŋ": "ng", "Ŋ": "NG"},
+    }
+)
+
+
+def plain(name: str) -> str:
+    """The form in which names are kept that must not look the same: composed (NFC), without what cannot be seen."""
+    return unicodedata.normalize("NFC", name.translate(_INVISIBLE))
+
 
 def key_for(name: str, joint: str, otherwise: str) -> str:
-    """Lower-case ASCII: "Último nombre" → "ultimo_nombre".
+    """Lower-case ASCII: "Último nombre" → "ultimo_nombre", "Größe" → "grosse".
 
     joint      stands between the words, `_` or `-`
     otherwise  the key when no letter is left
     """
-    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    ascii_name = unicodedata.normalize("NFKD", name).translate(_LETTERS).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", joint, ascii_name.lower()).strip(joint) or otherwise
 
 

@@ -37,7 +37,9 @@ def check(given: Given) -> str:
     """The `label`. Raises Invalid."""
     read = Checked(given, required=("label",), labels={"label": "Label"})
     read.name("label")
-    label: str = read.sound()["label"]
+    label = names.plain(read.sound()["label"])
+    if not label.strip():
+        raise Invalid.member("label", "Label can't be blank")
     return label
 
 
@@ -59,13 +61,17 @@ def create(account_id: int, given: Given, now: datetime, *, cause: Cause) -> tup
 
 @transaction.atomic
 def rename(field: CustomField, given: Given) -> CustomField:
-    """A new `label` changes the key, never the name. Raises Invalid, also when another field has the label."""
+    """A new `label` changes the key, never the name. Raises Invalid, also when another field has the label.
+
+    The same label changes nothing: keys that an older version made of it stay.
+    """
     label = check(given)
     names.lock(field.account_id)
     other = _with_label(field.account_id, label)
     if other and other.pk != field.pk:
         raise Invalid.member("label", "Label has already been taken")
-    field.key = _free_key(field.account_id, label, field.pk)
+    if label != field.label:
+        field.key = _free_key(field.account_id, label, field.pk)
     field.label = label
     field.save(update_fields=["label", "key"])
     return field

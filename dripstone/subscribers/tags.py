@@ -6,6 +6,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
 
+from dripstone.accounts import names
 from dripstone.errors import Invalid
 from dripstone.events import types
 from dripstone.events.causes import Cause
@@ -19,7 +20,9 @@ def check(given: Given) -> str:
     """The `name`. Raises Invalid."""
     read = Checked(given, required=("name",), labels={"name": "Name"})
     read.name("name")
-    name: str = read.sound()["name"]
+    name = names.plain(read.sound()["name"])
+    if not name.strip():
+        raise Invalid.member("name", "Name can't be blank")
     return name
 
 

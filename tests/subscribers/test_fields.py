@@ -12,6 +12,10 @@ from dripstone.subscribers.fields import key_for
         ("  Été à Paris! ", "ete_a_paris"),
         ("A--b__C", "a_b_c"),
         ("日本", "field"),
+        ("Größe", "grosse"),
+        ("GRO\u0308SSE", "grosse"),
+        ("Łódź, Ærø & Þing", "lodz_aero_thing"),
+        ("\u01ff", "o"),
         ("9", "9"),
     ],
 )
