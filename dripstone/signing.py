@@ -1,13 +1,19 @@
-"""Tokens in unsubscribe and confirm links.
+"""Tokens in links and Message-IDs.
 
-A token is the numbers and 120 bits of HMAC-SHA256 over kind and numbers, in URL-safe base64. It holds no
-timestamp: a link in an old email works for ever, and the same row always gives the same link, so a message
-rendered twice is the same message.
+A token is one or more numbers and 120 bits of signature over kind and numbers. It holds no timestamp: a link in an old
+email works for ever, and the same row always gives the same link, so a message rendered twice is the same message.
+
+There are two ways to make one, and `read` takes both, told apart by their form:
+
+  make        HMAC-SHA256, all of it in URL-safe base64, in which there is no dot
+  make_quick  keyed BLAKE2b, `<number>.<signature>`: a third of the time, for what every email needs
 """
 
 import base64
 import binascii
+import hashlib
 import hmac
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -18,27 +24,49 @@ MAX_TOKEN_CHARACTERS = 200
 def make(kind: str, *parts: int) -> str:
     """A token for `parts` (non-negative), valid only for this `kind`. ASCII, needs no quoting in a URL."""
     body = ".".join(map(str, parts)).encode()
-    return base64.urlsafe_b64encode(_signature(kind, body) + body).rstrip(b"=").decode()
+    return base64.urlsafe_b64encode(_hmac(kind, body) + body).rstrip(b"=").decode()
+
+
+def make_quick(kind: str, number: int) -> str:
+    """A token for one number (non-negative), valid only for this `kind`. ASCII, needs no quoting in a URL."""
+    return f"{number}.{_blake2(kind, str(number))}"
 
 
 def read(kind: str, token: str) -> tuple[int, ...] | None:
-    """The parts `make` was given, or None for anything that `make` did not write with this kind and key."""
+    """The numbers of a token, or None for anything that we did not make with this kind and key."""
+    if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+        return None
+    return _read_quick(kind, token) if "." in token else _read(kind, token)
+
+
+def _read(kind: str, token: str) -> tuple[int, ...] | None:
     try:
-        raw = base64.b64decode(_padded(token), altchars=b"-_", validate=True)
+        raw = base64.b64decode(token.encode() + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         return None
     signature, body = raw[:SIGNATURE_BYTES], raw[SIGNATURE_BYTES:]
-    if not hmac.compare_digest(signature, _signature(kind, body)):
+    if not hmac.compare_digest(signature, _hmac(kind, body)):
         return None
     return tuple(int(part) for part in body.split(b".") if part)
 
 
-def _signature(kind: str, body: bytes) -> bytes:
+def _read_quick(kind: str, token: str) -> tuple[int, ...] | None:
+    number, _, signature = token.partition(".")
+    return (int(number),) if hmac.compare_digest(signature, _blake2(kind, number)) else None
+
+
+def _hmac(kind: str, body: bytes) -> bytes:
     message = kind.encode() + b"\0" + body
     return hmac.digest(settings.SECRET_KEY.encode(), message, "sha256")[:SIGNATURE_BYTES]
 
 
-def _padded(token: str) -> bytes:
-    if len(token) > MAX_TOKEN_CHARACTERS:
-        raise ValueError("too long for a token of ours")
-    return token.encode("ascii") + b"=" * (-len(token) % 4)
+def _blake2(kind: str, number: str) -> str:
+    message = f"{kind}\0{number}".encode()
+    digest = hashlib.blake2b(message, digest_size=SIGNATURE_BYTES, key=_key(settings.SECRET_KEY)).digest()
+    return base64.urlsafe_b64encode(digest).decode()
+
+
+@lru_cache(maxsize=4)
+def _key(secret: str) -> bytes:
+    """BLAKE2 takes keys of up to 64 bytes, and ours may be longer. Another use of the secret gets another key."""
+    return hashlib.blake2b(secret.encode(), person=b"dripstone-tokens").digest()

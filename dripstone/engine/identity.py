@@ -1,4 +1,7 @@
-"""What is derived from a row, and is the same over all attempts: Message-ID, links, List-Id."""
+"""What is derived from a row, and is the same over all attempts: Message-ID, links, List-Id.
+
+Deliveries from before the quick tokens keep the ones they have (Since): a retry must look like the first attempt.
+"""
 
 from functools import cache
 from urllib.parse import urlsplit
@@ -6,15 +9,28 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from dripstone import signing
+from dripstone.engine.models import Since
 
 
 def message_id(delivery_id: int) -> str:
     """No two deliveries share it. Without angle brackets."""
-    return f"{signing.make('message', delivery_id)}@{domain()}"
+    return f"{_token('message', delivery_id)}@{domain()}"
 
 
 def unsubscribe_url(delivery_id: int) -> str:
-    return f"{settings.DRIPSTONE_URL}/u/{signing.make('unsubscribe', delivery_id)}"
+    return f"{settings.DRIPSTONE_URL}/u/{_token('unsubscribe', delivery_id)}"
+
+
+def _token(kind: str, delivery_id: int) -> str:
+    make = signing.make if delivery_id < quick_since() else signing.make_quick
+    return make(kind, delivery_id)
+
+
+@cache
+def quick_since() -> int:
+    """From this delivery on. Asked once per process: the row is written by a migration and never changes."""
+    row = Since.objects.filter(name=Since.QUICK_TOKENS).first()
+    return row.delivery_id if row is not None else 0
 
 
 EXAMPLE = "example"  # stands where a token would in the unsubscribe link of a preview or test; no token is so short

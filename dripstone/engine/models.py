@@ -348,6 +348,21 @@ class Pulse(models.Model):
         return f"last beat {self.beat_at}"
 
 
+class Since(models.Model):
+    """From which delivery on something is done in a new way. Written by the migration that brought it, where there were
+    deliveries by then; no row means that it was always so. Never changed: what is derived from a delivery stays."""
+
+    QUICK_TOKENS = "quick_tokens"
+
+    name = models.TextField(primary_key=True)
+    delivery_id = models.BigIntegerField()
+
+    objects: ClassVar[models.Manager["Since"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} since delivery {self.delivery_id}"
+
+
 class Figure(models.Model):
     """A number that only grows, summed over all workers: engine/counters.py."""
 
