@@ -295,10 +295,10 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def n_listening() -> int:
-    n_workers: int = execute(
+    n_queues: int = execute(
         "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'"
     )[0][0]
-    return n_workers
+    return n_queues // 2  # each process registers once for its jobs, and once for sending
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------

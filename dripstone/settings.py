@@ -164,7 +164,7 @@ DRIPSTONE_RATE_LIMITS = _rate_limits(
 # Worker processes `dripstone up` starts. Default: one per core.
 DRIPSTONE_WORKERS = _integer("DRIPSTONE_WORKERS", os.cpu_count() or 1, 1, 256)
 
-# Jobs one worker process runs side by side. Each holds a database connection while it runs.
+# Jobs one worker process runs side by side, beside its threads that send. Each may hold a database connection.
 DRIPSTONE_WORKER_THREADS = _integer("DRIPSTONE_WORKER_THREADS", 4, 1, 64)
 
 # Processes that answer requests, of `dripstone up` and `dripstone web`. Default: one per core, 8 at most.

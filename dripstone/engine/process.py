@@ -1,4 +1,5 @@
-"""This process as a worker: its name, its flight log, its sender, its batches. Made on first use, kept for its life."""
+"""This process as a worker: its name, its flight log, its sender, its desk, its batches. Made on first use, kept for
+its life."""
 
 import itertools
 import os
@@ -7,11 +8,12 @@ import socket
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.conf import settings
 
+from dripstone.engine.desk import Desk
 from dripstone.senders import shares, ways
 from dripstone.senders.base import Sender
 from dripstone.senders.flight import FlightLog, Key
@@ -22,6 +24,7 @@ class Process:
     worker: str
     sender: Sender
     flight: FlightLog
+    desk: Desk = field(default_factory=Desk)
 
 
 _lock = threading.Lock()
@@ -56,10 +59,12 @@ def close() -> None:
 
 
 def retire() -> None:
-    """Finish the messages on the wire within the sender's grace, and answer the rest. The process keeps its name."""
+    """Finish the messages on the wire within the sender's grace, answer the rest, and begin nothing more. The process
+    keeps its name."""
     _retiring.set()
     if _current is not None:
-        _current.sender.close()
+        _current.desk.close()
+        _current.sender.close(for_good=True)
 
 
 def is_retiring() -> bool:

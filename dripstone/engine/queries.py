@@ -92,7 +92,7 @@ SELECT (SELECT count(*) FROM (SELECT 1 FROM listed CROSS JOIN LATERAL (
                               UNION ALL SELECT 1 FROM engine_delivery WHERE notice_ready_at <= %(now)s
                               LIMIT %(limit)s) ready),
        (SELECT count(*) FROM procrastinate_jobs
-        WHERE status = 'todo' AND queue_name = 'engine' AND task_name = 'dripstone.engine.tasks.send')
+        WHERE status = 'todo' AND queue_name = 'send' AND task_name = 'dripstone.engine.tasks.send')
 """  # noqa: S608
 
 # Whether a tick waits for a free worker. Successful jobs are deleted, so there are few.

@@ -1,14 +1,15 @@
 """4  claimed → rendered: makes messages. Snippets, templates and custom fields are read now, at send time.
 
 Takes       claimed deliveries
-Leaves      a message for each, or the reason why it must not go after all; nothing is written
+Leaves      a message for each, or the reason why it must not go after all, or not now; nothing is written
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
 import json
 import math
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +21,7 @@ from django.db import connection
 from dripstone.content.compile import Envelope, Person
 from dripstone.content.mime import mail_address
 from dripstone.engine import identity, letters, queries, reasons
-from dripstone.engine.attempts import Outcome
+from dripstone.engine.attempts import AT_ONCE, Outcome
 from dripstone.engine.claim import Claimed
 from dripstone.engine.letters import Letter
 from dripstone.engine.models import Notice
@@ -30,18 +31,26 @@ from dripstone.subscribers.models import CustomField, State
 
 log = structlog.get_logger(__name__)
 
+SECONDS_PER_BATCH = 2.0  # what takes longer goes back, behind the mail of others
+
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
     messages: list[Outgoing]
-    withheld: list[Outcome]  # skipped or failed
+    withheld: list[Outcome]  # skipped or failed, or planned again
     limits: dict[int, Limit]  # by account id, of those that have one: how much may go (pace)
 
 
 def messages(
-    batch: Series[Claimed], now: datetime, not_after: float = math.inf, *, eight_bit: bool = False
+    batch: Series[Claimed],
+    now: datetime,
+    not_after: float = math.inf,
+    *,
+    eight_bit: bool = False,
+    seconds: Callable[[], float] = time.monotonic,
 ) -> Rendered:
-    """One message per claimed delivery. People who may not be mailed any more get none, except notices.
+    """One message per claimed delivery. People who may not be mailed any more get none, except notices. When the time
+    of a batch is over, the rest go back to planned untried, but never all of them.
 
     not_after  of time.monotonic(): the end of the lease. A body that has not started by then is not sent.
     eight_bit  the mail server takes letters beyond ASCII as they are (Sender.eight_bit)
@@ -50,7 +59,11 @@ def messages(
     known = people(on_file, {row.account_id for row in batch})
     printed = letters.of(batch, now)
     result = Rendered([], [], printed.limits)
-    for row in batch:
+    ends_at = seconds() + SECONDS_PER_BATCH
+    for number, row in enumerate(batch):
+        if number and seconds() > ends_at:
+            result.withheld.extend(_later(row) for row in batch[number:])
+            break
         if row.email_id is None or row.subscriber_id is None:  # a notice
             one = _notice(row, printed.notices.get(row.notice_id or 0), not_after)
         else:
@@ -89,6 +102,10 @@ def _notice(row: Claimed, notice: Notice | None, not_after: float) -> Outgoing |
 
 def _withheld(row: Claimed, status: Literal["skipped", "failed"], reason: str) -> Outcome:
     return Outcome(row.delivery_id, row.attempt, status, reason)
+
+
+def _later(row: Claimed) -> Outcome:
+    return Outcome(row.delivery_id, row.attempt, "planned", retry_in=AT_ONCE, untried=True)
 
 
 def _envelope(row: Claimed, letter: Letter) -> Envelope:

@@ -20,22 +20,23 @@ CHUNK = 500  # outcomes per transaction, a whole batch: half of it costs a twelf
 LONGEST_CHUNK = 1.0  # seconds, so that the outcomes of a slow server are recorded long before the lease ends
 
 
-def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[Outcome]:
-    """One outcome per message, as they come; and what they say about the server."""
+def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[list[Outcome]]:
+    """One outcome per message, as they come, and none for a while; and what they say about the server."""
     attempts = {message.delivery_id: message.attempt for message in messages}
-    for answer in sender.hand_over(messages):
-        evidence.add(answer)
-        yield outcome(answer, attempts[answer.delivery_id])
+    for answers in sender.hand_over(messages):
+        for answer in answers:
+            evidence.add(answer)
+        yield [outcome(answer, attempts[answer.delivery_id]) for answer in answers]
 
 
-def chunks(outcomes: Iterable[Outcome], seconds: Callable[[], float] = time.monotonic) -> Iterator[list[Outcome]]:
-    """Outcomes to record together: CHUNK of them, or those of a second."""
+def chunks(outcomes: Iterable[list[Outcome]], seconds: Callable[[], float] = time.monotonic) -> Iterator[list[Outcome]]:
+    """Outcomes to record together: CHUNK of them, or those of a second, however long the next one takes."""
     chunk: list[Outcome] = []
     ends_at = 0.0
-    for outcome in outcomes:
+    for some in outcomes:
         ends_at = ends_at if chunk else seconds() + LONGEST_CHUNK
-        chunk.append(outcome)
-        if len(chunk) == CHUNK or seconds() >= ends_at:
+        chunk += some
+        if len(chunk) >= CHUNK or (chunk and seconds() >= ends_at):
             yield chunk
             chunk = []
     if chunk:

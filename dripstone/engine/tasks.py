@@ -1,5 +1,7 @@
 """The Procrastinate tasks. They only wake the engine: the rows say what is to be done, so a lost job costs seconds.
 
+Sending has a queue of its own: nothing else may wait behind a slow mail server.
+
 A job that is killed stays "doing" for ever; `retry_stalled` gives it back. Every task may run any number of times, on
 any machine, and beside itself.
 """
@@ -50,16 +52,16 @@ def _tick() -> None:
         log.info("tick", planned=planned)
 
 
-@app.task(name="dripstone.engine.tasks.send", queue="engine")
+@app.task(name="dripstone.engine.tasks.send", queue="send")
 def send() -> None:
-    """Send one batch; where a limit makes batches small, go on for a while."""
+    """Send batch after batch for a while."""
     if process.is_hindered():
         return  # the next tick wakes another job
     crew = process.current()
     with virtual.turn():
         if not pulse.may_send(clock.now()):
             return
-        tally = life.keep_pace(crew.worker, crew.sender)
+        tally = life.keep_sending(crew.worker, crew.sender, desk=crew.desk)
         if any(status == Delivery.Status.SENT for _, status in tally):
             pulse.sent(clock.now())
     counters.flush_if_due()

@@ -9,7 +9,7 @@ from procrastinate.contrib.django import app
 from dripstone.engine import queries
 from dripstone.engine.advance import Place
 
-CLAIM_BATCH = 500  # deliveries one send job claims
+CLAIM_BATCH = 500  # deliveries of one batch
 TICK = timedelta(seconds=5)  # the periodic one of tasks.py
 
 

@@ -1,6 +1,9 @@
 """The worker process: takes jobs, looks after its neighbours, and stops within 10 seconds of being told.
 
-It outlives a restart of PostgreSQL and a change of the clock: it then begins a new round with the queue.
+Sending has a queue and threads of its own, so that ticks and reevaluations never wait behind a slow mail server. Its
+threads mostly wait: one at a time computes (engine/desk.py).
+
+It outlives a restart of PostgreSQL and a change of the clock: it then begins a new round with its queues.
 Procrastinate's listener and its periodic jobs do not survive a restart, and after the clock was set back the periodic
 jobs do not run until it has caught up with itself.
 """
@@ -18,7 +21,8 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, connections
 from procrastinate.contrib.django import app
-from procrastinate.contrib.django.django_connector import DjangoConnector
+from procrastinate.contrib.django.utils import connector_params
+from procrastinate.psycopg_connector import PsycopgConnector
 
 from dripstone import clock
 from dripstone.engine import counters, process, pulse, rescue, tasks
@@ -29,6 +33,7 @@ log = structlog.get_logger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_ROUNDS = 1.0
+SENDING_THREADS = 4  # one computes, one or two wait for the server, and there is room for a batch with a slow answer
 STOP_SECONDS = 9.5  # the sender lets go after 7; a longer hang is the database's, and the flight log has the outcomes
 
 
@@ -46,18 +51,20 @@ def run() -> None:
 
 class _Worker:
     def __init__(self) -> None:
-        self._told_to_stop, self._new_round = asyncio.Event(), asyncio.Event()
+        self._told_to_stop, self._clock_jumped = asyncio.Event(), asyncio.Event()
         self._clock = clock.Watch()
         self._neighbours = rescue.Watch(process.flights())
         self._own = hindrances.Watch(f"{socket.gethostname()}-{os.getpid()}", process.flights())
         self._looking = ThreadPoolExecutor(1, "look")  # one thread, because Django keeps a connection per thread
 
     async def run(self) -> None:
+        loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop)
+            loop.add_signal_handler(number, self._stop)
+        n_threads = threads()
+        loop.set_default_executor(ThreadPoolExecutor(sum(n_threads.values()) + 2, "job"))  # 2: who lets go never waits
         looks = asyncio.create_task(self._look_again_and_again())
-        while not self._told_to_stop.is_set():
-            await self._round()
+        await asyncio.gather(*(self._rounds(queue, n) for queue, n in n_threads.items()))
         looks.cancel()
         await asyncio.to_thread(process.close)
         self._looking.shutdown(wait=False, cancel_futures=True)
@@ -68,12 +75,17 @@ class _Worker:
         deadline.daemon = True
         deadline.start()
 
-    async def _round(self) -> None:
-        """Jobs until told to stop, until the clock jumps, or until the database is lost."""
-        self._new_round.clear()
+    async def _rounds(self, queue: str, n_threads: int) -> None:
+        while not self._told_to_stop.is_set():
+            await self._round(queue, n_threads)
+
+    async def _round(self, queue: str, n_threads: int) -> None:
+        """Jobs until told to stop, until the database is lost, or (where the periodic ones are) the clock jumps."""
+        events = [self._told_to_stop, *([self._clock_jumped] if queue == "engine" else [])]
+        self._clock_jumped.clear()
         await sync_to_async(close_old_connections)()  # in the thread of the periodic jobs, which never looks itself
-        jobs = asyncio.create_task(_take_jobs())
-        ends = [asyncio.create_task(event.wait()) for event in (self._told_to_stop, self._new_round)]
+        jobs = asyncio.create_task(_take_jobs(queue, n_threads))
+        ends = [asyncio.create_task(event.wait()) for event in events]
         await asyncio.wait([jobs, *ends], return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
@@ -85,7 +97,7 @@ class _Worker:
         except asyncio.CancelledError:
             return
         except Exception as error:  # any error: a worker that has stopped working is worse
-            log.warning("queue_lost", error=str(error).strip())
+            log.warning("queue_lost", queue=queue, error=str(error).strip())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._told_to_stop.wait(), SECONDS_BETWEEN_ROUNDS)
 
@@ -95,7 +107,7 @@ class _Worker:
         while True:
             if jump := self._clock.jump():
                 log.warning("clock_jumped", seconds=round(jump.total_seconds()))
-                self._new_round.set()
+                self._clock_jumped.set()
             await loop.run_in_executor(self._looking, self._look)
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
@@ -110,14 +122,19 @@ class _Worker:
         close_old_connections()
 
 
-async def _take_jobs() -> None:
-    """The jobs come over a connection of the worker's own (LISTEN/NOTIFY), while what a job enqueues goes through
+def threads() -> dict[str, int]:
+    """How many jobs run side by side, by queue. A task of another queue would never run."""
+    return {"engine": settings.DRIPSTONE_WORKER_THREADS, "send": SENDING_THREADS}
+
+
+async def _take_jobs(queue: str, n_threads: int) -> None:
+    """The jobs come over connections of the worker's own (LISTEN/NOTIFY), while what a job enqueues goes through
     Django's, inside the job's transaction: hence a second app around the same tasks."""
-    connector = app.connector
-    assert isinstance(connector, DjangoConnector)
-    async with app.with_connector(connector.get_worker_connector()).open_async() as worker_app:
+    connector = PsycopgConnector(kwargs=connector_params("default"), min_size=1, max_size=4)
+    async with app.with_connector(connector).open_async() as worker_app:
         await worker_app.run_worker_async(
-            concurrency=settings.DRIPSTONE_WORKER_THREADS,
+            queues=[queue],
+            concurrency=n_threads,
             listen_notify=True,
             delete_jobs="successful",
             install_signal_handlers=False,
@@ -125,11 +142,8 @@ async def _take_jobs() -> None:
 
 
 async def _let_go(jobs: "asyncio.Task[None]") -> None:
-    """Take no new jobs. Messages on the wire may finish, the rest is given back. A batch that reaches the sender only
-    now opens it again, so it is closed until all jobs have ended."""
+    """Take no new jobs. Messages on the wire may finish; the rest goes back, even what comes to the sender only now."""
     letting_go = asyncio.get_running_loop().run_in_executor(None, process.retire)
     jobs.cancel()
     await letting_go
-    while not jobs.done():
-        await asyncio.to_thread(process.retire)
-        await asyncio.wait([jobs], timeout=0.1)
+    await asyncio.wait([jobs])

@@ -19,6 +19,8 @@ class Outgoing(NamedTuple):
     data       the whole RFC 5322 message, lines ending in CRLF, not dot-stuffed
     not_after  time.monotonic() after which the body must not start any more: the end of the caller's lease. If this
                process was stopped (SIGSTOP, a laptop's lid) and woken again, another worker may own the delivery
+    is_clean   whoever made `data` vouches that it can go as it is: every line ends with CRLF, the last one too; there
+               is no other CR or LF, and no line begins with a dot. To look for that takes longer than to send it
     """
 
     delivery_id: int
@@ -28,6 +30,7 @@ class Outgoing(NamedTuple):
     rcpt_to: str
     data: bytes
     not_after: float = math.inf
+    is_clean: bool = False
 
     @property
     def is_overdue(self) -> bool:
@@ -74,9 +77,10 @@ class Sender(Protocol):
         is then rewritten on its way out."""
         ...
 
-    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
+    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[list[Answer]]:
         """Exactly one answer per message, as they come and in any order. Never raises for what happens to a message.
 
+        A list is empty when no answer came for half a second, so that the caller may record those it has.
         Nothing leaves before the first answer is asked for. Leaving the loop early withdraws what has not begun.
         """
         ...
@@ -85,11 +89,16 @@ class Sender(Protocol):
         """At most this many connections from now on, fewer or more than the URL says: this process's share."""
         ...
 
-    def close(self) -> None:
-        """Finish what is on the wire, answer the rest "temporary", give back connections. May be called twice."""
+    def close(self, *, for_good: bool = False) -> None:
+        """Finish what is on the wire, answer the rest "temporary", give back connections. May be called twice.
+
+        for_good  what is handed over later must not leave either: the process is to stop
+        """
         ...
 
 
 def printable(text: str) -> str:
     """One line, no control characters, at most REPLY_LENGTH characters: safe for logs, database and pages."""
+    if len(text) <= REPLY_LENGTH and text.isprintable():
+        return text.strip()
     return "".join(c if c.isprintable() else " " for c in text[: 2 * REPLY_LENGTH]).strip()[:REPLY_LENGTH]

@@ -65,9 +65,10 @@ class FlightLog:
         self._header = HEADER_TEXT % ((machine or machine_start()).encode(), n_bytes, worker.encode())
         self._n_bytes = n_bytes
         self._unsettled: dict[Key, bytes] = {}  # the newest line of each
+        self._held: list[bytes] = []  # lines that go with the next one
         self._fd, self._at, self._check = -1, 0, 0  # where the next line goes, and the check sum before it
         self._lock = threading.Lock()
-        self._next_file()
+        self._next_file(1)
 
     def started(self, delivery_id: int, attempt: int) -> None:
         """To be called before the first byte of the body. OSError: not written, so do not send."""
@@ -76,15 +77,23 @@ class FlightLog:
             self._write(line)
             self._unsettled[delivery_id, attempt] = line
 
-    def ended(self, delivery_id: int, attempt: int, kind: Kind) -> None:
-        """To be called when the final reply is in. A failure here costs an `unknown`, never a second message."""
+    def ended(self, delivery_id: int, attempt: int, kind: Kind, *, is_held: bool = False) -> None:
+        """To be called when the final reply is in. A failure here costs an `unknown`, never a second message.
+
+        is_held  the line goes with the next one, in one write, or with `flush`, which the caller calls in a moment
+        """
         line = b"e %d %d %b" % (delivery_id, attempt, kind.encode())
         with self._lock:
             self._unsettled[delivery_id, attempt] = line
-            try:  # noqa: SIM105  (contextlib.suppress would cost a tenth of the whole)
-                self._write(line)
-            except OSError:
-                pass
+            self._held.append(line)
+        if not is_held:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is held."""
+        if self._held:
+            with self._lock, contextlib.suppress(OSError):
+                self._write()
 
     def settled(self, keys: Iterable[Key]) -> None:
         """Their outcomes are in the database, so the log need not keep them. Unknown ones are ignored."""
@@ -97,23 +106,28 @@ class FlightLog:
             os.close(self._fd)
         self._fd = -1
 
-    def _write(self, line: bytes) -> None:
-        if self._at + LINE_BYTES > self._n_bytes:
-            self._next_file()
-        whole, check = _checked(line, self._check, LINE_BYTES)
-        _write_at(self._fd, whole, self._at)  # if this fails, the next line takes its place
-        self._at += LINE_BYTES
+    def _write(self, *lines: bytes) -> None:
+        """What is held and these, in one write."""
+        lines, self._held = (*self._held, *lines), []
+        if self._at + LINE_BYTES * len(lines) > self._n_bytes:
+            self._next_file(len(lines))
+        text, check = b"", self._check
+        for line in lines:
+            whole, check = _checked(line, check, LINE_BYTES)
+            text += whole
+        _write_at(self._fd, text, self._at)  # if this fails, the next lines take its place
+        self._at += len(text)
         self._check = check
 
-    def _next_file(self) -> None:
-        """Go on in a new file, carrying over what is not settled. It takes the place of the one before it when it is
+    def _next_file(self, n_lines: int) -> None:
+        """Go on in a new file with room for so many lines, carrying over what is not settled. It takes the place of the one before it when it is
         locked and whole, so at any instant there is one, and it says everything."""
         new = self._path.with_suffix(".new")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:
             fcntl.flock(fd, fcntl.LOCK_EX)
             os.ftruncate(fd, self._n_bytes)
-            at, check = self._carry_over(fd)
+            at, check = self._carry_over(fd, n_lines)
             os.replace(new, self._path)
         except BaseException:
             os.close(fd)
@@ -121,13 +135,13 @@ class FlightLog:
         self.close()
         self._fd, self._at, self._check = fd, at, check
 
-    def _carry_over(self, fd: int) -> tuple[int, int]:
+    def _carry_over(self, fd: int, n_lines: int) -> tuple[int, int]:
         """Returns where the next line goes, and the check sum before it."""
         text, check = _checked(self._header, 0, HEADER_BYTES)
         for line in self._unsettled.values():
             whole, check = _checked(line, check, LINE_BYTES)
             text += whole
-        if len(text) + LINE_BYTES > self._n_bytes:
+        if len(text) + LINE_BYTES * n_lines > self._n_bytes:
             raise OSError("the flight log is full of messages whose outcomes could not be recorded")
         _write_at(fd, text, 0)
         return len(text), check

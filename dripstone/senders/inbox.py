@@ -22,6 +22,7 @@ from dripstone.senders.models import CapturedMessage
 log = logging.getLogger(__name__)
 
 SOURCES_AT_A_TIME = 20
+KEPT = "250 2.0.0 Kept in the local inbox"
 
 
 class InboxSender:
@@ -32,26 +33,24 @@ class InboxSender:
     def __init__(self, flight: FlightLog | None = None) -> None:
         self._flight = flight
 
-    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
+    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[list[Answer]]:
         overdue = [message for message in messages if message.is_overdue]
-        yield from (withheld(message.delivery_id, reasons.LEASE_OVER, given_back=True) for message in overdue)
+        yield [withheld(message.delivery_id, reasons.LEASE_OVER, given_back=True) for message in overdue]
         messages = [message for message in messages if message not in overdue] if overdue else messages
         if not messages:
             return
         is_logged = self._start(messages)
         kind, reason = _store(messages) if is_logged else ("temporary", reasons.FLIGHT_LOG)
+        answer = Answer(0, kind, reason=reason, about="us") if reason else Answer(0, kind, KEPT)
         for message in messages:
             if self._flight is not None:
                 self._flight.ended(message.delivery_id, message.attempt, kind)
-            if kind == "sent":
-                yield Answer(message.delivery_id, kind, "250 2.0.0 Kept in the local inbox")
-            else:
-                yield Answer(message.delivery_id, kind, reason=reason, about="us")
+        yield [answer._replace(delivery_id=message.delivery_id) for message in messages]
 
     def limit_connections(self, n_connections: int) -> None:
         """It has none."""
 
-    def close(self) -> None:
+    def close(self, *, for_good: bool = False) -> None:
         """Nothing to give back."""
 
     def _start(self, messages: Sequence[Outgoing]) -> bool:

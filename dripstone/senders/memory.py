@@ -32,10 +32,10 @@ class MemorySender:
         sender.flight = flight
         return sender
 
-    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
+    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[list[Answer]]:
         for message in messages:
             if message.is_overdue:
-                yield withheld(message.delivery_id, reasons.LEASE_OVER, given_back=True)
+                yield [withheld(message.delivery_id, reasons.LEASE_OVER, given_back=True)]
                 continue
             if self.flight is not None:
                 self.flight.started(message.delivery_id, message.attempt)
@@ -44,10 +44,10 @@ class MemorySender:
                 self.messages.append(message)
             if self.flight is not None:
                 self.flight.ended(message.delivery_id, message.attempt, answer.kind)
-            yield answer
+            yield [answer]
 
     def limit_connections(self, n_connections: int) -> None:
         """It has none."""
 
-    def close(self) -> None:
+    def close(self, *, for_good: bool = False) -> None:
         """Nothing to give back."""

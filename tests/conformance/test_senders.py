@@ -16,7 +16,7 @@ from dripstone.senders.flight import FlightLog
 from dripstone.senders.inbox import InboxSender, messages
 from dripstone.senders.memory import MemorySender
 from dripstone.senders.ways import WAYS
-from tests.senders.helpers import BODY, outgoing, smtp_sender
+from tests.senders.helpers import BODY, handed_over, outgoing, smtp_sender
 from tests.senders.scripted import scripted
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,7 +75,7 @@ def route(request: pytest.FixtureRequest, tmp_path: Path, now: datetime) -> Iter
 
 def test_every_message_gets_one_answer_and_arrives_once(route: Route) -> None:
     batch = [route.outgoing(n) for n in range(200)]
-    answers = list(route.sender.hand_over(batch))
+    answers = list(handed_over(route.sender, batch))
     assert sorted(a.delivery_id for a in answers) == list(range(200))
     assert {a.kind for a in answers} == {"sent"}
     assert sorted(route.arrived()) == sorted((m.rcpt_to, BODY) for m in batch)
@@ -92,40 +92,46 @@ def test_every_message_gets_one_answer_and_arrives_once(route: Route) -> None:
     ids=["dots", "long line", "eight bit", "a megabyte"],
 )
 def test_content_arrives_byte_for_byte(route: Route, data: bytes) -> None:
-    list(route.sender.hand_over([route.outgoing(1, data=data)]))
+    list(handed_over(route.sender, [route.outgoing(1, data=data)]))
     assert route.arrived() == [("person1@mail.example", data)]
 
 
+def test_what_is_vouched_for_arrives_byte_for_byte(route: Route) -> None:
+    data = "Subject: Grüße\r\n\r\nIn between. Lines\r\n\r\n".encode() * 50
+    list(handed_over(route.sender, [route.outgoing(n, data=data, is_clean=True) for n in range(3)]))
+    assert sorted(route.arrived()) == [(f"person{n}@mail.example", data) for n in range(3)]
+
+
 def test_nothing_leaves_before_the_first_answer_is_asked_for(route: Route) -> None:
-    answers = route.sender.hand_over([route.outgoing(1)])
+    answers = handed_over(route.sender, [route.outgoing(1)])
     assert route.arrived() == []
     assert len(list(answers)) == 1
 
 
 def test_an_empty_batch_is_no_work(route: Route) -> None:
-    assert list(route.sender.hand_over([])) == []
+    assert list(handed_over(route.sender, [])) == []
 
 
 def test_it_serves_batch_after_batch(route: Route) -> None:
     for n in range(5):
-        assert [a.kind for a in route.sender.hand_over([route.outgoing(n)])] == ["sent"]
+        assert [a.kind for a in handed_over(route.sender, [route.outgoing(n)])] == ["sent"]
     assert len(route.arrived()) == 5
 
 
 def test_every_flight_is_on_record(route: Route) -> None:
-    list(route.sender.hand_over([route.outgoing(n, attempt=2) for n in range(20)]))
+    list(handed_over(route.sender, [route.outgoing(n, attempt=2) for n in range(20)]))
     assert flight.read(route.directory).flights == {(n, 2): "sent" for n in range(20)}
 
 
 def test_no_body_starts_after_the_lease(route: Route) -> None:
     batch = [route.outgoing(1, not_after=time.monotonic() - 1), route.outgoing(2, not_after=time.monotonic() + 60)]
-    answers = sorted(route.sender.hand_over(batch))
+    answers = sorted(handed_over(route.sender, batch))
     assert [(a.kind, a.reason) for a in answers][:1] == [("temporary", "lease_over")]
     assert answers[1].kind == "sent"
     assert [to for to, _ in route.arrived()] == ["person2@mail.example"]
 
 
 def test_closing_twice_is_fine(route: Route) -> None:
-    list(route.sender.hand_over([route.outgoing(1)]))
+    list(handed_over(route.sender, [route.outgoing(1)]))
     route.sender.close()
     route.sender.close()

@@ -79,13 +79,15 @@ def planned(n_people: int, content: str = "<p>Hello</p>") -> "Sequence":
     from django.db import connection
 
     from dripstone import clock
-    from dripstone.engine import plan
-    from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
+    from dripstone.engine import enroll, plan
+    from dripstone.subscribers.models import Subscriber
+    from tests.factories import make_account, make_sequence
 
     account, now = make_account(), clock.now()
     sequence = make_sequence(account, {"delay_value": 0, "content": content}, {"subject": "second"})
-    for _ in range(n_people):
-        make_enrollment(sequence, make_subscriber(account), now)
+    stamps = {"account": account, "state": "active", "created_at": now, "updated_at": now}
+    people = [Subscriber(email_address=f"planned{n}@example.com", **stamps) for n in range(n_people)]
+    enroll.add(sequence, [person.pk for person in Subscriber.objects.bulk_create(people)], "bulk", now)
     plan.everything_due(now)
     connection.close()
     return sequence

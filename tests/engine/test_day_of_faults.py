@@ -26,6 +26,7 @@ from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence as Course
 from tests.conftest import VirtualClock
 from tests.factories import make_account, make_sequence, make_subscriber, place_of
+from tests.senders.helpers import handed_over
 from tests.senders.scripted import CUT, Script, ScriptedServer, scripted
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -119,17 +120,17 @@ class Dying:
     def __init__(self, sender: Sender, n_answers: int) -> None:
         self.sender, self.n_answers, self.eight_bit = sender, n_answers, sender.eight_bit
 
-    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
-        for number, answer in enumerate(self.sender.hand_over(messages)):
+    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[list[Answer]]:
+        for number, answer in enumerate(handed_over(self.sender, messages)):
             if number == self.n_answers:
                 raise Death
-            yield answer
+            yield [answer]
 
     def limit_connections(self, n_connections: int) -> None:
         self.sender.limit_connections(n_connections)
 
-    def close(self) -> None:
-        self.sender.close()
+    def close(self, *, for_good: bool = False) -> None:
+        self.sender.close(for_good=for_good)
 
 
 class Workers:

@@ -1,11 +1,11 @@
 """What the tests of senders share."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 
-from dripstone.senders.base import Answer, Outgoing
+from dripstone.senders.base import Answer, Outgoing, Sender
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.smtp.open import Timeouts
 from dripstone.senders.smtp.sender import SmtpSender
@@ -45,9 +45,15 @@ def send(
 ) -> list[Answer]:
     """The answers to these messages, in their order, over a sender of their own."""
     with smtp_sender(server.url, connections=connections, timeouts=timeouts) as sender:
-        answers = list(sender.hand_over(messages))
+        answers = list(handed_over(sender, messages))
     assert sorted(a.delivery_id for a in answers) == sorted(m.delivery_id for m in messages)
     return sorted(answers)
+
+
+def handed_over(sender: Sender, messages: Sequence[Outgoing]) -> Iterator[Answer]:
+    """The answers one by one, as they come."""
+    for answers in sender.hand_over(messages):
+        yield from answers
 
 
 def check_promise(server: ScriptedServer, messages: list[Outgoing], answers: list[Answer]) -> None:

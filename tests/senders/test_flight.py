@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from dripstone.senders import flight
 from dripstone.senders.flight import FlightLog
 from tests.senders.doomed import fly_until_killed
-from tests.senders.helpers import BODY, outgoing, smtp_sender
+from tests.senders.helpers import BODY, handed_over, outgoing, smtp_sender
 from tests.senders.scripted import CUT, Script, scripted
 
 
@@ -23,6 +23,40 @@ def test_it_remembers_what_had_started_and_how_it_ended(tmp_path: Path) -> None:
     log.started(2, 3)
     log.ended(1, 1, "sent")
     assert flight.read(tmp_path).flights == {(1, 1): "sent", (2, 3): "started"}
+    log.close()
+
+
+def test_a_held_line_goes_with_the_next_one_and_before_it(tmp_path: Path) -> None:
+    log = FlightLog(tmp_path, "w")
+    log.started(1, 1)
+    log.ended(1, 1, "sent", is_held=True)
+    assert flight.read(tmp_path) == {(1, 1): "started"}
+    log.started(2, 1)
+    assert flight.read(tmp_path) == {(1, 1): "sent", (2, 1): "started"}
+    log.ended(2, 1, "temporary", is_held=True)
+    log.flush()
+    assert flight.read(tmp_path) == {(1, 1): "sent", (2, 1): "temporary"}
+    log.close()
+
+
+def test_a_held_line_survives_a_new_file(tmp_path: Path) -> None:
+    log = FlightLog(tmp_path, "w", rotate_at=10)
+    log.started(1, 1)
+    log.started(2, 1)
+    log.ended(1, 1, "sent", is_held=True)
+    log.settled([])
+    assert flight.read(tmp_path)[1, 1] == "sent"
+    log.flush()
+    assert flight.read(tmp_path) == {(1, 1): "sent", (2, 1): "started"}
+    log.close()
+
+
+def test_the_smtp_sender_leaves_no_reply_unwritten(tmp_path: Path) -> None:
+    """The last one of a connection, after which no body takes the line along."""
+    log = FlightLog(tmp_path, "w")
+    with scripted() as server, smtp_sender(server.url, connections=2, flight=log) as sender:
+        list(handed_over(sender, [outgoing(n) for n in range(5)]))
+    assert flight.read(tmp_path) == {(n, 1): "sent" for n in range(5)}
     log.close()
 
 
@@ -272,7 +306,7 @@ def test_the_smtp_sender_writes_before_the_first_byte_of_a_body(tmp_path: Path) 
         return b"550 5.1.1 No\r\n" if "person3@" in argument else None
 
     with scripted(Script(reply=look)) as server, smtp_sender(server.url, flight=log) as sender:
-        answers = {a.delivery_id: a.kind for a in sender.hand_over([outgoing(n) for n in (1, 2, 3)])}
+        answers = {a.delivery_id: a.kind for a in handed_over(sender, [outgoing(n) for n in (1, 2, 3)])}
     assert before_body[0][1, 1] == "started"
     assert answers == {1: "sent", 2: "unknown", 3: "permanent"}
     assert flight.read(tmp_path).flights == {(1, 1): "sent", (2, 1): "unknown"}
@@ -283,6 +317,6 @@ def test_no_body_leaves_when_the_flight_log_cannot_be_written(tmp_path: Path) ->
     log = FlightLog(tmp_path, "w")
     log.close()
     with scripted() as server, smtp_sender(server.url, flight=log) as sender:
-        answers = list(sender.hand_over([outgoing(1)]))
+        answers = list(handed_over(sender, [outgoing(1)]))
         assert [(a.kind, a.reason) for a in answers] == [("temporary", "flight_log")]
         assert not any(BODY in data for _, data in server.writes)

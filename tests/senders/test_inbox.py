@@ -18,7 +18,7 @@ from dripstone.senders import inbox, inbox_server
 from dripstone.senders.checks import inbox_door_is_locked, mail_url_can_be_read
 from dripstone.senders.models import CapturedMessage
 from tests.conftest import VirtualClock
-from tests.senders.helpers import free_port, outgoing
+from tests.senders.helpers import free_port, handed_over, outgoing
 
 
 def make_account(now: datetime, name: str = "Alice", address: str = "alice@ck.lol") -> Account:
@@ -43,7 +43,7 @@ def make_message(**headers: str) -> bytes:
 def test_a_captured_message_is_shown_decoded(clock: VirtualClock, now: datetime) -> None:
     account = make_account(now)
     data = make_message(List_Unsubscribe="<https://x.example/u/abc>")
-    list(inbox.InboxSender().hand_over([outgoing(1, account_id=account.pk, rcpt_to="bob@mail.example", data=data)]))
+    list(handed_over(inbox.InboxSender(), [outgoing(1, account_id=account.pk, rcpt_to="bob@mail.example", data=data)]))
     (message,) = inbox.messages(account.pk)
     (shape,) = inbox.shapes([message])
     assert list(shape) == ["id", "to", "from", "subject", "sent_at", "message_id", "headers", "text", "html"]
@@ -71,7 +71,7 @@ def test_a_captured_message_is_shown_decoded(clock: VirtualClock, now: datetime)
 )
 def test_any_bytes_can_be_captured_and_shown(data: bytes, now: datetime) -> None:
     account = make_account(now)
-    answers = list(inbox.InboxSender().hand_over([outgoing(1, account_id=account.pk, data=data)]))
+    answers = list(handed_over(inbox.InboxSender(), [outgoing(1, account_id=account.pk, data=data)]))
     assert [a.kind for a in answers] == ["sent"]
     assert [shape["to"] for shape in inbox.shapes(list(inbox.messages(account.pk)))] == ["person1@mail.example"]
 
@@ -81,7 +81,7 @@ def test_messages_come_oldest_first_and_only_the_accounts_own(now: datetime) -> 
     alice, mallory = make_account(now), make_account(now, "Mallory", "mallory@evil.example")
     sender = inbox.InboxSender()
     batch = [outgoing(n, account_id=alice.pk) for n in range(3)] + [outgoing(9, account_id=mallory.pk)]
-    list(sender.hand_over(batch))
+    list(handed_over(sender, batch))
     assert [m.to for m in inbox.messages(alice.pk)] == [f"person{n}@mail.example" for n in range(3)]
     assert [m.to for m in inbox.messages(alice.pk, to="Person1@mail.example")] == ["person1@mail.example"]
     assert [m.to for m in inbox.messages(mallory.pk)] == ["person9@mail.example"]
@@ -91,7 +91,7 @@ def test_messages_come_oldest_first_and_only_the_accounts_own(now: datetime) -> 
 def test_a_batch_that_cannot_be_stored_is_temporary_and_stores_nothing(now: datetime) -> None:
     account = make_account(now)
     batch = [outgoing(1, account_id=account.pk), outgoing(2, account_id=account.pk + 1000)]
-    answers = list(inbox.InboxSender().hand_over(batch))
+    answers = list(handed_over(inbox.InboxSender(), batch))
     assert {(a.kind, a.reason) for a in answers} == {("temporary", "inbox_not_writable")}
     assert not CapturedMessage.objects.exists()
 

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from dripstone.senders.base import Answer
-from tests.senders.helpers import BODY, outgoing, send, smtp_sender
+from tests.senders.helpers import BODY, handed_over, outgoing, send, smtp_sender
 from tests.senders.scripted import EXTENSIONS, Script, scripted
 
 
@@ -15,7 +15,7 @@ def without(*names: str) -> tuple[str, ...]:
 
 def test_five_thousand_messages_arrive_once_each_through_ten_connections() -> None:
     with scripted() as server, smtp_sender(server.url, connections=10) as sender:
-        answers = list(sender.hand_over([outgoing(n) for n in range(5000)]))
+        answers = list(handed_over(sender, [outgoing(n) for n in range(5000)]))
         assert len(answers) == 5000
         assert {a.kind for a in answers} == {"sent"}
         assert len({taken.rcpt_to for taken in server.accepted}) == len(server.accepted) == 5000
@@ -49,7 +49,7 @@ def test_a_server_that_offers_nothing_is_served() -> None:
 def test_connections_are_kept_between_batches() -> None:
     with scripted() as server, smtp_sender(server.url, connections=3) as sender:
         for n in range(10):
-            list(sender.hand_over([outgoing(10 * n + i) for i in range(10)]))
+            list(handed_over(sender, [outgoing(10 * n + i) for i in range(10)]))
         assert server.n_connections <= 3
         assert len(server.accepted) == 100
 
@@ -59,7 +59,7 @@ def test_several_threads_share_the_connections() -> None:
     with scripted() as server, smtp_sender(server.url, connections=3) as sender:
 
         def hand_over(first: int) -> None:
-            answers.extend(sender.hand_over([outgoing(first + n) for n in range(100)]))
+            answers.extend(handed_over(sender, [outgoing(first + n) for n in range(100)]))
 
         threads = [threading.Thread(target=hand_over, args=(1000 * n,)) for n in range(5)]
         for thread in threads:
@@ -73,7 +73,7 @@ def test_several_threads_share_the_connections() -> None:
 def test_it_can_be_used_again_after_closing() -> None:
     with scripted() as server, smtp_sender(server.url) as sender:
         for n in range(3):
-            assert [a.kind for a in sender.hand_over([outgoing(n)])] == ["sent"]
+            assert [a.kind for a in handed_over(sender, [outgoing(n)])] == ["sent"]
             sender.close()
 
 
@@ -83,7 +83,7 @@ def test_after_the_first_batch_the_engine_knows_whether_letters_may_go_as_they_a
 ) -> None:
     with scripted(Script(extensions=extensions)) as server, smtp_sender(server.url) as sender:
         assert not sender.eight_bit
-        list(sender.hand_over([outgoing(1)]))
+        list(handed_over(sender, [outgoing(1)]))
         assert sender.eight_bit is expected
 
 
@@ -151,3 +151,16 @@ def test_a_message_cannot_be_smuggled_behind_a_bare_line_end(end: bytes) -> None
         assert wire.count(b"\r\n.\r\n") == 1
         assert wire.count(b"\n") == wire.count(b"\r") == wire.count(b"\r\n")
         assert len(server.accepted) == 1
+
+
+def test_closed_for_good_it_begins_nothing_more() -> None:
+    """A batch that reaches it while the process stops: it must not open a connection again."""
+    with scripted() as server, smtp_sender(server.url) as sender:
+        list(handed_over(sender, [outgoing(1)]))
+        sender.close(for_good=True)
+        answers = list(handed_over(sender, [outgoing(2), outgoing(3)]))
+        assert [(a.delivery_id, a.reason, a.given_back) for a in answers] == [
+            (2, "sender_closed", True),
+            (3, "sender_closed", True),
+        ]
+        assert len(server.accepted) == server.n_connections == 1

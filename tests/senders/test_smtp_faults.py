@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from dripstone.senders.base import Answer
 from dripstone.senders.smtp.open import Timeouts
-from tests.senders.helpers import HASTY, PATIENT, check_promise, outgoing, send, smtp_sender
+from tests.senders.helpers import HASTY, PATIENT, check_promise, handed_over, outgoing, send, smtp_sender
 from tests.senders.scripted import CUT, EXTENSIONS, SILENCE, Script, scripted
 
 LOCK_STEP = tuple(e for e in EXTENSIONS if e != "PIPELINING")
@@ -187,14 +187,14 @@ def test_a_refused_connection_is_temporary_for_all_at_once() -> None:
     with scripted() as server:
         url = server.url
     with smtp_sender(url, connections=10) as sender:
-        answers = list(sender.hand_over([outgoing(n) for n in range(1000)]))
+        answers = list(handed_over(sender, [outgoing(n) for n in range(1000)]))
     assert {(a.kind, a.reason) for a in answers} == {("temporary", "connection_refused")}
     assert len(answers) == 1000
 
 
 def test_an_unknown_host_is_temporary_for_all() -> None:
     with smtp_sender("smtp://nowhere.invalid") as sender:
-        answers = list(sender.hand_over([outgoing(1)]))
+        answers = list(handed_over(sender, [outgoing(1)]))
     assert (answers[0].kind, answers[0].reason) == ("temporary", "host_not_found")
 
 
@@ -207,7 +207,7 @@ def test_it_goes_on_without_ehlo() -> None:
 def test_connections_that_died_between_batches_cost_nothing() -> None:
     with scripted() as server, smtp_sender(server.url, connections=4) as sender:
         for _ in range(3):
-            answers = list(sender.hand_over([outgoing(n) for n in range(40)]))
+            answers = list(handed_over(sender, [outgoing(n) for n in range(40)]))
             assert {a.kind for a in answers} == {"sent"}
             server.cut_all()
         assert len(server.accepted) == 120
@@ -279,7 +279,7 @@ def test_a_server_that_dies_in_the_middle_of_a_batch_and_does_not_return() -> No
     with scripted() as server, smtp_sender(server.url, connections=4) as sender:
         messages = [outgoing(n) for n in range(2000)]
         answers: list[Answer] = []
-        for answer in sender.hand_over(messages):
+        for answer in handed_over(sender, messages):
             answers.append(answer)
             if len(answers) == 300:
                 server.script.greeting = CUT
@@ -293,7 +293,7 @@ def test_closing_finishes_what_is_on_the_wire_and_gives_back_the_rest() -> None:
     with scripted() as server, smtp_sender(server.url, connections=2) as sender:
         messages = [outgoing(n) for n in range(3000)]
         answers: list[Answer] = []
-        for answer in sender.hand_over(messages):
+        for answer in handed_over(sender, messages):
             answers.append(answer)
             if len(answers) == 200:
                 sender.close()
@@ -310,7 +310,7 @@ def test_closing_does_not_wait_longer_than_its_grace() -> None:
 
     with scripted(Script(reply=fall_silent)) as server, smtp_sender(server.url, connections=2) as sender:
         answers: list[Answer] = []
-        for answer in sender.hand_over([outgoing(n) for n in range(3)]):
+        for answer in handed_over(sender, [outgoing(n) for n in range(3)]):
             answers.append(answer)
             if len(answers) == 1:
                 sender.close(grace_seconds=0.1)
@@ -319,21 +319,21 @@ def test_closing_does_not_wait_longer_than_its_grace() -> None:
 
 def test_leaving_early_withdraws_what_has_not_begun() -> None:
     with scripted() as server, smtp_sender(server.url, connections=1) as sender:
-        answers = sender.hand_over([outgoing(n) for n in range(5000)])
+        answers = handed_over(sender, [outgoing(n) for n in range(5000)])
         next(iter(answers))
         answers.close()  # type: ignore[attr-defined]
-        assert [a.kind for a in sender.hand_over([outgoing(5000)])] == ["sent"]
+        assert [a.kind for a in handed_over(sender, [outgoing(5000)])] == ["sent"]
         assert len(server.accepted) < 5000
 
 
 def test_an_idle_connection_is_given_back() -> None:
     timeouts = Timeouts(connect=10, command=10, final=10, idle=0.02)
     with scripted() as server, smtp_sender(server.url, timeouts=timeouts) as sender:
-        list(sender.hand_over([outgoing(1)]))
+        list(handed_over(sender, [outgoing(1)]))
         while server.open:
             pass
         assert server.commands[-1][1] == "QUIT"
-        assert [a.kind for a in sender.hand_over([outgoing(2)])] == ["sent"]
+        assert [a.kind for a in handed_over(sender, [outgoing(2)])] == ["sent"]
         assert server.n_connections == 2
 
 
@@ -348,9 +348,9 @@ def test_greylisting_puts_off_each_new_recipient_once_and_speaks_of_nobody_else(
 
     with scripted(Script(reply=greylist)) as server, smtp_sender(server.url, connections=2) as sender:
         messages = [outgoing(1), outgoing(2), outgoing(3, rcpt_to="old@mail.example")]
-        first = sorted(sender.hand_over(messages))
+        first = sorted(handed_over(sender, messages))
         assert [(a.kind, a.about) for a in first] == [("temporary", "message")] * 2 + [("sent", "message")]
-        assert [a.kind for a in sender.hand_over(messages[:2])] == ["sent", "sent"]
+        assert [a.kind for a in handed_over(sender, messages[:2])] == ["sent", "sent"]
         assert len(server.accepted) == 3
 
 
@@ -394,7 +394,7 @@ def test_what_no_connection_was_there_for_was_not_tried() -> None:
     with scripted() as server:
         url = server.url
     with smtp_sender(url) as sender:
-        assert {a.about for a in sender.hand_over([outgoing(1), outgoing(2)])} == {"connection"}
+        assert {a.about for a in handed_over(sender, [outgoing(1), outgoing(2)])} == {"connection"}
     with scripted(Script(greeting=b"421 4.3.2 Too busy\r\n")) as server:
         assert [a.about for a in send(server, outgoing(1))] == ["connection"]
     with scripted(Script(reply=lambda n, verb, a: b"421 4.3.2 Bye\r\n" if verb == "MAIL" else None)) as server:
@@ -403,10 +403,10 @@ def test_what_no_connection_was_there_for_was_not_tried() -> None:
 
 def test_a_lower_share_of_connections_is_kept_from_the_next_message_on() -> None:
     with scripted() as server, smtp_sender(server.url, connections=8) as sender:
-        list(sender.hand_over([outgoing(n) for n in range(200)]))
+        list(handed_over(sender, [outgoing(n) for n in range(200)]))
         n_before = server.n_connections
         sender.limit_connections(2)
-        answers = list(sender.hand_over([outgoing(n) for n in range(200, 600)]))
+        answers = list(handed_over(sender, [outgoing(n) for n in range(200, 600)]))
         assert {a.kind for a in answers} == {"sent"}
         assert len(server.open) <= 2
         assert server.n_connections == n_before

@@ -13,7 +13,7 @@ from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from dripstone.senders.base import Answer
 from dripstone.senders.smtp.sender import SmtpSender
 from dripstone.senders.ways import parse
-from tests.senders.helpers import BODY, HASTY, PATIENT, free_port, outgoing
+from tests.senders.helpers import BODY, HASTY, PATIENT, free_port, handed_over, outgoing
 
 
 class Handler:
@@ -81,7 +81,7 @@ def plain_port(handler: Handler) -> Iterator[int]:
 def send_by(url: str, timeouts: Any = PATIENT) -> list[Answer]:
     sender = SmtpSender(parse(url), timeouts=timeouts)
     try:
-        return list(sender.hand_over([outgoing(n) for n in range(5)]))
+        return list(handed_over(sender, [outgoing(n) for n in range(5)]))
     finally:
         sender.close()
 

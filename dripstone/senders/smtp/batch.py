@@ -2,7 +2,7 @@
 
 import asyncio
 import queue
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from dripstone.senders.base import Answer, Outgoing
 
@@ -14,11 +14,14 @@ FLUSH_ANSWERS = 100
 class Batch:
     """The answers of one hand_over, on their way to the thread that waits for them."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, messages: Sequence[Outgoing]) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, messages: Sequence[Outgoing], write_log: Callable[[], None]
+    ) -> None:
+        """write_log  what an answer says stands in the flight log before the caller hears of it"""
         self.jobs = [Job(message, self) for message in messages]
         self.queue: queue.SimpleQueue[list[Answer]] = queue.SimpleQueue()
         self.is_submitted = self.is_withdrawn = False
-        self._loop, self._n_left = loop, len(messages)
+        self._loop, self._n_left, self._write_log = loop, len(messages), write_log
         self._answers: list[Answer] = []
         self._timer: asyncio.TimerHandle | None = None
 
@@ -26,6 +29,8 @@ class Batch:
         """True: it was the last one."""
         self._answers.append(answer)
         self._n_left -= 1
+        if not self._n_left:
+            self.jobs.clear()  # they know their batch: such a circle would keep all messages until the collector comes
         if not self._n_left or len(self._answers) >= FLUSH_ANSWERS:
             self.flush()
         elif self._timer is None:
@@ -37,6 +42,7 @@ class Batch:
             self._timer.cancel()
             self._timer = None
         if self._answers:
+            self._write_log()
             self.queue.put(self._answers)
             self._answers = []
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 SECONDS_TO_SAY_GOODBYE = 5.0
 
 
-class Stage(enum.Enum):
+class Stage(enum.IntEnum):
     """The command whose reply is awaited. BODY: the final dot; LONE_DOT: a dot without a body (RFC 2920 § 3.1)."""
 
     RSET = enum.auto()
@@ -51,6 +51,7 @@ class Work(Protocol):
     def take_ahead(self, conversation: "Conversation") -> Job | None: ...
     def body_starts(self, job: Job) -> None: ...
     def answer(self, job: Job, answer: Answer) -> None: ...
+    def write_log(self) -> None: ...
     def again(self, job: Job, answer: Answer) -> None: ...
     def is_idle(self, conversation: "Conversation") -> None: ...
     def lost(self, conversation: "Conversation") -> None: ...
@@ -133,9 +134,8 @@ class Conversation(asyncio.Protocol):
         if not self._features.pipelining:
             self._commands.extend(commands[1:])
             del commands[1:]
-        for stage, _ in commands:
-            self._awaited.append((stage, job))
-        self._transport.write(after + b"".join(command for _, command in commands))
+        self._awaited += [(stage, job) for stage, _ in commands]
+        self._transport.write(b"".join([after, *[command for _, command in commands]]))
         self._expect_reply()
 
     def _send_body(self, job: Job) -> None:
@@ -172,12 +172,16 @@ class Conversation(asyncio.Protocol):
                 if self._is_over:
                     return
                 self._on_reply(reply)
+            if self._awaited and not self._is_over:
+                self._expect_reply()
         except Nonsense as nonsense:
             self._lose("nonsense", reply=str(nonsense))
         except Exception:
             # Our bug. The messages of this connection must still be answered, or their batch would wait for ever.
             log.exception("smtp_conversation_failed")
             self._lose("cut", retry=False)
+        finally:
+            self._pool.write_log()
 
     def eof_received(self) -> None:
         self._lose("cut")
@@ -197,8 +201,6 @@ class Conversation(asyncio.Protocol):
             self._on_goodbye(stage, job, reply)
         else:
             ACTIONS[stage](self, job, reply)
-        if self._awaited and not self._is_over:
-            self._expect_reply()
 
     def _on_reset(self, job: Job, reply: Reply) -> None:
         if reply.code >= 300:
@@ -303,6 +305,7 @@ class Conversation(asyncio.Protocol):
                 self._pool.again(job, answer)
             else:
                 self._pool.answer(job, answer)
+        self._pool.write_log()
         self._pool.lost(self)
 
     def _close(self) -> None:

@@ -3,6 +3,7 @@
 import email
 import email.policy
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 import idna
@@ -37,14 +38,15 @@ class Transaction(NamedTuple):
 
 def transaction(message: Outgoing, features: Features) -> Transaction:
     """Raises Unsendable."""
-    sender, sender_utf8 = _mailbox(message.mail_from, reasons.BAD_SENDER) if message.mail_from else (b"", False)
+    sender, sender_utf8 = _sender(message.mail_from)
     recipient, recipient_utf8 = _mailbox(message.rcpt_to, reasons.BAD_RECIPIENT)
-    data = _crlf(message.data)
+    data = message.data if message.is_clean else _crlf(message.data)
     options = b""
     if not data.isascii():
         if features.eight_bit:
             options = b" BODY=8BITMIME"
         else:
+            message = message._replace(is_clean=False)
             data = _seven_bit(data)
     if sender_utf8 or recipient_utf8:
         if not features.utf8:
@@ -52,7 +54,13 @@ def transaction(message: Outgoing, features: Features) -> Transaction:
         options += b" SMTPUTF8"
     if features.size:
         options += b" SIZE=%d" % len(data)
-    return Transaction(b"MAIL FROM:<%b>%b\r\n" % (sender, options), b"RCPT TO:<%b>\r\n" % recipient, _body(data))
+    body = data + b".\r\n" if message.is_clean else _body(data)
+    return Transaction(b"MAIL FROM:<%b>%b\r\n" % (sender, options), b"RCPT TO:<%b>\r\n" % recipient, body)
+
+
+@lru_cache(maxsize=64)  # the same one for a whole email
+def _sender(address: str) -> tuple[bytes, bool]:
+    return _mailbox(address, reasons.BAD_SENDER) if address else (b"", False)
 
 
 def _mailbox(address: str, if_bad: str) -> tuple[bytes, bool]:

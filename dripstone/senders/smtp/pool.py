@@ -116,9 +116,14 @@ class Pool:
         job.is_answered = True
         job.body = b""
         if job.has_body_started and self._flight is not None:
-            self._flight.ended(job.message.delivery_id, job.message.attempt, answer.kind)
+            self._flight.ended(job.message.delivery_id, job.message.attempt, answer.kind, is_held=True)
         if job.batch.add(answer):
             self._batches.discard(job.batch)
+
+    def write_log(self) -> None:
+        """Whoever has answered calls this in a moment: a body that starts at once takes the line along."""
+        if self._flight is not None:
+            self._flight.flush()
 
     def again(self, job: Job, answer: Answer) -> None:
         """One more try on a fresh connection; `answer` if this was that try."""

@@ -22,6 +22,10 @@ SESSION_CODES = (503, 530)
 SENDER_AT_FAULT = ("5.1.7", "5.1.8", "5.7.27")
 
 
+# What a line that is a whole reply begins with.
+CODES = {b"%d " % code: code for code in range(200, 600)}
+
+
 class Nonsense(Exception):
     """The server sent something that is no SMTP reply"""
 
@@ -63,6 +67,8 @@ class ReplyReader:
             raise Nonsense("the reply is too long")
 
     def _line(self, line: bytes) -> Reply | None:
+        if (whole := CODES.get(line[:4])) is not None and not self._lines:
+            return Reply(whole, line[4:].decode("utf-8", "replace").strip())
         digits, mark = line[:3], line[3:4]
         if len(digits) != 3 or not digits.isdigit() or mark not in b" -\r" or not b"200" <= digits <= b"599":
             raise Nonsense(printable(line.decode("utf-8", "replace")))
@@ -75,8 +81,6 @@ class ReplyReader:
             if self._size > MAX_REPLY_BYTES:
                 raise Nonsense("the reply is too long")
             return None
-        if not self._lines:
-            return Reply(code, line[4:].decode("utf-8", "replace").strip())
         text = b" ".join(part.strip() for part in [*self._lines, line[4:]])
         self._lines, self._size = [], 0
         return Reply(code, text.decode("utf-8", "replace"))

@@ -33,24 +33,28 @@ class SmtpSender:
         self._n_connections, self._flight = mail.connections, flight
         self._lock = threading.RLock()  # a signal handler may close while this thread is in here
         self._background: _Background | None = None
+        self._is_closed_for_good = False
 
     @property
     def eight_bit(self) -> bool:
         """What the server said last; no before the first connection."""
         return self._opener.features.eight_bit
 
-    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[Answer]:
+    def hand_over(self, messages: Sequence[Outgoing]) -> Iterator[list[Answer]]:
         if not messages:
             return
         background = self._running()
-        batch = Batch(background.loop, messages)
+        if background is None:
+            yield [_closed(message.delivery_id) for message in messages]
+            return
+        batch = Batch(background.loop, messages, background.pool.write_log)
         background.call(background.pool.submit, batch)
         n_left = len(messages)
         try:
             while n_left:
                 answers = background.next_answers(batch)
                 n_left -= len(answers)
-                yield from answers
+                yield answers
         finally:
             if n_left:
                 background.call(background.pool.withdraw, batch)
@@ -60,18 +64,21 @@ class SmtpSender:
         if self._background is not None and self._background.pid == os.getpid():
             self._background.limit(n_connections)
 
-    def close(self, grace_seconds: float = SECONDS_TO_FINISH) -> None:
+    def close(self, grace_seconds: float = SECONDS_TO_FINISH, *, for_good: bool = False) -> None:
         """What is on the wire gets grace_seconds to finish; a body without its final reply by then is "unknown".
 
-        A hand_over under way in another thread gets all its answers. A later hand_over starts again.
+        A hand_over under way in another thread gets all its answers. A later hand_over starts again, unless for_good.
         """
         with self._lock:
+            self._is_closed_for_good |= for_good
             background, self._background = self._background, None
         if background is not None and background.pid == os.getpid():
             background.stop(grace_seconds)
 
-    def _running(self) -> "_Background":
+    def _running(self) -> "_Background | None":
         with self._lock:
+            if self._is_closed_for_good:
+                return None
             if self._background is None or self._background.pid != os.getpid():
                 self._background = _Background(self._opener, self._n_connections, self._timeouts, self._flight)
             return self._background
@@ -100,17 +107,15 @@ class _Background:
             self.loop.call_soon_threadsafe(self.pool.limit, n_connections)
 
     def next_answers(self, batch: Batch) -> list[Answer]:
-        while True:
-            try:
-                return batch.queue.get(timeout=SECONDS_BETWEEN_LOOKS)
-            except queue.Empty:
-                if self._thread.is_alive() or not batch.queue.empty():
-                    continue
-                if batch.is_submitted:
-                    raise RuntimeError("the SMTP thread has died") from None
-                # close() came between: the pool has never seen this batch.
-                ids = [job.message.delivery_id for job in batch.jobs]
-                return [withheld(id_, reasons.SENDER_CLOSED, given_back=True) for id_ in ids]
+        """Empty when none came for a while."""
+        with contextlib.suppress(queue.Empty):
+            return batch.queue.get(timeout=SECONDS_BETWEEN_LOOKS)
+        if self._thread.is_alive() or not batch.queue.empty():
+            return []
+        if batch.is_submitted:
+            raise RuntimeError("the SMTP thread has died")
+        # close() came between: the pool has never seen this batch.
+        return [_closed(job.message.delivery_id) for job in batch.jobs]
 
     def stop(self, grace_seconds: float) -> None:
         asyncio.run_coroutine_threadsafe(self._finish(grace_seconds), self.loop).result()
@@ -129,6 +134,10 @@ class _Background:
         asyncio.set_event_loop(self.loop)
         self.loop.run_forever()
         self.loop.close()
+
+
+def _closed(delivery_id: int) -> Answer:
+    return withheld(delivery_id, reasons.SENDER_CLOSED, given_back=True)
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

@@ -1,4 +1,4 @@
-"""A send job under limits: batch after batch for five seconds, by a clock and a sleep of the test's own."""
+"""A send job: batch after batch for five seconds, by a clock and a sleep of the test's own."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from procrastinate.contrib.django.models import ProcrastinateJob
 
 from dripstone.accounts.models import Account
-from dripstone.engine import claim, enroll, life, plan, process, wake
+from dripstone.engine import claim, enroll, life, plan, process, pulse, wake
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
-from dripstone.senders.base import Outgoing
+from dripstone.senders.base import Answer, Outgoing
 from dripstone.senders.memory import accept
 from tests.driving import Engine
 from tests.factories import MONDAY_9, make_sequence, make_subscriber
@@ -72,8 +72,8 @@ def planned(account: Account, n_people: int) -> None:
     ProcrastinateJob.objects.all()._raw_delete("default")
 
 
-def keep_pace(engine: Engine, hand: Hand) -> Tally:
-    return life.keep_pace("worker", engine.mail, hand.now, hand.sleep, hand.monotonic)
+def keep_sending(engine: Engine, hand: Hand) -> Tally:
+    return life.keep_sending("worker", engine.mail, hand.now, hand.sleep, hand.monotonic)
 
 
 def n_jobs() -> int:
@@ -85,10 +85,57 @@ def statuses() -> Counter[str]:
 
 
 @pytest.mark.django_db
-def test_without_limits_it_is_one_batch(alice: Account, engine: Engine, hand: Hand) -> None:
+def test_without_limits_it_is_batch_after_batch(alice: Account, engine: Engine, hand: Hand) -> None:
     planned(alice, wake.CLAIM_BATCH + 5)
-    assert keep_pace(engine, hand).total() == wake.CLAIM_BATCH
+    assert keep_sending(engine, hand).total() == wake.CLAIM_BATCH + 5
     assert hand.slept == []
+    assert n_jobs() == 0
+
+
+@pytest.mark.django_db
+def test_without_limits_its_time_ends_too(
+    alice: Account, engine: Engine, hand: Hand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever else waits for a thread comes next."""
+
+    def slowly(message: Outgoing) -> Answer:
+        hand.instant += SECOND
+        return accept(message)
+
+    monkeypatch.setattr(wake, "CLAIM_BATCH", 4)
+    engine.mail.answer = slowly
+    planned(alice, 20)
+    assert keep_sending(engine, hand).total() == 8
+    assert n_jobs() == 1
+
+
+@pytest.mark.django_db
+def test_with_the_virtual_clock_it_is_one_batch(
+    alice: Account, engine: Engine, hand: Hand, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever moves the clock waits until nobody else is at work."""
+    settings.DRIPSTONE_VIRTUAL_CLOCK = True
+    monkeypatch.setattr(wake, "CLAIM_BATCH", 4)
+    planned(alice, 6)
+    assert keep_sending(engine, hand).total() == 4
+
+
+@pytest.mark.django_db
+def test_after_a_long_silence_between_two_batches_it_asks(alice: Account, engine: Engine, hand: Hand) -> None:
+    """A laptop's lid: the machine slept for two days in the middle of a job, and its seconds were not counted."""
+    pulse.beat(MONDAY_9)
+
+    def sleep_for_two_days(message: Outgoing) -> Answer:
+        if len(engine.mail.messages) == 3:
+            hand.instant += timedelta(days=2)
+        return accept(message)
+
+    engine.mail.answer = sleep_for_two_days
+    planned(alice, wake.CLAIM_BATCH + 5)
+    ticking = hand.monotonic()
+    tally = life.keep_sending("worker", engine.mail, hand.now, hand.sleep, lambda: ticking)
+    assert tally.total() == wake.CLAIM_BATCH
+    assert pulse.read().halted_at is not None
 
 
 @pytest.mark.django_db
@@ -97,7 +144,7 @@ def test_it_goes_on_at_the_rate_until_nothing_is_left(
 ) -> None:
     limit("per_second=100")
     planned(alice, 230)
-    tally = keep_pace(engine, hand)
+    tally = keep_sending(engine, hand)
     assert tally.total() == Delivery.objects.filter(status="sent").count() == 230
     assert 2 * SECOND <= hand.instant - MONDAY_9 <= 2.2 * SECOND  # the first 30 were saved up
     assert len(hand.slept) == 10
@@ -110,7 +157,7 @@ def test_when_its_time_is_over_it_leaves_another_job_to_follow(
 ) -> None:
     limit("per_second=10")
     planned(alice, 100)
-    tally = keep_pace(engine, hand)
+    tally = keep_sending(engine, hand)
     assert 50 <= tally.total() <= 53
     assert wake.TICK < hand.instant - MONDAY_9 <= wake.TICK + claim.WORTHWHILE
     assert n_jobs() == 1
@@ -122,7 +169,7 @@ def test_it_does_not_wait_for_what_the_next_tick_will_find(
 ) -> None:
     limit("per_day=40")
     planned(alice, 60)
-    assert keep_pace(engine, hand).total() == 40
+    assert keep_sending(engine, hand).total() == 40
     assert hand.slept == []
     assert n_jobs() == 0
 
@@ -134,8 +181,8 @@ def test_one_job_per_process_goes_on_and_the_others_end(
     limit("per_second=100")
     planned(alice, 100)
     others: list[Tally] = []
-    hand.meanwhile = lambda: others.append(keep_pace(engine, hand))
-    tally = keep_pace(engine, hand)
+    hand.meanwhile = lambda: others.append(keep_sending(engine, hand))
+    tally = keep_sending(engine, hand)
     n_slept = len(hand.slept)
     assert len(others) == n_slept  # none of them slept
     assert tally.total() + sum(other.total() for other in others) == 100
@@ -148,7 +195,7 @@ def test_a_worker_told_to_stop_begins_no_other_batch(
     limit("per_second=100")
     planned(alice, 100)
     hand.meanwhile = process.retire
-    assert keep_pace(engine, hand).total() == 30
+    assert keep_sending(engine, hand).total() == 30
     assert len(hand.slept) == 1
     assert statuses() == {"sent": 30, "planned": 70}
 
@@ -168,8 +215,8 @@ def test_another_goes_on_after_one_that_broke_off(
 
     hand.meanwhile = break_the_sender
     with pytest.raises(RuntimeError):
-        keep_pace(engine, hand)
+        keep_sending(engine, hand)
     engine.mail.answer, hand.meanwhile = accept, lambda: None
     assert statuses() == {"sent": 30, "sending": 20, "planned": 50}
-    assert keep_pace(engine, hand).total() == 50
+    assert keep_sending(engine, hand).total() == 50
     assert statuses() == {"sent": 80, "sending": 20}  # the rescue decides about what was broken off
