@@ -20,6 +20,7 @@ from dripstone.content import html, layout, liquid_render, mime, stencil, text
 from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
 from dripstone.content.liquid_render import State
 from dripstone.content.stencil import OPEN
+from dripstone.senders.base import Lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,14 @@ class Texts(NamedTuple):
     page: str
 
 
+class Written(NamedTuple):
+    """data   the whole RFC 5322 message, CRLF, not dot-stuffed"""
+
+    data: bytes
+    warnings: tuple[str, ...]
+    lines: Lines = Lines()
+
+
 _PREVIEW_ENVELOPE = Envelope("preview@localhost", datetime(2000, 1, 1, tzinfo=UTC), "https://localhost/u/preview")
 
 
@@ -126,18 +135,19 @@ class CompiledEmail:
 
     def message(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> bytes:
         """The RFC 5322 message for one delivery. Never raises for any person, whatever the Liquid does."""
-        return self.written(person, envelope, eight_bit=eight_bit)[0]
+        return self.written(person, envelope, eight_bit=eight_bit).data
 
-    def written(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> tuple[bytes, tuple[str, ...]]:
+    def written(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> "Written":
         """The message and its warnings: cut from the stencil where that is right, else rendered."""
         values = self.stencil and stencil.values_for(self.stencil.holes, _known(person, envelope))
         if not self.stencil or not values:
             rendered = self.render(person, envelope, eight_bit=eight_bit)
-            return rendered.data, rendered.warnings
-        state = State(envelope.date)
+            return Written(rendered.data, rendered.warnings)
+        state, filling = State(envelope.date), stencil.Filling(values)
         headers = self._headers(person, envelope, mime.one_line(self.stencil.subject.fill(values)), state)
-        parts = [body.part(values, eight_bit=eight_bit) for body in (self.stencil.text, self.stencil.html)]
-        return mime.alternative(headers, parts, self.boundary), (*self.stencil.warnings, *state.warnings)
+        parts = [body.part(filling, eight_bit=eight_bit) for body in (self.stencil.text, self.stencil.html)]
+        data = mime.alternative(headers, [part for part, _ in parts], self.boundary)
+        return Written(data, (*self.stencil.warnings, *state.warnings), mime.lines([known for _, known in parts]))
 
     @cached_property
     def stencil(self) -> "MessageStencil | None":

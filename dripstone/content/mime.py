@@ -13,6 +13,8 @@ from functools import lru_cache
 
 import idna
 
+from dripstone.senders.base import Lines
+
 MAX_LINE = 998  # octets without CRLF, RFC 5322 2.1.1
 FOLD_AT = 76
 MAX_QUOTED = 76  # octets of a quoted-printable line, RFC 2045 6.7 (5)
@@ -27,6 +29,8 @@ _NOT_FOR_HEADERS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+
 
 def one_line(text: str) -> str:
     """A header's value: white space and control characters, runs of them, become one space each."""
+    if text.isprintable() and "  " not in text:  # of white space only the space itself is printable
+        return text.strip(" ")
     return _NOT_FOR_HEADERS.sub(" ", text).strip(" ")
 
 
@@ -39,7 +43,10 @@ def date(instant: datetime) -> str:
 def unstructured(name: str, text: str) -> str:
     """A header of free text, folded: `Subject: …`. Any text is safe."""
     text = one_line(text)
-    if text.isascii() and "=?" not in text and all(len(word) < FOLD_AT - len(name) - 2 for word in text.split(" ")):
+    room = FOLD_AT - len(name) - 2
+    if text.isascii() and "=?" not in text and len(text) < room:
+        return f"{name}: {text}"
+    if text.isascii() and "=?" not in text and all(len(word) < room for word in text.split(" ")):
         return _folded(f"{name}: {text}")
     return f"{name}: {_encoded_words(text, len(name) + 2)}"
 
@@ -58,15 +65,15 @@ def _folded(line: str) -> str:
 
 def _encoded_words(text: str, used: int) -> str:
     """RFC 2047 base64 words of at most 75 octets, lines of at most 76, no character split over two words."""
-    words, chunk = [], b""
+    words, rest = [], text.encode("utf-8", "replace")
     room = (FOLD_AT - used - len("=?utf-8?b??=")) // 4 * 3
-    for character in text:
-        encoded = character.encode("utf-8", "replace")
-        if chunk and len(chunk) + len(encoded) > room:
-            words.append(chunk)
-            chunk, room = b"", 45
-        chunk += encoded
-    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode('ascii')}?=" for word in [*words, chunk])
+    while len(rest) > room:
+        end = room
+        while rest[end] & 0xC0 == 0x80:  # in the middle of a character
+            end -= 1
+        words.append(rest[:end])
+        rest, room = rest[end:], 45
+    return "\r\n ".join(f"=?utf-8?b?{b64encode(word).decode('ascii')}?=" for word in [*words, rest])
 
 
 @lru_cache(maxsize=1024)  # asked twice for every message: for the envelope and for To
@@ -152,6 +159,18 @@ def _with_room(body: bytes) -> bytes:
 
 def _fits(body: bytes) -> bool:
     return len(body) <= MAX_LINE or max(map(len, body.split(b"\n"))) <= MAX_LINE
+
+
+def lines_of(data: bytes) -> Lines:
+    """What there is to know about the lines of a message or a part, found by looking."""
+    n_lines = data.count(b"\r\n")
+    end_in_crlf = data.count(b"\n") == data.count(b"\r") == n_lines and data.endswith(b"\r\n")
+    return Lines(end_in_crlf, data.startswith(b".") or b"\n." in data or b"\r." in data)
+
+
+def lines(parts: list[Lines]) -> Lines:
+    """Of a message made of such parts: its headers and boundaries end in CRLF and begin with no dot."""
+    return Lines(all(one.end_in_crlf for one in parts), any(one.may_have_dots for one in parts))
 
 
 def alternative(headers: list[str], parts: list[bytes], boundary: str) -> bytes:

@@ -10,6 +10,7 @@ others get the ordinary rendering, with which tests compare this one.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import mul
 
 from liquid import Node, escape
 from liquid.ast import BlockNode, ConditionalBlockNode
@@ -24,6 +25,7 @@ from liquid.template import BoundTemplate
 from dripstone.content import mime
 from dripstone.content.liquid_render import UNSUBSCRIBE_NAMES, TolerantOutput, nodes
 from dripstone.content.text import in_url
+from dripstone.senders.base import Lines
 
 OPEN, CLOSE = (
     "\ue000",
@@ -36,6 +38,7 @@ _URLS = UNSUBSCRIBE_NAMES | {f"hidden_{name}" for name in UNSUBSCRIBE_NAMES}
 _PERSONAL = _URLS | {"subscriber", "snippet", "preview_text", "now", "today"}
 # `{% if subscriber.x %}`, `{% if subscriber.x != blank %}`: decided once the value is there at all.
 _IS_THERE = re.compile(r"subscriber\.(?P<key>\w+)(?: (?:!=|==) )?")
+_NOT_IN_HTML = re.compile("[&<>'\"]")  # as it is
 _OUR_PREHEADER = "preview_text != "  # `!= blank`, as html.py asks: the same for everybody whose values are all there
 
 
@@ -180,6 +183,23 @@ class Stencil:
         return "".join(parts)
 
 
+class Filling:
+    """One person's values, encoded once for all places they go to."""
+
+    __slots__ = ("escaped", "is_ascii", "raw", "values")
+
+    def __init__(self, values: list[str]) -> None:
+        self.values = values
+        self.raw = [value.encode() for value in values]
+        self.is_ascii = all(map(str.isascii, values))
+        is_same_in_html = not any(map(_NOT_IN_HTML.search, values))
+        self.escaped = self.raw if is_same_in_html else [str(escape(value)).encode() for value in values]
+
+    def raw_in_text(self, in_urls: list[int]) -> list[bytes]:
+        """As Stencil.fillings numbers them."""
+        return [*self.raw, *(in_url(self.values[hole]).encode() for hole in in_urls)] if in_urls else self.raw
+
+
 class BodyStencil(Stencil):
     """A body part whose constant pieces are encoded once, for each way it may travel."""
 
@@ -188,21 +208,39 @@ class BodyStencil(Stencil):
         self.content_type, self.boundary, self.is_html = content_type, boundary, is_html
         self.is_ascii = all(piece.isascii() for piece in self.pieces)
         self.longest = max(len(line) for line in "".join(self.pieces).encode().split(b"\n"))
-        self.as_is = [mime.crlf(piece) for piece in self.pieces]
-        self.quoted = [*(mime.quoted(piece) for piece in self.pieces[:-1]), mime.quoted(self.pieces[-1], is_last=True)]
+        self.uses = [self.holes.count(hole) for hole in range(max(self.holes, default=-1) + 1)]
+        before = zip(self.pieces[:-1], self.holes, strict=True)
+        self.at_line_starts = {hole for piece, hole in before if piece[-1:] in ("", "\n")}
+        as_is = [mime.crlf(piece) for piece in self.pieces]
+        self.seven_bit, self.eight_bit = (self._with_gaps(encoding, as_is) for encoding in ("7bit", "8bit"))
+        self.lines = mime.lines_of(b"x".join(as_is) + b"\r\n")
+        quoted = [*(mime.quoted(piece) for piece in self.pieces[:-1]), mime.quoted(self.pieces[-1], is_last=True)]
+        self.quoted = self._with_gaps("quoted-printable", quoted)
 
-    def part(self, values: list[str], *, eight_bit: bool) -> bytes:
-        """One body part with its headers, as mime.part makes it."""
-        values = [str(escape(value)) for value in values] if self.is_html else self.fillings(values)
-        is_ascii = self.is_ascii and all(value.isascii() for value in values)
-        raw = [value.encode() for value in values]
-        fits = self.longest + sum(len(raw[hole]) for hole in self.holes) <= mime.MAX_LINE
-        fits = fits and not any(self.boundary in value for value in values)
-        if fits and (is_ascii or eight_bit):
-            encoding, pieces, filling = "7bit" if is_ascii else "8bit", self.as_is, raw
-        else:
-            encoding, pieces, filling = "quoted-printable", self.quoted, [mime.quoted(value) for value in values]
-        parts = [mime.part_head(self.content_type, encoding), pieces[0]]
-        for piece, hole in zip(pieces[1:], self.holes, strict=True):
-            parts += (filling[hole], piece)
+    def part(self, filling: Filling, *, eight_bit: bool) -> tuple[bytes, Lines]:
+        """One body part with its headers, as mime.part makes it; and what is known of its lines."""
+        raw = filling.escaped if self.is_html else filling.raw_in_text(self.in_urls)
+        is_ascii = self.is_ascii and filling.is_ascii
+        if (is_ascii or eight_bit) and self._fits(filling, raw):
+            may_have_dots = self.lines.may_have_dots or any(raw[hole][:1] == b"." for hole in self.at_line_starts)
+            known = Lines(self.lines.end_in_crlf, may_have_dots)
+            return self._filled(self.seven_bit if is_ascii else self.eight_bit, raw), known
+        values = [str(escape(value)) for value in filling.values] if self.is_html else self.fillings(filling.values)
+        return self._filled(self.quoted, [mime.quoted(value) for value in values]), Lines()
+
+    def _with_gaps(self, encoding: str, pieces: list[bytes]) -> list[bytes]:
+        """Headers and first piece, a gap for a value, a piece, and so on."""
+        gaps = [b""] * (2 * len(pieces) - 1)
+        gaps[::2] = pieces
+        gaps[0] = mime.part_head(self.content_type, encoding) + pieces[0]
+        return gaps
+
+    def _filled(self, gaps: list[bytes], raw: list[bytes]) -> bytes:
+        parts = gaps.copy()
+        parts[1::2] = [raw[hole] for hole in self.holes]
         return b"".join(parts)
+
+    def _fits(self, filling: Filling, raw: list[bytes]) -> bool:
+        if self.longest + sum(map(mul, map(len, raw), self.uses)) > mime.MAX_LINE:
+            return False
+        return not any(self.boundary in value for value in filling.values)

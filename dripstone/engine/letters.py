@@ -17,7 +17,15 @@ from zoneinfo import ZoneInfo
 from django.db.models.functions import Coalesce
 
 from dripstone.accounts.models import SendingAddress
-from dripstone.content.compile import CompiledEmail, EmailSource, Envelope, Person, SnippetSource, compile_email
+from dripstone.content.compile import (
+    CompiledEmail,
+    EmailSource,
+    Envelope,
+    Person,
+    SnippetSource,
+    Written,
+    compile_email,
+)
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import identity
 from dripstone.engine.claim import Claimed
@@ -47,12 +55,12 @@ class Letter:
     list_id: str
     is_read_by_many: bool
 
-    def message(self, person: Person, envelope: Envelope, *, eight_bit: bool) -> tuple[bytes, tuple[str, ...]]:
-        """The message and its warnings; the same content either way."""
+    def written(self, person: Person, envelope: Envelope, *, eight_bit: bool) -> Written:
+        """The message; the same content either way."""
         if self.is_read_by_many:
             return self.compiled.written(person, envelope, eight_bit=eight_bit)
         rendered = self.compiled.render(person, envelope, eight_bit=eight_bit)
-        return rendered.data, rendered.warnings
+        return Written(rendered.data, rendered.warnings)
 
 
 @dataclass(frozen=True, slots=True)

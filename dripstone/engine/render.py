@@ -85,11 +85,12 @@ def _email(
         return _withheld(row, "failed", reasons.BAD_RECIPIENT)
     if letter is None:
         return _withheld(row, "failed", reasons.BAD_SENDER)
-    data, warnings = letter.message(person, _envelope(row, letter), eight_bit=eight_bit)
-    if warnings:
-        log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=warnings)
+    written = letter.written(person, _envelope(row, letter), eight_bit=eight_bit)
+    if written.warnings:
+        log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=written.warnings)
+    head = (row.delivery_id, row.account_id, row.attempt)
     sender = letter.compiled.source.from_address
-    return Outgoing(row.delivery_id, row.account_id, row.attempt, sender, address, data, not_after)
+    return Outgoing(*head, sender, address, written.data, not_after, written.lines)
 
 
 def _notice(row: Claimed, notice: Notice | None, not_after: float) -> Outgoing | Outcome:

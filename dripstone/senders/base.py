@@ -11,6 +11,17 @@ About = Literal["message", "server", "connection", "us"]
 REPLY_LENGTH = 500
 
 
+class Lines(NamedTuple):
+    """What is known of the lines of a message from the way it was made. To look for it takes longer than to send it.
+
+    end_in_crlf    all of them, the last one too, and there is no other CR or LF
+    may_have_dots  one may begin with a dot
+    """
+
+    end_in_crlf: bool = False
+    may_have_dots: bool = True
+
+
 class Outgoing(NamedTuple):
     """One message, ready to leave.
 
@@ -19,8 +30,6 @@ class Outgoing(NamedTuple):
     data       the whole RFC 5322 message, lines ending in CRLF, not dot-stuffed
     not_after  time.monotonic() after which the body must not start any more: the end of the caller's lease. If this
                process was stopped (SIGSTOP, a laptop's lid) and woken again, another worker may own the delivery
-    is_clean   whoever made `data` vouches that it can go as it is: every line ends with CRLF, the last one too; there
-               is no other CR or LF, and no line begins with a dot. To look for that takes longer than to send it
     """
 
     delivery_id: int
@@ -30,7 +39,7 @@ class Outgoing(NamedTuple):
     rcpt_to: str
     data: bytes
     not_after: float = math.inf
-    is_clean: bool = False
+    lines: Lines = Lines()
 
     @property
     def is_overdue(self) -> bool:

@@ -120,8 +120,8 @@ class FlightLog:
         self._check = check
 
     def _next_file(self, n_lines: int) -> None:
-        """Go on in a new file with room for so many lines, carrying over what is not settled. It takes the place of the one before it when it is
-        locked and whole, so at any instant there is one, and it says everything."""
+        """Go on in a new file with room for so many lines, carrying over what is not settled. It takes the place of the
+        one before it when it is locked and whole, so at any instant there is one, and it says everything."""
         new = self._path.with_suffix(".new")
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         try:

@@ -11,7 +11,7 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.senders import flight
-from dripstone.senders.base import Outgoing, Sender
+from dripstone.senders.base import Lines, Outgoing, Sender
 from dripstone.senders.flight import FlightLog
 from dripstone.senders.inbox import InboxSender, messages
 from dripstone.senders.memory import MemorySender
@@ -96,9 +96,11 @@ def test_content_arrives_byte_for_byte(route: Route, data: bytes) -> None:
     assert route.arrived() == [("person1@mail.example", data)]
 
 
-def test_what_is_vouched_for_arrives_byte_for_byte(route: Route) -> None:
-    data = "Subject: Grüße\r\n\r\nIn between. Lines\r\n\r\n".encode() * 50
-    list(handed_over(route.sender, [route.outgoing(n, data=data, is_clean=True) for n in range(3)]))
+@pytest.mark.parametrize("dot", ["", "."])
+def test_what_is_known_to_be_clean_arrives_byte_for_byte(route: Route, dot: str) -> None:
+    data = f"Subject: Grüße\r\n\r\n{dot}In between. Lines\r\n\r\n".encode() * 50
+    known = Lines(end_in_crlf=True, may_have_dots=bool(dot))
+    list(handed_over(route.sender, [route.outgoing(n, data=data, lines=known) for n in range(3)]))
     assert sorted(route.arrived()) == [(f"person{n}@mail.example", data) for n in range(3)]
 
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dripstone.content import mime
 from dripstone.content.compile import (
     CompiledEmail,
     EmailSource,
@@ -16,6 +17,7 @@ from dripstone.content.compile import (
     SnippetSource,
     compile_email,
 )
+from dripstone.senders.base import Lines
 
 ENVELOPE = Envelope("7@example.com", datetime(2026, 11, 23, 9, tzinfo=UTC), "https://example.com/u/abc-_9?x=1&y=2")
 SNIPPETS = {
@@ -35,6 +37,9 @@ SOURCE = EmailSource(
     snippets=SNIPPETS,
 )
 EMAIL = compile_email(SOURCE)
+DOTTED_EMAIL = compile_email(
+    replace(SOURCE, content="<p>Dear\n{{ subscriber.city }}\n.{{ subscriber.first_name }}</p>")
+)
 ASCII_EMAIL = compile_email(replace(SOURCE, content="<p>\nDear {{ subscriber.city }}</p>\n"))
 
 
@@ -52,20 +57,23 @@ def parsed(data: bytes) -> list[str]:
 
 
 def is_same(email: CompiledEmail, reader: Person, *, eight_bit: bool = False) -> bool:
-    data, warnings = email.written(reader, ENVELOPE, eight_bit=eight_bit)
-    rendered = email.render(reader, ENVELOPE, eight_bit=eight_bit)
-    assert warnings == rendered.warnings
+    written = email.written(reader, ENVELOPE, eight_bit=eight_bit)
+    data, rendered = written.data, email.render(reader, ENVELOPE, eight_bit=eight_bit)
+    assert written.warnings == rendered.warnings
+    found = mime.lines_of(data)
+    assert found.end_in_crlf or not written.lines.end_in_crlf
+    assert written.lines.may_have_dots or not found.may_have_dots
     assert max(map(len, data.split(b"\r\n"))) <= 998
     return parsed(data) == parsed(rendered.data)
 
 
-STRANGE = ["R & <b>", "\ue000 \ue100\ue001", " x ", "New York <b>", "#", "a\nb", "=", "ü" * 300]
+STRANGE = ["R & <b>", "\ue000 \ue100\ue001", " x ", "New York <b>", "#", "a\nb", "=", "ü" * 300, ".", "..x"]
 names = st.none() | st.text(max_size=40) | st.sampled_from(STRANGE)
 
 
 @given(names, names, st.booleans())
 def test_it_makes_the_message_that_rendering_makes(first_name: str | None, city: str | None, eight_bit: bool) -> None:
-    for email in (EMAIL, ASCII_EMAIL):
+    for email in (EMAIL, ASCII_EMAIL, DOTTED_EMAIL):
         assert email.stencil is not None
         assert is_same(email, person(first_name, city), eight_bit=eight_bit)
 
@@ -79,6 +87,19 @@ def test_a_server_that_takes_seven_bits_gets_no_line_too_long(before: int, after
     assert b"quoted-printable" in data
     assert max(map(len, data.partition(b"quoted-printable")[2].split(b"\r\n"))) <= 76
     assert is_same(email, person(city=city or None))
+
+
+def test_what_an_ordinary_message_is_known_to_be() -> None:
+    """The built-in layout has a style sheet, with a dot at the start of lines."""
+    plain = replace(SOURCE, template_html="{{ message_content }}", content="<p>Dear {{ subscriber.city }}</p>")
+    at_line_start = replace(plain, content="<p>Dear\n{{ subscriber.city }}</p>")
+    for source, city, known in (
+        (SOURCE, "Rome", Lines(end_in_crlf=True, may_have_dots=True)),
+        (plain, ".com", Lines(end_in_crlf=True, may_have_dots=False)),
+        (at_line_start, "Rome", Lines(end_in_crlf=True, may_have_dots=False)),
+        (at_line_start, ".com", Lines(end_in_crlf=True, may_have_dots=True)),
+    ):
+        assert compile_email(source).written(person(city=city), ENVELOPE, eight_bit=True).lines == known
 
 
 def test_as_it_is_the_bytes_are_the_same_too() -> None:

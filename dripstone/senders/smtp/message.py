@@ -40,21 +40,22 @@ def transaction(message: Outgoing, features: Features) -> Transaction:
     """Raises Unsendable."""
     sender, sender_utf8 = _sender(message.mail_from)
     recipient, recipient_utf8 = _mailbox(message.rcpt_to, reasons.BAD_RECIPIENT)
-    data = message.data if message.is_clean else _crlf(message.data)
+    data, may_have_dots = message.data, message.lines.may_have_dots
+    if not message.lines.end_in_crlf:
+        data = _crlf(data)
     options = b""
     if not data.isascii():
         if features.eight_bit:
             options = b" BODY=8BITMIME"
         else:
-            message = message._replace(is_clean=False)
-            data = _seven_bit(data)
+            data, may_have_dots = _seven_bit(data), True
     if sender_utf8 or recipient_utf8:
         if not features.utf8:
             raise Unsendable(reasons.SMTPUTF8_NOT_OFFERED)
         options += b" SMTPUTF8"
     if features.size:
         options += b" SIZE=%d" % len(data)
-    body = data + b".\r\n" if message.is_clean else _body(data)
+    body = _stuffed(data) if may_have_dots else data + b".\r\n"
     return Transaction(b"MAIL FROM:<%b>%b\r\n" % (sender, options), b"RCPT TO:<%b>\r\n" % recipient, body)
 
 
@@ -98,7 +99,7 @@ def _seven_bit(data: bytes) -> bytes:
     return converted
 
 
-def _body(data: bytes) -> bytes:
+def _stuffed(data: bytes) -> bytes:
     """Dot-stuffed (RFC 5321 § 4.5.2), with the final dot."""
     if b"\r\n." in data:
         data = data.replace(b"\r\n.", b"\r\n..")
