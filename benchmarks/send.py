@@ -256,8 +256,8 @@ def others(target: Sink, messages: "list[Outgoing]", n_messages: int) -> list[co
 
 
 def smtp_source(target: Sink, messages: "list[Outgoing]", n_messages: int) -> list[common.Figures]:
-    """Postfix's load generator with messages of our size: a connection for each, and (-d) kept ones, which is what we do.
-    Nothing when it is not installed."""
+    """Postfix's load generator with messages of our size: a connection for each, and (-d) kept ones, as we do. Nothing
+    when it is not installed."""
     program = shutil.which("smtp-source")
     if program is None:
         return []

@@ -1,8 +1,9 @@
 """An email, compiled once per version; then a message per person in a fraction of a millisecond.
 
 What does not depend on the person happens in `compile_email`: body into template, CSS inlined, Liquid parsed, From
-header encoded. `CompiledEmail.render` fills in the person and never raises: see liquid_render.py. The text part is made
-from the finished HTML (text.py), so nothing that the HTML says or hides can come out otherwise there.
+header encoded. `CompiledEmail.render` fills in the person. It raises OverBudget when the Liquid would take too much
+work (liquid_cost.py), and nothing else: see liquid_render.py. The text part is made from the finished HTML (text.py),
+so nothing that the HTML says or hides can come out otherwise there.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ from liquid.template import BoundTemplate
 
 from dripstone.content import html, layout, liquid_render, mime, stencil, text
 from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
+from dripstone.content.liquid_cost import PARSED_PER_STEP, TEXT_PER_STEP, OverBudget
 from dripstone.content.liquid_render import State
 from dripstone.content.stencil import OPEN
 from dripstone.senders.base import Lines
@@ -134,11 +136,11 @@ class CompiledEmail:
         )
 
     def message(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> bytes:
-        """The RFC 5322 message for one delivery. Never raises for any person, whatever the Liquid does."""
+        """The RFC 5322 message for one delivery. Raises OverBudget."""
         return self.written(person, envelope, eight_bit=eight_bit).data
 
     def written(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> "Written":
-        """The message and its warnings: cut from the stencil where that is right, else rendered."""
+        """The message and its warnings: cut from the stencil where that is right, else rendered. Raises OverBudget."""
         values = self.stencil and stencil.values_for(self.stencil.holes, _known(person, envelope))
         if not self.stencil or not values:
             rendered = self.render(person, envelope, eight_bit=eight_bit)
@@ -159,7 +161,10 @@ class CompiledEmail:
         stranger = Person(0, marks.pop("email_address", ""), marks.pop("first_name", None), marks)
         state = State(_PREVIEW_ENVELOPE.date)
         envelope = replace(_PREVIEW_ENVELOPE, unsubscribe_url=marks.pop(""))
-        subject, _, plain, page = self._texts(stranger, envelope, state)
+        try:
+            subject, _, plain, page = self._texts(stranger, envelope, state)
+        except OverBudget:
+            return None
         if not all(stencil.is_whole(one, len(holes)) for one in (subject, plain, page)) or text.is_shaped_by(
             OPEN, page
         ):
@@ -179,7 +184,7 @@ class CompiledEmail:
         return [template for template in found if template is not None]
 
     def warnings(self, person: Person) -> tuple[str, ...]:
-        """What would come out empty for this person."""
+        """What would come out empty for this person. Raises OverBudget."""
         return self.render(person, _PREVIEW_ENVELOPE).warnings
 
     def render(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> Rendered:
@@ -197,10 +202,14 @@ class CompiledEmail:
         for problem in self.problems:
             state.warn(problem)
         plain_values = self._values(person, envelope, state, is_html=False)
+        state.part = "subject"
         subject = mime.one_line(liquid_render.render(self.subject, plain_values, state))
+        state.part = "preview_text"
         preview = mime.one_line(liquid_render.render(self.preview, plain_values, state))
+        state.part = "content"
         html_values = self._values(person, envelope, state, is_html=True) | {"preview_text": preview}
         page = clean(liquid_render.render(self.html, html_values, state))
+        state.spend(len(page) // TEXT_PER_STEP)
         plain = text.html_to_text(page)
         missing = self._missing(str(plain_values["unsubscribe_url"]), plain)
         if footer := layout.html_footer(*missing):
@@ -328,8 +337,9 @@ class Snippets(Mapping[str, object]):
         template = self.email.snippet_template(key, is_html=self.is_html) if isinstance(key, str) else None
         if template is None or key in state.active or len(state.active) >= liquid_render.MAX_SNIPPET_DEPTH:
             reason = "is nested too deeply" if template else "does not exist or is not valid"
-            state.warn(f"snippet.{key} {reason}")
+            state.warn(f"snippet.{str(key)[:80]} {reason}")
             return ""
+        state.spend(len(self.email.source.snippets[key].source) // PARSED_PER_STEP)
         is_block_in_text = not self.is_html and self.email.source.snippets[key].kind == "block"
         state.active.append(key)
         rendered = liquid_render.render(template, self.html_values() if is_block_in_text else self.values_, state)

@@ -1,17 +1,30 @@
 """Liquid as creators write it: is it sound, what does it refer to, and where are its tags?"""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain
 
 from liquid import Node
 from liquid.builtin.expressions import FilteredExpression, Path
+from liquid.builtin.expressions._tokenize import _keywords
+from liquid.builtin.expressions.logical import (
+    EqExpression,
+    GeExpression,
+    GtExpression,
+    LeExpression,
+    LtExpression,
+    NeExpression,
+)
+from liquid.builtin.expressions.primitive import FloatLiteral, IntegerLiteral
 from liquid.builtin.output import OutputNode
+from liquid.builtin.tags.case_tag import _AnyExpression
 from liquid.exceptions import LiquidError
 from liquid.expression import Expression
-from liquid.static_analysis import Variable
 from liquid.template import BoundTemplate
 
+from dripstone.content.liquid_cost import all_of
 from dripstone.content.liquid_render import FOOTER_NAMES, TolerantEnvironment, nodes
 
 HTML = TolerantEnvironment(autoescape=True)
@@ -23,10 +36,23 @@ TEXT = TolerantEnvironment(autoescape=False)
 
 KNOWN_NAMES = FOOTER_NAMES | {"subscriber", "snippet", "message_content", "now", "today"}
 ALWAYS_THERE = frozenset(("email_address", "id"))
-MAX_SOURCE = 1_000_000  # characters
+MAX_SOURCE = 200_000  # characters of what is saved; Gmail clips a message at about 100 KB
+MAX_LIQUID = 50_000  # characters in the tags of what is saved: parsing takes up to 5 µs for each
+MAX_TOGETHER = 500_000  # characters of a snippet and all that it uses
 MAX_TAG = 4_000  # characters
+MAX_BRACKETS = 100  # of a tag; the lexer looks for the end of each in all of the tag
+MAX_OPERATORS = 300  # of a tag; each nests the expression one deeper, and Python's stack ends at 1,000
 
 _MUCH_SPACE = re.compile(r"\s{200}")
+_BRACKETS = re.compile(r"[(\[]")
+_OPERATORS = re.compile(r"\b(?:and|or|contains)\b|[=<>!]+")
+# What the library's lexer does not take for a key after a dot: `24-7`, `blank`.
+_WORDS = "|".join(sorted(_keywords))
+_ODD_KEY = rf"\.(\d[\w-]*|(?:{_WORDS})(?![\w?-]))"
+_MAY_HAVE_ODD_KEY = re.compile(rf"[\w\]?-]\.(?:\d|(?:{_WORDS})\b)")
+_QUOTED_NUMBER_OR_ODD_KEY = re.compile(
+    rf"""(?:"[^"]*"|'[^']*'|(?<![\w.\]])-?\d+(?:\.\d+)?(?![\w-]))|(?<=[\w\]?-]){_ODD_KEY}"""
+)
 _OPENING = re.compile(r"\{\{|\{%")
 _WHOLE_BLOCK = re.compile(r"\{%-?\s{0,20}(raw|comment|doc)\b")
 _CONTROL = bytes({*range(32), 127} - set(b"\t\n\r"))
@@ -75,12 +101,10 @@ def _end(source: str, start: int) -> int:
 
 
 def check(source: str, part: str = "content") -> list[str]:
-    """Problems of a Liquid source, as sentences for a 422; none means that it can be saved and will render.
+    """Problems of a Liquid source, as sentences for a 422; none means that it will render.
 
     part   what the source is, in the creator's words: "subject", "preview_text", "content"
     """
-    if len(source) > MAX_SOURCE:
-        return [f"{part} is too long (maximum is {MAX_SOURCE} characters)"]
     try:
         parse(HTML, source)
     except LiquidError as error:
@@ -88,26 +112,63 @@ def check(source: str, part: str = "content") -> list[str]:
     return []
 
 
+def check_new(source: str, part: str = "content", saved: str = "", most: int = MAX_SOURCE) -> list[str]:
+    """The same for what is about to be saved: it must not be too long either.
+
+    saved  what is there now. From before these limits it may be longer; then it can only shrink
+    """
+    if len(source) > max(most, len(saved)):
+        return [f"{part} is too long (maximum is {most} characters)"]
+    if _in_tags(source) > max(MAX_LIQUID, _in_tags(saved)):
+        return [f"{part} has too much Liquid (maximum is {MAX_LIQUID} characters in its tags)"]
+    return check(source, part)
+
+
+def _in_tags(source: str) -> int:
+    return sum(len(piece.text) for piece in pieces(source) if piece.is_liquid and not _WHOLE_BLOCK.match(piece.text))
+
+
 def parse(environment: TolerantEnvironment, source: str) -> BoundTemplate:
     """Raises LiquidError, with a message for humans, when the source is broken."""
     source = clean(source)
     _refuse_what_is_slow(source)
-    template = environment.from_string(source)
-    # A loop over a long template costs more per turn: let the budget know.
-    template.weight = 1 + len(source) // 500  # type: ignore[attr-defined]
-    return template
+    return environment.from_string(_with_odd_keys(source))
+
+
+def _with_odd_keys(source: str) -> str:
+    """`snippet.24-7` and `subscriber.limit` as Kit writes them → `snippet['24-7']`, `subscriber['limit']`."""
+    if not _MAY_HAVE_ODD_KEY.search(source):
+        return source
+    return "".join(_with_brackets(piece.text) if piece.is_liquid else piece.text for piece in pieces(source))
+
+
+def _with_brackets(tag: str) -> str:
+    if _WHOLE_BLOCK.match(tag):
+        return tag
+    end = -3 if tag[-3:-2] == "-" else -2
+    inside = _QUOTED_NUMBER_OR_ODD_KEY.sub(lambda found: f"['{found[1]}']" if found[1] else found[0], tag[2:end])
+    return tag[:2] + inside + tag[end:]
 
 
 def _refuse_what_is_slow(source: str) -> None:
     """The library's lexer takes quadratic or cubic time over these; see tests/content/test_hostile.py."""
     line = 1
     for piece in pieces(source):
-        start = " ".join(piece.text[:20].split())
-        if piece.is_open:
-            raise LiquidError(f"'{start}' is never closed, line {line}", token=None)
-        if piece.is_liquid and _MUCH_SPACE.search(piece.text):
-            raise LiquidError(f"'{start}' holds too much white space, line {line}", token=None)
+        if piece.is_liquid and (complaint := _complaint(piece)):
+            raise LiquidError(f"'{' '.join(piece.text[:20].split())}' {complaint}, line {line}", token=None)
         line += piece.text.count("\n")
+
+
+def _complaint(tag: Piece) -> str:
+    if tag.is_open:
+        return "is never closed"
+    if _MUCH_SPACE.search(tag.text):
+        return "holds too much white space"
+    if len(tag.text) <= MAX_BRACKETS or _WHOLE_BLOCK.match(tag.text):
+        return ""
+    if len(_BRACKETS.findall(tag.text)) > MAX_BRACKETS:
+        return "holds too many brackets"
+    return "holds too many comparisons" if len(_OPERATORS.findall(tag.text)) > MAX_OPERATORS else ""
 
 
 def _message(error: LiquidError) -> str:
@@ -126,75 +187,102 @@ class References:
     snippets          snippet keys
     fields            subscriber keys (`first_name`, custom field keys), without `email_address` and `id`
     without_default   the fields it puts out with neither a `default` filter nor a condition on them anywhere
+    as_numbers        the fields it compares with a number, though they are text
     unknown           names that mean nothing to us and so come out empty
     """
 
     snippets: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     without_default: frozenset[str] = frozenset()
+    as_numbers: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=512)  # parsing costs a millisecond, and sources seldom change
 def variables(source: str) -> References:
     """Static analysis, for warnings on saving; broken Liquid refers to nothing."""
     try:
         template = parse(HTML, source)
     except LiquidError:
         return References()
-    used = template.analyze(include_partials=False).globals
-    fields = _second_segments(used, "subscriber") - ALWAYS_THERE
-    bare, tested = _bare_and_tested(template)
-    return References(
-        snippets=_second_segments(used, "snippet"),
-        fields=fields,
-        without_default=fields & (bare - tested),
-        unknown=frozenset(name for name in used if name not in KNOWN_NAMES),
-    )
-
-
-def _second_segments(used: Mapping[str, list[Variable]], root: str) -> frozenset[str]:
-    paths = [variable.segments for variable in used.get(root, [])]
-    return frozenset(path[1] for path in paths if len(path) > 1 and isinstance(path[1], str))
-
-
-def _bare_and_tested(template: BoundTemplate) -> tuple[set[str], set[str]]:
-    bare: set[str] = set()
-    tested: set[str] = set()
+    roots, own = set[str](), set[str]()
+    snippets, fields, bare, tested, numeric = set[str](), set[str](), set[str](), set[str](), set[str]()
     for node in nodes(template):
+        own.update(map(str, chain(node.template_scope(), node.block_scope())))
+        for expression in all_of(node.expressions()):
+            roots |= _root(expression)
+            snippets |= _member(expression, "snippet")
+            fields |= _member(expression, "subscriber")
+            numeric |= _compared_with_number(expression)
         if isinstance(node, OutputNode):
             bare |= _without_default(node)
         else:
-            tested |= {field for expression in node.expressions() for field in _fields(expression)}
-    return bare, tested
+            tested |= {key for one in all_of(node.expressions()) for key in _member(one, "subscriber")}
+    return References(
+        snippets=frozenset(snippets),
+        fields=frozenset(fields - ALWAYS_THERE),
+        without_default=frozenset((bare & fields) - ALWAYS_THERE - tested),
+        as_numbers=frozenset(numeric - ALWAYS_THERE),
+        unknown=frozenset(roots - own - KNOWN_NAMES),
+    )
+
+
+def _root(expression: Expression) -> set[str]:
+    return {str(expression.path[0])} if isinstance(expression, Path) else set()
+
+
+def _member(expression: Expression, root: str) -> set[str]:
+    """`subscriber.city` → city."""
+    match expression:
+        case Path(path=[first, str(key), *_]) if first == root:
+            return {key}
+    return set()
 
 
 def _without_default(node: Node) -> set[str]:
     expression = next(iter(node.expressions()))
     if not isinstance(expression, FilteredExpression) or any(f.name == "default" for f in expression.filters or ()):
         return set()
-    return set(_fields(expression.left))
+    return {key for one in all_of([expression.left]) for key in _member(one, "subscriber")}
 
 
-def _fields(expression: Expression) -> Iterator[str]:
-    if isinstance(expression, Path) and expression.path[0] == "subscriber" and len(expression.path) > 1:
-        yield str(expression.path[1])
-    for child in expression.children():
-        yield from _fields(child)
+_COMPARISONS = (EqExpression, NeExpression, LtExpression, LeExpression, GtExpression, GeExpression)
+_NUMBERS = (IntegerLiteral, FloatLiteral)
 
 
-def snippet_cycle(key: str, content: str, content_of: Callable[[str], str | None]) -> list[str]:
-    """The way from a snippet back to itself, as keys (`["a", "b", "a"]`), when this content would be saved; else [].
+def _compared_with_number(expression: Expression) -> set[str]:
+    sides: Iterable[Expression] = ()
+    if isinstance(expression, _COMPARISONS):
+        sides = (expression.left, expression.right)
+    elif isinstance(expression, _AnyExpression):  # case … when
+        sides = (expression.left, *expression.expressions)
+    if not any(isinstance(side, _NUMBERS) for side in sides):
+        return set()
+    return {key for side in sides for key in _member(side, "subscriber")}
+
+
+def as_number(key: str) -> str:
+    """The Liquid that makes a number of a field, to be compared with numbers."""
+    return f"{{% assign {key} = subscriber.{key} | plus: 0 %}}"
+
+
+def snippet_problem(key: str, content: str, content_of: Callable[[str], str | None]) -> str:
+    """Why a snippet cannot be saved with this content: it would contain itself, or use too much; "" when it can.
 
     content_of   gives the content of another snippet, None for one that does not exist
     """
     seen: set[str] = set()
+    n_characters = len(content)
     waiting = [(name, [key, name]) for name in sorted(variables(content).snippets)]
     while waiting:
         name, way = waiting.pop()
         if name == key:
-            return way
+            return f"A snippet cannot contain itself: {' → '.join(way)}"
         if name not in seen:
             seen.add(name)
-            further = variables(content_of(name) or "").snippets
-            waiting.extend((next_name, [*way, next_name]) for next_name in sorted(further))
-    return []
+            other = content_of(name) or ""
+            n_characters += len(other)
+            if n_characters > MAX_TOGETHER:
+                return f"A snippet and all that it uses may have at most {MAX_TOGETHER} characters"
+            waiting.extend((further, [*way, further]) for further in sorted(variables(other).snippets))
+    return ""

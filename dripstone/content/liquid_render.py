@@ -1,108 +1,141 @@
-"""Rendering Liquid so that it cannot fail: bounded work, and what goes wrong comes out empty, with a warning.
+"""Rendering Liquid so that it cannot fail or go on for ever.
 
-Parsing is strict (liquid.py refuses broken Liquid when it is saved). Rendering is not: at send time a filter on
-the wrong type, an unknown variable or an exceeded limit must cost that one piece of output and not the mail.
+Parsing is strict (liquid.py refuses broken Liquid when it is saved). Rendering is not: at send time a filter on the
+wrong type, an unknown variable or a value that grows too large costs that one piece of output, with a warning, and not
+the mail. Only a message whose Liquid as a whole takes too many steps (liquid_cost.py) is given up: OverBudget.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import partial
+from io import StringIO
 from itertools import chain
 from typing import Any, TextIO
 
 from liquid import Environment, Markup, Node, RenderContext, TokenStream, Undefined, escape
+from liquid.ast import BlockNode
 from liquid.builtin.content import ContentNode, Literal
 from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
-from liquid.builtin.expressions.logical import EqExpression, NeExpression
+from liquid.builtin.expressions.logical import (
+    ContainsExpression,
+    EqExpression,
+    GeExpression,
+    GtExpression,
+    LeExpression,
+    LtExpression,
+    NeExpression,
+    _contains,
+    _eq,
+    _le,
+    _lt,
+)
 from liquid.builtin.expressions.primitive import Blank, RangeLiteral
 from liquid.builtin.output import Output, OutputNode
+from liquid.builtin.tags.case_tag import _AnyExpression
+from liquid.builtin.tags.cycle_tag import CycleNode, CycleTag
 from liquid.builtin.tags.echo_tag import EchoTag
-from liquid.exceptions import LiquidError, LiquidInterrupt, ResourceLimitError
+from liquid.exceptions import LiquidError, LiquidInterrupt, LiquidTypeError, ResourceLimitError
 from liquid.expression import Expression
-from liquid.filter import liquid_filter, with_context
-from liquid.output import LimitedStringIO
+from liquid.filter import liquid_filter, string_filter, with_context
 from liquid.stringify import to_liquid_string
 from liquid.template import BoundTemplate
 from liquid.token import TOKEN_CONTENT, Token
 
-from dripstone.content import liquid_dates
+from dripstone.content import liquid_cost, liquid_dates
+from dripstone.content.liquid_cost import OverBudget, Toll
 
-MAX_OUTPUT = 2_000_000  # bytes of one rendered part; Gmail clips a message at about 100 KB
-MAX_VALUE = 200_000  # characters of a string, items of a list, while a filter chain runs
-MAX_BITS = 4_096  # of a whole number; repeated squaring would grow without end
-MAX_STEPS = 200_000  # loop iterations (weighed by the template's length) plus filter work, per message
 MAX_SNIPPET_DEPTH = 8
+MAX_WARNINGS = 50  # per message; they are for people to read
 UNSUBSCRIBE_NAMES = frozenset(
     ("unsubscribe_url", "unsubscribe_link", "subscriber_preferences_url", "subscriber_preferences_link")
 )
 FOOTER_NAMES = UNSUBSCRIBE_NAMES | {"address"}
+
+_HTML = re.compile(r"<(script|style)\b.*?(?:</\1>|\Z)|<!--.*?(?:-->|\Z)|<[^<>]*+>", re.DOTALL | re.IGNORECASE)
 
 
 class State:
     """What one message's rendering accumulates over its parts and snippets.
 
     date      aware; what `now` and `today` mean, so that a second attempt renders the same bytes
+    part      what is being rendered, in the creator's words
+    steps     how many are left (liquid_cost.py)
     warnings  human sentences, each once, in the order they arose (dictionary as ordered set)
     shown     names of FOOTER_NAMES that were put out
     """
 
-    __slots__ = ("active", "date", "done", "shown", "steps", "warnings")
+    __slots__ = ("active", "date", "done", "part", "shown", "steps", "warnings")
 
     def __init__(self, date: datetime) -> None:
         self.date = date
-        self.steps = MAX_STEPS
+        self.part = ""
+        self.steps = liquid_cost.MAX_STEPS
         self.warnings: dict[str, None] = {}
         self.shown: set[str] = set()
         self.active: list[str] = []
         self.done: dict[tuple[str, bool], object] = {}
 
     def warn(self, sentence: str) -> None:
-        self.warnings[sentence] = None
+        if len(self.warnings) < MAX_WARNINGS:
+            self.warnings[sentence] = None
 
     def spend(self, steps: int) -> None:
-        """Raises ResourceLimitError when the message's budget is used up."""
-        if steps > self.steps:
-            raise ResourceLimitError("it takes too many steps", token=None)
+        """Raises OverBudget when the message's budget is used up; then nothing is left for later pieces either."""
         self.steps -= steps
+        if self.steps < 0:
+            raise OverBudget
+
+
+class Written(StringIO):
+    """Output that is paid for by its length."""
+
+    def __init__(self, state: State) -> None:
+        super().__init__()
+        self.state = state
+
+    def write(self, text: str) -> int:
+        self.state.spend(1 + len(text) // liquid_cost.OUT_PER_STEP)
+        return super().write(text)
 
 
 class Context(RenderContext):
-    """A render context with the message's state, a budget, and filters that cannot explode."""
+    """A render context with the message's state, and filters that cannot explode."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, state: State, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.state: State
-        self.weight = 1
+        self.state = state
 
-    def raise_for_loop_limit(self, length: int = 1) -> None:
-        """The library bounds the product of nested loops; we bound the sum over the message as well."""
-        super().raise_for_loop_limit(length)
-        self.state.spend(length * self.weight)
+    def get_buffer(self, buf: TextIO | None = None) -> Written:
+        return Written(self.state)
 
     def filter(self, name: str, token: Token | None) -> Any:
         return partial(self._apply, name, super().filter(name, token))
 
     def _apply(self, name: str, function: Any, left: object, *args: Any, **kwargs: Any) -> object:
-        size = max(_size(left), *(_size(arg) for arg in args), 0) if args else _size(left)
-        if size > MAX_VALUE or _grown(name, left, args) > MAX_VALUE:
-            raise ResourceLimitError("it grows too large", token=None)
-        self.state.spend(1 + size // 256)
+        self.state.spend(liquid_cost.filtering(name, left, (*args, *kwargs.values())))
+        _refuse_large(left)
+        if _grown(name, left, args) > liquid_cost.MAX_TEXT:
+            raise ResourceLimitError("the text grows too long", token=None)
         result = function(left, *args, **kwargs)
-        if isinstance(result, int) and result.bit_length() > MAX_BITS:
-            raise ResourceLimitError("the number is too large", token=None)
+        self.state.spend(liquid_cost.size(result) // liquid_cost.CHARS_PER_STEP)
+        _refuse_large(result)
         return result
 
 
-def _size(value: object) -> int:
-    return len(value) if isinstance(value, (str, list, tuple, dict, range)) else 1
+def _refuse_large(value: object) -> None:
+    if isinstance(value, str) and len(value) > liquid_cost.MAX_TEXT:
+        raise ResourceLimitError("the text grows too long", token=None)
+    if isinstance(value, (list, tuple, range)) and len(value) > liquid_cost.MAX_ITEMS:
+        raise ResourceLimitError(f"the list is too long (maximum is {liquid_cost.MAX_ITEMS} items)", token=None)
+    if isinstance(value, int) and value.bit_length() > liquid_cost.MAX_BITS:
+        raise ResourceLimitError("the number is too large", token=None)
 
 
 def _grown(name: str, left: object, args: tuple[Any, ...]) -> int:
     """Upper bound of what the multiplying filters make; the others grow by a constant factor at most."""
-    if name == "join":
-        separator = len(str(args[0])) if args else 1
-        items = sum(len(item) if isinstance(item, str) else 8 for item in left) if isinstance(left, list) else 0
-        return items + _size(left) * separator
+    if name == "join" and args:
+        return liquid_cost.size(left) + liquid_cost.n_items(left) * len(str(args[0]))
     if name.startswith("replace") and len(args) > 1:
         text, old, new = str(left), str(args[0]), str(args[1])
         return len(text) + (text.count(old) if old else len(text) + 1) * len(new)
@@ -127,10 +160,16 @@ class TolerantOutput(OutputNode):
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
         assert isinstance(context, Context)
         try:
-            text = to_liquid_string(self.expression.evaluate(context), context.autoescape)
+            value = self.expression.evaluate(context)
+            if not isinstance(value, str):
+                context.state.spend(liquid_cost.size(value) // liquid_cost.CHARS_PER_STEP)
+            text = to_liquid_string(value, context.autoescape)
             written = buffer.write(text)
+        except OverBudget:
+            raise
         except Exception as error:  # whatever a filter does to a value must not stop the mail
-            context.state.warn(sentence(error, f"{{{{ {self.expression} }}}}"))
+            context.state.warn(sentence(error, tag_of(self.token)))
+            context.state.spend(liquid_cost.FAILURE)
             return 0
         if not text and self.personal:
             context.state.warn(f"{self.personal} is empty or unknown")
@@ -147,6 +186,21 @@ class _Echo(EchoTag):
     node_class = TolerantOutput  # type: ignore[assignment]  # the library types it as its own EchoNode
 
 
+class _CycleNode(CycleNode):
+    """The library writes all of the values down, to tell one cycle from another."""
+
+    __slots__ = ()
+
+    def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
+        assert isinstance(context, Context)
+        context.state.spend(sum(liquid_cost.size(one.evaluate(context)) for one in self.expressions()) // 16)
+        return super().render_to_output(context, buffer)
+
+
+class _Cycle(CycleTag):
+    node_class = _CycleNode
+
+
 class _EscapedLiteral(Literal):
     """Literal text of an inline snippet inside HTML: it is plain text, so it is escaped once, here."""
 
@@ -156,14 +210,14 @@ class _EscapedLiteral(Literal):
 
 
 class _BoundedRange(RangeLiteral):
-    """`(1..n)`: `contains` and filters walk it in C, out of reach of the loop limit."""
+    """`(1..n)`, of a length that `contains` and loops may walk."""
 
     __slots__ = ()
 
     def _make_range(self, start: Any, stop: Any) -> range:
         made = super()._make_range(start, stop)
-        if made.stop - made.start > MAX_VALUE:
-            raise ResourceLimitError("the range is too long", token=None)
+        if made.stop - made.start > liquid_cost.MAX_RANGE:
+            raise ResourceLimitError(f"the range is too long (maximum is {liquid_cost.MAX_RANGE})", token=None)
         return made
 
 
@@ -176,28 +230,130 @@ class _PlainString(StringLiteral):
         return self.value
 
 
-class _Equal(EqExpression):
-    """`==` where nothing at all is `blank`, as in Kit's Rails. (The library takes only empty text for blank.)"""
+class _DynamicPath(Path):
+    """`subscriber[key]`: a key that is not there is written down at its full length."""
 
     __slots__ = ()
 
+    def evaluate(self, context: RenderContext) -> object:
+        assert isinstance(context, Context)
+        keys = [one.evaluate(context) if isinstance(one, Path) else one for one in self.path]
+        context.state.spend(sum(map(liquid_cost.size, keys)) // 16)
+        return context.get(keys, token=self.token)
+
+
+def _both(expression: Any, context: RenderContext) -> tuple[object, object]:
+    """The two sides of a comparison, each evaluated once, and comparing them paid for."""
+    assert isinstance(context, Context)
+    left, right = expression.left.evaluate(context), expression.right.evaluate(context)
+    context.state.spend(liquid_cost.comparing(left, right))
+    return left, right
+
+
+def _is_equal(left: object, right: object) -> bool:
+    """`==` where nothing at all is `blank`, as in Kit's Rails. (The library takes only empty text for blank.)"""
+    for blank, other in ((left, right), (right, left)):
+        if isinstance(blank, Blank) and (other is None or other is False or isinstance(other, Undefined)):
+            return True
+    return bool(_eq(left, right))
+
+
+def _is_less(expression: Expression, left: object, right: object, context: RenderContext) -> bool:
+    """Text and a number have no order: neither is less, and `else` comes (docs/decisions/fields-and-numbers.md)."""
+    assert isinstance(context, Context)
+    try:
+        return bool(_lt(expression.token, left, right))
+    except LiquidTypeError:
+        context.state.warn(f"{tag_of(expression.token)} compares values that have no order, such as text and a number")
+        return False
+
+
+class _Equal(EqExpression):
+    __slots__ = ()
+
     def evaluate(self, context: RenderContext) -> bool:
-        return _has_blank_beside_nothing(self, context) or bool(super().evaluate(context))
+        return _is_equal(*_both(self, context))
 
 
 class _NotEqual(NeExpression):
     __slots__ = ()
 
     def evaluate(self, context: RenderContext) -> bool:
-        return not _has_blank_beside_nothing(self, context) and bool(super().evaluate(context))
+        return not _is_equal(*_both(self, context))
 
 
-def _has_blank_beside_nothing(expression: EqExpression | NeExpression, context: RenderContext) -> bool:
-    for blank, other in ((expression.left, expression.right), (expression.right, expression.left)):
-        if isinstance(blank, Blank):
-            value = other.evaluate(context)
-            return value is None or value is False or isinstance(value, Undefined)
-    return False
+class _Less(LtExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        left, right = _both(self, context)
+        return _is_less(self, left, right, context)
+
+
+class _Greater(GtExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        left, right = _both(self, context)
+        return _is_less(self, right, left, context)
+
+
+class _LessOrEqual(LeExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        left, right = _both(self, context)
+        return bool(_le(left, right))
+
+
+class _GreaterOrEqual(GeExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        left, right = _both(self, context)
+        return bool(_le(right, left))
+
+
+class _Contains(ContainsExpression):
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> bool:
+        assert isinstance(context, Context)
+        left, right = self.left.evaluate(context), self.right.evaluate(context)
+        context.state.spend(liquid_cost.searching(left, right))
+        try:
+            return bool(_contains(self.token, left, right))
+        except LiquidTypeError:  # a number contains nothing
+            return False
+
+
+class _When(_AnyExpression):
+    """The values of a `when`, each compared with that of its `case`."""
+
+    __slots__ = ()
+
+    def evaluate(self, context: RenderContext) -> list[bool]:
+        assert isinstance(context, Context)
+        left, matches = self.left.evaluate(context), []
+        for one in self.expressions:
+            right = one.evaluate(context)
+            context.state.spend(liquid_cost.comparing(left, right))
+            matches.append(_is_equal(left, right))
+        return matches
+
+
+# Swapping the class of a parsed expression is how we get at these without patching the library's parser.
+_HARDENED: dict[type[Expression], type[Expression]] = {
+    RangeLiteral: _BoundedRange,
+    EqExpression: _Equal,
+    NeExpression: _NotEqual,
+    LtExpression: _Less,
+    GtExpression: _Greater,
+    LeExpression: _LessOrEqual,
+    GeExpression: _GreaterOrEqual,
+    ContainsExpression: _Contains,
+    _AnyExpression: _When,
+}
 
 
 class TolerantEnvironment(Environment):
@@ -205,9 +361,6 @@ class TolerantEnvironment(Environment):
 
     block_nesting_limit = 30
     context_depth_limit = 40
-    loop_iteration_limit = 10_000
-    local_namespace_limit = 1_000_000
-    output_stream_limit = MAX_OUTPUT
 
     def __init__(self, *, autoescape: bool, plain_text: bool = False) -> None:
         super().__init__(autoescape=autoescape)
@@ -216,7 +369,9 @@ class TolerantEnvironment(Environment):
             del self.tags[name]
         self.add_tag(_Output)
         self.add_tag(_Echo)
+        self.add_tag(_Cycle)
         self.add_filter("date", _date)
+        self.add_filter("strip_html", _strip_html)
         if plain_text:
             self.add_tag(_EscapedLiteral)
         if not autoescape:
@@ -229,66 +384,87 @@ class TolerantEnvironment(Environment):
         template = super().from_string(source, *args, **kwargs)
         for expression in expressions(template):
             self._harden(expression)
+        _set_tolls(template)
         return template
 
     def _harden(self, expression: Expression) -> None:
-        # Swapping the class of a parsed expression is how we get at these without patching the library's parser.
-        if type(expression) is RangeLiteral:
-            expression.__class__ = _BoundedRange
+        if type(expression) in _HARDENED:
+            expression.__class__ = _HARDENED[type(expression)]
+        elif type(expression) is Path and any(isinstance(key, Path) for key in expression.path):
+            expression.__class__ = _DynamicPath
         elif self.literals_are_text and type(expression) is StringLiteral:
             expression.__class__ = _PlainString
-        elif type(expression) is EqExpression:
-            expression.__class__ = _Equal
-        elif type(expression) is NeExpression:
-            expression.__class__ = _NotEqual
         elif isinstance(expression, FilteredExpression):
             for one in expression.filters or ():
                 one.validate_filter_arguments(self)
 
 
+def _set_tolls(template: BoundTemplate) -> None:
+    static = RenderContext(template)
+    blocks = [node.nodes for node in nodes(template) if isinstance(node, BlockNode)]
+    for block in [template.nodes, *blocks]:
+        if block or block is not template.nodes:
+            token = block[0].token if block else Token(TOKEN_CONTENT, "", 0, "")
+            block.insert(0, Toll(token, block, static))
+
+
 def nodes(template: BoundTemplate) -> Iterator[Node]:
     """Every node of the parse tree, parents first."""
     static = RenderContext(template)
-    waiting = list(template.nodes)
+    waiting = list(reversed(template.nodes))
     while waiting:
-        node = waiting.pop(0)
+        node = waiting.pop()
         yield node
-        waiting[:0] = node.children(static, include_partials=False)
+        waiting.extend(reversed(list(node.children(static, include_partials=False))))
 
 
 def expressions(template: BoundTemplate) -> Iterator[Expression]:
-    """Every expression in the template, outer ones first."""
-    waiting = list(chain.from_iterable(node.expressions() for node in nodes(template)))
-    while waiting:
-        expression = waiting.pop()
-        yield expression
-        waiting.extend(expression.children())
+    """Every expression in the template."""
+    return liquid_cost.all_of(chain.from_iterable(node.expressions() for node in nodes(template)))
 
 
 def render(template: BoundTemplate, values: Mapping[str, object], state: State) -> str:
-    """Never raises: a node that fails is taken back whole, with a warning in `state`."""
+    """A node that fails is taken back whole, with a warning in `state`. Raises OverBudget, and nothing else."""
     if not template.nodes:
         return ""
-    context = Context(template, globals=values)
-    context.state, context.weight = state, getattr(template, "weight", 1)
-    buffer = LimitedStringIO(MAX_OUTPUT)
+    context, buffer = Context(template, globals=values, state=state), Written(state)
     for node in template.nodes:
         start = buffer.tell()
         try:
             node.render(context, buffer)
         except LiquidInterrupt:  # a `break` outside of any loop ends the template, as in Ruby's Liquid
             break
+        except OverBudget as error:
+            error.part, error.where = error.part or state.part, error.where or tag_of(node.token)
+            raise
         except Exception as error:
             buffer.seek(start)
             buffer.truncate()
-            state.warn(sentence(error, str(node.token.value)))
+            state.warn(sentence(error, tag_of(node.token)))
+            state.spend(liquid_cost.FAILURE)
     return buffer.getvalue()
+
+
+def tag_of(token: Token) -> str:
+    """The beginning of the tag that a token is from, as it is written, in one line."""
+    at = token.start_index + 2
+    opening = max(token.source.rfind(mark, max(0, at - 4_000), at) for mark in ("{{", "{%"))
+    text = token.source[opening : opening + 80] if opening >= 0 else token.value[:80]
+    ends = [end + 2 for mark in ("}}", "%}") if (end := text.find(mark)) >= 0]
+    return " ".join(text[: min(ends, default=80)].split())
 
 
 def sentence(error: Exception, where: str) -> str:
     """What to tell a human about an error in Liquid; never a traceback, never more than a line."""
     reason = str(error.message) if isinstance(error, LiquidError) else f"{type(error).__name__}"
-    return " ".join(f"{where[:80]} came out empty: {reason[:200]}".split())
+    return " ".join(f"{where} came out empty: {reason[:200]}".split())
+
+
+@string_filter
+def _strip_html(text: str) -> str:
+    """As in Ruby's Liquid, in linear time: the library's parser takes quadratic time over what never ends."""
+    stripped = _HTML.sub("", text)
+    return Markup(stripped) if isinstance(text, Markup) else stripped
 
 
 @with_context

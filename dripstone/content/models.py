@@ -49,3 +49,8 @@ class Snippet(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def source(self) -> str:
+        """Its Liquid, in the column of its type."""
+        return self.content if self.snippet_type == Snippet.Type.INLINE else self.value_html or ""

@@ -7,7 +7,8 @@ from typing import Any
 from django.db import transaction
 
 from dripstone.accounts import names
-from dripstone.content import liquid
+from dripstone.content import liquid, trial
+from dripstone.content.compile import SnippetSource
 from dripstone.content.models import Snippet
 from dripstone.errors import Invalid
 from dripstone.given import ABSENT, Checked, Given, as_part, as_text
@@ -28,7 +29,7 @@ def create(account_id: int, given: Given, now: datetime) -> Snippet:
     names.lock(account_id)
     taken = set(Snippet.objects.filter(account_id=account_id).values_list("key", flat=True))
     key = names.free_key(key_for(name), "-", taken)
-    _refuse_circle(account_id, key, source)
+    _refuse_too_much(account_id, key, snippet_type, source)
     return Snippet.objects.create(
         account_id=account_id,
         name=name,
@@ -46,14 +47,14 @@ def update(snippet: Snippet, given: Given, now: datetime) -> Snippet:
 
     The key stays whatever the name: emails refer to it. Raises Invalid as `create` does, and for another type.
     """
-    values = _changes(given, snippet.snippet_type)
+    values = _changes(given, snippet)
     names.lock(snippet.account_id)
     snippet.refresh_from_db()
     snippet.name = values.get("name", snippet.name)
     snippet.archived = values.get("archived", snippet.archived)
     source = values.get(_MEMBERS[snippet.snippet_type])
     if source is not None:
-        _refuse_circle(snippet.account_id, snippet.key, source)
+        _refuse_too_much(snippet.account_id, snippet.key, snippet.snippet_type, source)
         setattr(snippet, _COLUMNS[snippet.snippet_type], source)
         snippet.version += 1
     snippet.updated_at = now
@@ -83,21 +84,21 @@ def _new(given: Given) -> tuple[str, str, str]:
     return values["name"], values["snippet_type"], values[needed]
 
 
-def _changes(given: Given, snippet_type: str) -> dict[str, Any]:
+def _changes(given: Given, snippet: Snippet) -> dict[str, Any]:
     read = Checked(given, blanks={"archived": "archived can't be blank"})
     read.name("name")
     read.text("snippet_type")
     read.flag("archived")
     for member in _MEMBERS.values():
-        _text(read, member)
+        _text(read, member, saved=getattr(snippet, _COLUMNS[snippet.snippet_type]) or "")
     values = read.sound()
-    others = set(_MEMBERS.values()) - {_MEMBERS[snippet_type]}
-    if values.get("snippet_type", snippet_type) != snippet_type or others & set(values):
+    others = set(_MEMBERS.values()) - {_MEMBERS[snippet.snippet_type]}
+    if values.get("snippet_type", snippet.snippet_type) != snippet.snippet_type or others & set(values):
         raise Invalid.member("snippet_type", "snippet_type cannot be changed")
     return values
 
 
-def _text(read: Checked, member: str) -> bool:
+def _text(read: Checked, member: str, saved: str = "") -> bool:
     """Reads Liquid that can be rendered, a block's from `value_html` inside. False: it is not there."""
     is_inline = member == "content"
     if read.take(member, as_text if is_inline else as_part) is ABSENT:
@@ -106,25 +107,28 @@ def _text(read: Checked, member: str) -> bool:
         name = member if is_inline else "value_html"
         inside.text(name)
         source = inside.values.get(name)
-        for problem in liquid.check(source or ""):
+        for problem in liquid.check_new(source or "", saved=saved):
             inside.refuse(name, problem)
         if source is not None:
             read.values[member] = source
     return True
 
 
-# --- Circles ------------------------------------------------------------------------------------------------------
+# --- Snippets in snippets -----------------------------------------------------------------------------------------
 
 
-def _refuse_circle(account_id: int, key: str, source: str) -> None:
-    """Raises Invalid."""
-    if way := liquid.snippet_cycle(key, source, _source_of(account_id)):
-        raise Invalid(f"A snippet cannot contain itself: {' → '.join(way)}")
+def _refuse_too_much(account_id: int, key: str, snippet_type: str, source: str) -> None:
+    """Raises Invalid for a snippet that contains itself, or uses or does more than a message may."""
+    if problem := liquid.snippet_problem(key, source, _source_of(account_id)):
+        raise Invalid(problem)
+    given = {key: SnippetSource(snippet_type, source)}
+    if over := trial.problem(account_id, content=f"{{{{ snippet['{key}'] }}}}", snippets=given):
+        raise Invalid.member(_MEMBERS[snippet_type], over[1])
 
 
 def _source_of(account_id: int) -> Callable[[str], str | None]:
     def source_of(key: str) -> str | None:
         other = Snippet.objects.filter(account_id=account_id, key=key).first()
-        return (other.value_html if other.snippet_type == Snippet.Type.BLOCK else other.content) if other else None
+        return other.source if other else None
 
     return source_of

@@ -23,6 +23,7 @@ from liquid.expression import Expression
 from liquid.template import BoundTemplate
 
 from dripstone.content import mime
+from dripstone.content.liquid_cost import Toll
 from dripstone.content.liquid_render import UNSUBSCRIBE_NAMES, TolerantOutput, nodes
 from dripstone.content.text import in_url
 from dripstone.senders.base import Lines
@@ -33,7 +34,7 @@ OPEN, CLOSE = (
 )  # private use: no mail of ours has them (a source or value that does is rendered the ordinary way)
 FIRST = 0xE100
 
-_HARMLESS = (ContentNode, TolerantOutput, BlockNode, ConditionalBlockNode, IfNode, UnlessNode, CommentNode)
+_HARMLESS = (Toll, ContentNode, TolerantOutput, BlockNode, ConditionalBlockNode, IfNode, UnlessNode, CommentNode)
 _URLS = UNSUBSCRIBE_NAMES | {f"hidden_{name}" for name in UNSUBSCRIBE_NAMES}
 _PERSONAL = _URLS | {"subscriber", "snippet", "preview_text", "now", "today"}
 # `{% if subscriber.x %}`, `{% if subscriber.x != blank %}`: decided once the value is there at all.

@@ -5,8 +5,9 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dripstone.content import liquid
+from dripstone.content import liquid, trial
 from dripstone.content.models import EmailTemplate
+from dripstone.errors import Invalid
 from dripstone.given import Checked, Given
 
 _MESSAGE_CONTENT = re.compile(r"\{\{-?\s*message_content\b")
@@ -24,6 +25,8 @@ def create(account_id: int, given: Given, now: datetime) -> EmailTemplate:
     _check_html(read)
     read.flag("is_default")
     values = read.sound()
+    if over := trial.problem(account_id, template_html=values["html"]):
+        raise Invalid.member("html", over[1].replace("content", "html", 1))
     if values.get("is_default"):
         EmailTemplate.objects.filter(account_id=account_id, is_default=True).update(is_default=False, updated_at=now)
     return EmailTemplate.objects.create(account_id=account_id, **values, created_at=now, updated_at=now)
@@ -31,7 +34,7 @@ def create(account_id: int, given: Given, now: datetime) -> EmailTemplate:
 
 def _check_html(read: Checked) -> None:
     html = read.values.get("html", "")
-    problems = liquid.check(html, "html")
+    problems = liquid.check_new(html, "html")
     for problem in problems:
         read.refuse("html", problem)
     if html and not problems and not _MESSAGE_CONTENT.search(html):

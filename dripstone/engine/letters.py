@@ -105,7 +105,24 @@ def of(batch: Series[Claimed], now: datetime) -> Letters:
 
 def of_email(email: SequenceEmail, now: datetime) -> Letter | None:
     """The same for one email, which may have values that are not saved."""
-    return _letters([email], now)[email.pk]
+    sequence, account = email.sequence, email.account
+    sender = sequence.sending_address
+    row = _Email(
+        email.pk,
+        email.account_id,
+        email.sequence_id,
+        email.subject,
+        email.preview_text,
+        email.content,
+        email.email_template_id or sequence.email_template_id,
+        sequence.time_zone,
+        sender.from_name,
+        sender.email_address,
+        account.postal_address,
+        account.per_second,
+        account.per_day,
+    )
+    return _letters([row], {email.pk: 0}, now)[email.pk]
 
 
 def sending_address(delivery: Delivery) -> SendingAddress:

@@ -1,13 +1,13 @@
 """4  claimed → rendered: makes messages. Snippets, templates and custom fields are read now, at send time.
 
 Takes       claimed deliveries
-Leaves      a message for each, or the reason why it must not go after all, or not now; nothing is written
+Leaves      a message for each, or the reason why it must not go after all; what slow emails (slow.py) would hold up
+            goes back to planned; nothing is written
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
 import json
 import math
-import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
 from collections.abc import Sequence as Series
@@ -19,9 +19,10 @@ import structlog
 from django.db import connection
 
 from dripstone.content.compile import Envelope, Person
+from dripstone.content.liquid_cost import OverBudget
 from dripstone.content.mime import mail_address
-from dripstone.engine import identity, letters, queries, reasons
-from dripstone.engine.attempts import AT_ONCE, Outcome
+from dripstone.engine import identity, letters, queries, reasons, slow
+from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Claimed
 from dripstone.engine.letters import Letter
 from dripstone.engine.models import Notice
@@ -31,13 +32,11 @@ from dripstone.subscribers.models import CustomField, State
 
 log = structlog.get_logger(__name__)
 
-SECONDS_PER_BATCH = 2.0  # what takes longer goes back, behind the mail of others
-
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
     messages: list[Outgoing]
-    withheld: list[Outcome]  # skipped or failed, or planned again
+    withheld: list[Outcome]  # skipped, failed, or back to planned
     limits: dict[int, Limit]  # by account id, of those that have one: how much may go (pace)
 
 
@@ -47,23 +46,19 @@ def messages(
     not_after: float = math.inf,
     *,
     eight_bit: bool = False,
-    seconds: Callable[[], float] = time.monotonic,
+    cpu: Callable[[], float] = slow.cpu,
 ) -> Rendered:
-    """One message per claimed delivery. People who may not be mailed any more get none, except notices. When the time
-    of a batch is over, the rest go back to planned untried, but never all of them.
+    """One message per claimed delivery. People who may not be mailed any more get none, except notices.
 
     not_after  of time.monotonic(): the end of the lease. A body that has not started by then is not sent.
     eight_bit  the mail server takes letters beyond ASCII as they are (Sender.eight_bit)
+    cpu        seconds that this thread has worked
     """
     on_file = {row.subscriber_id for row in batch if row.subscriber_id is not None}
     known = people(on_file, {row.account_id for row in batch})
     printed = letters.of(batch, now)
-    result = Rendered([], [], printed.limits)
-    ends_at = seconds() + SECONDS_PER_BATCH
-    for number, row in enumerate(batch):
-        if number and seconds() > ends_at:
-            result.withheld.extend(_later(row) for row in batch[number:])
-            break
+    result, turns = Rendered([], [], printed.limits), slow.Turns(batch, cpu)
+    for row in turns:
         if row.email_id is None or row.subscriber_id is None:  # a notice
             one = _notice(row, printed.notices.get(row.notice_id or 0), not_after)
         else:
@@ -72,6 +67,7 @@ def messages(
             result.messages.append(one)
         else:
             result.withheld.append(one)
+    result.withheld.extend(turns.back())
     return result
 
 
@@ -85,7 +81,11 @@ def _email(
         return _withheld(row, "failed", reasons.BAD_RECIPIENT)
     if letter is None:
         return _withheld(row, "failed", reasons.BAD_SENDER)
-    written = letter.written(person, _envelope(row, letter), eight_bit=eight_bit)
+    try:
+        written = letter.written(person, _envelope(row, letter), eight_bit=eight_bit)
+    except OverBudget as over:
+        log.warning("message_over_budget", delivery_id=row.delivery_id, part=over.part, tag=over.where)
+        return _withheld(row, "failed", reasons.LIQUID_OVER_BUDGET)
     if written.warnings:
         log.warning("message_has_gaps", delivery_id=row.delivery_id, warnings=written.warnings)
     head = (row.delivery_id, row.account_id, row.attempt)
@@ -103,10 +103,6 @@ def _notice(row: Claimed, notice: Notice | None, not_after: float) -> Outgoing |
 
 def _withheld(row: Claimed, status: Literal["skipped", "failed"], reason: str) -> Outcome:
     return Outcome(row.delivery_id, row.attempt, status, reason)
-
-
-def _later(row: Claimed) -> Outcome:
-    return Outcome(row.delivery_id, row.attempt, "planned", retry_in=AT_ONCE, untried=True)
 
 
 def _envelope(row: Claimed, letter: Letter) -> Envelope:

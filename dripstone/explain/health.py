@@ -62,14 +62,18 @@ WHERE s.id = ANY(%(sequences)s)
 
 # The outcomes of the last deliveries of each sequence. Index delivery_by_sequence, a few hundred rows each.
 _RECENT = """
-SELECT s.id, count(d.id), count(d.id) FILTER (WHERE d.status = 'failed'), count(d.id) FILTER (WHERE d.retried),
+SELECT s.id, count(d.id), count(d.id) FILTER (WHERE d.failed), count(d.id) FILTER (WHERE d.retried),
        count(d.id) FILTER (WHERE d.status = 'planned' AND NOT d.retried AND d.ready_at <= %(late)s),
-       (array_agg(d.reason ORDER BY d.id DESC) FILTER (WHERE d.status = 'failed' OR d.retried))[1],
-       (array_agg(d.reply ORDER BY d.id DESC) FILTER (WHERE d.status = 'failed' OR d.retried))[1]
+       (array_agg(d.reason ORDER BY d.id DESC) FILTER (WHERE d.failed OR d.retried))[1],
+       (array_agg(d.reply ORDER BY d.id DESC) FILTER (WHERE d.failed OR d.retried))[1],
+       count(d.id) FILTER (WHERE d.over_budget),
+       (array_agg(d.email_id ORDER BY d.id DESC) FILTER (WHERE d.over_budget))[1]
 FROM sequences_sequence s
 CROSS JOIN LATERAL (
-    SELECT last.*, last.status = 'planned' AND last.attempt > 0 AND last.reason <> '' AS retried
-    FROM (SELECT id, status, attempt, ready_at, reason, reply, planned_at FROM engine_delivery
+    SELECT last.*, last.status = 'planned' AND last.attempt > 0 AND last.reason <> '' AS retried,
+           last.status = 'failed' AND last.reason <> %(over_budget)s AS failed,
+           last.status = 'failed' AND last.reason = %(over_budget)s AS over_budget
+    FROM (SELECT id, email_id, status, attempt, ready_at, reason, reply, planned_at FROM engine_delivery
           WHERE sequence_id = s.id ORDER BY id DESC LIMIT %(limit)s) last
     WHERE last.planned_at >= %(since)s OR last.status = 'planned') d
 WHERE s.id = ANY(%(sequences)s) GROUP BY s.id
@@ -109,14 +113,16 @@ class Next(NamedTuple):
 
 class Recent(NamedTuple):
     n_deliveries: int
-    n_failed: int
+    n_failed: int  # for other reasons than their Liquid
     n_retried: int
     n_stuck: int
     reason: str | None  # of the last delivery that failed or is tried again
     reply: str | None
+    n_over_budget: int
+    over_budget_id: int | None  # of the email whose message was the last to go over
 
 
-NO_MAIL = Recent(0, 0, 0, 0, None, None)
+NO_MAIL = Recent(0, 0, 0, 0, None, None, 0, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +239,8 @@ def _looks(sequences: Series[Sequence], now: datetime) -> list[Look]:
         _count(looks[sequence_id], Counted(*row))
     for sequence_id, *row in _rows(_NEXT, sequences=ids, late=late):
         looks[sequence_id].next = Next(*row)
-    for sequence_id, *row in _rows(_RECENT, sequences=ids, late=late, since=now - RECENT, limit=LAST_DELIVERIES):
+    parameters = {"since": now - RECENT, "limit": LAST_DELIVERIES, "over_budget": reasons.LIQUID_OVER_BUDGET}
+    for sequence_id, *row in _rows(_RECENT, sequences=ids, late=late, **parameters):
         looks[sequence_id].recent = Recent(*row)
     return list(looks.values())
 
@@ -515,6 +522,8 @@ def _about_the_sender(look: Look) -> Iterator[Finding]:
 
 def _about_mail(look: Look) -> Iterator[Finding]:
     recent = look.recent
+    if recent.n_over_budget:
+        yield _over_budget(look, recent.n_over_budget, recent.over_budget_id)
     n_failing = recent.n_failed + recent.n_retried
     if n_failing and n_failing >= recent.n_deliveries * FAILING_SHARE:
         last_said = reasons.last_said(recent.reason or "", recent.reply or "")
@@ -545,6 +554,19 @@ def _about_mail(look: Look) -> Iterator[Finding]:
             "takes them.",
             mend_by="Look at the worker's log, and start more with dripstone worker.",
         )
+
+
+def _over_budget(look: Look, n_messages: int, email_id: int | None) -> Finding:
+    subject = next((email.subject for email in look.emails if email.pk == email_id), "")
+    return Finding(
+        "liquid_over_budget",
+        ERROR,
+        f"{words.title(subject) if subject else 'A deleted email'} did not go to {words.people(n_messages)} lately, "
+        f"because {reasons.WORDS[reasons.LIQUID_OVER_BUDGET]}.",
+        mend_by="Make its loops, lists and texts shorter, or those of its template and snippets. The worker's log "
+        "names the tag that went over (message_over_budget).",
+        email_id=email_id if subject else None,
+    )
 
 
 def _publish(look: Look, email_id: int) -> Mend:

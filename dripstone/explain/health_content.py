@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 from dripstone import words
 from dripstone.content import liquid
@@ -27,12 +26,6 @@ class Library:
     default_template: str
 
 
-@lru_cache(maxsize=2048)
-def _references(source: str) -> liquid.References:
-    """Parsing costs a millisecond; the sources seldom change."""
-    return liquid.variables(source)
-
-
 def findings(emails: Mapping[Sequence, list[SequenceEmail]]) -> dict[int, list[Finding]]:
     """By sequence id; `emails` are the published ones."""
     libraries = _libraries({sequence.account_id for sequence in emails})
@@ -45,8 +38,7 @@ def findings(emails: Mapping[Sequence, list[SequenceEmail]]) -> dict[int, list[F
 def _libraries(accounts: set[int]) -> dict[int, Library]:
     snippets: dict[int, dict[str, str]] = defaultdict(dict)
     for row in Snippet.objects.filter(account__in=accounts):
-        source = row.content if row.snippet_type == Snippet.Type.INLINE else row.value_html
-        snippets[row.account_id][row.key] = source or ""
+        snippets[row.account_id][row.key] = row.source
     fields: dict[int, set[str]] = defaultdict(set)
     for account_id, key in CustomField.objects.filter(account__in=accounts).values_list("account_id", "key"):
         fields[account_id].add(key)
@@ -64,7 +56,7 @@ def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Itera
     title = words.title(email.subject)
     told: set[tuple[str, str]] = set()
     for place, source in _sources(sequence, email, shelf):
-        used = _references(source)
+        used = liquid.variables(source)
         where = f"{title} {'uses' if place in PARTS else f'uses, through its {place},'}"
         for key in sorted(used.snippets - set(shelf.snippets)):
             if ("snippet", key) not in told:
@@ -74,6 +66,10 @@ def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Itera
             if ("field", key) not in told:
                 told.add(("field", key))
                 yield _unknown_field(key, where, email)
+        for key in sorted(used.as_numbers & shelf.fields):
+            if ("number", key) not in told:
+                told.add(("number", key))
+                yield _compared_with_number(key, title, place, email)
         for key in sorted(used.without_default & shelf.fields):
             if (place, key) not in told:
                 told.add((place, key))
@@ -89,7 +85,7 @@ def _sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterat
     while sources:
         place, source = sources.pop(0)
         yield place, source
-        for key in sorted(_references(source).snippets & set(shelf.snippets) - seen):
+        for key in sorted(liquid.variables(source).snippets & set(shelf.snippets) - seen):
             seen.add(key)
             sources.append((f"snippet {key}", shelf.snippets[key]))
 
@@ -117,10 +113,21 @@ def _unknown_field(key: str, where: str, email: SequenceEmail) -> Finding:
     )
 
 
+def _compared_with_number(key: str, title: str, place: str, email: SequenceEmail) -> Finding:
+    where = "" if place in PARTS else f", through its {place},"
+    return Finding(
+        "field_compared_with_number",
+        WARNING,
+        f"{title}{where} compares subscriber.{key} with a number. Fields are text, so that is never true.",
+        mend_by=f"Write {liquid.as_number(key)} first, and compare {key}.",
+        email_id=email.pk,
+    )
+
+
 def _no_fallback(key: str, where: str, place: str, source: str, path: str, email: SequenceEmail) -> Finding:
     fallback = "there" if key == "first_name" else f"your {key.replace('_', ' ')}"
     better = re.sub(rf"(\{{\{{-?\s*subscriber\.{re.escape(key)})(?=\s*[|}}-])", rf'\1 | default: "{fallback}"', source)
-    is_mended = place in PARTS and key not in _references(better).without_default
+    is_mended = place in PARTS and key not in liquid.variables(better).without_default
     return Finding(
         "field_without_fallback",
         WARNING,

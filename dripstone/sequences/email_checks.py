@@ -3,17 +3,19 @@
 from typing import Any
 
 from dripstone.accounts.models import Account
-from dripstone.content import liquid
+from dripstone.content import liquid, trial
+from dripstone.content.models import EmailTemplate
 from dripstone.given import ABSENT, Checked, Given, as_choice, as_items, as_number, is_whole
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.sequence_checks import template
 
 MAX_SUBJECT = 998  # a line of mail, in characters
+MAX_PREVIEW = 2_000  # characters; readers are shown some 150 of what comes out
 MAX_DAYS = 3 * 365
 MAX_HOURS = MAX_DAYS * 24
 MAX_POSITION = 1_000_000
 UNITS = ("days", "hours")
-PRINTED = ("subject", "preview_text", "content")
+PRINTED = {"subject": MAX_SUBJECT, "preview_text": MAX_PREVIEW, "content": liquid.MAX_SOURCE}
 
 
 def check(account: Account, sequence: Sequence, given: Given, email: SequenceEmail | None) -> dict[str, Any]:
@@ -25,25 +27,53 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     body = Checked(given, required=("subject", "delay_value", "delay_unit") if email is None else ())
     # Null says "not given" where Kit's own requests send it: content in an update keeps the content (Kit's example).
     body.drop_nulls("published", "position", *(() if email is None else ("content",)))
-    printed(body, account)
+    printed(body, account, email)
     body.flag("published")
     _delay(body, email)
     _send_days(body, email)
     body.whole_number("position", 0, MAX_POSITION)
     if not body.problems:
         _first_alone_is_immediate(body, sequence, email)
+    if not body.problems:
+        _within_budget(body, account, sequence, email)
     return body.sound()
 
 
-def printed(body: Checked, account: Account) -> None:
+def printed(body: Checked, account: Account, email: SequenceEmail | None) -> None:
     """The members that a message is made of."""
     body.words("subject", MAX_SUBJECT)
     body.text_or_null("preview_text")
     body.text_or_null("content")
-    for part in PRINTED:
-        for problem in liquid.check(body.values.get(part) or "", part):
+    for part, most in PRINTED.items():
+        saved = (email and getattr(email, part)) or ""
+        for problem in liquid.check_new(body.values.get(part) or "", part, saved, most):
             body.refuse(part, problem)
     template(body, account)
+
+
+def _within_budget(body: Checked, account: Account, sequence: Sequence, email: SequenceEmail | None) -> None:
+    """What every message of this email would go over is refused now. Not asked about what stays as it is."""
+    saved = {name: getattr(email, name, None) for name in (*PRINTED, "email_template_id")}
+    new = {name: body.values.get(name, value) for name, value in saved.items()}
+    if new == saved:
+        return
+    over = trial.problem(
+        account.pk,
+        subject=new["subject"] or "",
+        preview_text=new["preview_text"] or "",
+        content=new["content"] or "",
+        template_html=_template(account, sequence, new["email_template_id"]),
+    )
+    if over:
+        body.refuse(*over)
+
+
+def _template(account: Account, sequence: Sequence, template_id: int | None) -> str | None:
+    """The HTML of the email's own template, else the sequence's, else the account's default."""
+    rows = EmailTemplate.objects.filter(account=account)
+    own = template_id or sequence.email_template_id
+    found = (rows.filter(pk=own) if own else rows.filter(is_default=True)).first()
+    return found.html if found else None
 
 
 def _delay(body: Checked, email: SequenceEmail | None) -> None:

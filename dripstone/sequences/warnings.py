@@ -29,5 +29,10 @@ def _about(part: str, references: liquid.References, account_id: int) -> Iterabl
         yield f"{part}: there is no custom field {key}; nothing will stand in its place"
     for key in sorted(references.without_default & known):
         yield f'{part}: subscriber.{key} has no fallback for people without one; add | default: "…"'
+    for key in sorted(references.as_numbers & known):
+        yield (
+            f"{part}: subscriber.{key} is text, so comparing it with a number is never true; "
+            f"write {liquid.as_number(key)} and compare {key}"
+        )
     for name in sorted(references.unknown):
         yield f"{part}: {name} means nothing here; nothing will stand in its place"

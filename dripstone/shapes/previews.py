@@ -1,11 +1,9 @@
 """An email as one person would get it."""
 
-from email import message_from_bytes, policy
-
 from typing_extensions import TypedDict
 
 from dripstone.engine.acts.previews import Preview
-from dripstone.senders import inbox
+from dripstone.senders import inbox_reading
 
 
 class PreviewShape(TypedDict):
@@ -26,7 +24,7 @@ def preview(made: Preview) -> PreviewShape:
         preview_text=rendered.preview_text,
         html=rendered.html,
         text=rendered.text,
-        headers=inbox.headers(message_from_bytes(rendered.data, policy=policy.default)),
+        headers=inbox_reading.contents(rendered.data).headers,
         size=len(rendered.data),
         warnings=made.warnings,
     )

@@ -1,12 +1,14 @@
 """Sources made to hang or crash a worker. Each of these took minutes, or the process with it, at some point."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from time import perf_counter
 
 import pytest
 
 from dripstone.content.compile import EmailSource, Envelope, Person, compile_email
-from dripstone.content.liquid import MAX_SOURCE, check
+from dripstone.content.liquid import check
+from dripstone.content.liquid_cost import OverBudget
 
 HOSTILE = {
     "white space in tags": ("{{" + " " * 3900 + "}}") * 50,
@@ -30,9 +32,8 @@ def test_hostile_sources_cost_no_more_than_others(name: str) -> None:
     started = perf_counter()
     check(source)
     email = compile_email(EmailSource(subject="Hi", from_name="Ann", from_address="ann@example.com", content=source))
-    email.render(Person(1, "bob@example.com"), Envelope("1@x", datetime(2026, 1, 2, tzinfo=UTC), "https://x.org/u/1"))
+    with suppress(OverBudget):
+        email.render(
+            Person(1, "bob@example.com"), Envelope("1@x", datetime(2026, 1, 2, tzinfo=UTC), "https://x.org/u/1")
+        )
     assert perf_counter() - started < 10  # a second on a laptop; the point is that it is not minutes
-
-
-def test_an_endless_source_is_refused() -> None:
-    assert check("x" * (MAX_SOURCE + 1), "content") == ["content is too long (maximum is 1000000 characters)"]

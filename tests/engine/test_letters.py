@@ -90,7 +90,7 @@ def test_a_letter_for_few_is_rendered_and_one_for_many_cut_from_a_stencil() -> N
     letter = letter_of(sequence)
     assert letter.is_read_by_many
     few = letters.Letter(letter.compiled, letter.date, letter.list_id, is_read_by_many=False)
-    assert letter.message(PERSON, ENVELOPE, eight_bit=True) == few.message(PERSON, ENVELOPE, eight_bit=True)
+    assert letter.written(PERSON, ENVELOPE, eight_bit=True).data == few.written(PERSON, ENVELOPE, eight_bit=True).data
 
 
 @database

@@ -10,7 +10,9 @@ from datetime import datetime
 from typing import Any
 
 from dripstone.accounts.models import Account
+from dripstone.content import trial
 from dripstone.content.compile import Envelope, Person, Rendered
+from dripstone.content.liquid_cost import OverBudget
 from dripstone.engine import identity, letters, notices, render
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid, NotFound
@@ -37,8 +39,9 @@ def of(sequence: Sequence, email_id: int, given: Given, now: datetime) -> Previe
 
     Raises NotFound for an email or subscriber that is not there, and Invalid for what could not be saved.
     """
-    values = _read(sequence.account, given).sound()
-    rendered = _rendered(sequence, email_id, values, now)
+    email = verbs.email_of(sequence, email_id)
+    values = _read(sequence.account, email, given).sound()
+    rendered = _rendered(sequence.account, email, values, now)
     return Preview(rendered, [*rendered.warnings, *_about_size(rendered)])
 
 
@@ -47,20 +50,20 @@ def send_test(sequence: Sequence, email_id: int, given: Given, now: datetime) ->
 
     Raises the same, and Invalid for other addresses, for more than ten, and for a message that is too long.
     """
-    account = sequence.account
-    body = _read(account, given)
+    account, email = sequence.account, verbs.email_of(sequence, email_id)
+    body = _read(account, email, given)
     _addresses(body, account)
     values = body.sound()
-    rendered = _rendered(sequence, email_id, values, now)
+    rendered = _rendered(account, email, values, now)
     written = notices.Written(rendered.subject, rendered.text, rendered.html)
     addresses = values.get("to") or [_owner(account)]
     return notices.test(account, sequence.sending_address, addresses, written, now)
 
 
-def _read(account: Account, given: Given) -> Checked:
+def _read(account: Account, email: SequenceEmail, given: Given) -> Checked:
     body = Checked(given)
     body.drop_nulls("content", "subscriber_id", "to")  # null keeps the content in an update too
-    email_checks.printed(body, account)
+    email_checks.printed(body, account, email)
     body.id("subscriber_id")
     return body
 
@@ -89,13 +92,15 @@ def _owner(account: Account) -> str:
     return first.email
 
 
-def _rendered(sequence: Sequence, email_id: int, values: dict[str, Any], now: datetime) -> Rendered:
-    email = verbs.email_of(sequence, email_id)
+def _rendered(account: Account, email: SequenceEmail, values: dict[str, Any], now: datetime) -> Rendered:
     letter = letters.of_email(_changed(email, values), now)
     if letter is None:
         raise Invalid("The sending address cannot be written in a mail header")
-    reader = _person(sequence.account, values.get("subscriber_id"))
-    return letter.compiled.render(reader, _envelope(letter))
+    reader = _person(account, values.get("subscriber_id"))
+    try:
+        return letter.compiled.render(reader, _envelope(letter))
+    except OverBudget as over:
+        raise Invalid.member(over.part, trial.sentence(over)) from None
 
 
 def _changed(email: SequenceEmail, values: dict[str, Any]) -> SequenceEmail:
