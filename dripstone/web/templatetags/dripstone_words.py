@@ -30,7 +30,7 @@ def because(reason: str) -> str:
     return reasons.sentence(reason).rstrip(".")
 
 
-@register.simple_tag(takes_context=True)
-def subject(context: Context, source: str) -> str:
-    """A subject for reading, its Liquid filled with the names of the fields."""
-    return subjects.readable(source, context["now"])
+@register.simple_tag
+def subject(source: str) -> str:
+    """A subject for reading, with the names of fields in place of their values."""
+    return subjects.readable(source)
