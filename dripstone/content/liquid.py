@@ -43,6 +43,8 @@ MAX_TAG = 4_000  # characters
 MAX_BRACKETS = 100  # of a tag; the lexer looks for the end of each in all of the tag
 MAX_OPERATORS = 300  # of a tag; each nests the expression one deeper, and Python's stack ends at 1,000
 
+_BRACE, _PERCENT = r"&(?:#0*123|#x0*7b|lcub|lbrace);", r"&(?:#0*37|#x0*25|percnt);"
+_TAG_IN_ENTITIES = re.compile(rf"{_BRACE}(?:\{{|%|{_BRACE}|{_PERCENT})|\{{(?:{_BRACE}|{_PERCENT})", re.IGNORECASE)
 _MUCH_SPACE = re.compile(r"\s{200}")
 _BRACKETS = re.compile(r"[(\[]")
 _OPERATORS = re.compile(r"\b(?:and|or|contains)\b|[=<>!]+")
@@ -188,13 +190,15 @@ class References:
     fields            subscriber keys (`first_name`, custom field keys), without `email_address` and `id`
     without_default   the fields it puts out with neither a `default` filter nor a condition on them anywhere
     as_numbers        the fields it compares with a number, though they are text
-    unknown           names that mean nothing to us and so come out empty
+    names             what stands first in a path, `address` or `subscriber`, and is not made by the source itself
+    unknown           those of the names that mean nothing to us and so come out empty
     """
 
     snippets: frozenset[str] = frozenset()
     fields: frozenset[str] = frozenset()
     without_default: frozenset[str] = frozenset()
     as_numbers: frozenset[str] = frozenset()
+    names: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
 
 
@@ -223,6 +227,7 @@ def variables(source: str) -> References:
         fields=frozenset(fields - ALWAYS_THERE),
         without_default=frozenset((bare & fields) - ALWAYS_THERE - tested),
         as_numbers=frozenset(numeric - ALWAYS_THERE),
+        names=frozenset(roots - own),
         unknown=frozenset(roots - own - KNOWN_NAMES),
     )
 
@@ -259,6 +264,12 @@ def _compared_with_number(expression: Expression) -> set[str]:
     if not any(isinstance(side, _NUMBERS) for side in sides):
         return set()
     return {key for side in sides for key in _member(side, "subscriber")}
+
+
+def tag_in_entities(html: str) -> str:
+    """`&#123;&#123;`: how a tag of Liquid begins that is one only to the eye; "" where there is none."""
+    found = _TAG_IN_ENTITIES.search(html)
+    return found[0] if found else ""
 
 
 def as_number(key: str) -> str:

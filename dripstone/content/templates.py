@@ -32,6 +32,14 @@ def create(account_id: int, given: Given, now: datetime) -> EmailTemplate:
     return EmailTemplate.objects.create(account_id=account_id, **values, created_at=now, updated_at=now)
 
 
+def warnings(template: EmailTemplate) -> list[str]:
+    """What its emails get without being asked. A snippet in it may bring it, so then nothing is said."""
+    used = liquid.variables(template.html)
+    if used.snippets or "address" in used.names:
+        return []
+    return ["html: there is no {{ address }}; the postal address will stand at the end of every email"]
+
+
 def _check_html(read: Checked) -> None:
     html = read.values.get("html", "")
     problems = liquid.check_new(html, "html")

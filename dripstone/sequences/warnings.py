@@ -16,6 +16,8 @@ def of_email(email: SequenceEmail) -> list[str]:
     for part in ("subject", "preview_text", "content"):
         references = liquid.variables(getattr(email, part) or "")
         sentences |= dict.fromkeys(_about(part, references, email.account_id))
+    if opening := liquid.tag_in_entities(email.content or ""):
+        sentences[f"content: {opening} is text and begins no Liquid; readers will see it as a tag"] = None
     return list(sentences)
 
 

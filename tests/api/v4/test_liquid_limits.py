@@ -134,6 +134,17 @@ def test_a_field_compared_with_a_number_is_warned_about(alice: Caller, path: str
     ]
 
 
-def test_templates_are_made_as_before(alice: Caller) -> None:
-    assert alice.post("/ext/v1/email_templates", {"name": "Own", "html": "<p>{{ message_content }}</p>"})[0] == 201
-    assert EmailTemplate.objects.count() == 1
+@pytest.mark.parametrize("opening", ["&#123;&#123;", "&#x7B;%", "{&lbrace;", "&lcub;&percnt;"])
+def test_a_tag_in_entities_is_warned_about(alice: Caller, path: str, opening: str) -> None:
+    _, answer = alice.post(path, EMAIL | {"content": f"<p>{opening} subscriber.first_name</p>"})
+    assert answer["warnings"] == [f"content: {opening} is text and begins no Liquid; readers will see it as a tag"]
+    assert "warnings" not in alice.post(path, EMAIL | {"content": "<p>&#123; { % } &#37;</p>"})[1]
+
+
+def test_a_template_without_the_postal_address_is_warned_about(alice: Caller) -> None:
+    _, answer = alice.post("/ext/v1/email_templates", {"name": "Own", "html": "<p>{{ message_content }}</p>"})
+    said = "html: there is no {{ address }}; the postal address will stand at the end of every email"
+    assert answer["warnings"] == [said]
+    for html in ("{{ message_content }}{{ address }}", "{{ message_content }}{{ snippet.foot }}"):
+        assert "warnings" not in alice.post("/ext/v1/email_templates", {"name": "Own", "html": html})[1]
+    assert EmailTemplate.objects.count() == 3
