@@ -38,8 +38,9 @@ class OverBudget(Exception):
     part, where   what was rendered ("subject", "preview_text", "content"), and the tag as it is written
     """
 
-    part = ""
-    where = ""
+    def __init__(self, part: str = "", where: str = "") -> None:
+        super().__init__(part, where)
+        self.part, self.where = part, where
 
 
 # --- Values -------------------------------------------------------------------------------------------------------
@@ -133,7 +134,7 @@ FILTERS: dict[str, Callable[[Work], int]] = {
     **dict.fromkeys(("append", "prepend", "capitalize", "downcase", "upcase", "strip", "lstrip", "rstrip"), _plain),
     **dict.fromkeys(("safe", "escape", "slice", "truncate", "base64_encode", "base64_decode"), _plain),
     **dict.fromkeys(("base64_url_safe_encode", "base64_url_safe_decode"), _plain),
-    **dict.fromkeys(("newline_to_br", "strip_newlines", "squish", "truncatewords", "strip_html"), _letters(8)),
+    **dict.fromkeys(("newline_to_br", "strip_newlines", "squish", "truncatewords", "strip_html"), _letters(4)),
     **dict.fromkeys(("escapejs", "escape_once", "url_encode", "url_decode"), _letters(2)),
     **dict.fromkeys(("replace", "replace_first", "replace_last"), _search),
     **dict.fromkeys(("remove", "remove_first", "remove_last", "split"), _search),

@@ -16,7 +16,7 @@ from typing import Any, TextIO
 from liquid import Environment, Markup, Node, RenderContext, TokenStream, Undefined, escape
 from liquid.ast import BlockNode
 from liquid.builtin.content import ContentNode, Literal
-from liquid.builtin.expressions import FilteredExpression, Path, StringLiteral
+from liquid.builtin.expressions import FilteredExpression, LoopExpression, Path, StringLiteral
 from liquid.builtin.expressions.logical import (
     ContainsExpression,
     EqExpression,
@@ -84,7 +84,7 @@ class State:
         """Raises OverBudget when the message's budget is used up; then nothing is left for later pieces either."""
         self.steps -= steps
         if self.steps < 0:
-            raise OverBudget
+            raise OverBudget(self.part)
 
 
 class Written(StringIO):
@@ -162,7 +162,7 @@ class TolerantOutput(OutputNode):
         try:
             value = self.expression.evaluate(context)
             if not isinstance(value, str):
-                context.state.spend(liquid_cost.size(value) // liquid_cost.CHARS_PER_STEP)
+                context.state.spend(liquid_cost.size(value) // liquid_cost.OUT_PER_STEP)
             text = to_liquid_string(value, context.autoescape)
             written = buffer.write(text)
         except OverBudget:
@@ -228,6 +228,18 @@ class _PlainString(StringLiteral):
 
     def evaluate(self, context: RenderContext) -> str:
         return self.value
+
+
+class _Loop(LoopExpression):
+    """What `for` and `tablerow` go through. Passing by what comes before `offset`, and turning it round, takes work."""
+
+    __slots__ = ()
+
+    def _to_iter(self, obj: object, context: RenderContext) -> tuple[Iterator[Any], int]:
+        assert isinstance(context, Context)
+        items, length = super()._to_iter(obj, context)
+        context.state.spend(length // 16)
+        return items, length
 
 
 class _DynamicPath(Path):
@@ -345,6 +357,7 @@ class _When(_AnyExpression):
 # Swapping the class of a parsed expression is how we get at these without patching the library's parser.
 _HARDENED: dict[type[Expression], type[Expression]] = {
     RangeLiteral: _BoundedRange,
+    LoopExpression: _Loop,
     EqExpression: _Equal,
     NeExpression: _NotEqual,
     LtExpression: _Less,

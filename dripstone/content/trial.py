@@ -41,7 +41,8 @@ def problem(
 
 def sentence(over: OverBudget) -> str:
     """The same words as for what is broken: a creator has to change the source, now."""
-    return f"Invalid Liquid in {over.part}: it takes too much work for one message, at {over.where}"
+    where = f", at {over.where}" if over.where else ""
+    return f"Invalid Liquid in {over.part}: it takes too much work for one message{where}"
 
 
 def _people(fields: Iterable[str]) -> tuple[Person, Person]:
