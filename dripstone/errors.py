@@ -8,6 +8,8 @@ DripstoneError
 ├── Conflict            someone else changed it first
 ├── PreconditionFailed  it has changed since the caller asked about it (If-Match)
 ├── TooLarge            the body is bigger than we read
+├── TooSlow             the body did not come in time
+├── Unavailable         not now: the database is away, or too much waits; try again
 └── Invalid             readable, but wrong: every problem listed, one sentence each
 """
 
@@ -57,6 +59,14 @@ class PreconditionFailed(DripstoneError):
 
 class TooLarge(DripstoneError):
     """The request body is too large"""
+
+
+class TooSlow(DripstoneError):
+    """The request body did not arrive in time"""
+
+
+class Unavailable(DripstoneError):
+    """The database does not answer right now; try again in a few seconds"""
 
 
 class Invalid(DripstoneError):

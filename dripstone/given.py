@@ -31,6 +31,8 @@ Given = Mapping[str, Any]  # member → value; members may be of any type
 MAX_ID = 2**63 - 1  # ids are bigint; greater ones do not exist, and would overflow on their way to the database
 MAX_NAME = 255  # characters; names are in unique indexes, where PostgreSQL takes up to 2.7 kB
 MAX_ADDRESS = 254  # characters, RFC 5321
+MAX_IDS = 1_000  # in a list
+MAX_DAYS = 50  # in a list; up to here each one that is wrong is named
 
 ABSENT: Any = object()  # what `take` returns when there is nothing to look at
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -187,6 +189,8 @@ class Checked:
         value = self.take(name, as_numbers)
         if value is None:
             self.values[name] = None
+        elif isinstance(value, list) and len(value) > MAX_IDS:
+            self.wrong(name, f"can't have more than {MAX_IDS} entries")
         elif isinstance(value, list):
             self._each_id(name, value)
         elif value is not ABSENT:
@@ -284,6 +288,9 @@ class Checked:
         if not isinstance(value, list) or not all(isinstance(day, str) for day in value):
             self.wrong(name, 'must be an array of days, such as ["monday", "friday"]')
             return
+        if len(value) > MAX_DAYS:
+            self.wrong(name, f"can't have more than {len(WEEKDAYS)} days")
+            return
         complaints = list(_complaints_of_days(value))
         for complaint in complaints:
             self.wrong(name, complaint)
@@ -299,13 +306,14 @@ class Checked:
         if not isinstance(value, Mapping):
             self.wrong(name, "must be an object")
             return
+        if len(value) > most:
+            self.wrong(name, f"can't have more than {most} entries")
+            return
         inside = Checked(value, where=self.path(name))
         for key in value:
             inside.text_or_null(key)
         self.problems += inside.problems
         self.values[name] = inside.values
-        if len(inside.values) > most:
-            self.wrong(name, f"can't have more than {most} entries")
 
     def part(self, name: str, *, required: Iterable[str] = ()) -> "Checked | None":
         """An object inside, to be read like this one; its problems join ours. None: it is no object."""

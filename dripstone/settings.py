@@ -263,7 +263,7 @@ def _database(url: str) -> dict[str, Any]:
         "HOST": parts.pop("host", ""),
         "PORT": str(parts.pop("port", "")),
         "OPTIONS": {"application_name": "dripstone", "connect_timeout": 10} | parts,
-        # Workers and commands keep their connections; the web process pools them instead (wsgi.py).
+        # Workers and commands keep their connections; the web process pools them instead (asgi.py).
         "CONN_MAX_AGE": 60,
         "CONN_HEALTH_CHECKS": True,
     }
@@ -311,6 +311,7 @@ MIDDLEWARE = [
     "dripstone.web.for_pages.Messages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "dripstone.web.for_pages.Htmx",
+    "dripstone.web.unavailable.Unavailable",
 ]
 
 TEMPLATES = [
@@ -328,7 +329,6 @@ TEMPLATES = [
 ]
 
 ROOT_URLCONF = "dripstone.urls"
-WSGI_APPLICATION = "dripstone.wsgi.application"
 APPEND_SLASH = False  # Kit's paths have no trailing slash, and neither have ours
 
 AUTH_USER_MODEL = "accounts.User"
@@ -369,7 +369,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else 
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
-DATA_UPLOAD_MAX_MEMORY_SIZE = 10_000_000  # bytes; a longer body is answered 413 before it is read
+DATA_UPLOAD_MAX_MEMORY_SIZE = None  # dripstone/front limits what is read, by path
+FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes a file
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 
@@ -416,6 +417,9 @@ LOGGING = {
         # Every job logs a line at info; ours say more. A refused request is the client's news, not the operator's.
         "procrastinate": {"level": "WARNING"},
         "django.request": {"level": "ERROR"},
+        # Neither is one that Django takes for suspicious: a wrong Host header, a thousand parameters. It would show a
+        # traceback for each.
+        "django.security": {"level": "CRITICAL"},
     },
 }
 structlog.configure(

@@ -43,7 +43,8 @@ DIRECTION = [
     {"webhooks"},
     {"bulk", "imports"},
     {"api", "web", "ops"},
-    {"urls", "wsgi", "__main__"},
+    {"front"},
+    {"urls", "asgi", "__main__"},
 ]
 PLACE = {name: index for index, names in enumerate(DIRECTION) for name in names}
 

@@ -66,3 +66,8 @@ def _forget(address_hash: str, network: str, now: datetime) -> None:
     """Delete the failures of somebody who knew the password after all, and those too old to count."""
     mine = Q(address_hash=address_hash, network=network)
     SignInFailure.objects.filter(mine | Q(failed_at__lte=now - WINDOW)).delete()
+
+
+def forget_old_failures(now: datetime) -> None:
+    """Those too old to count; `now` of the machine's clock."""
+    SignInFailure.objects.filter(failed_at__lte=now - WINDOW).delete()

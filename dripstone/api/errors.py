@@ -3,14 +3,13 @@
 import logging
 import re
 import secrets
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import psycopg
-from django.conf import settings
-from django.core.exceptions import RequestDataTooBig
-from django.db import DataError, IntegrityError, OperationalError
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse, UnreadablePostError
+from django.core.exceptions import TooManyFieldsSent
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError
 from ninja.errors import ValidationError as NinjaValidationError
@@ -20,6 +19,8 @@ from dripstone.accounts.limits import TooMany
 
 log = logging.getLogger(__name__)
 
+Response = TypeVar("Response", bound=HttpResponseBase)
+
 STATUS: dict[type[errors.DripstoneError], int] = {
     errors.BadRequest: 400,
     errors.Unauthorized: 401,
@@ -27,16 +28,29 @@ STATUS: dict[type[errors.DripstoneError], int] = {
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
+    errors.TooSlow: 408,
     errors.TooLarge: 413,
     errors.Invalid: 422,
+    errors.Unavailable: 503,
 }
 NO_ROOM = "The server's disk is full, so nothing can be stored at the moment; try again later"
+RETRY_AFTER_SECONDS = 2
+MOST_SENTENCES = 10  # of an answer
+MOST_LETTERS = 500  # of a sentence
 UNKNOWN = "Something went wrong on our side"
+TOO_MANY_PARAMETERS = "The request has too many parameters (maximum is 1000)"
 API_PATHS = re.compile(r"/(v4|ext/v1)(/|$)")
 
 
 def body(status: int, *messages: str) -> JsonResponse:
-    return JsonResponse({"errors": list(messages)}, status=status)
+    return JsonResponse({"errors": _few(messages)}, status=status)
+
+
+def _few(messages: Sequence[str]) -> list[str]:
+    """Sentences for people: so many, each of some length."""
+    shown = [one if len(one) <= MOST_LETTERS else f"{one[: MOST_LETTERS - 1]}…" for one in messages[:MOST_SENTENCES]]
+    n_more = len(messages) - len(shown)
+    return [*shown, f"and {n_more:,} more"] if n_more else shown
 
 
 def install(api: NinjaAPI) -> None:
@@ -47,11 +61,11 @@ def install(api: NinjaAPI) -> None:
         NinjaValidationError: _unread,
         TooMany: _too_many,
         Http404: lambda request, error: _refused(request, errors.NotFound()),
-        RequestDataTooBig: lambda request, error: _refused(request, errors.TooLarge()),
-        UnreadablePostError: lambda request, error: _refused(request, errors.BadRequest()),
+        TooManyFieldsSent: lambda request, error: _refused(request, errors.BadRequest(TOO_MANY_PARAMETERS)),
         DataError: _not_storable,
         IntegrityError: _conflict,
-        OperationalError: _database_failed,
+        OperationalError: _unavailable,
+        InterfaceError: _unavailable,
         Exception: _unexpected,
     }
     for kind, answer in answers.items():
@@ -59,7 +73,14 @@ def install(api: NinjaAPI) -> None:
 
 
 def _refused(request: HttpRequest, error: errors.DripstoneError) -> HttpResponse:
-    return body(STATUS.get(type(error), 422), *error.messages)
+    return _answer_to(error)
+
+
+def _answer_to(error: errors.DripstoneError) -> HttpResponse:
+    response = body(STATUS.get(type(error), 422), *error.messages)
+    if isinstance(error, errors.Unavailable):
+        response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
 
 
 def _ninja_refused(request: HttpRequest, error: HttpError) -> HttpResponse:
@@ -93,20 +114,41 @@ def _conflict(request: HttpRequest, error: IntegrityError) -> HttpResponse:
     return _refused(request, errors.Conflict())
 
 
-def _database_failed(request: HttpRequest, error: OperationalError) -> HttpResponse:
-    """A full disk is the operator's to mend, and passes: nobody needs a traceback of it."""
-    if not isinstance(error.__cause__, psycopg.errors.DiskFull):
-        return _unexpected(request, error)
-    log.error("disk_full", extra={"request_id": _request_id(request), "path": request.path})
-    answer = body(503, NO_ROOM)
-    answer["Retry-After"] = "60"
-    return answer
+def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
+    """The database is away, starts again, has no room, or gave up on this statement for the sake of another. That
+    passes, or is the operator's to mend: nobody needs a traceback of it."""
+    extra = {
+        "request_id": _request_id(request),
+        "path": request.path,
+        "reason": type(error.__cause__ or error).__name__,
+    }
+    if isinstance(error.__cause__, psycopg.errors.DiskFull):
+        log.error("disk_full", extra=extra)
+        return _refused(request, errors.Unavailable(NO_ROOM))
+    log.warning("database_unavailable", extra=extra)
+    return _refused(request, errors.Unavailable())
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
     extra = {"request_id": _request_id(request), "path": request.path, "method": request.method}
     log.error("request_failed", exc_info=error, extra=extra)
     return body(500, UNKNOWN)
+
+
+def refusal(error: errors.DripstoneError) -> HttpResponse:
+    """The whole answer to a call that never gets to Django (front/application.py)."""
+    return _marked(_answer_to(error), _new_id())
+
+
+def _marked(response: Response, request_id: str) -> Response:
+    """What answers to all calls carry. They hold people's data, so nothing on the way may keep them."""
+    response["X-Request-Id"] = request_id
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _request_id(request: HttpRequest) -> str:
@@ -122,21 +164,8 @@ class ApiReplies:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not API_PATHS.match(request.path_info):
             return self.get_response(request)
-        request.request_id = secrets.token_hex(8)  # type: ignore[attr-defined]
-        is_read = _read_chunked(request)
-        response = _as_kit(self.get_response(request)) if is_read else _refused(request, errors.TooLarge())
-        response["X-Request-Id"] = _request_id(request)
-        return response
-
-
-def _read_chunked(request: HttpRequest) -> bool:
-    """Gives a body of unknown length to Django, which would take it for an empty one. False: it is too large."""
-    if request.headers.get("content-length") or "chunked" not in request.headers.get("Transfer-Encoding", "").lower():
-        return True
-    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    data: bytes = request.META["wsgi.input"].read(limit + 1)
-    request._body = data
-    return len(data) <= limit
+        request.request_id = _new_id()  # type: ignore[attr-defined]
+        return _marked(_as_kit(self.get_response(request)), _request_id(request))
 
 
 _OWN_WORDS = {400: "The request could not be read", 404: "Not Found", 405: "Method Not Allowed", 500: UNKNOWN}

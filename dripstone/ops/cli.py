@@ -117,6 +117,8 @@ def web() -> None:
     """Run the web server alone: API, pages, /healthz and /metrics."""
     from dripstone.ops import serve
 
+    if problem := serve.port_problem():
+        fail(problem)
     with lasting_database():
         serve.web()
 

@@ -58,11 +58,14 @@ class RequestMetrics:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         begun = time.perf_counter()
         response = self.get_response(request)
-        seconds = time.perf_counter() - begun
-        label = f"{_AREAS.get(request.path_info.split('/', 2)[1], 'web')}/{response.status_code // 100}xx"
-        counters.add(REQUEST_SECONDS, label, seconds)
-        counters.add(REQUEST_BUCKET, f"{label}/{bisect_left(REQUEST_BUCKETS, seconds)}")
+        count_request(request.path_info, response.status_code, time.perf_counter() - begun)
         return response
+
+
+def count_request(path: str, status: int, seconds: float) -> None:
+    label = f"{_AREAS.get(path[1:].partition('/')[0], 'web')}/{status // 100}xx"
+    counters.add(REQUEST_SECONDS, label, seconds)
+    counters.add(REQUEST_BUCKET, f"{label}/{bisect_left(REQUEST_BUCKETS, seconds)}")
 
 
 class _Rows(Collector):

@@ -1,4 +1,4 @@
-"""Deletes what no rule, page or link can need again: old events, captured mail, ended jobs, unused meters, deliveries.
+"""Deletes what no rule, page or link can need again: old events and deliveries, captured mail, ended jobs.
 
 Takes       tables that only grow, and how long to keep rows (DRIPSTONE_KEEP_…_DAYS; docs/decisions/retention.md)
 Leaves      the rows a rule, a page or a link may still need; a statement deletes one batch, and locks nothing else.
@@ -13,11 +13,14 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.conf import settings
+from django.contrib.sessions.backends.db import SessionStore
 from django.db import connection
 from procrastinate import sql
 from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
+from dripstone import clock
+from dripstone.accounts import sign_in
 from dripstone.engine import process
 from dripstone.senders import pace
 
@@ -125,6 +128,8 @@ def everything(
             return done
     if not rehearse:
         _delete_ended_jobs()
+        SessionStore.clear_expired()
+        sign_in.forget_old_failures(clock.system_now())
         n_meters = pace.forget_unused(now)
         log.info("pruned", meters=n_meters, **{one.name.replace(" ", "_"): one.n_gone for one in done})
     return done

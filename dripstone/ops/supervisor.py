@@ -20,9 +20,9 @@ from django.db import connections
 
 from dripstone import clock, embedded
 from dripstone.accounts.models import Account
-from dripstone.ops import checks, past, readiness, schema, serve, waiting, welcome, worker
+from dripstone.ops import checks, past, processes, readiness, schema, serve, waiting, welcome, worker
 from dripstone.ops import demo as demo_account
-from dripstone.ops.processes import Child, port_problem, stop_signals
+from dripstone.ops.processes import Child, stop_signals
 
 logger = logging.getLogger(__name__)
 
@@ -55,19 +55,8 @@ def _problems() -> Iterator[str]:
     """What would stop the start, before anything is started."""
     yield from checks.errors()
     yield from checks.data_problem()
-    taken = _web_port_problem()
-    if taken:
-        yield f"{taken} Stop it, or choose another port: DRIPSTONE_PORT=8001"
-
-
-def _web_port_problem() -> str | None:
-    """Asked for two seconds: the children of a killed `up` let go of the port when they notice."""
-    give_up_at = time.monotonic() + 2
-    while taken := port_problem(settings.DRIPSTONE_HOST, settings.DRIPSTONE_PORT):
-        if time.monotonic() > give_up_at:
-            return taken
-        time.sleep(0.1)
-    return None
+    if taken := serve.port_problem():
+        yield taken
 
 
 def _load_demo(tell: Tell) -> demo_account.DemoResult | None:
@@ -94,7 +83,7 @@ def _children(tell: Tell) -> list[Child]:
     children += [Child(f"worker-{number}", worker.run) for number in range(1, settings.DRIPSTONE_WORKERS + 1)]
     if not settings.DATABASE_URL:
         children.append(Child("database-keeper", serve.database_keeper))
-    taken = port_problem(settings.DRIPSTONE_INBOX_HOST, settings.DRIPSTONE_INBOX_PORT)
+    taken = processes.port_problem(settings.DRIPSTONE_INBOX_HOST, settings.DRIPSTONE_INBOX_PORT)
     if taken and settings.DRIPSTONE_INBOX_PORT:
         tell(f"{taken} The inbox takes no SMTP this time; DRIPSTONE_INBOX_PORT chooses another port.")
     elif settings.DRIPSTONE_INBOX_PORT:

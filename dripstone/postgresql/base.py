@@ -16,11 +16,12 @@ from weakref import WeakKeyDictionary
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg.adapt import AdaptersMap
-from psycopg_pool import ConnectionPool
+from psycopg_pool import ConnectionPool, PoolTimeout
 
 _INSTANTS = psycopg.adapters.types["timestamptz"].oid
 _LOADER: Any = psycopg.adapters.get_loader(_INSTANTS, psycopg.pq.Format.TEXT)
 
+IMPATIENT_SECONDS = 0.2
 TRUSTED_SECONDS = 30.0  # a firewall that forgets idle connections takes longer
 
 _asked: WeakKeyDictionary[psycopg.Connection[Any], float] = WeakKeyDictionary()  # time.monotonic
@@ -40,6 +41,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return self.connection.cursor()
         server_side: Any = base.ServerSideCursor
         return server_side(self.connection, name=name, scrollable=False, withhold=self.connection.autocommit)
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """From the pool, if there is one.
+
+        When somebody has waited for it in vain, the next ones are told soon: while the database is away, requests would
+        queue up behind one another's waiting.
+        """
+        pool = self.pool
+        try:
+            connection = super().get_new_connection(conn_params)
+        except PoolTimeout:
+            pool.timeout = IMPATIENT_SECONDS
+            raise
+        if pool is not None:
+            pool.timeout = self.settings_dict["OPTIONS"]["pool"]["timeout"]
+        return connection
 
     @property
     def pool(self) -> Any:

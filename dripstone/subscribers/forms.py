@@ -11,6 +11,7 @@ from dripstone.events.record import event, record
 from dripstone.given import Checked, Given
 from dripstone.subscribers.models import Form, FormSubscription, Subscriber, lock_person
 
+MAX_REFERRER = 8_192  # characters; what browsers and servers agree on for an address
 FORMATS = ("inline", "modal", "slide in", "sticky bar")  # of an embedded form
 
 
@@ -25,7 +26,7 @@ def create(account_id: int, given: Given, now: datetime) -> Form:
 
 def read_entry(read: Checked) -> None:
     """Checks what is given about a person who comes in: `referrer`, the page they came from."""
-    read.text_or_null("referrer")
+    read.text_or_null("referrer", MAX_REFERRER)
 
 
 @transaction.atomic

@@ -12,9 +12,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
-from dripstone.given import Checked, Given
+from dripstone.given import MAX_NAME, Checked, Given
 from dripstone.subscribers.models import CustomField, Form, Segment, Tag
 
+MAX_CONDITIONS = 100  # each is a query whenever somebody is looked at
+MAX_VALUE = 65_536  # characters; a person's values are no longer
 MATCHES = ("all", "any")
 SOURCES = ("tag", "form", "sequence")
 TYPES = (*SOURCES, "field")
@@ -39,23 +41,27 @@ def create(account_id: int, given: Given, now: datetime, *, sequence_ids: Collec
 
 
 def _conditions(filter: Checked, account_id: int, sequence_ids: Collection[int]) -> list[dict[str, Any]]:
-    """The conditions as they are stored."""
+    """The conditions as they are stored. Too many are refused before any of them is looked at."""
     given = filter.take("conditions")
+    if isinstance(given, list) and len(given) <= MAX_CONDITIONS:
+        numbered = enumerate(given)
+        inside = (filter.inside(f"conditions[{place}]", one, required=("type", "operator")) for place, one in numbered)
+        return [_condition(one, account_id, sequence_ids) for one in inside if one]
     if given is None:
         filter.blank("conditions")
-    elif not isinstance(given, list):
+    elif isinstance(given, list):
+        filter.wrong("conditions", f"can't have more than {MAX_CONDITIONS} entries")
+    else:
         filter.wrong("conditions", "must be an array")
-    numbered = enumerate(given) if isinstance(given, list) else ()
-    inside = (filter.inside(f"conditions[{place}]", one, required=("type", "operator")) for place, one in numbered)
-    return [_condition(one, account_id, sequence_ids) for one in inside if one]
+    return []
 
 
 def _condition(one: Checked, account_id: int, sequence_ids: Collection[int]) -> dict[str, Any]:
     one.choice("type", TYPES)
     one.text("operator")
     one.ids_or_null("ids")
-    one.text_or_null("key")
-    one.text_or_null("value")
+    one.text_or_null("key", MAX_NAME)
+    one.text_or_null("value", MAX_VALUE)
     kind, operator = one.values.get("type"), one.values.get("operator")
     operators = FIELD_OPERATORS if kind == "field" else SOURCE_OPERATORS
     if kind and operator is not None and operator not in operators:

@@ -18,6 +18,7 @@ from dripstone.subscribers.fields import keys_of
 from dripstone.subscribers.models import State, Subscriber
 
 MAX_FIELDS = 140  # Kit's limit per call
+MAX_VALUES = 65_536  # bytes of all values of a person; a list shows a thousand people
 STATES = ("active", "cancelled", "bounced", "complained", "inactive")  # in the order in which Kit lists them
 _LABELS = {"email_address": "Email address", "first_name": "First name"}
 _BLANKS = {"email_address": "Email address is invalid"}
@@ -90,6 +91,7 @@ def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Wri
         person.first_name = first_name
     before = dict(person.fields)
     keys, unknown = _set_fields(person, fields)
+    _check_size(person.fields, before)
     _save(person, now)
     _record_values(person, before, now, cause)
     return Written(person, keys=keys, unknown=unknown)
@@ -107,6 +109,7 @@ def update(subscriber_id: int, given: Given, now: datetime, *, cause: Cause) -> 
     person.email_address = values.get("email_address", person.email_address)
     before = dict(person.fields)
     keys, unknown = _set_fields(person, values.get("fields", {}))
+    _check_size(person.fields, before)
     try:
         with transaction.atomic():
             _save(person, now)
@@ -135,6 +138,7 @@ def _added(
     columns |= {"created_at": now, "updated_at": now, "canceled_at": now if state == State.CANCELLED else None}
     person = Subscriber(**columns)
     keys, unknown = _set_fields(person, fields)
+    _check_size(person.fields, {})
     with connection.cursor() as cursor:
         cursor.execute(_ADD, columns | {"fields": json.dumps(person.fields)})
         row = cursor.fetchone()
@@ -157,6 +161,17 @@ def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], lis
         else:
             person.fields[field_id] = values[key]
     return sorted(ids), sorted(set(values) - set(ids))
+
+
+def _check_size(after: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Whoever has more than the limit from an earlier version keeps it, and can only get less."""
+    size = _n_bytes(after)
+    if size > MAX_VALUES and size > _n_bytes(before):
+        raise Invalid.member("fields", f"fields can't hold more than {MAX_VALUES // 1024} KB for a person")
+
+
+def _n_bytes(values: Mapping[str, str]) -> int:
+    return sum(len(value.encode()) for value in values.values())
 
 
 def _record_values(person: Subscriber, before: Mapping[str, str], now: datetime, cause: Cause) -> None:

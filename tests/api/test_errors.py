@@ -1,12 +1,12 @@
 """What is wrong before anybody looks at the body's members: paths, methods, keys, bytes."""
 
-import io
-import json
 import logging
+import tracemalloc
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client
 
 from dripstone.accounts.models import ApiKey
@@ -72,7 +72,7 @@ def test_a_wrong_method_is_told_in_the_same_shape(alice: Caller) -> None:
     [
         (b"{", 400, "The request body is not valid JSON"),
         (b'{"name": NaN}', 400, "The request body is not valid JSON"),
-        (b"[" * 100_000, 400, "The request body is not valid JSON"),
+        (b"[" * 100_000, 400, "The request body has too many values for its size"),
         (b'{"name": ' + b"9" * 5000 + b"}", 400, "The request body is not valid JSON"),
         (b'{"name": "\xff"}', 400, "The request body is not valid UTF-8"),
         (b'{"name": "a\\u0000b"}', 422, "name must not contain NUL characters"),
@@ -102,19 +102,107 @@ def test_an_empty_array_is_an_empty_object(alice: Caller) -> None:
     assert alice.post("/v4/subscribers", {"email_address": "bea@example.org", "fields": []})[0] == 201
 
 
-def test_a_body_above_ten_megabytes_is_too_large(alice: Caller) -> None:
-    body = json.dumps({"name": "x" * 10_000_001}).encode()
-    assert alice.raw("post", "/v4/tags", body) == (413, {"errors": ["The request body is too large"]})
+def in_arrays(n_levels: int) -> bytes:
+    return b'{"name": "x", "more": ' + b"[" * n_levels + b"1" + b"]" * n_levels + b"}"
 
 
-@pytest.mark.parametrize(("size", "status"), [(1, 201), (255, 201), (10_000_001, 413)])
-def test_a_body_may_come_in_chunks(alice: Caller, size: int, status: int) -> None:
-    body = json.dumps({"name": "x" * size}).encode()
-    chunked: dict[str, Any] = {"CONTENT_LENGTH": "", "HTTP_TRANSFER_ENCODING": "chunked"}
-    chunked["wsgi.input"] = io.BytesIO(body)
-    headers = {"X-Kit-Api-Key": alice.key}
-    response = Client().generic("POST", "/v4/tags", b"", "application/json", headers=headers, **chunked)
-    assert response.status_code == status
+def in_objects(n_levels: int, key: str = "k") -> bytes:
+    return b'{"name": "x", "more": ' + f'{{"{key}": '.encode() * n_levels + b"1" + b"}" * n_levels + b"}"
+
+
+DEEP = "The request body is nested too deeply (maximum is 50 levels)"
+
+
+@pytest.mark.parametrize("nested", [in_arrays, in_objects])
+def test_a_body_has_a_depth(alice: Caller, nested: Callable[[int], bytes]) -> None:
+    assert alice.raw("post", "/v4/tags", nested(49))[0] in (200, 201)
+    for n_levels in (50, 900, 1_100, 4_000):
+        assert alice.raw("post", "/v4/tags", nested(n_levels)) == (400, {"errors": [DEEP]})
+    assert alice.raw("post", "/v4/tags", nested(100_000))[0] == 400
+
+
+def test_long_names_inside_one_another_cost_no_more_than_they_take(alice: Caller) -> None:
+    body = in_objects(49, "k" * 20_000)
+    tracemalloc.start()
+    try:
+        assert alice.raw("post", "/v4/tags", body)[0] == 201
+        _, highest = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert highest < 10 * len(body)
+
+
+def test_the_path_to_a_member_is_shortened(alice: Caller) -> None:
+    status, answer = alice.raw("post", "/v4/tags", in_objects(40, "k" * 1_000).replace(b"1}", b'"\\u0000"}'))
+    assert status == 422
+    assert len(answer["errors"][0]) < 200
+
+
+@pytest.mark.parametrize("crumb", [b"[]", b"1", b"{}", b'{"a":1}'])
+def test_a_body_that_is_all_crumbs_is_not_read(alice: Caller, crumb: bytes) -> None:
+    body = b'{"name": "x", "more": [' + b",".join([crumb] * 60_000) + b"]}"
+    refused = (400, {"errors": ["The request body has too many values for its size"]})
+    assert alice.raw("post", "/v4/tags", body) == refused
+
+
+def test_a_long_text_is_no_crumbs(alice: Caller) -> None:
+    prose = "<p style='color: red, blue'>In short, long, and [broad], words.</p>" * 3_000
+    assert alice.post("/v4/snippets", {"name": "Prose", "snippet_type": "inline", "content": prose})[0] == 201
+
+
+@pytest.mark.parametrize("path", ["/v4/tags", "/v4/subscribers", "/ext/v1/enrollments"])
+def test_a_thousand_parameters_are_enough(alice: Caller, path: str) -> None:
+    query = "&".join(f"a{number}=1" for number in range(1_001))
+    refused = (400, {"errors": ["The request has too many parameters (maximum is 1000)"]})
+    assert alice.get(f"{path}?{query}") == refused
+    assert alice.get(f"{path}?{query.rpartition('&')[0]}")[0] == 200
+
+
+def test_a_form_has_no_more_parameters_than_a_query(alice: Caller) -> None:
+    tag = factories.make_tag(alice.account)
+    body = "&".join(f"a{number}=1" for number in range(1_001)).encode()
+    kind = "application/x-www-form-urlencoded"
+    assert alice.raw("delete", f"/v4/tags/{tag.pk}/subscribers", body, kind)[0] == 400
+
+
+def test_an_answer_has_ten_sentences_of_some_length(alice: Caller) -> None:
+    days = [f"day {number}" for number in range(40)]
+    status, answer = alice.post("/v4/sequences", {"name": "x", "send_days": days})
+    assert status == 422
+    assert len(answer["errors"]) == 11
+    assert answer["errors"][-1] == "and 30 more"
+    status, answer = alice.post("/v4/subscribers", {"email_address": "a@example.org", "fields": {"k" * 100_000: 1}})
+    assert status == 422
+    assert len(answer["errors"][0]) == 500
+
+
+def test_answers_are_for_the_caller_alone(alice: Caller) -> None:
+    for path, key in (("/v4/account", alice.key), ("/v4/account", ""), ("/v4/nothing", alice.key)):
+        assert Client().get(path, headers={"X-Kit-Api-Key": key})["Cache-Control"] == "no-store"
+
+
+def test_a_wrong_host_is_a_quiet_400(alice: Caller, settings: Any, caplog: pytest.LogCaptureFixture) -> None:
+    settings.ALLOWED_HOSTS = ["mail.example.com"]
+    for path in ("/v4/tags", "/sign-in"):
+        for host in ("evil.example.com", "bad host", "", "a_b:99999"):
+            answer = Client().get(path, headers={"Host": host, "X-Kit-Api-Key": alice.key})
+            assert answer.status_code == 400
+    assert not [record for record in caplog.records if record.exc_info]
+    assert logging.getLogger("django.security.DisallowedHost").isEnabledFor(logging.ERROR) is False
+
+
+@pytest.mark.parametrize("error", [OperationalError("the connection is lost"), InterfaceError("it is closed")])
+def test_a_database_that_is_away_is_503_and_worth_another_try(
+    alice: Caller, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def away(*_: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(tags_api, "page", away)
+    answer = Client().get("/v4/tags", headers={"X-Kit-Api-Key": alice.key})
+    sentence = "The database does not answer right now; try again in a few seconds"
+    assert (answer.status_code, answer.json()) == (503, {"errors": [sentence]})
+    assert answer["Retry-After"] == "2"
 
 
 def test_what_we_did_wrong_is_500_in_the_same_shape(

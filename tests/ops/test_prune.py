@@ -4,11 +4,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.contrib.sessions.models import Session
 from django.db import connection
+from django.test import Client
 from procrastinate.contrib.django import app
 from typer.testing import CliRunner
 
-from dripstone.accounts.models import Account
+from dripstone import clock
+from dripstone.accounts.models import Account, SignInFailure
 from dripstone.engine import notices, process
 from dripstone.engine.models import Delivery, Enrollment, Notice
 from dripstone.events import reading
@@ -16,7 +19,15 @@ from dripstone.events.models import Event, Number
 from dripstone.ops import cli, prune, tasks
 from dripstone.senders.models import CapturedMessage
 from dripstone.sequences.models import Sequence
-from tests.factories import MONDAY_9, make_account, make_broadcast, make_enrollment, make_sequence, make_subscriber
+from tests.factories import (
+    MONDAY_9,
+    make_account,
+    make_broadcast,
+    make_enrollment,
+    make_sequence,
+    make_subscriber,
+    make_user,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -170,6 +181,26 @@ def test_jobs_that_failed_long_ago_go() -> None:
         prune.everything(NOW)
         cursor.execute("SELECT count(*) FROM procrastinate_jobs WHERE status = 'failed'")
         assert cursor.fetchone() == (1,)
+
+
+def test_sessions_that_have_ended_go(client: Client) -> None:
+    user = make_user(make_account("Carol"), "carol@example.com")
+    client.force_login(user)
+    kept = client.session.session_key
+    Client().force_login(user)
+    Session.objects.exclude(pk=kept).update(expire_date=clock.system_now() - timedelta(seconds=1))
+    prune.everything(clock.now(), rehearse=True)
+    assert Session.objects.count() == 2
+    prune.everything(clock.now())
+    assert [session.pk for session in Session.objects.all()] == [kept]
+
+
+def test_wrong_passwords_that_no_longer_count_go() -> None:
+    now = clock.system_now()
+    for minutes in (1, 16):
+        SignInFailure.objects.create(address_hash="x", network="y", failed_at=now - timedelta(minutes=minutes))
+    prune.everything(clock.now())
+    assert [row.failed_at for row in SignInFailure.objects.all()] == [now - timedelta(minutes=1)]
 
 
 def test_the_nightly_job_leaves_a_rehearsal_alone(alice: Account, settings: Any) -> None:

@@ -1,0 +1,129 @@
+"""What stands before Django: it takes requests whole, so that no thread waits for somebody who does not go on.
+
+    head → is there a body? whose? → the body, within its time and size → Django, in a thread → the answer
+
+A server that calls Django first lets it read the body when it comes to it: sixteen unfinished requests then hold
+sixteen threads. Here a thread gets a request that is complete. A body on a path of the API is read only for a key that
+is known, so that strangers fill no memory; the forms of pages are small, and anybody may send them.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from io import BytesIO
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from django.db import DatabaseError
+from django.http import HttpResponse
+
+from dripstone.api import auth, errors
+from dripstone.errors import DripstoneError, Unavailable
+from dripstone.front import bodies, heads, sizes
+from dripstone.front.threads import Threads
+from dripstone.ops import metrics
+
+# Bodies that take long to read get a quarter of the threads, since Python runs one thread at a time.
+LARGE = 64 * sizes.KB
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: list[tuple[str, str]]
+    content: bytes
+
+
+class Front:
+    """An ASGI application around a WSGI one."""
+
+    def __init__(self, application: Callable[..., Any], n_threads: int) -> None:
+        self._application = application
+        self._threads = Threads(n_threads)
+        self._room = bodies.Room()
+        self._lanes = asyncio.Semaphore(max(1, n_threads // 4))
+
+    async def __call__(self, scope: dict[str, Any], receive: bodies.Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        begun = perf_counter()
+        environ = heads.environ(scope)
+        try:
+            answer = await self._answer(environ, receive)
+        except bodies.Gone:
+            return
+        except DripstoneError as error:
+            answer = _refusal(environ, error)
+            metrics.count_request(environ["PATH_INFO"], answer.status, perf_counter() - begun)
+        headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.content})
+
+    async def _answer(self, environ: heads.Environ, receive: bodies.Receive) -> Answer:
+        length = _length(environ)
+        if length == 0:
+            return await self._ask_django(environ, b"")
+        if not await self._may_send_body(environ):
+            return _last(await self._ask_django(environ, b""))
+        with self._room.share() as share:
+            body = await bodies.take(receive, sizes.limit(environ["PATH_INFO"]), length, share)
+            if len(body) <= LARGE:
+                return await self._ask_django(environ, body)
+            async with self._lanes:
+                return await self._ask_django(environ, body)
+
+    async def _may_send_body(self, environ: heads.Environ) -> bool:
+        """What is found out about the key is left for Django, which does not ask again."""
+        if not errors.API_PATHS.match(environ["PATH_INFO"]) or auth.was_live(environ):
+            return True
+        return await self._threads.run(partial(_look_up_key, environ))
+
+    async def _ask_django(self, environ: heads.Environ, body: bytes) -> Answer:
+        environ["wsgi.input"] = BytesIO(body)
+        environ["CONTENT_LENGTH"] = str(len(body))
+        return await self._threads.run(partial(_answer, self._application, environ))
+
+
+def _length(environ: heads.Environ) -> int | None:
+    """Of the body, in bytes; None when it comes in chunks. The server has refused whatever is no number."""
+    if environ.pop("HTTP_TRANSFER_ENCODING", ""):
+        return None
+    return int(environ.get("CONTENT_LENGTH") or 0)
+
+
+def _look_up_key(environ: heads.Environ) -> bool:
+    try:
+        return auth.look_up(environ)
+    except DatabaseError as error:
+        raise Unavailable from error
+
+
+def _answer(application: Callable[..., Any], environ: heads.Environ) -> Answer:
+    """Calls a WSGI application, to its last byte."""
+    begun: list[tuple[str, list[tuple[str, str]]]] = []
+    parts = application(environ, lambda status, headers, exc_info=None: begun.append((status, headers)))
+    try:
+        content = b"".join(parts)
+    finally:
+        if hasattr(parts, "close"):
+            parts.close()
+    (status, headers) = begun[-1]
+    return Answer(int(status[:3]), headers, content)
+
+
+def _refusal(environ: heads.Environ, error: DripstoneError) -> Answer:
+    response = errors.refusal(error) if errors.API_PATHS.match(environ["PATH_INFO"]) else _sentence(error)
+    return _last(Answer(response.status_code, list(response.items()), response.content))
+
+
+def _last(answer: Answer) -> Answer:
+    """The connection's: what comes next on it is a body that nobody reads."""
+    return answer._replace(headers=[*answer.headers, ("Connection", "close")])
+
+
+def _sentence(error: DripstoneError) -> HttpResponse:
+    status = errors.STATUS[type(error)]
+    response = HttpResponse(str(error), status=status, content_type="text/plain; charset=utf-8")
+    response["Cache-Control"] = "no-store"
+    return response

@@ -1,0 +1,22 @@
+"""How large a request's body may be, by path. A route that takes more than its neighbours gets a line here."""
+
+import re
+
+KB, MB = 1_000, 1_000_000
+
+# The first line that fits counts.
+LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
+    (re.compile(r"/v4/bulk(/|$)"), 16 * MB),
+    (re.compile(r"/(v4|ext/v1)(/|$)"), 1 * MB),
+    (re.compile(""), 64 * KB),  # the forms of pages
+)
+LARGEST = max(limit for _, limit in LIMITS)
+
+
+def limit(path: str) -> int:
+    """Bytes."""
+    return next(limit for pattern, limit in LIMITS if pattern.match(path))
+
+
+def shown(n_bytes: int) -> str:
+    return f"{n_bytes // MB} MB" if n_bytes >= MB else f"{n_bytes // KB} KB"
