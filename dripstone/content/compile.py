@@ -218,10 +218,14 @@ class CompiledEmail:
 
     def _missing(self, unsubscribe_url: str, plain: str) -> tuple[str | None, str | None]:
         """The URL and the address, each None when people see it already. `plain` is what they see."""
-        seen = " ".join(plain.split())
-        has_address = all(" ".join(line.split()) in seen for line in self.address.split("\n"))
+        has_address = self.address in plain or self._is_typed_in(plain)
         has_link = unsubscribe_url in plain or text.in_url(unsubscribe_url) in plain
         return None if has_link else unsubscribe_url, None if has_address else self.address
+
+    def _is_typed_in(self, plain: str) -> bool:
+        """Whether the lines of the address are all there, wherever."""
+        seen = " ".join(plain.split())
+        return all(" ".join(line.split()) in seen for line in self.address.split("\n"))
 
     def _headers(self, person: Person, envelope: Envelope, subject: str, state: State) -> list[str]:
         recipient = mime.mail_address(person.email_address)
