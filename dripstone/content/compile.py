@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from typing import NamedTuple
+from urllib.parse import quote_plus
 
 from liquid import Markup
 from liquid.exceptions import LiquidError
@@ -92,6 +93,8 @@ class Rendered:
 
 
 class Texts(NamedTuple):
+    """What one person reads."""
+
     subject: str
     preview_text: str
     plain: str
@@ -165,11 +168,9 @@ class CompiledEmail:
             subject, _, plain, page = self._texts(stranger, envelope, state)
         except OverBudget:
             return None
-        if not all(stencil.is_whole(one, len(holes)) for one in (subject, plain, page)) or text.is_shaped_by(
-            OPEN, page
-        ):
-            return None
-        if any(hole.key and stencil.begins_url(plain, number) for number, hole in enumerate(holes)):
+        is_whole = all(stencil.is_whole(one, len(holes)) for one in (subject, plain, page))
+        decides_about_url = any(hole.key and stencil.begins_url(plain, number) for number, hole in enumerate(holes))
+        if not is_whole or decides_about_url or text.is_shaped_by(OPEN, page):
             return None
         return MessageStencil(
             holes,
@@ -219,7 +220,9 @@ class CompiledEmail:
     def _missing(self, unsubscribe_url: str, plain: str) -> tuple[str | None, str | None]:
         """The URL and the address, each None when people see it already. `plain` is what they see."""
         has_address = self.address in plain or self._is_typed_in(plain)
-        has_link = unsubscribe_url in plain or text.in_url(unsubscribe_url) in plain
+        # As it is, as the mark of a stencil stands in a URL, or handed to a page of the creator's (`| url_encode`).
+        forms = (unsubscribe_url, text.in_url(unsubscribe_url), quote_plus(unsubscribe_url))
+        has_link = any(form in plain for form in forms)
         return None if has_link else unsubscribe_url, None if has_address else self.address
 
     def _is_typed_in(self, plain: str) -> bool:
@@ -323,13 +326,8 @@ class Snippets(Mapping[str, object]):
         *,
         is_html: bool,
     ) -> None:
-        self.email, self.values_, self.html_values, self.state, self.is_html = (
-            email,
-            values,
-            html_values,
-            state,
-            is_html,
-        )
+        self.email, self.state, self.is_html = email, state, is_html
+        self.values_, self.html_values = values, html_values  # the second for blocks, wherever they stand
 
     def __getitem__(self, key: str) -> object:
         if (key, self.is_html) not in self.state.done:

@@ -62,17 +62,15 @@ class State:
     part      what is being rendered, in the creator's words
     steps     how many are left (liquid_cost.py)
     warnings  human sentences, each once, in the order they arose (dictionary as ordered set)
-    shown     names of FOOTER_NAMES that were put out
     """
 
-    __slots__ = ("active", "date", "done", "part", "shown", "steps", "warnings")
+    __slots__ = ("active", "date", "done", "part", "steps", "warnings")
 
     def __init__(self, date: datetime) -> None:
         self.date = date
         self.part = ""
         self.steps = liquid_cost.MAX_STEPS
         self.warnings: dict[str, None] = {}
-        self.shown: set[str] = set()
         self.active: list[str] = []
         self.done: dict[tuple[str, bool], object] = {}
 
@@ -145,16 +143,15 @@ def _grown(name: str, left: object, args: tuple[Any, ...]) -> int:
 class TolerantOutput(OutputNode):
     """`{{ … }}`: anything that goes wrong inside becomes empty output and a warning."""
 
-    __slots__ = ("footer_name", "personal")
+    __slots__ = ("personal",)
 
     def __init__(self, token: Token, expression: Expression) -> None:
         super().__init__(token, expression)
         left = expression.left if isinstance(expression, FilteredExpression) else expression
         path = left.path if isinstance(left, Path) else []
         root = str(path[0]) if path else ""
-        self.footer_name = root if len(path) == 1 and root in FOOTER_NAMES else None
         plain = all(isinstance(segment, str) for segment in path)
-        quiet = root in ("snippet", "message_content") or self.footer_name is not None
+        quiet = root in ("snippet", "message_content") or (len(path) == 1 and root in FOOTER_NAMES)
         self.personal = ".".join(map(str, path)) if plain and not quiet else ""
 
     def render_to_output(self, context: RenderContext, buffer: TextIO) -> int:
@@ -173,8 +170,6 @@ class TolerantOutput(OutputNode):
             return 0
         if not text and self.personal:
             context.state.warn(f"{self.personal} is empty or unknown")
-        elif text and self.footer_name:
-            context.state.shown.add(self.footer_name)
         return written
 
 

@@ -268,6 +268,12 @@ def test_an_unsubscribe_link_that_nobody_sees_is_none(hidden: str) -> None:
         assert ">Unsubscribe</a>" in mail.html
 
 
+def test_an_unsubscribe_link_over_a_page_of_the_creators_is_one() -> None:
+    content = "<a href='https://mine.example/bye?to={{ unsubscribe_url | url_encode }}'>Leave</a>"
+    mail = rendered(template_html="{{ message_content }}", content=content)
+    assert "Unsubscribe" not in mail.text + mail.html
+
+
 def test_without_a_postal_address_the_link_is_still_there() -> None:
     assert UNSUBSCRIBE in rendered(postal_address=None, template_html="{{ message_content }}").html
 
