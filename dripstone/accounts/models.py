@@ -90,7 +90,7 @@ class SignInFailure(models.Model):
     """A wrong password. Kept for accounts/sign_in.WINDOW only; hashes, so that a dump holds no mistyped secrets."""
 
     address_hash = models.CharField(max_length=64)  # SHA-256 of what was typed as the email, lower case
-    network = models.TextField()  # IP address the attempt came from
+    network = models.TextField()  # IP address the attempt came from, or the browser that somebody signed in from before
     failed_at = models.DateTimeField(db_index=True)
 
     def __str__(self) -> str:

@@ -10,7 +10,10 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dripstone import clock
-from dripstone.accounts.sign_in import WINDOW, TooManyFailures, check
+from dripstone.accounts.sign_in import WINDOW, TooManyFailures, check, token_for
+
+BROWSER_COOKIE = "dripstone_browser"
+BROWSER_SECONDS = 400 * 24 * 60 * 60  # browsers keep none for longer
 
 WRONG = "That address and password do not belong together."
 WAIT = f"Too many wrong passwords. Try again in {WINDOW.seconds // 60} minutes."
@@ -23,14 +26,17 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _form(request)
     email = request.POST.get("email", "").replace("\0", "").strip().lower()  # PostgreSQL takes no NUL
+    password, token = request.POST.get("password", ""), request.COOKIES.get(BROWSER_COOKIE, "")
     try:
-        user = check(request, email, request.POST.get("password", ""), network_of(request), clock.system_now())
+        user = check(request, email, password, network_of(request), clock.system_now(), token)
     except TooManyFailures:
         return _form(request, email, WAIT, status=429)
     if user is None:
         return _form(request, email, WRONG, status=422)
     login(request, user)
-    return redirect(_next(request))
+    response = redirect(_next(request))
+    _remember_browser(response, email)
+    return response
 
 
 @require_POST
@@ -57,6 +63,19 @@ def _is_address(text: str) -> bool:
 
 def _is_near(peer: str) -> bool:
     return not _is_address(peer) or ipaddress.ip_address(peer).is_private
+
+
+def _remember_browser(response: HttpResponse, email: str) -> None:
+    """It stays when they sign out: it lets them in again while guessers are held off, and does nothing else."""
+    response.set_cookie(
+        BROWSER_COOKIE,
+        token_for(email),
+        max_age=BROWSER_SECONDS,
+        path="/sign-in",
+        secure=settings.SESSION_COOKIE_SECURE,
+        httponly=True,
+        samesite="Lax",
+    )
 
 
 def _next(request: HttpRequest) -> str:

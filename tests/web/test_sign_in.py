@@ -6,6 +6,7 @@ from django.test import Client
 
 from dripstone.accounts import sign_in, verbs
 from dripstone.accounts.models import Account, SignInFailure
+from dripstone.web.sign_in import BROWSER_COOKIE
 from tests.factories import make_user
 
 RIGHT = "correct horse battery"
@@ -70,6 +71,40 @@ def test_it_slows_many_networks_that_try_one_address(client: Client) -> None:
     for number in range(sign_in.ADDRESS_LIMIT):
         try_it(client, "wrong", REMOTE_ADDR=f"203.0.113.{number}")
     assert try_it(client, "wrong", REMOTE_ADDR="198.51.100.1") == 429
+
+
+def test_guessers_do_not_lock_out_a_browser_that_has_signed_in_before(client: Client) -> None:
+    assert try_it(client, RIGHT) == 302
+    client.post("/sign-out")
+    guesser = Client()
+    for number in range(sign_in.ADDRESS_LIMIT):
+        try_it(guesser, "wrong", REMOTE_ADDR=f"203.0.113.{number}")
+    for _ in range(11):
+        try_it(guesser, "wrong")  # from the same network, too
+    assert try_it(guesser, RIGHT, REMOTE_ADDR="198.51.100.1") == 429
+    assert try_it(client, "wrong") == 422
+    assert try_it(client, RIGHT) == 302
+
+
+def test_such_a_browser_has_as_few_tries_as_any_network(client: Client) -> None:
+    assert try_it(client, RIGHT) == 302
+    client.post("/sign-out")
+    assert [try_it(client, "wrong", REMOTE_ADDR=f"203.0.113.{n}") for n in range(11)] == [422] * 10 + [429]
+
+
+@pytest.mark.parametrize("token", ["", "x", "é", "A" * 500, "another address's"])
+def test_a_token_that_is_not_for_this_address_is_worth_nothing(client: Client, token: str) -> None:
+    if token == "another address's":
+        token = sign_in.token_for("mallory@example.com")
+    client.cookies[BROWSER_COOKIE] = token
+    assert [try_it(client, "wrong") for _ in range(11)] == [422] * 10 + [429]
+
+
+def test_the_token_is_kept_from_scripts_and_other_pages(client: Client) -> None:
+    answer = client.post("/sign-in", {"email": "alice@example.com", "password": RIGHT})
+    cookie = answer.cookies[BROWSER_COOKIE]
+    assert (cookie["path"], cookie["httponly"], cookie["samesite"]) == ("/sign-in", True, "Lax")
+    assert "alice" not in cookie.value
 
 
 def test_it_believes_a_forwarded_address_only_from_nearby(client: Client) -> None:
