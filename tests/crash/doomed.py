@@ -188,3 +188,32 @@ def send_though_the_database_fails_once() -> None:
         connection.close()
         rescue.abandoned(process.flights(), clock.now())  # the next look
         send_a_batch()
+
+
+def send_side_by_side_and_die_at(n_statements: int) -> None:
+    """Small batches in two threads at one desk. The process dies right before its n-th statement, whoever makes it."""
+    import itertools
+    from threading import Thread
+
+    from django.db import connection
+
+    from dripstone.engine import life, process, wake
+
+    wake.CLAIM_BATCH = 4
+    crew, numbers = process.current(), itertools.count(1)
+
+    def count(execute: Callable[..., Any], *statement: Any) -> Any:
+        if next(numbers) == n_statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return execute(*statement)
+
+    def send() -> None:
+        with connection.execute_wrapper(count):
+            life.keep_sending(crew.worker, crew.sender, desk=crew.desk)
+        connection.close()
+
+    threads = [Thread(target=send) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

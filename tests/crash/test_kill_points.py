@@ -213,6 +213,25 @@ def test_killed_while_a_claim_of_several_accounts_is_committed(scene: Scene, is_
     scene.check(first="sent")
 
 
+@pytest.mark.parametrize("n_statements", range(1, 40, 3))
+def test_killed_with_two_batches_on_their_way(scene: Scene, n_statements: int) -> None:
+    """Right before one statement or another: of a claim, a rendering or a record, while another batch is on the wire."""
+    n_people = 12
+    planned(n_people)
+    with doomed.worker(doomed.send_side_by_side_and_die_at, scene.place, n_statements) as worker:
+        worker.join(60)
+        assert worker.exitcode == -9
+    until(lambda: not scene.server.open)
+    scene.go_on()
+    taken = [one.rcpt_to for one in scene.server.accepted]
+    assert len(taken) == len(set(taken))
+    ends = statuses()
+    assert ends.count("unknown") <= 1  # there is one connection
+    assert ends.count("sent") + ends.count("unknown") == n_people
+    assert len(taken) >= ends.count("sent")
+    assert not Enrollment.objects.filter(in_flight=True).exists()
+
+
 # --- Notices, at the same points --------------------------------------------------------------------------------
 
 
