@@ -23,18 +23,39 @@ class Desk:
         self._changed = threading.Condition()
         self._is_taken = False
         self._n_on_the_wire = 0
+        self._waiting_to_claim: list[object] = []
 
     @contextmanager
-    def turn(self, most_on_the_wire: int | None = None) -> Iterator[None]:
-        """Alone at the desk; if it says so, not before so few messages are on the wire, or the desk is closing."""
+    def turn(self) -> Iterator[None]:
+        """Alone at the desk."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_taken)
+            self._is_taken = True
+        with self._leaving():
+            yield
 
-        def is_free() -> bool:
-            has_room = most_on_the_wire is None or self._n_on_the_wire <= most_on_the_wire or self.is_closing
-            return has_room and not self._is_taken
+    @contextmanager
+    def turn_to_claim(self, most_on_the_wire: int) -> Iterator[None]:
+        """Alone at the desk, not before so few messages are on the wire, or the desk is closing.
+
+        Who came last is first: the threads at work stay at work. Each one more has a database connection to keep warm.
+        """
+        me = object()
+
+        def is_my_turn() -> bool:
+            has_room = self._n_on_the_wire <= most_on_the_wire and self._waiting_to_claim[-1] is me
+            return (has_room or self.is_closing) and not self._is_taken
 
         with self._changed:
-            self._changed.wait_for(is_free)
+            self._waiting_to_claim.append(me)
+            self._changed.wait_for(is_my_turn)
+            self._waiting_to_claim.remove(me)
             self._is_taken = True
+        with self._leaving():
+            yield
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
         try:
             yield
         finally:

@@ -42,8 +42,8 @@ def send_batch(worker: str, sender: Sender, now: Now = clock.now) -> Tally:
 def _send_batch(worker: str, sender: Sender, now: Now, desk: Desk) -> tuple[Tally, bool]:
     """The second value says that a limit applies to these messages, so the next batch may have to wait for room."""
     with process.batch(worker) as holder, desk.wire() as wire:
-        with desk.turn(most_on_the_wire=wake.CLAIM_BATCH):
-            if desk.is_closing:
+        with desk.turn_to_claim(most_on_the_wire=wake.CLAIM_BATCH):
+            if desk.is_closing or not pulse.may_send(now()):
                 return Tally(), False
             not_after = time.monotonic() + claim.LEASE.total_seconds()  # before the claim: never later than the lease
             with counters.timed("claim"):
@@ -84,7 +84,7 @@ def keep_sending(
         while not clock.is_virtual():
             holds_pace = holds_pace or (is_paced and _pacing.acquire(blocking=False))
             is_more = (holds_pace and _rest(began, now, sleep)) if is_paced else bool(tally)
-            if not is_more or process.is_retiring() or not pulse.may_send(now()):
+            if not is_more or process.is_retiring():
                 break
             if monotonic() > ends_at:
                 wake.senders(1)

@@ -9,7 +9,7 @@ cannot deadlock. SKIP LOCKED is only used where another process may as well do t
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -21,7 +21,12 @@ def ids(numbers: Iterable[int]) -> str:
 
 def rows(names: Sequence[str], values: Iterable[Sequence[Any]]) -> str:
     """For `json_to_recordset(%(…)s)`: numbers, texts, instants, None."""
-    return json.dumps([dict(zip(names, row, strict=True)) for row in values], default=datetime.isoformat)
+    return records(dict(zip(names, row, strict=True)) for row in values)
+
+
+def records(values: Iterable[Mapping[str, Any]]) -> str:
+    """The same, each row with its names; what is missing is null."""
+    return json.dumps(list(values), default=datetime.isoformat)
 
 
 # Sequences that may plan and have somebody due, all or those `among` these ids, and how many (up to `most`). One probe
@@ -287,12 +292,13 @@ WHERE id = ANY(%(subscribers)s::bigint[])
 # the primary key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
-SET status = u.status, reason = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reason ELSE u.reason END,
-    reply = CASE WHEN u.untried > 0 AND u.reason = '' THEN d.reply ELSE u.reply END,
-    untried = d.untried + u.untried, lease_until = NULL, worker = '',
+SET status = u.status,
+    reason = CASE WHEN u.untried > 0 AND u.reason IS NULL THEN d.reason ELSE COALESCE(u.reason, '') END,
+    reply = CASE WHEN u.untried > 0 AND u.reason IS NULL THEN d.reply ELSE COALESCE(u.reply, '') END,
+    untried = d.untried + COALESCE(u.untried, 0), lease_until = NULL, worker = '',
     ready_at = CASE WHEN d.notice_id IS NULL THEN u.ready_at END,
     notice_ready_at = CASE WHEN d.notice_id IS NOT NULL THEN u.ready_at END,
-    provider_id = u.provider_id,
+    provider_id = COALESCE(u.provider_id, ''),
     sent_at = CASE WHEN u.status = 'sent' THEN %(now)s END,
     ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END
 FROM json_to_recordset(%(outcomes)s)

@@ -59,8 +59,6 @@ def send() -> None:
         return  # the next tick wakes another job
     crew = process.current()
     with virtual.turn():
-        if not pulse.may_send(clock.now()):
-            return
         tally = life.keep_sending(crew.worker, crew.sender, desk=crew.desk)
         if any(status == Delivery.Status.SENT for _, status in tally):
             pulse.sent(clock.now())

@@ -215,7 +215,7 @@ def test_killed_while_a_claim_of_several_accounts_is_committed(scene: Scene, is_
 
 @pytest.mark.parametrize("n_statements", range(1, 40, 3))
 def test_killed_with_two_batches_on_their_way(scene: Scene, n_statements: int) -> None:
-    """Right before one statement or another: of a claim, a rendering or a record, while another batch is on the wire."""
+    """Right before one statement or another: of a claim, a rendering, a record; another batch is on the wire."""
     n_people = 12
     planned(n_people)
     with doomed.worker(doomed.send_side_by_side_and_die_at, scene.place, n_statements) as worker:

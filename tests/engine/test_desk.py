@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.engine.desk import Desk
+from tests.crash.doomed import until
 
 MOST = 10  # on the wire when somebody may claim
 
@@ -21,7 +22,7 @@ class Office:
     def send(self, chunks: list[int]) -> None:
         """chunks  how many messages of the batch come back together"""
         with self.desk.wire() as wire:
-            with self.desk.turn(MOST):
+            with self.desk.turn_to_claim(MOST):
                 assert self.n_on_the_wire <= MOST
                 self._work()
                 wire.left(sum(chunks))
@@ -53,7 +54,7 @@ def test_nobody_claims_while_enough_is_on_the_wire_but_others_record() -> None:
     desk, has_claimed = Desk(), threading.Event()
 
     def claim() -> None:
-        with desk.turn(MOST):
+        with desk.turn_to_claim(MOST):
             has_claimed.set()
 
     with desk.wire() as wire, ThreadPoolExecutor(1) as threads:
@@ -75,7 +76,7 @@ def test_a_batch_that_breaks_off_leaves_no_messages_behind() -> None:
             raise KeyError("a bug of ours")
     except KeyError:
         pass
-    with desk.turn(MOST):
+    with desk.turn_to_claim(MOST):
         pass
 
 
@@ -89,5 +90,25 @@ def test_a_closing_desk_keeps_nobody_waiting() -> None:
 
 
 def _is_closing_at_my_turn(desk: Desk) -> bool:
-    with desk.turn(MOST):
+    with desk.turn_to_claim(MOST):
         return desk.is_closing
+
+
+def test_who_came_last_claims_first() -> None:
+    """So that the threads at work stay at work, and the connections of the others stay cold."""
+    desk, order = Desk(), list[int]()
+
+    def claim(number: int) -> None:
+        with desk.turn_to_claim(MOST):
+            order.append(number)
+
+    with desk.wire() as wire, ThreadPoolExecutor(3) as threads:
+        wire.left(MOST + 1)
+        waiting = []
+        for number in range(3):
+            waiting.append(threads.submit(claim, number))
+            until(lambda: len(desk._waiting_to_claim) == len(waiting))
+        wire.came_back(1)
+        for one in waiting:
+            one.result(30)
+    assert order == [2, 1, 0]
