@@ -1,7 +1,7 @@
 """Liquid as creators write it: is it sound, what does it refer to, and where are its tags?"""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
@@ -274,26 +274,35 @@ def tag_in_entities(html: str) -> str:
 
 def as_number(key: str) -> str:
     """The Liquid that makes a number of a field, to be compared with numbers."""
-    return f"{{% assign {key} = subscriber.{key} | plus: 0 %}}"
+    return f"{{% assign number = subscriber.{key} | plus: 0 %}}"
 
 
-def snippet_problem(key: str, content: str, content_of: Callable[[str], str | None]) -> str:
+def snippet_problem(key: str, content: str, contents_of: Callable[[set[str]], Mapping[str, str]]) -> str:
     """Why a snippet cannot be saved with this content: it would contain itself, or use too much; "" when it can.
 
-    content_of   gives the content of another snippet, None for one that does not exist
+    contents_of   gives the contents of those snippets among the keys that exist; asked once per level of use
     """
-    seen: set[str] = set()
-    n_characters = len(content)
-    waiting = [(name, [key, name]) for name in sorted(variables(content).snippets)]
-    while waiting:
-        name, way = waiting.pop()
-        if name == key:
-            return f"A snippet cannot contain itself: {' → '.join(way)}"
-        if name not in seen:
-            seen.add(name)
-            other = content_of(name) or ""
-            n_characters += len(other)
-            if n_characters > MAX_TOGETHER:
-                return f"A snippet and all that it uses may have at most {MAX_TOGETHER} characters"
-            waiting.extend((further, [*way, further]) for further in sorted(variables(other).snippets))
+    used_by: dict[str, str] = {}
+    n_characters, level = 0, {key: content}
+    while level:
+        n_characters += sum(map(len, level.values()))
+        if n_characters > MAX_TOGETHER:
+            return f"A snippet and all that it uses may have at most {MAX_TOGETHER} characters"
+        new = set[str]()
+        for user, source in level.items():
+            for used in sorted(variables(source).snippets):
+                if used == key:
+                    return f"A snippet cannot contain itself: {_way(key, user, used_by)}"
+                if used not in used_by:
+                    used_by[used] = user
+                    new.add(used)
+        level = dict(contents_of(new))
     return ""
+
+
+def _way(key: str, last: str, used_by: Mapping[str, str]) -> str:
+    """From a snippet to the last before it comes again: `a → b → c → a`."""
+    way = [key, last]
+    while way[-1] != key:
+        way.append(used_by[way[-1]])
+    return " → ".join(reversed(way))

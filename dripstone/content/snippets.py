@@ -1,6 +1,5 @@
 """Snippets: made, changed, checked. Read when an email is sent, never copied into one."""
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -119,16 +118,12 @@ def _text(read: Checked, member: str, saved: str = "") -> bool:
 
 def _refuse_too_much(account_id: int, key: str, snippet_type: str, source: str) -> None:
     """Raises Invalid for a snippet that contains itself, or uses or does more than a message may."""
-    if problem := liquid.snippet_problem(key, source, _source_of(account_id)):
+
+    def contents_of(keys: set[str]) -> dict[str, str]:
+        return {row.key: row.source for row in Snippet.objects.filter(account_id=account_id, key__in=keys)}
+
+    if problem := liquid.snippet_problem(key, source, contents_of):
         raise Invalid(problem)
     given = {key: SnippetSource(snippet_type, source)}
     if over := trial.problem(account_id, content=f"{{{{ snippet['{key}'] }}}}", snippets=given):
         raise Invalid.member(_MEMBERS[snippet_type], over[1])
-
-
-def _source_of(account_id: int) -> Callable[[str], str | None]:
-    def source_of(key: str) -> str | None:
-        other = Snippet.objects.filter(account_id=account_id, key=key).first()
-        return other.source if other else None
-
-    return source_of

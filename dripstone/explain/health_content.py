@@ -118,8 +118,9 @@ def _compared_with_number(key: str, title: str, place: str, email: SequenceEmail
     return Finding(
         "field_compared_with_number",
         WARNING,
-        f"{title}{where} compares subscriber.{key} with a number. Fields are text, so that is never true.",
-        mend_by=f"Write {liquid.as_number(key)} first, and compare {key}.",
+        f"{title}{where} compares subscriber.{key} with a number. Fields are text: neither equal to a number "
+        "nor greater or less.",
+        mend_by=f"Write {liquid.as_number(key)} first, and compare number.",
         email_id=email.pk,
     )
 

@@ -33,8 +33,8 @@ def _about(part: str, references: liquid.References, account_id: int) -> Iterabl
         yield f'{part}: subscriber.{key} has no fallback for people without one; add | default: "…"'
     for key in sorted(references.as_numbers & known):
         yield (
-            f"{part}: subscriber.{key} is text, so comparing it with a number is never true; "
-            f"write {liquid.as_number(key)} and compare {key}"
+            f"{part}: subscriber.{key} is text: neither equal to a number nor greater or less; "
+            f"write {liquid.as_number(key)} and compare number"
         )
     for name in sorted(references.unknown):
         yield f"{part}: {name} means nothing here; nothing will stand in its place"

@@ -369,3 +369,15 @@ def test_many_sequences_cost_as_many_queries_as_one(alice: Account, engine: Engi
         return len(asked)
 
     assert queries(made[:1]) == queries(made) <= 10
+
+
+def test_a_field_compared_with_a_number_is_told(alice: Account, engine: Engine) -> None:
+    CustomField.objects.create(account=alice, key="age", label="Age", name="ck_field_1_age", created_at=MONDAY_9)
+    content = "{% if subscriber.age > 18 %}Hi{% else %}Ho{% endif %}"
+    sequence = make_sequence(alice, {"subject": "Adults", "content": content})
+    (finding,) = [one for one in look(sequence, engine).findings if one.code == "field_compared_with_number"]
+    assert finding.sentence == (
+        "“Adults” compares subscriber.age with a number. Fields are text: neither equal to a number "
+        "nor greater or less."
+    )
+    assert finding.mend_by == "Write {% assign number = subscriber.age | plus: 0 %} first, and compare number."
