@@ -19,8 +19,7 @@ from liquid.token import Token
 
 MAX_STEPS = 100_000  # per message; a plain letter takes some hundreds, a page of 100 KB some thousands
 MAX_TEXT = 200_000  # characters of a value; Gmail clips a whole message at about 100 KB
-MAX_ITEMS = 1_000  # of a list
-MAX_RANGE = 10_000  # turns of a loop over `(1..n)`, which makes no list
+MAX_ITEMS = 10_000  # of a list or a range; a long article, split to count its words, has some thousands
 MAX_BITS = 4_096  # of a whole number; repeated squaring would grow without end
 
 CHARS_PER_STEP = 64  # that C code reads or writes

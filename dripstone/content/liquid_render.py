@@ -211,8 +211,8 @@ class _BoundedRange(RangeLiteral):
 
     def _make_range(self, start: Any, stop: Any) -> range:
         made = super()._make_range(start, stop)
-        if made.stop - made.start > liquid_cost.MAX_RANGE:
-            raise ResourceLimitError(f"the range is too long (maximum is {liquid_cost.MAX_RANGE})", token=None)
+        if made.stop - made.start > liquid_cost.MAX_ITEMS:
+            raise ResourceLimitError(f"the range is too long (maximum is {liquid_cost.MAX_ITEMS})", token=None)
         return made
 
 
