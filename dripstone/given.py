@@ -117,15 +117,22 @@ class Checked:
         self._is_text = isinstance(given, FromText)
         self._required, self._labels, self._blanks, self._where = required, labels, blanks, where
         self._without_nulls: set[str] = set()
+        self._without_empty: set[str] = set()
 
     def drop_nulls(self, *names: str) -> None:
         """For these members null says the same as leaving them out."""
         self._without_nulls.update(names)
 
+    def drop_empty(self, *names: str) -> None:
+        """For these an empty list does."""
+        self._without_empty.update(names)
+
     def take(self, name: str, make: Make = as_text) -> Any:
         """The member's value, made of text first if it came as text. ABSENT when there is nothing to look at."""
         value = self.given.get(name, None if name in self._required else ABSENT)
         value = self.made(value, make)
+        if value == [] and name in self._without_empty:
+            return ABSENT
         return ABSENT if value is None and name in self._without_nulls else value
 
     def made(self, value: Any, make: Make) -> Any:

@@ -18,7 +18,8 @@ Sentence("…")` is not changed. Objects inside a body are `Part`s, not Bodies: 
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Self
 
@@ -29,6 +30,8 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
     ModelWrapValidatorHandler,
     ValidationError,
     ValidatorFunctionWrapHandler,
@@ -36,10 +39,10 @@ from pydantic import (
     WrapValidator,
     model_validator,
 )
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, core_schema
 
 from dripstone.errors import BadRequest, Invalid
-from dripstone.given import MAX_ID, MAX_NAME, unstorable
+from dripstone.given import MAX_ADDRESS, MAX_ID, MAX_NAME, is_address, plain_address, unstorable
 from dripstone.words import WEEKDAYS
 
 MISSING: Any = None  # default of a member that may be left out; `given()` never contains it
@@ -100,7 +103,7 @@ class Part(BaseModel):
 
 
 class Filters(Asked):
-    """A query string. `?status=` counts as left out."""
+    """A query string. `?status=` counts as left out; `?email_address=` does not, since that would mean everybody."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -110,7 +113,9 @@ class Filters(Asked):
         for name, text in value.items() if isinstance(value, dict) else ():
             if isinstance(text, str) and "\0" in text:
                 raise Sentence(f"{name} must not contain NUL characters")
-        return {name: text for name, text in value.items() if text != ""} if isinstance(value, dict) else value
+        if not isinstance(value, dict):
+            return value
+        return {name: text for name, text in value.items() if text != "" or name == "email_address"}
 
 
 _COMPLAINTS = {
@@ -146,15 +151,25 @@ _DAY = {"type": "string", "enum": list(WEEKDAYS)}
 
 Text = Annotated[Any, WithJsonSchema({"type": "string"})]
 TextOrNull = Annotated[Any, WithJsonSchema({"type": ["string", "null"]})]
-Name = Annotated[Any, WithJsonSchema({"type": "string", "maxLength": MAX_NAME})]
+Name = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, "maxLength": MAX_NAME, "pattern": r"\S"})]
+Words = Annotated[Any, WithJsonSchema({"type": "string", "minLength": 1, "pattern": r"\S"})]
+Address = Annotated[Any, WithJsonSchema({"type": "string", "format": "email", "maxLength": MAX_ADDRESS})]
+NameOrNull = Annotated[Any, WithJsonSchema({"type": ["string", "null"], "maxLength": MAX_NAME})]
 Whole = Annotated[Any, WithJsonSchema({"type": "integer"})]
 WholeOrNull = Annotated[Any, WithJsonSchema({"type": ["integer", "null"]})]
 Id = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": MAX_ID})]
 YesNo = Annotated[Any, WithJsonSchema({"type": "boolean"})]
 YesNoOrNull = Annotated[Any, WithJsonSchema({"type": ["boolean", "null"]})]
 Hour = Annotated[Any, WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 23})]
-Days = Annotated[Any, WithJsonSchema({"type": "array", "items": _DAY, "minItems": 1})]
-DaysOrNull = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": _DAY, "minItems": 1})]
+Days = Annotated[Any, WithJsonSchema({"type": "array", "items": _DAY, "uniqueItems": True, "minItems": 1})]
+DaysOrNull = Annotated[
+    Any, WithJsonSchema({"type": ["array", "null"], "items": _DAY, "uniqueItems": True, "minItems": 1})
+]
+AnyDays = Annotated[Any, WithJsonSchema({"type": "array", "items": _DAY, "uniqueItems": True})]
+AnyDaysOrNull = Annotated[Any, WithJsonSchema({"type": ["array", "null"], "items": _DAY, "uniqueItems": True})]
+TemplateId = Annotated[
+    Any, WithJsonSchema({"type": ["integer", "null"], "minimum": 0, "maximum": MAX_ID, "description": "0 is none."})
+]
 
 
 def one_of(*options: str) -> WithJsonSchema:
@@ -186,9 +201,11 @@ type_of_id = must("must be an id")
 
 
 def _flag(value: Any) -> bool:
-    if value not in ("true", "false", "1", "0", True, False):
+    """In any case: clients in Python write `True`."""
+    word = str(value).lower()
+    if word not in ("true", "false", "1", "0"):
         raise ValueError("must be true or false")
-    return value in ("true", "1", True)
+    return word in ("true", "1")
 
 
 def read_instant(value: Any) -> datetime:
@@ -206,18 +223,31 @@ def read_instant(value: Any) -> datetime:
         raise ValueError(complaint) from None
 
 
-def one_of_many(*allowed: str) -> Callable[[Any], Any]:
-    """Checks a comma-separated list: `include=tags,location`. The value becomes a frozenset."""
+@dataclass(frozen=True)
+class OneOfMany:
+    """A comma-separated list: `include=tags,location`. The value becomes a frozenset."""
 
-    def check(value: Any) -> Any:
+    allowed: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(self._read, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "string", "enum": list(self.allowed)}}
+
+    def _read(self, value: Any) -> Any:
         if not isinstance(value, str):
             return value
         names = frozenset(name.strip() for name in value.split(",") if name.strip())
-        if names - set(allowed):
-            raise ValueError(f"must be one or more of: {', '.join(allowed)}")
+        if names - set(self.allowed):
+            raise ValueError(f"must be one or more of: {', '.join(self.allowed)}")
         return names
 
-    return check
+
+def one_of_many(*allowed: str) -> OneOfMany:
+    return OneOfMany(allowed)
 
 
 def _id(value: Any) -> Any:
@@ -226,9 +256,21 @@ def _id(value: Any) -> Any:
     return int(value) if isinstance(value, str) else value
 
 
+def _addresses(value: Any) -> Any:
+    """One or several, with commas between them → as they are kept."""
+    if not isinstance(value, str):
+        return value
+    addresses = frozenset(plain_address(text) for text in value.split(","))
+    if not all(map(is_address, addresses)):
+        raise Sentence("Email address is invalid")
+    return addresses
+
+
+_ADDRESSES = {"type": "array", "items": {"type": "string", "format": "email"}, "minItems": 1}
+Addresses = Annotated[frozenset[str], BeforeValidator(_addresses), WithJsonSchema(_ADDRESSES)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Instant = Annotated[datetime, BeforeValidator(read_instant)]
-WithStats = Annotated[frozenset[str], BeforeValidator(one_of_many("stats"))]
+WithStats = Annotated[frozenset[str], one_of_many("stats")]
 QueryId = Annotated[int, Field(ge=0, le=MAX_ID), type_of_id, BeforeValidator(_id)]
 
 

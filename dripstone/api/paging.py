@@ -19,7 +19,7 @@ from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
 from django.db.models import DateTimeField, F, Model, QuerySet
 from django.db.models.fields import tuple_lookups
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone.api.body import Filters, Flag
@@ -29,6 +29,9 @@ MAX_PER_PAGE = 1000
 MAX_BIGINT = 2**63 - 1
 
 M = TypeVar("M", bound=Model)
+
+
+_PER_PAGE = {"type": "integer", "minimum": 1, "description": f"More than {MAX_PER_PAGE} gives {MAX_PER_PAGE}."}
 
 
 def _per_page(value: Any) -> Any:
@@ -44,7 +47,7 @@ class Paging(Filters):
 
     after: str | None = None
     before: str | None = None
-    per_page: Annotated[int, BeforeValidator(_per_page)] = 500
+    per_page: Annotated[int, BeforeValidator(_per_page), WithJsonSchema(_PER_PAGE)] = 500
     include_total_count: Flag = False
 
 

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Flag, Instant, Text, needs
+from dripstone.api.body import MISSING, Address, Body, Flag, Instant, needs
 from dripstone.api.paging import Pagination, Paging
 from dripstone.given import Checked, Given
 from dripstone.postgresql.compiled import Compiled
@@ -35,7 +35,7 @@ class AddressBody(Body):
     """The person a call is about, when their id is not in its path."""
 
     model_config = needs("email_address")
-    email_address: Text = MISSING
+    email_address: Address = MISSING
 
 
 NOBODY = AddressBody()

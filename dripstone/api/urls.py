@@ -8,7 +8,7 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
 
-from dripstone.api import errors
+from dripstone.api import description, errors
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, inbox
@@ -72,27 +72,14 @@ class KitApi(NinjaAPI):
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
         schema = super().get_openapi_schema(**options)
-        for calls in schema["paths"].values():
-            for call in calls.values():
-                _say_plainly(call.get("requestBody", {}), schema["components"]["schemas"])
+        description.complete(schema)
         return schema
 
 
-def _say_plainly(body: dict[str, Any], models: dict[str, Any]) -> None:
-    """A body that is left out has the problems of an empty one, so an empty one is the default. Ninja shows that, and a
-    body that may be left out; the docs name the model instead, and ask for a body that has required members."""
-    schema = body.get("content", {}).get("application/json", {}).get("schema", {})
-    if "allOf" in schema:
-        del schema["default"]
-        (model,) = schema.pop("allOf")
-        schema |= model
-        body["required"] = "required" in models[model["$ref"].rpartition("/")[2]]
-
-
-def _api(title: str, description: str, version: str, namespace: str, resources: tuple[ModuleType, ...]) -> KitApi:
+def _api(title: str, summary: str, version: str, namespace: str, resources: tuple[ModuleType, ...]) -> KitApi:
     api = KitApi(
         title=title,
-        description=description,
+        description=summary,
         version=version,
         urls_namespace=namespace,
         auth=ApiKeyAuth(),

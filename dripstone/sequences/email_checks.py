@@ -27,6 +27,8 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     body = Checked(given, required=("subject", "delay_value", "delay_unit") if email is None else ())
     # Null says "not given" where Kit's own requests send it: content in an update keeps the content (Kit's example).
     body.drop_nulls("published", "position", *(() if email is None else ("content",)))
+    if email is not None:
+        body.drop_empty("send_days")  # Kit's PHP SDK sends [] when its caller gave none
     printed(body, account, email)
     body.flag("published")
     _delay(body, email)

@@ -24,6 +24,8 @@ def check(account: Account, given: Given, sequence: Sequence | None) -> dict[str
     body = Checked(given, required=("name",) if sequence is None else ())
     if sequence is None:
         body.drop_nulls(*(name for name in given if name != "name"))
+    else:
+        body.drop_empty("send_days")  # Kit's PHP SDK sends [] when its caller gave none
     body.words("name", MAX_NAME)
     _sending_address(body, account)
     template(body, account)
@@ -56,8 +58,9 @@ def _sending_address(body: Checked, account: Account) -> None:
 
 
 def template(body: Checked, account: Account) -> None:
+    """0 means none, like null: Kit's PHP SDK sends it when its caller gave none."""
     value = body.take("email_template_id", as_number)
-    if value is None:
+    if value is None or (is_whole(value) and value == 0):
         body.values["email_template_id"] = None
     elif value is not ABSENT and not is_whole(value):
         body.wrong("email_template_id", "must be an integer")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
@@ -23,6 +23,9 @@ router = Router(tags=["Forecast"])
 MOST_DAYS = 366
 
 
+_DAYS = {"type": "integer", "minimum": 1, "maximum": MOST_DAYS}
+
+
 def _days(value: Any) -> int:
     text = str(value)
     if not (text.isascii() and text.isdigit() and len(text) < 5 and 1 <= int(text) <= MOST_DAYS):
@@ -31,7 +34,7 @@ def _days(value: Any) -> int:
 
 
 class ForecastFilters(Filters):
-    days: Annotated[int, BeforeValidator(_days)] = 30
+    days: Annotated[int, BeforeValidator(_days), WithJsonSchema(_DAYS)] = 30
 
 
 class ForecastAnswer(TypedDict):

@@ -17,8 +17,8 @@ from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, Part
 from dripstone.api.replies import reply
-from dripstone.api.v4.sequence_emails import EmailBody
-from dripstone.api.v4.sequences import SequenceBody, sequence_of
+from dripstone.api.v4.sequence_emails import EmailBody, EmailChanges
+from dripstone.api.v4.sequences import SequenceChanges, sequence_of
 from dripstone.errors import Invalid, NotFound
 from dripstone.foresight import impact
 from dripstone.sequences.verbs import Edit
@@ -67,10 +67,10 @@ class Call:
 
 _EMAILS = r"/v4/sequences/(\d+)/emails"
 CALLS = (
-    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), impact.update_sequence, SequenceBody, needs_body=True),
+    Call("PUT", re.compile(r"/v4/sequences/(\d+)"), impact.update_sequence, SequenceChanges, needs_body=True),
     Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), impact.delete_sequence),
     Call("POST", re.compile(_EMAILS), impact.create_email, EmailBody),
-    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), impact.update_email, EmailBody, needs_body=True),
+    Call("PUT", re.compile(_EMAILS + r"/(\d+)"), impact.update_email, EmailChanges, needs_body=True),
     Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), impact.delete_email),
     Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), impact.reschedule),
 )

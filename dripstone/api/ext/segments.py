@@ -11,6 +11,7 @@ from dripstone import clock
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Name, needs
 from dripstone.api.replies import reply
+from dripstone.given import MAX_ID, MAX_IDS, MAX_NAME
 from dripstone.shapes import segments as shapes
 from dripstone.subscribers import segments
 
@@ -24,9 +25,13 @@ _CONDITION = {
     "properties": {
         "type": {"type": "string", "enum": list(segments.TYPES)},
         "operator": {"type": "string", "enum": [*segments.SOURCE_OPERATORS, *segments.FIELD_OPERATORS]},
-        "ids": {"type": ["array", "null"], "items": {"type": "integer"}},
-        "key": {"type": ["string", "null"]},
-        "value": {"type": ["string", "null"]},
+        "ids": {
+            "type": ["array", "null"],
+            "items": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+            "maxItems": MAX_IDS,
+        },
+        "key": {"type": ["string", "null"], "maxLength": MAX_NAME},
+        "value": {"type": ["string", "null"], "maxLength": segments.MAX_VALUE},
     },
 }
 _FILTER = {
@@ -34,7 +39,7 @@ _FILTER = {
     "required": ["conditions"],
     "properties": {
         "match": {"type": "string", "enum": list(segments.MATCHES), "default": segments.MATCHES[0]},
-        "conditions": {"type": "array", "items": _CONDITION},
+        "conditions": {"type": "array", "items": _CONDITION, "maxItems": segments.MAX_CONDITIONS},
     },
 }
 

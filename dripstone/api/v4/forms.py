@@ -1,17 +1,17 @@
 """Forms and landing pages: https://developers.kit.com/api-reference/forms"""
 
 from functools import partial
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from django.http import HttpResponse
 from ninja import Query, Router
-from pydantic import BeforeValidator
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Instant, TextOrNull, one_of_many
+from dripstone.api.body import MISSING, Body, Instant, one_of_many
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
     AddressBody,
@@ -38,13 +38,15 @@ from dripstone.subscribers.models import Form, FormSubscription, Subscriber
 
 router = Router(tags=["Forms"])
 
+Referrer = Annotated[Any, WithJsonSchema({"type": ["string", "null"], "maxLength": forms.MAX_REFERRER})]
+
 
 class ReferrerBody(Body):
-    referrer: TextOrNull = MISSING
+    referrer: Referrer = MISSING
 
 
 class FormAddressBody(AddressBody):
-    referrer: TextOrNull = MISSING
+    referrer: Referrer = MISSING
 
 
 NO_REFERRER = ReferrerBody()  # the body may be left out
@@ -54,7 +56,7 @@ NOBODY = FormAddressBody()
 class FormFilters(Paging):
     status: Literal["active", "archived", "trashed", "all"] = "active"
     type: Literal["embed", "hosted"] | None = None
-    include: Annotated[frozenset[str], BeforeValidator(one_of_many("subscriber_count"))] = frozenset()
+    include: Annotated[frozenset[str], one_of_many("subscriber_count")] = frozenset()
 
 
 class AddedFilters(PeopleFilters):

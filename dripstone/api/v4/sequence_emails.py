@@ -7,6 +7,7 @@ from typing import Annotated, Any, NotRequired
 
 from django.http import HttpResponse
 from ninja import Query, Router
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
@@ -14,16 +15,16 @@ from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import (
     MISSING,
+    AnyDaysOrNull,
     Body,
     DaysOrNull,
     Filters,
     Flag,
-    Text,
+    TemplateId,
     TextOrNull,
-    Whole,
-    WholeOrNull,
     WithStats,
     YesNoOrNull,
+    needs,
     one_of,
 )
 from dripstone.api.paging import Pagination, Paging, page
@@ -31,29 +32,43 @@ from dripstone.api.replies import no_content, reply
 from dripstone.api.v4.sequences import sequence_of
 from dripstone.engine.acts import edits
 from dripstone.sequences import verbs
-from dripstone.sequences.email_checks import UNITS
+from dripstone.sequences.email_checks import MAX_DAYS, MAX_HOURS, MAX_POSITION, MAX_SUBJECT, UNITS
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import sequences as shapes
 from dripstone.stats import emails as email_stats
 
 router = Router(tags=["Sequence emails"])
 
+_SUBJECT = {"type": "string", "minLength": 1, "maxLength": MAX_SUBJECT, "pattern": r"\S"}
+_DELAY = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": MAX_HOURS,
+    "description": f"0 for the first email only, and in days only; at most {MAX_DAYS} days.",
+}
+_POSITION = {"type": ["integer", "null"], "minimum": 0, "maximum": MAX_POSITION}
 
-class EmailBody(Body):
-    """A new email needs subject, delay_value and delay_unit; an update changes what it contains.
+
+class EmailChanges(Body):
+    """An update changes what it contains; no days change none.
 
     Null keeps `content`, `published` and `position` as they are (as Kit does), and clears the rest.
     """
 
-    subject: Text = MISSING
+    subject: Annotated[Any, WithJsonSchema(_SUBJECT)] = MISSING
     preview_text: TextOrNull = MISSING
     content: TextOrNull = MISSING
-    delay_value: Whole = MISSING
+    delay_value: Annotated[Any, WithJsonSchema(_DELAY)] = MISSING
     delay_unit: Annotated[Any, one_of(*UNITS)] = MISSING
-    email_template_id: WholeOrNull = MISSING
+    email_template_id: TemplateId = MISSING
     published: YesNoOrNull = MISSING
+    send_days: AnyDaysOrNull = MISSING
+    position: Annotated[Any, WithJsonSchema(_POSITION)] = MISSING
+
+
+class EmailBody(EmailChanges):
+    model_config = needs("subject", "delay_value", "delay_unit")
     send_days: DaysOrNull = MISSING
-    position: WholeOrNull = MISSING
 
 
 class EmailsFilters(Paging):
@@ -116,7 +131,7 @@ def get_email(request: KitRequest, sequence_id: int, id: int, filters: Query[Ema
 @router.put(
     "/sequences/{int:sequence_id}/emails/{int:id}", response=WrittenEmailAnswer, summary="Update a sequence email"
 )
-def update_email(request: KitRequest, sequence_id: int, id: int, body: EmailBody) -> HttpResponse:
+def update_email(request: KitRequest, sequence_id: int, id: int, body: EmailChanges) -> HttpResponse:
     given = body.given()
     with if_match.held(request, sequence_id, given):
         done = edits.update_email(request.auth.account, sequence_id, id, given, clock.now(), request.auth.actor)

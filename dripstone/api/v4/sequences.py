@@ -17,51 +17,67 @@ from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import (
     MISSING,
+    AnyDays,
     Body,
     Days,
     Filters,
     Hour,
-    Text,
+    Name,
+    TemplateId,
     TextOrNull,
-    WholeOrNull,
     WithStats,
+    Words,
     YesNo,
+    needs,
 )
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.engine.acts import edits
+from dripstone.given import MAX_ID
 from dripstone.postgresql.compiled import Compiled
 from dripstone.sequences.models import Sequence
-from dripstone.sequences.sequence_checks import SOURCES
+from dripstone.sequences.sequence_checks import MAX_SOURCES, SOURCES
 from dripstone.shapes import sequences as shapes
 from dripstone.stats import emails as email_stats
 
 router = Router(tags=["Sequences"])
 
+_IDS = {"type": "array", "items": {"type": "integer", "minimum": 1, "maximum": MAX_ID}, "maxItems": MAX_SOURCES}
 _SOURCE = {
     "type": "object",
     "required": ["type", "ids"],
     "properties": {
         "type": {"type": "string", "enum": list(SOURCES)},
-        "ids": {"type": "array", "items": {"type": "integer"}},
+        "ids": {
+            "type": "array",
+            "items": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
+            "maxItems": MAX_SOURCES,
+        },
     },
 }
 Sources = Annotated[Any, WithJsonSchema({"type": "array", "items": _SOURCE})]
 
 
-class SequenceBody(Body):
-    """`name` is all a new sequence needs; an update changes what it contains."""
+class SequenceChanges(Body):
+    """An update changes what it contains; no days change none."""
 
-    name: Text = MISSING
+    name: Name = MISSING
     email_address: TextOrNull = MISSING
-    email_template_id: WholeOrNull = MISSING
-    send_days: Days = MISSING
+    email_template_id: TemplateId = MISSING
+    send_days: AnyDays = MISSING
     send_hour: Hour = MISSING
-    time_zone: Text = MISSING
+    time_zone: Words = MISSING
     active: YesNo = MISSING
     repeat: YesNo = MISSING
     hold: YesNo = MISSING
     exclude_subscriber_sources: Sources = MISSING
+
+
+class SequenceBody(SequenceChanges):
+    """`name` is all a new sequence needs."""
+
+    model_config = needs("name")
+    send_days: Days = MISSING
 
 
 _BY_ID = Compiled(
@@ -106,7 +122,7 @@ def get_sequence(request: KitRequest, id: int, filters: Query[SequenceFilters]) 
 
 
 @router.put("/sequences/{int:id}", response=SequenceAnswer, summary="Update a sequence")
-def update_sequence(request: KitRequest, id: int, body: SequenceBody) -> HttpResponse:
+def update_sequence(request: KitRequest, id: int, body: SequenceChanges) -> HttpResponse:
     """`active: false` pauses in place, true resumes; a new schedule holds for dates given from now on."""
     given = body.given()
     with if_match.held(request, id, given):

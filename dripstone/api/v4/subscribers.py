@@ -8,12 +8,22 @@ from typing import Annotated, Any, Literal
 from django.db.models import Count, Q
 from django.http import HttpResponse
 from ninja import Query, Router
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Instant, Text, TextOrNull, needs, one_of_many, one_of_or_null
+from dripstone.api.body import (
+    MISSING,
+    Address,
+    Addresses,
+    Body,
+    Instant,
+    NameOrNull,
+    needs,
+    one_of_many,
+    one_of_or_null,
+)
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
     PeopleFilters,
@@ -31,7 +41,6 @@ from dripstone.api.replies import no_content, reply
 from dripstone.engine import transitions
 from dripstone.errors import Invalid
 from dripstone.events import causes
-from dripstone.given import plain_address
 from dripstone.shapes import subscribers as shapes
 from dripstone.shapes import tags as tags_shapes
 from dripstone.shapes.instants import instant
@@ -48,14 +57,18 @@ ENGAGEMENT_DAYS = 90
 # --- Bodies -----------------------------------------------------------------------------------------------------
 
 
-_STRINGS = {"type": ["object", "null"], "additionalProperties": {"type": ["string", "null"]}}
+_STRINGS = {
+    "type": ["object", "null"],
+    "maxProperties": subscribe.MAX_FIELDS,
+    "additionalProperties": {"type": ["string", "null"]},
+}
 Fields = Annotated[Any, WithJsonSchema(_STRINGS)]
 
 
 class SubscriberBody(Body):
     model_config = needs("email_address")
-    email_address: Text = MISSING
-    first_name: TextOrNull = MISSING
+    email_address: Address = MISSING
+    first_name: NameOrNull = MISSING
     state: Annotated[Any, one_of_or_null(*subscribe.STATES)] = MISSING
     fields: Fields = MISSING
 
@@ -64,8 +77,8 @@ NOBODY = SubscriberBody()
 
 
 class SubscriberChanges(Body):
-    email_address: Text = MISSING
-    first_name: TextOrNull = MISSING
+    email_address: Address = MISSING
+    first_name: NameOrNull = MISSING
     fields: Fields = MISSING
 
 
@@ -73,7 +86,7 @@ class SubscriberChanges(Body):
 
 
 class SubscriberFilters(PeopleFilters):
-    email_address: str | None = None
+    email_address: Addresses | None = None
     updated_after: Instant | None = None
     updated_before: Instant | None = None
     sort_field: Literal[
@@ -89,9 +102,7 @@ class SubscriberFilters(PeopleFilters):
         "engagement__click_rate",
     ] = "id"
     sort_order: Literal["asc", "desc"] = "desc"
-    include: Annotated[
-        frozenset[str], BeforeValidator(one_of_many("attribution", "tags", "location", "canceled_at"))
-    ] = frozenset()
+    include: Annotated[frozenset[str], one_of_many("attribution", "tags", "location", "canceled_at")] = frozenset()
 
 
 @router.get("/subscribers", response=SubscribersAnswer, summary="List subscribers")
@@ -101,8 +112,7 @@ def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> 
     rows = narrow(Subscriber.objects.filter(account=request.auth.account), filters)
     rows = between(rows, "updated_at", filters.updated_after, filters.updated_before)
     if filters.email_address:
-        addresses = [plain_address(text) for text in filters.email_address.split(",")]
-        rows = rows.filter(email_address__in=addresses)
+        rows = rows.filter(email_address__in=filters.email_address)
     if filters.sort_field == "engagement__sent":
         rows = _with_sent(rows, clock.now())
     account_id = request.auth.account.pk

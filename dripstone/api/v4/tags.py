@@ -5,7 +5,6 @@ from typing import Annotated
 
 from django.http import HttpResponse, QueryDict
 from ninja import Query, Router
-from pydantic import BeforeValidator
 from typing_extensions import TypedDict
 
 from dripstone import clock
@@ -49,7 +48,7 @@ UNNAMED = TagBody()
 
 
 class TagFilters(Paging):
-    include: Annotated[frozenset[str], BeforeValidator(one_of_many("subscriber_count"))] = frozenset()
+    include: Annotated[frozenset[str], one_of_many("subscriber_count")] = frozenset()
 
 
 class TaggedFilters(PeopleFilters):
