@@ -1,7 +1,7 @@
 """The description of our API (openapi.json), completed: what Ninja cannot know from a function's types.
 
 Every way a call can be refused, the bounds of ids, and parameters as they are written in a query. A test lets a client
-made from it alone call every operation (tests/api/test_description.py).
+made from it alone call every operation (tests/front/test_description.py).
 """
 
 from collections.abc import Iterator

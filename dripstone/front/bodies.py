@@ -14,7 +14,7 @@ from dripstone.front import sizes
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 
-# A body has ten seconds, and one more for each 50 KB that came.
+# A body has ten seconds, and one more for each 50 KB that came; and no piece of it may take longer than ten.
 GRACE_SECONDS = 10.0
 BYTES_PER_SECOND = 50_000
 
@@ -22,7 +22,9 @@ BYTES_PER_SECOND = 50_000
 MOST_PIECES = 500
 BYTES_PER_PIECE = 100
 
-HEARD_OUT = 4  # times the largest size: a client that sends more is cut off
+# A refused one is read on, so that its client hears why: while it is sent, up to so many times the largest size.
+REFUSED_SECONDS = 2.0
+HEARD_OUT = 4
 
 # Of all bodies in hand, from their first byte to their answer. Small ones always find room.
 MOST_HELD = 48 * sizes.MB
@@ -71,7 +73,6 @@ async def take(receive: Receive, limit: int, length: int | None, share: Share) -
     limit   bytes at most
     length  what Content-Length says; None when the body comes in chunks
 
-    A client that is still sending hears no answer, so what is refused is read on for a while, and thrown away.
     Raises Gone, TooLarge, TooSlow, Unavailable, and BadRequest for one in too many pieces.
     """
     body = _Body(limit, share)
@@ -88,8 +89,9 @@ async def take(receive: Receive, limit: int, length: int | None, share: Share) -
                 body.add(message["body"])
                 if not message["more_body"]:
                     break
-                if body.refusal is None:
-                    patience.reschedule(begun + GRACE_SECONDS + body.n_bytes / BYTES_PER_SECOND)
+                pause = GRACE_SECONDS if body.refusal is None else REFUSED_SECONDS
+                in_all = begun + GRACE_SECONDS + body.n_bytes / BYTES_PER_SECOND
+                patience.reschedule(min(loop.time() + pause, in_all))
     except TimeoutError:
         body.refuse(TooSlow, "The request body did not arrive in time")
     return body.whole()
