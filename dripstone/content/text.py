@@ -40,6 +40,7 @@ _BLOCKS = _SPACED.union(
 _DISPLAY = dict.fromkeys(_BLOCKS, "block") | {"td": "table-cell", "th": "table-cell", "li": "list-item"}
 _INERT = frozenset(("href", "alt", "src", "title"))  # attributes that decide about no style
 _INLINE = frozenset(("inline", "inline-block", "inline-flex", "inline-grid", "inline-table", "contents"))
+_ATOMIC = frozenset(("inline-block", "inline-flex", "inline-grid"))  # in a line, with no space at their own ends
 _FLEXIBLE = frozenset(("flex", "inline-flex", "grid", "inline-grid"))
 _CLIPPED = frozenset(("hidden", "clip"))
 _KEEPING = {"pre": (False, True), "pre-wrap": (False, True), "break-spaces": (False, True), "pre-line": (True, True)}
@@ -128,6 +129,7 @@ class _Box:
     inherited: _Inherited
     is_block: bool
     is_cell: bool
+    is_atomic: bool
     is_item: bool
     has_margin: bool
     start: int
@@ -145,6 +147,7 @@ class _Layout:
         self.written: list[str] = []  # every piece so far, for links to look back at
         self.is_over = False  # the next text begins a new line
         self.has_gap = False  # … after an empty one
+        self.drops_space = False  # at the beginning of a box in the line
         self.indent = ""
         self.marker: str | None = None  # of a list item that has no text yet
         self.numbers: dict[int, int] = {}  # of the last item of each list
@@ -192,6 +195,7 @@ class _Layout:
             inherited=inherited,
             is_block=is_block,
             is_cell=display == "table-cell",
+            is_atomic=display in _ATOMIC and inherited.collapses,
             is_item=is_block and display == "list-item",
             has_margin=is_block and tag in _SPACED and not (tag in _LISTS and inherited.lists > 1),
             start=len(self.written),
@@ -202,9 +206,8 @@ class _Layout:
         return box
 
     def _begin_box(self, box: _Box, tag: str) -> None:
-        if box.is_cell:
-            self._put(" ", box.inherited)
         self._end_block(is_block=box.is_block, has_margin=box.has_margin)
+        self.drops_space = self.drops_space or box.is_atomic
         if box.is_item:
             self._begin_item(box)
         elif box.is_block and tag in ("dd", "blockquote"):
@@ -219,6 +222,10 @@ class _Layout:
         if box.is_item and self.marker is not None:
             self._write("")
         self.indent = box.indent
+        if box.is_atomic:
+            self.drops_space = False
+            if self.pieces and len(self.written) > box.start:
+                self.pieces[-1] = self.pieces[-1].rstrip(" ")
         if box.is_cell:
             self._put(" ", box.inherited)
         self._end_block(is_block=box.is_block, has_margin=box.has_margin)
@@ -273,8 +280,8 @@ class _Layout:
         if collapses:
             if _RUN.search(text):
                 text = _WHITE.sub(" ", text)
-            if text.startswith(" ") and (not self.pieces or self.is_over or self.pieces[-1].endswith(" ")):
-                text = text[1:]
+            begins = not self.pieces or self.is_over or self.drops_space or self.pieces[-1].endswith(" ")
+            text = text.removeprefix(" ") if begins else text
         if text:
             self._write(text)
 
@@ -285,6 +292,7 @@ class _Layout:
             self._begin_line()
         self.pieces.append(text)
         self.written.append(text)
+        self.drops_space = False
 
     def _append(self, text: str) -> None:
         """Adds to the line of the text before, even if its block is over; a space after that text moves behind."""
@@ -348,7 +356,8 @@ def _display(tag: str, style: Mapping[str, str], attributes: Mapping[str, str | 
     if not style and not above.is_flexible:
         return display
     floats = style.get("float", "none") in ("left", "right") or style.get("position") in ("absolute", "fixed")
-    return "block" if (floats or above.is_flexible) and display in _INLINE and tag != "br" else display
+    is_box = floats or above.is_flexible or tag == "legend"
+    return "block" if is_box and display in _INLINE and tag != "br" else display
 
 
 def _is_clipped(display: str, style: Mapping[str, str]) -> bool:
