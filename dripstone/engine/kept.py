@@ -1,4 +1,5 @@
-"""A cache bounded by the bytes its values hold: the least recently used go first. For all threads of a process."""
+"""A cache bounded by the bytes its values hold, for all threads of a process. The least recently used go first; the
+last one stays, however large: who uses only that one must not make it again each time."""
 
 import threading
 from collections import OrderedDict
@@ -23,10 +24,10 @@ class Kept(Generic[Key, Value]):
             return found[0]
 
     def keep(self, key: Key, value: Value, n_bytes: int) -> None:
-        """n_bytes  about what it holds. What is too large for the whole cache is not kept."""
+        """n_bytes  about what it holds"""
         with self._lock:
             self._bytes += n_bytes - self._values.pop(key, (None, 0))[1]
             self._values[key] = value, n_bytes
-            while self._bytes > self._most:
+            while self._bytes > self._most and len(self._values) > 1:
                 _, (_, freed) = self._values.popitem(last=False)
                 self._bytes -= freed
