@@ -21,7 +21,7 @@ from liquid.template import BoundTemplate
 from dripstone.content import html, layout, liquid_render, mime, stencil, text
 from dripstone.content.liquid import HTML, PLAIN, TEXT, clean, parse
 from dripstone.content.liquid_cost import PARSED_PER_STEP, TEXT_PER_STEP, OverBudget
-from dripstone.content.liquid_render import State
+from dripstone.content.liquid_render import State, TolerantEnvironment
 from dripstone.content.stencil import OPEN
 from dripstone.senders.base import Lines
 
@@ -123,6 +123,7 @@ class CompiledEmail:
     problems: tuple[str, ...]
     address: str  # postal address, lines
     html_address: Markup
+    styled_snippets: Mapping[str, str]  # by the keys that `html` uses for them (html.finish)
     snippet_templates: dict[tuple[str, bool], BoundTemplate | None] = field(default_factory=dict)
 
     def from_sender(self, source: EmailSource) -> "CompiledEmail":
@@ -283,16 +284,15 @@ class CompiledEmail:
         return self.snippet_templates[key, is_html]
 
     def _parse_snippet(self, key: str, *, is_html: bool) -> BoundTemplate | None:
+        if is_html and key in self.styled_snippets:
+            return _parsed_or_none(HTML, self.styled_snippets[key])
         snippet = self.source.snippets.get(key)
         if snippet is None:
             return None
         source = clean(snippet.source)
-        try:
-            if snippet.kind == "block":
-                return parse(HTML, html.hide_comments(source))
-            return parse(PLAIN if is_html else TEXT, source)
-        except LiquidError:
-            return None
+        if snippet.kind == "block":
+            return _parsed_or_none(HTML, html.hide_comments(source))
+        return _parsed_or_none(PLAIN if is_html else TEXT, source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,16 +337,19 @@ class Snippets(Mapping[str, object]):
     def _rendered(self, key: str) -> str:
         state = self.state
         template = self.email.snippet_template(key, is_html=self.is_html) if isinstance(key, str) else None
-        if template is None or key in state.active or len(state.active) >= liquid_render.MAX_SNIPPET_DEPTH:
+        name = str(key).partition("#")[0]  # `card#2` is the snippet `card` with the styles of one place
+        if template is None or name in state.active or len(state.active) >= liquid_render.MAX_SNIPPET_DEPTH:
             reason = "is nested too deeply" if template else "does not exist or is not valid"
-            state.warn(f"snippet.{str(key)[:80]} {reason}")
+            state.warn(f"snippet.{name[:80]} {reason}")
             return ""
-        state.spend(len(self.email.source.snippets[key].source) // PARSED_PER_STEP)
-        is_block_in_text = not self.is_html and self.email.source.snippets[key].kind == "block"
-        state.active.append(key)
+        snippet = self.email.source.snippets[name]
+        state.spend(len(snippet.source) // PARSED_PER_STEP)
+        is_block_in_text = not self.is_html and snippet.kind == "block"
+        state.active.append(name)
         rendered = liquid_render.render(template, self.html_values() if is_block_in_text else self.values_, state)
         state.active.pop()
         if is_block_in_text:
+            state.spend(len(rendered) // TEXT_PER_STEP)
             return text.html_to_text(rendered)
         return Markup(rendered) if self.is_html else rendered
 
@@ -370,7 +373,7 @@ def compile_email(source: EmailSource) -> CompiledEmail:
     body = clean(source.content or "")
     template = None if source.template_html is None else clean(source.template_html)
     merged = html.merge(template, body, layout.DEFAULT_TEMPLATE)
-    page = html.finish(merged, preheader=bool(source.preview_text))
+    page = _page(merged, source)
     address = _address(source)
     return CompiledEmail(
         source=source,
@@ -378,11 +381,19 @@ def compile_email(source: EmailSource) -> CompiledEmail:
         from_headers=_from_headers(source),
         subject=_parsed("subject", source.subject, problems, is_html=False),
         preview=_parsed("preview text", source.preview_text or "", problems, is_html=False),
-        html=_parsed("content", page, problems, is_html=True),
+        html=_parsed("content", page.html, problems, is_html=True),
         problems=tuple(problems),
         address=address,
         html_address=layout.html_address(address),
+        styled_snippets=page.snippets,
     )
+
+
+def _page(merged: str, source: EmailSource) -> html.Finished:
+    blocks = {key: snippet.source for key, snippet in source.snippets.items() if snippet.kind == "block"}
+    inline = {key: snippet.source for key, snippet in source.snippets.items() if key not in blocks}
+    texts = [key for key, text in inline.items() if not html.brings_markup(text)]
+    return html.finish(merged, preheader=bool(source.preview_text), snippets=blocks, texts=texts)
 
 
 def _parsed(part: str, source: str, problems: list[str], *, is_html: bool) -> BoundTemplate:
@@ -400,6 +411,13 @@ def _boundary(source: EmailSource) -> str:
 
 def _address(source: EmailSource) -> str:
     return "\n".join(line.strip() for line in clean(source.postal_address or "").strip().split("\n"))
+
+
+def _parsed_or_none(environment: TolerantEnvironment, source: str) -> BoundTemplate | None:
+    try:
+        return parse(environment, source)
+    except LiquidError:
+        return None
 
 
 def _from_headers(source: EmailSource) -> list[str]:

@@ -1,33 +1,26 @@
 """HTML with Liquid in it: merging body and template, inlining CSS, without touching a single Liquid tag.
 
-HTML parsers know nothing of Liquid. They move text out of tables, percent-encode and quote attributes, drop comments.
-So every Liquid tag is first replaced by something a parser leaves where it is (a comment between elements, a word
-inside a tag), and put back afterwards. If the tags do not all come back in their order, the HTML is left unchanged.
+The source is never written anew by an HTML parser. Parsers know nothing of Liquid: they move text out of tables, quote
+attributes, and decode `&#123;`, which would then be Liquid. So Liquid is replaced by words, tags are found with their
+places (markup.py, tree.py), and only what must change is changed at these places: style attributes, rules of <style>
+that became style attributes (inline.py), a wrong charset. All else leaves as its author wrote it.
 """
 
 import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-import css_inline
+from dripstone.content.inline import inline
+from dripstone.content.layout import DEFAULT_TEMPLATE
+from dripstone.content.liquid import MAX_SOURCE, clean, pieces
+from dripstone.content.markup import Edits, Markup, markups
+from dripstone.content.selectors import TooMuch
+from dripstone.content.tree import HEAD, Builder, Element, Page, Source, TooDeep
 
-from dripstone.content.liquid import pieces
-
-# Of one tag: possessive and bounded, so that a page of unclosed tags and quotes takes no quadratic time.
-_INSIDE = r"(?:[^<>\"']++|\"[^\"]*+\"|'[^']*+'){0,500}+"
-_MARKUP = re.compile(
-    r"(?P<comment><!--.*?(?:-->|\Z)|<!(?!doctype)[^>]*>|<\?[^>]*>)"
-    r"|(?P<style><style\b[^>]*>.*?(?:</style\s*>|\Z))"
-    r"|(?P<rawtext><(?P<raw>script|title|textarea)\b[^>]*>.*?(?:</(?P=raw)\s*>|\Z))"
-    rf"|(?P<tag></?[a-z]{_INSIDE}>|<!doctype[^>]*>)",
-    re.DOTALL | re.IGNORECASE,
-)
-_PART = re.compile(rf"<!--.*?-->|<{_INSIDE}>|[^<]+|<", re.DOTALL)
-_BODY_OPEN = re.compile(rf"<body(?=[\s>]){_INSIDE}>", re.IGNORECASE)
 _BODY_CLOSE = re.compile(r"</body\s*>", re.IGNORECASE)
-_STYLE = re.compile(r"<style\b[^>]*>.*?(?:</style\s*>|\Z)", re.DOTALL | re.IGNORECASE)
 _TAG_NAME = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
-_DOCUMENT = re.compile(r"<(?:html|body)\b", re.IGNORECASE)
-_MESSAGE_CONTENT = re.compile(r"(<!--.*?-->)|\{\{-?\s*message_content\b[^}]*\}\}", re.DOTALL)
+_MESSAGE_CONTENT = re.compile(r"\{\{-?\s*message_content\b")
+_SNIPPET = re.compile(r"\{\{(-?)\s*snippet(?:\.([\w-]+)|\[\s*[\"']([\w-]+)[\"']\s*\])\s*(-?)\}\}")
 _UNSUBSCRIBE_LINK = re.compile(r"\{\{-?\s*(unsubscribe|subscriber_preferences)_link\s*-?\}\}")
 _COUNTED_NAME = re.compile(r"(?<![\w.\"'-])(?=(?:unsubscribe|subscriber_preferences)_(?:url|link)\b|address\b)")
 
@@ -38,20 +31,19 @@ _FLAT = frozenset(
         *("p", "li", "td", "th", "tr", "tbody", "thead", "dt", "dd", "option"),
     ]
 )
-MAX_DEPTH = 200  # css-inline's recursion crashes the process near 3000, libxml2 drops what is below 256
-MAX_GROWTH = 200_000_000  # elements times characters of CSS: what inlining could make at the very worst
+MAX_DEPTH = 200  # libxml2 drops what is below 256
+MAX_INCLUDED = 300_000  # characters of snippets that get styles of their own where they stand
+MAX_SNIPPET_DEPTH = 8
 
 LINK_TEXTS = {"unsubscribe": "Unsubscribe", "subscriber_preferences": "Update your preferences"}
 
-# No network, no files: a stylesheet link is dropped, not fetched.
-_INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_style_tags=True, remove_inlined_selectors=True)
-
 # After the preview text, mail clients show the beginning of the body, unless this much blank padding follows.
 _PADDING = "\n".join(["&zwnj;&nbsp;&#847;" * 8] * 8)
+# No colour and no size: it is not there for the eye, and filters take tiny or faint letters for a trick.
 _PREHEADER = (
     "{% if preview_text != blank %}"
-    '<div style="display:none;max-height:0;max-width:0;overflow:hidden;opacity:0;mso-hide:all;font-size:1px;'
-    'line-height:1px;color:transparent">{{ preview_text }}\n' + _PADDING + "</div>{% endif %}"
+    '<div style="display:none;max-height:0;max-width:0;overflow:hidden;mso-hide:all">'
+    "{{ preview_text }}\n" + _PADDING + "</div>{% endif %}"
 )
 _BARE_DOCUMENT = (
     '<!DOCTYPE html>\n<html>\n<head>\n<meta charset="utf-8">\n'
@@ -61,7 +53,7 @@ _BARE_DOCUMENT = (
 
 @dataclass(slots=True)
 class Protected:
-    """HTML whose Liquid (and comments) are stand-ins; `stash` holds the originals, by number."""
+    """HTML whose Liquid is words; `stash` holds the originals, by number."""
 
     html: str
     word: str
@@ -71,18 +63,11 @@ class Protected:
         self.stash.append(original)
         return f"{self.word}{len(self.stash) - 1}z"
 
-    def stand_ins(self) -> re.Pattern[str]:
-        return re.compile(rf"<!--{self.word}(\d+)z-->|{self.word}(\d+)z(?:=\"\")?")
+    def numbers(self, html: str) -> list[int]:
+        return [int(number) for number in re.findall(rf"{self.word}(\d+)z", html)]
 
     def restore(self, html: str) -> str:
-        """The HTML with the originals back; those may hold stand-ins of their own."""
-        return self.stand_ins().sub(lambda found: self.restore(self.stash[int(found[1] or found[2])]), html)
-
-    def order(self, html: str) -> list[str]:
-        """The stand-ins in the order in which they appear; sorted within a tag, whose attributes may change places."""
-        stand_ins = self.stand_ins()
-        found = (sorted(one[1] or one[2] for one in stand_ins.finditer(part[0])) for part in _PART.finditer(html))
-        return [number for numbers in found for number in numbers]
+        return re.sub(rf"{self.word}(\d+)z", lambda found: self.stash[int(found[1])], html)
 
 
 def words(source: str) -> Protected:
@@ -91,52 +76,30 @@ def words(source: str) -> Protected:
     while word in source.lower():
         word += "q"
     protected = Protected("", word)
-    protected.html = "".join(protected.hide(piece.text) if piece.is_liquid else piece.text for piece in pieces(source))
+    protected.html = _hidden(protected, source)
     return protected
 
 
-def protect(source: str) -> Protected:
-    """Replace every Liquid tag by what an HTML parser leaves in place, and comments as wholes."""
-    protected = words(source)
-    marked, done = [], 0
-    for markup in _MARKUP.finditer(protected.html):
-        marked.append(_between(protected, protected.html[done : markup.start()]))
-        marked.append(_marked(protected, markup))
-        done = markup.end()
-    marked.append(_between(protected, protected.html[done:]))
-    protected.html = "".join(marked)
-    return protected
+def _hidden(protected: Protected, source: str) -> str:
+    return "".join(protected.hide(piece.text) if piece.is_liquid else piece.text for piece in pieces(source))
 
 
-def _between(protected: Protected, text: str) -> str:
-    return re.sub(rf"{protected.word}\d+z", r"<!--\g<0>-->", text)
-
-
-def _marked(protected: Protected, markup: re.Match[str]) -> str:
-    text = markup[0]
-    if markup["comment"]:
-        return f"<!--{protected.hide(_uncounted(protected, text))}-->"
-    if markup["style"] and protected.word in text:
-        return f"<!--{protected.hide(text)}-->"  # CSS that differs from person to person cannot be inlined beforehand
-    return _tag(protected, text) if markup["tag"] else text
-
-
-def _uncounted(protected: Protected, comment: str) -> str:
+def _uncount(protected: Protected, html: str) -> None:
     """An unsubscribe tag in a comment must not count as one that people can see."""
-    for number in protected.order(comment):
-        protected.stash[int(number)] = _COUNTED_NAME.sub("hidden_", protected.stash[int(number)])
-    return comment
+    for markup in markups(html):
+        if markup.kind == "comment":
+            for number in protected.numbers(html[markup.start : markup.end]):
+                protected.stash[number] = _COUNTED_NAME.sub("hidden_", protected.stash[number])
 
 
-def _tag(protected: Protected, tag: str) -> str:
-    """Liquid between attributes, with the attributes it governs, becomes one stand-in attribute."""
-    values = r"\A</?[^\s/>]+|\"[^\"]*\"|'[^']*'|=\s*[^\s\"'>]+"
-    parts = re.finditer(rf"{values}|(?<![\w-])({protected.word}\d+z)", tag)
-    loose = [part.span() for part in parts if part[1]]
-    if not loose:
-        return tag
-    start, end = loose[0][0], loose[-1][1]
-    return f"{tag[:start]}{protected.hide(tag[start:end])} {tag[end:]}"
+def hide_comments(source: str) -> str:
+    """A block snippet's HTML, with unsubscribe tags in comments not counting as shown."""
+    protected = words(source)
+    _uncount(protected, protected.html)
+    return protected.restore(protected.html)
+
+
+# --- Body and template ------------------------------------------------------------------------------------------------
 
 
 def merge(template: str | None, content: str, default: str) -> str:
@@ -144,25 +107,101 @@ def merge(template: str | None, content: str, default: str) -> str:
 
     template   Liquid HTML with {{ message_content }}; None takes `default`, unless the content is a whole document
     """
-    whole = bool(_DOCUMENT.search(content))
+    inside = words(content)
+    is_whole = _is_document(inside.html)
     if template is None:
-        template = "{{ message_content }}" if whole else default
-    if whole and _DOCUMENT.search(template):
-        content = "".join(_STYLE.findall(_head(content))) + _inside_body(content)
-    # Not into a comment: what follows the first comment of the content would fall out of it.
-    merged = _MESSAGE_CONTENT.sub(lambda found: found[1] or content, template)
-    return before_body_end(template, content) if merged == template else merged
+        template = "{{ message_content }}" if is_whole else default
+    frame = words(template)
+    head = ""
+    if is_whole and _is_document(frame.html):
+        head, content = (inside.restore(part) for part in _taken_apart(inside))
+    edits = Edits()
+    head_end = next((one.start for one in markups(frame.html) if one.kind == "end" and one.name == "head"), None)
+    if head_end is not None:
+        edits.replace(head_end, head_end, frame.hide(head))
+        head = ""
+    place = frame.hide(head + content)
+    spots = list(_message_spots(frame))
+    for start, end in spots:
+        edits.replace(start, end, place)
+    html = edits.applied(frame.html)
+    return frame.restore(html if spots else before_body_end(html, place))
 
 
-def _head(document: str) -> str:
-    opening = _BODY_OPEN.search(document)
-    return document[: opening.start()] if opening else ""
+def _is_document(html: str) -> bool:
+    return any(one.kind == "start" and one.name in ("html", "body") for one in markups(html))
 
 
-def _inside_body(document: str) -> str:
-    opening = _BODY_OPEN.search(document)
-    inside = document[opening.end() :] if opening else re.sub(r"</?(?:html|!doctype)\b[^>]*>", "", document, flags=re.I)
-    return re.sub(r"</(?:body|html)\s*>", "", inside, flags=re.IGNORECASE)
+def _message_spots(frame: Protected) -> Iterator[tuple[int, int]]:
+    """Where {{ message_content }} stands. Not in comments: what follows the content's first comment would fall out."""
+    comments = [(one.start, one.end) for one in markups(frame.html) if one.kind == "comment"]
+    comments.reverse()
+    for found in re.finditer(rf"{frame.word}(\d+)z", frame.html):
+        while comments and comments[-1][1] <= found.start():
+            comments.pop()
+        if _MESSAGE_CONTENT.match(frame.stash[int(found[1])]) and not (comments and comments[-1][0] < found.start()):
+            yield found.span()
+
+
+def _taken_apart(document: Protected) -> tuple[str, str]:
+    """Of a document that goes into another one: what its head has for the eye, and its body as an element."""
+    html = document.html
+    tags = list(markups(html))
+    body = next((one for one in tags if one.kind == "start" and one.name == "body"), None)
+    start = body.end if body else _body_start(document)
+    head = [one for one in tags if one.start < start and _is_visible_head(one)]
+    inside = Edits()
+    for one in tags:
+        if one.start >= start and one.kind in ("start", "end") and one.name in ("html", "head", "body"):
+            inside.replace(one.start, one.end, "")
+    root = next((one for one in tags if one.kind == "start" and one.name == "html"), None)
+    opening = _as_element(document, root, body)
+    text = inside.applied(html)[start:]
+    return (
+        "".join(html[one.start : max(one.end, one.outer_end)] for one in head),
+        f"{opening}{text}</div>" if opening else text,
+    )
+
+
+def _is_visible_head(one: Markup) -> bool:
+    is_style = one.kind == "raw" and one.name == "style"
+    return is_style or (one.name == "link" and "stylesheet" in (one.get("rel") or "").lower())
+
+
+def _as_element(document: Protected, root: Markup | None, body: Markup | None) -> str:
+    """The start tag of a <div> that says what <html> and <body> said: language, direction, classes, colours."""
+    said = {one.name: one for one in root.attributes if one.name in ("dir", "lang")} if root else {}
+    said |= {one.name: one for one in body.attributes} if body else {}
+    if body and any(document.word in one.name for one in body.attributes):  # Liquid between the attributes
+        return f"<div{document.html[body.start + len('<body') : body.end]}"
+    css = [
+        f"{name}:{said[old].value}" for old, name in (("bgcolor", "background-color"), ("text", "color")) if old in said
+    ]
+    if "style" in said:
+        css.append(said["style"].value)
+    attributes = [f'{name}="{_requoted(said[name].value)}"' for name in ("lang", "dir", "id", "class") if name in said]
+    if css:
+        attributes.append(f'style="{_requoted("; ".join(css))}"')
+    return f"<div {' '.join(attributes)}>" if attributes else ""
+
+
+def _requoted(value: str) -> str:
+    return value.replace('"', "&quot;")
+
+
+def _body_start(document: Protected) -> int:
+    """Where the body begins of a document without a <body> tag."""
+    html, done = document.html, 0
+    for one in markups(html):
+        text = html[done : one.start]
+        if any(not document.stash[number].startswith("{%") for number in document.numbers(text)):
+            break
+        if re.sub(rf"{document.word}\d+z", "", text).strip():
+            break
+        if one.kind != "comment" and one.name not in HEAD | {"html", "head"}:
+            break
+        done = max(one.end, one.outer_end)
+    return done
 
 
 def before_body_end(html: str, addition: str) -> str:
@@ -172,22 +211,127 @@ def before_body_end(html: str, addition: str) -> str:
     return html[:at] + addition + html[at:]
 
 
-def finish(source: str, *, preheader: bool) -> str:
-    """The HTML as it is compiled: whole document, CSS inlined, links and preheader in place, Liquid untouched."""
-    source = _UNSUBSCRIBE_LINK.sub(_anchor, source)
-    protected = protect(source)
-    if not _DOCUMENT.search(protected.html):
+# --- The page as it is sent -------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """snippets   block snippets with the styles they have where they stand, by keys that `html` uses for them
+    complaint     why nothing was inlined, as a sentence; None when all is well
+    """
+
+    html: str
+    snippets: dict[str, str]
+    complaint: str | None = None
+
+
+def finish(
+    source: str, *, preheader: bool, snippets: Mapping[str, str] | None = None, texts: Iterable[str] = ()
+) -> Finished:
+    """The HTML as it is compiled: whole document, CSS inlined, links and preheader in place, Liquid untouched.
+
+    snippets   Liquid HTML of block snippets by key
+    texts      keys of the snippets that bring text only
+    """
+    protected = words(_UNSUBSCRIBE_LINK.sub(_anchor, source))
+    if not _is_document(protected.html):
         protected.html = f"{_BARE_DOCUMENT}{protected.html}\n</body>\n</html>\n"
-    html = _inlined(protected)
-    opening = _BODY_OPEN.search(html)
-    if preheader and opening:
-        html = html[: opening.end()] + "\n" + _PREHEADER + html[opening.end() :]
-    return protected.restore(html)
+    elif not any(one.kind == "start" and one.name == "body" for one in markups(protected.html)):
+        start = _body_start(protected)
+        protected.html = f"{protected.html[:start]}<body>{protected.html[start:]}"
+    _uncount(protected, protected.html)
+    text = Source(protected.html)
+    inclusions = _Inclusions(protected, snippets or {}, texts)
+    complaint = None
+    try:
+        page = _page(protected, text, inclusions)
+        _correct_charset(page.elements, protected.word)
+        inline(page, protected.word)
+    except (TooDeep, TooMuch) as reason:
+        complaint = str(reason)
+        text, inclusions = Source(protected.html), _Inclusions(protected, {}, ())
+    body = next((one for one in markups(text.text) if one.kind == "start" and one.name == "body"), None)
+    if preheader and body:
+        text.edits.replace(body.end, body.end, "\n" + _PREHEADER)
+    styled = inclusions.styled()
+    return Finished(protected.restore(text.edits.applied(text.text)), styled, complaint)
+
+
+def complaint(content: str, template: str | None = None) -> str | None:
+    """Why styles cannot be inlined in an email of this content, or in this template: it is refused when it is saved."""
+    length = len(content) + len(template or "")
+    if not length or length > MAX_SOURCE:
+        return None  # nothing to say, or refused already
+    return finish(merge(template, content, DEFAULT_TEMPLATE), preheader=False).complaint
 
 
 def _anchor(link: re.Match[str]) -> str:
     # Written out, so that the template's own rules for `a` reach it when CSS is inlined.
     return f'<a href="{{{{ {link[1]}_url }}}}">{LINK_TEXTS[link[1]]}</a>'
+
+
+def _page(protected: Protected, text: Source, inclusions: "_Inclusions") -> Page:
+    builder = Builder(protected.word, protected.stash, inclusions.source)
+    builder.read(text)
+    return builder.finished()
+
+
+class _Inclusions:
+    """Block snippets, read where they stand so that they get the styles of that place."""
+
+    def __init__(self, protected: Protected, snippets: Mapping[str, str], texts: Iterable[str]) -> None:
+        self.protected, self.snippets, self.texts = protected, snippets, frozenset(texts)
+        self.made: list[tuple[int, str, Source]] = []
+        self.room = MAX_INCLUDED
+
+    def source(self, number: int, around: Source) -> Source | None:
+        """What this Liquid puts out, if it is a block snippet and nothing else; None leaves it as it is."""
+        found = _SNIPPET.fullmatch(self.protected.stash[number])
+        key = (found[2] or found[3]) if found else ""
+        if key in self.texts:
+            return Source("x")  # letters, whatever they are: they are escaped
+        html = self.snippets.get(key)
+        if html is None or key in around.chain or len(around.chain) >= MAX_SNIPPET_DEPTH:
+            return None
+        html = _UNSUBSCRIBE_LINK.sub(_anchor, clean(html))
+        self.room -= len(html)
+        if self.room < 0 or self.protected.word in html.lower():
+            return None
+        text = _hidden(self.protected, html)
+        _uncount(self.protected, text)
+        included = Source(text, chain=(*around.chain, key))
+        self.made.append((number, key, included))
+        return included
+
+    def styled(self) -> dict[str, str]:
+        """The snippets that look different where they stand; their Liquid then asks for them by a key of their own."""
+        styled = {}
+        for count, (number, key, included) in reversed(list(enumerate(self.made, 1))):
+            html = self.protected.restore(included.edits.applied(included.text))
+            if html != self.snippets[key]:
+                name = f"{key}#{count}"
+                styled[name] = html
+                self.protected.stash[number] = _SNIPPET.sub(
+                    rf'{{{{\1 snippet["{name}"] \4}}}}', self.protected.stash[number]
+                )
+        return styled
+
+
+def brings_markup(text: str) -> bool:
+    """Whether an inline snippet may put out more than text: the links and lines that Liquid makes, or a block."""
+    return any(word in text for word in ("_link", "address", "snippet", "newline_to_br", "safe"))
+
+
+def _correct_charset(elements: Iterable[Element], word: str) -> None:
+    """The message is UTF-8 and says so in its header; an old template's <meta> must not say otherwise."""
+    for element in elements:
+        if element.name != "meta" or element.markup is None or element.source is None:
+            continue
+        for one in element.markup.attributes:
+            is_content = one.name == "content" and "charset=" in one.value.lower()
+            if word in one.value or not (one.name == "charset" or is_content) or "utf-8" in one.value.lower():
+                continue
+            element.source.edits.replace(one.start, one.end, '"text/html; charset=utf-8"' if is_content else '"utf-8"')
 
 
 def is_too_deep(html: str) -> bool:
@@ -199,23 +343,6 @@ def is_too_deep(html: str) -> bool:
             if depth > MAX_DEPTH:
                 return True
     return False
-
-
-def _inlined(protected: Protected) -> str:
-    growth = protected.html.count("<") * sum(len(style) for style in _STYLE.findall(protected.html))
-    if growth > MAX_GROWTH or is_too_deep(protected.html):
-        return protected.html
-    try:
-        html = _INLINER.inline(protected.html)
-    except (css_inline.InlineError, ValueError):
-        return protected.html
-    return html if protected.order(html) == protected.order(protected.html) else protected.html
-
-
-def hide_comments(source: str) -> str:
-    """A block snippet's HTML, with unsubscribe tags in comments not counting as shown."""
-    protected = protect(source)
-    return protected.restore(protected.html)
 
 
 def without_liquid(source: str) -> str:

@@ -5,7 +5,7 @@ from liquid import Markup, escape
 # A table of 600 px because Outlook knows no max-width; dark colours by media query, with !important because the light
 # ones are inlined. Liquid stays Liquid here: compile.py treats this like any creator's template.
 DEFAULT_TEMPLATE = """<!DOCTYPE html>
-<html lang="en">
+<html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">

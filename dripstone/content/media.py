@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-import tinycss2  # type: ignore[import-untyped]
+import tinycss2
 
 # Lengths in px, resolutions in dppx.
 _MEASURES = {"width": 1000, "device-width": 1000, "height": 800, "device-height": 800, "resolution": 1, "color": 8}

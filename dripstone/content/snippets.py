@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from dripstone.accounts import names
-from dripstone.content import liquid, trial
+from dripstone.content import html, liquid, trial
 from dripstone.content.compile import SnippetSource
 from dripstone.content.models import Snippet
 from dripstone.errors import Invalid
@@ -108,6 +108,8 @@ def _text(read: Checked, member: str, saved: str = "") -> bool:
         source = inside.values.get(name)
         for problem in liquid.check_new(source or "", saved=saved):
             inside.refuse(name, problem)
+        if not is_inline and (complaint := html.complaint(source or "")):
+            inside.wrong(name, complaint)
         if source is not None:
             read.values[member] = source
     return True

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from dripstone.content import html as page
 from dripstone.content import liquid, trial
 from dripstone.content.models import EmailTemplate
 from dripstone.errors import Invalid
@@ -47,3 +48,5 @@ def _check_html(read: Checked) -> None:
         read.refuse("html", problem)
     if html and not problems and not _MESSAGE_CONTENT.search(html):
         read.wrong("html", "must contain {{ message_content }}")
+    if complaint := page.complaint("", html):
+        read.wrong("html", complaint)

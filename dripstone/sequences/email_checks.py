@@ -3,7 +3,7 @@
 from typing import Any
 
 from dripstone.accounts.models import Account
-from dripstone.content import liquid, trial
+from dripstone.content import html, liquid, trial
 from dripstone.content.models import EmailTemplate
 from dripstone.given import ABSENT, Checked, Given, as_choice, as_items, as_number, is_whole
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -50,6 +50,8 @@ def printed(body: Checked, account: Account, email: SequenceEmail | None) -> Non
         saved = (email and getattr(email, part)) or ""
         for problem in liquid.check_new(body.values.get(part) or "", part, saved, most):
             body.refuse(part, problem)
+    if complaint := html.complaint(body.values.get("content") or ""):
+        body.wrong("content", complaint)
     template(body, account)
 
 

@@ -299,7 +299,7 @@ def test_snippets_stand_in_subject_text_and_html() -> None:
     )
     assert mail.subject == "Love & <3, T&m Card T&m: Love & <3, T&m"
     assert "<div>Love &amp; &lt;3, T&amp;m</div>" in mail.html
-    assert "<p>Card <b>T&amp;m</b>: Love &amp; &lt;3, T&amp;m</p>" in mail.html
+    assert '<p style="margin: 0 0 18px;">Card <b>T&amp;m</b>: Love &amp; &lt;3, T&amp;m</p>' in mail.html
     assert "Love & <3, T&m\n\nCard T&m: Love & <3, T&m" in mail.text
     assert mail.warnings == ()
 
