@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from dripstone.content.inline import inline
 from dripstone.content.layout import DEFAULT_TEMPLATE
 from dripstone.content.liquid import MAX_SOURCE, clean, pieces
+from dripstone.content.liquid_render import MAX_SNIPPET_DEPTH
 from dripstone.content.markup import Edits, Markup, markups
 from dripstone.content.selectors import TooMuch
 from dripstone.content.tree import HEAD, Builder, Element, Page, Source, TooDeep
@@ -33,7 +34,6 @@ _FLAT = frozenset(
 )
 MAX_DEPTH = 200  # libxml2 drops what is below 256
 MAX_INCLUDED = 300_000  # characters of snippets that get styles of their own where they stand
-MAX_SNIPPET_DEPTH = 8
 
 LINK_TEXTS = {"unsubscribe": "Unsubscribe", "subscriber_preferences": "Update your preferences"}
 
