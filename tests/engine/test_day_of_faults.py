@@ -6,6 +6,7 @@ What must hold whatever happens: nobody's emails out of order, never two of one 
 twice, nobody lost, an end to every refusal, and figures that add up.
 """
 
+import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -139,6 +140,7 @@ class Workers:
     def __init__(self, seed: int, clock: VirtualClock) -> None:
         self.draw, self.clock = random.Random(seed), clock
         self.deaths: Counter[str] = Counter()
+        self._names = itertools.count(1)
 
     def die(self) -> None:
         how = self.draw.choice(["claimed", "on the wire", "on another machine"])
@@ -147,7 +149,7 @@ class Workers:
 
     def _die_claimed(self) -> int:
         """Nothing of it has left."""
-        name = f"claimed-{self.deaths.total()}"
+        name = f"claimed-{next(self._names)}"
         log = FlightLog(process.flights(), name)
         rows = claim.batch(f"{name}/1", process.current().sender, self.clock.now()).rows
         log.close()
