@@ -4,6 +4,7 @@ No thread waits meanwhile: this is a coroutine, and a body that stands still cos
 """
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 # A body has ten seconds, and one more for each 50 KB that came; and no piece of it may take longer than ten.
 GRACE_SECONDS = 10.0
 BYTES_PER_SECOND = 50_000
+SPREAD_SECONDS = 2.0  # on top: a thousand that were begun together do not end together, and hold up the loop
 
 # Each piece costs 0.1 ms of this process, whatever its size. One that is cut into single bytes is no honest one.
 MOST_PIECES = 500
@@ -80,8 +82,9 @@ async def take(receive: Receive, limit: int, length: int | None, share: Share) -
         body.expect(length)
     loop = asyncio.get_running_loop()
     begun = loop.time()
+    grace = GRACE_SECONDS + random.uniform(0, SPREAD_SECONDS)  # noqa: S311
     try:
-        async with asyncio.timeout(GRACE_SECONDS) as patience:
+        async with asyncio.timeout(grace) as patience:
             while body.n_bytes != length and body.n_expected <= limit * HEARD_OUT:
                 message = await receive()
                 if message["type"] == "http.disconnect":
@@ -89,8 +92,8 @@ async def take(receive: Receive, limit: int, length: int | None, share: Share) -
                 body.add(message["body"])
                 if not message["more_body"]:
                     break
-                pause = GRACE_SECONDS if body.refusal is None else REFUSED_SECONDS
-                in_all = begun + GRACE_SECONDS + body.n_bytes / BYTES_PER_SECOND
+                pause = grace if body.refusal is None else REFUSED_SECONDS
+                in_all = begun + grace + body.n_bytes / BYTES_PER_SECOND
                 patience.reschedule(min(loop.time() + pause, in_all))
     except TimeoutError:
         body.refuse(TooSlow, "The request body did not arrive in time")
