@@ -84,7 +84,12 @@ def source_and_message(source: EmailSource, person: Person) -> tuple[str, str]:
     merged_html = plain.render(person, ENVELOPE).html
     if not re.search("<(?:html|body)", merged_html, re.I):
         merged_html = f"<!DOCTYPE html><html><body>{merged_html}</body></html>"
-    return merged_html, email.render(person, ENVELOPE).html
+    return _without_our_footer(merged_html), _without_our_footer(email.render(person, ENVELOPE).html)
+
+
+def _without_our_footer(document: str) -> str:
+    """What we add where people do not see a link or the address: it is not of the source, and has styles of its own."""
+    return re.sub(rf'<div style="{re.escape(layout._FOOTER_STYLE)}">.*?</div>\n', "", document, flags=re.S)
 
 
 def differences(page: "Page", pairs: Iterable[tuple[str, str]]) -> list[str]:

@@ -62,14 +62,25 @@ class Machine:
         )
 
     def post(self, key: str, path: str, body: dict[str, object]) -> dict[str, Any]:
+        """Asks again after a 503, as a client does: one process may still say so when the database is back."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/v4{path}",
             json.dumps(body).encode(),
             {"X-Kit-Api-Key": key, "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=10) as response:
-            answer: dict[str, Any] = json.load(response)
-        return answer
+        answers: list[dict[str, Any]] = []
+
+        def is_answered() -> bool:
+            try:
+                with urllib.request.urlopen(request, timeout=10) as response:
+                    answers.append(json.load(response))
+            except urllib.error.HTTPError as refused:
+                if refused.code != 503:
+                    raise
+            return bool(answers)
+
+        until(is_answered)
+        return answers[0]
 
     def execute(self, statement: str) -> None:
         with psycopg.connect(embedded.url(self.data), autocommit=True) as connection:

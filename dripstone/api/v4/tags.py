@@ -5,6 +5,7 @@ from typing import Annotated
 
 from django.http import HttpResponse, QueryDict
 from ninja import Query, Router
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
@@ -124,10 +125,13 @@ def untag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
     return no_content()
 
 
+AddressOrNone = Annotated[str | None, WithJsonSchema({"type": "string", "minLength": 1})]
+
+
 @router.delete(
     "/tags/{int:tag_id}/subscribers", response={204: None}, summary="Remove tag from subscriber by email address"
 )
-def untag_address(request: KitRequest, tag_id: int, email_address: str | None = None) -> HttpResponse:
+def untag_address(request: KitRequest, tag_id: int, email_address: AddressOrNone = None) -> HttpResponse:
     """The address is a query parameter; Kit's clients of 2025 send it in the body, which is read too."""
     given = {"email_address": email_address} if email_address else _body(request)
     person = by_address(request, addressed(given, "remove tag from subscriber"))

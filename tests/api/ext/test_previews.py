@@ -116,7 +116,7 @@ def test_without_a_person_it_is_somebody_of_whom_everything_is_known(alice: Call
 
 
 def test_it_warns_of_what_gmail_would_hide(alice: Caller, email: SequenceEmail) -> None:
-    [warning] = preview(alice, email, content="<p>x</p>" * 20_000)["warnings"]
+    [warning] = preview(alice, email, content=f"<p>{'x ' * 400}</p>" * 200)["warnings"]
     assert re.fullmatch(r"The HTML has \d{3} KB: Gmail hides what comes after the first 100", warning)
 
 

@@ -51,9 +51,9 @@ def test_a_snippet_is_tried_with_the_email_and_by_itself(alice: Caller, path: st
 def test_a_template_is_tried_with_the_email_and_by_itself(alice: Caller, path: str) -> None:
     body = {"name": "Heavy", "html": f"{{{{ message_content }}}}{HEAVY}"}
     assert alice.post("/ext/v1/email_templates", body) == (422, {"errors": [SAID.format("html")]})
-    html = f"{LIST}{{% for i in (1..60) %}}{{{{ l }}}}{{% endfor %}}{{{{ message_content }}}}"
+    html = f"{LIST}{{% for i in (1..100) %}}{{{{ l }}}}{{% endfor %}}{{{{ message_content }}}}"
     _, made = alice.post("/ext/v1/email_templates", {"name": "Half", "html": html})
-    half = LIST + "{% for i in (1..60) %}{{ l }}{% endfor %}"
+    half = LIST + "{% for i in (1..100) %}{{ l }}{% endfor %}"
     template = {"email_template_id": made["email_template"]["id"]}
     assert alice.post(path, EMAIL | {"content": half})[0] == 201
     assert alice.post(path, EMAIL | {"content": half} | template)[0] == 422
