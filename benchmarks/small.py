@@ -9,6 +9,7 @@ sequences, and the same with ten times as many accounts as at first.
     python -m benchmarks.small [--small] [--accounts N] [--json FILE]
 """
 
+import math
 import multiprocessing
 import time
 from collections.abc import Callable
@@ -57,7 +58,7 @@ def main() -> None:
 
 def against(few: dict[str, Any], many: dict[str, Any], one: dict[str, Any], of_one: float) -> dict[str, Any]:
     def ratio(name: str, base: dict[str, Any]) -> float:
-        return float(many[name] / base[name])
+        return float(many[name] / base[name]) if base[name] else math.nan  # a clock of 10 ms may have seen none of it
 
     return {
         "people": many["people"],
