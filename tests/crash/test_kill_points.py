@@ -4,7 +4,7 @@ Three people, one connection: the first one's message is where the worker dies.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -165,16 +165,27 @@ def test_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -> None:
     scene.check(first="sent")
 
 
-@pytest.mark.parametrize("is_committed", [False, True])
-def test_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool) -> None:
-    planned(N_PEOPLE)
-    with doomed.worker(doomed.send_a_batch, scene.place) as worker, commits_that_wait() as waiting:
+def kill_at_commit(
+    scene: Scene,
+    work: Callable[[], None],
+    waits: AbstractContextManager[Callable[[], list[int]]],
+    *,
+    is_committed: bool,
+) -> None:
+    """Kills the worker while its commit waits; `is_committed`: PostgreSQL goes on with it all the same."""
+    with doomed.worker(work, scene.place) as worker, waits as waiting:
         until(lambda: bool(waiting()))
         doomed.kill(worker)
         if not is_committed:
             with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
+                cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) pid", [waiting()])
     until(lambda: not waiting())
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool) -> None:
+    planned(N_PEOPLE)
+    kill_at_commit(scene, doomed.send_a_batch, commits_that_wait(), is_committed=is_committed)
     until(lambda: set(statuses()) == {"sent" if is_committed else "sending"})
     scene.go_on()
     scene.check(first="sent")
@@ -184,13 +195,7 @@ def test_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool)
 def test_killed_while_many_sequences_are_planned_at_once(scene: Scene, is_committed: bool) -> None:
     due(N_PEOPLE)
     waits = commits_that_wait("INSERT", "NEW.status = 'planned'")
-    with doomed.worker(doomed.plan_everything, scene.place) as worker, waits as waiting:
-        until(lambda: bool(waiting()))
-        doomed.kill(worker)
-        if not is_committed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
-    until(lambda: not waiting())
+    kill_at_commit(scene, doomed.plan_everything, waits, is_committed=is_committed)
     until(lambda: statuses() == ["planned"] * (N_PEOPLE if is_committed else 0))
     scene.go_on()
     scene.check(first="sent")
@@ -201,13 +206,7 @@ def test_killed_while_a_claim_of_several_accounts_is_committed(scene: Scene, is_
     due(N_PEOPLE)
     plan.everything_due(clock.now())
     waits = commits_that_wait("UPDATE", "NEW.status = 'sending'")
-    with doomed.worker(doomed.send_a_batch, scene.place) as worker, waits as waiting:
-        until(lambda: bool(waiting()))
-        doomed.kill(worker)
-        if not is_committed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
-    until(lambda: not waiting())
+    kill_at_commit(scene, doomed.send_a_batch, waits, is_committed=is_committed)
     until(lambda: set(statuses()) == {"sending" if is_committed else "planned"})
     scene.go_on()
     scene.check(first="sent")
@@ -278,13 +277,7 @@ def test_notices_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -
 @pytest.mark.parametrize("is_committed", [False, True])
 def test_notices_killed_while_the_outcome_is_committed(scene: Scene, is_committed: bool) -> None:
     asked(N_PEOPLE)
-    with doomed.worker(doomed.send_a_batch, scene.place) as worker, commits_that_wait() as waiting:
-        until(lambda: bool(waiting()))
-        doomed.kill(worker)
-        if not is_committed:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_terminate_backend(%s)", waiting())
-    until(lambda: not waiting())
+    kill_at_commit(scene, doomed.send_a_batch, commits_that_wait(), is_committed=is_committed)
     until(lambda: set(statuses()) == {"sent" if is_committed else "sending"})
     scene.go_on()
     check_notices(scene, first="sent")
