@@ -26,10 +26,21 @@ def day(value: date) -> str:
     return f"{value:%A}, {value.day} {value:%B}"
 
 
-def instant(at: datetime, time_zone: str) -> str:
-    """`23 Nov 2026, 09:00`: for a column of a table."""
-    local = at.astimezone(ZoneInfo(time_zone))
-    return f"{local.day} {local:%b %Y, %H:%M}"
+def short_day(value: date, today: date) -> str:
+    """`Today`, `Tomorrow`, `Yesterday`, `Tue 1 Dec`; with the year when it is another one, `1 Dec 2025`."""
+    if (near := (value - today).days) in _NEAR:
+        return _NEAR[near]
+    return f"{value:%a} {value.day} {value:%b}" if value.year == today.year else f"{value.day} {value:%b} {value.year}"
+
+
+_NEAR = {-1: "Yesterday", 0: "Today", 1: "Tomorrow"}
+
+
+def instant(at: datetime, time_zone: str, now: datetime) -> str:
+    """`Today, 09:00`, `Mon 23 Nov, 09:00`: for a column of a table."""
+    zone = ZoneInfo(time_zone)
+    local = at.astimezone(zone)
+    return f"{short_day(local.date(), now.astimezone(zone).date())}, {local:%H:%M}"
 
 
 def instant_in_full(at: datetime, time_zone: str) -> str:

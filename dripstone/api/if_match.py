@@ -3,7 +3,6 @@
 A token has two parts, `world-call`: the state of the sequence and all places in it, and the call that was asked about.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -24,11 +23,7 @@ OTHER_CALL = "This token was given for another change: ask for the impact of thi
 def token(world: str, method: str, path: str, given: Mapping[str, Any] | None = None) -> str:
     """`given`: the members of the body that we know, None for calls without one."""
     call = json.dumps([method.upper(), path, given], sort_keys=True)
-    return f"{_figure(world)}-{_figure(call)}"
-
-
-def _figure(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
+    return f"{impact.figure(world)}-{impact.figure(call)}"
 
 
 @contextmanager

@@ -15,6 +15,6 @@ SUBSCRIBER: Cause = ("subscriber",)  # through a link in an email
 
 
 def of_actor(actor: str) -> Cause:
-    """The cause of an act that leaves a note: notes are written by the owner at a page, or by a credential of the
-    API."""
-    return OWNER if actor == "owner" else API
+    """The cause of an act that leaves a note: a credential of the API calls itself "API key …"; anybody else is a
+    person at a page or a command, called by their address or "owner"."""
+    return API if actor.startswith("API ") else OWNER

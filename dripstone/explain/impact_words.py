@@ -1,38 +1,74 @@
 """The impact of an edit as sentences: one for all of it, and why for each person."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from dripstone import words
 from dripstone.engine import reasons
 from dripstone.explain import edit_words
-from dripstone.foresight.impact import Impact, Person, Where
+from dripstone.foresight.impact import Impact, Kind, Person, Where
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What happens to `n` people: “3 people get “Day 3” right away” is 3 and the rest."""
+
+    n: int  # 0: about no people
+    phrase: str  # with the verb in their number
+    concerns: Callable[[Person], bool] = lambda _: False  # of whom an example tells
+
+    def __str__(self) -> str:
+        return f"{words.people(self.n)} {self.phrase}" if self.n else self.phrase
 
 
 def summary(row: Impact) -> str:
     """One sentence: “23 people get “Day 3” right away; 140 keep their dates.”"""
     if not row.people:
         return "Nobody is in this sequence, so nobody is affected."
-    return "; ".join(_parts(row)) + "."
+    return "; ".join(map(str, effects(row))) + "."
 
 
-def _parts(row: Impact) -> Iterator[str]:
+def effects(row: Impact) -> Iterator[Effect]:
+    """One per thing that happens, the gravest first."""
     for pk, n in row.by_position(row.right_away):
-        yield f"{words.people(n, 'gets', 'get')} “{row.emails[pk].subject}” right away"
+        yield _effect(n, "gets", "get", f"“{row.emails[pk].subject}” right away", partial(_gets_right_away, pk))
     for (pk, reason), n in row.skipped.most_common():
-        yield f"{words.people(n, 'skips', 'skip')} “{row.emails[pk].subject}” ({reasons.because(reason, row.names)})"
+        rest = f"“{row.emails[pk].subject}” ({reasons.because(reason, row.names)})"
+        yield _effect(n, "skips", "skip", rest, partial(_skips, pk, reason))
     for pk, n in row.by_position(row.let_go):
-        wait = words.agree(n, "waits", "wait")
-        yield f"{words.people(n)} no longer {wait} for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
-    if removed := row.kinds["removed"]:
-        get = words.agree(removed, "gets", "get")
-        yield f"{words.people(removed, 'leaves', 'leave')} the sequence and {get} nothing more of it"
-    if completed := row.kinds["completed"]:
-        yield f"{words.people(completed, 'completes', 'complete')} the sequence"
-    if (later := _moved_otherwise(row)) > 0:
-        yield f"{words.people(later, 'gets', 'get')} another next email or date"
+        rest = f"for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
+        yield _effect(n, "no longer waits", "no longer wait", rest, partial(_is_let_go, pk))
+    if n := row.kinds["removed"]:
+        rest = f"the sequence and {words.agree(n, 'gets', 'get')} nothing more of it"
+        yield _effect(n, "leaves", "leave", rest, partial(_is_of, ("removed",)))
+    if n := row.kinds["completed"]:
+        yield _effect(n, "completes", "complete", "the sequence", partial(_is_of, ("completed",)))
+    if (n := _moved_otherwise(row)) > 0:
+        yield _effect(n, "gets", "get", "another next email or date", partial(_is_of, ("dated", "paused")))
     yield from _still(row)
+
+
+def _effect(n: int, one: str, many: str, rest: str, concerns: Callable[[Person], bool] = lambda _: False) -> Effect:
+    return Effect(n, f"{words.agree(n, one, many)} {rest}", concerns)
+
+
+def _gets_right_away(email_id: int, person: Person) -> bool:
+    return person.kind == "right_away" and person.after.email_id == email_id
+
+
+def _skips(email_id: int, reason: str, person: Person) -> bool:
+    return (person.skipped_id, person.reason) == (email_id, reason)
+
+
+def _is_let_go(email_id: int, person: Person) -> bool:
+    return person.let_go_id == email_id
+
+
+def _is_of(kinds: tuple[Kind, ...], person: Person) -> bool:
+    return person.kind in kinds
 
 
 def _moved_otherwise(row: Impact) -> int:
@@ -40,22 +76,21 @@ def _moved_otherwise(row: Impact) -> int:
     return row.kinds_moved["dated"] + row.kinds_moved["paused"]
 
 
-def _still(row: Impact) -> Iterator[str]:
+def _still(row: Impact) -> Iterator[Effect]:
     stops = row.before.active and not row.done.sequence.active
-    if stops and (paused := row.kinds["paused"]):
-        yield f"{words.people(paused, 'keeps', 'keep')} their place, and nothing is sent until the sequence is resumed"
-    if waiting := row.kinds["waiting"]:
-        yield f"{words.people(waiting, 'waits', 'wait')} without a date"
-    if unconfirmed := row.kinds["unconfirmed"]:
-        has = "has" if unconfirmed == 1 else "have"
-        yield f"{words.people(unconfirmed)} {has} yet to confirm, and nothing changes for them"
-    kept = row.unchanged - row.kinds_kept["waiting"] - row.kinds_kept["unconfirmed"]
-    if kept > 0:
+    if stops and (n := row.kinds["paused"]):
+        rest = "their place, and nothing is sent until the sequence is resumed"
+        yield _effect(n, "keeps", "keep", rest, partial(_is_of, ("paused",)))
+    if n := row.kinds["waiting"]:
+        yield _effect(n, "waits", "wait", "without a date", partial(_is_of, ("waiting",)))
+    if n := row.kinds["unconfirmed"]:
+        yield _effect(n, "has", "have", "yet to confirm, and nothing changes for them")
+    if (n := row.unchanged - row.kinds_kept["waiting"] - row.kinds_kept["unconfirmed"]) > 0:
         noun = "date" if row.done.sequence.active else "place"
-        yield f"{words.people(kept, 'keeps', 'keep')} their {noun}{'' if kept == 1 else 's'}"
+        yield _effect(n, "keeps", "keep", f"their {noun}{'' if n == 1 else 's'}")
     if row.done.retimed:
         retimed = edit_words.retimed(row.done.retimed)
-        yield f"{retimed}: for dates given from now on (rescheduling gives those who wait a new one)"
+        yield Effect(0, f"{retimed}: for dates given from now on (rescheduling gives those who wait a new one)")
 
 
 def _is_not_there(row: Impact, email_id: int) -> str:

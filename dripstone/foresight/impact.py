@@ -10,8 +10,10 @@ The sequence is locked for the verb alone, a few milliseconds. People are read a
 locks. Somebody who moves meanwhile is counted where we saw them; the token, taken earlier, no longer matches.
 """
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import lru_cache
@@ -26,6 +28,7 @@ from dripstone.engine import advance, audience, follow, reasons
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.errors import PreconditionFailed
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Itinerary
@@ -117,6 +120,10 @@ class Impact:
     examples: list[Person] = field(default_factory=list)
     names: reasons.Named = field(default_factory=dict)  # of what excludes people
 
+    @property
+    def affected(self) -> int:
+        return self.people - self.unchanged
+
     def by_position(self, counts: Counter[int]) -> list[tuple[int, int]]:
         """Counts by email, in the order of the emails."""
         return sorted(counts.items(), key=lambda pair: self.emails[pair[0]].position)
@@ -164,6 +171,25 @@ def world(sequence_id: int) -> str:
         cursor.execute(_WORLD, {"sequence": sequence_id})
         row = cursor.fetchone()
     return "/".join(part or "" for part in row or ())
+
+
+def figure(world: str) -> str:
+    """A world as 20 characters: what callers and pages bring back to say which one they were told about."""
+    return hashlib.sha256(world.encode()).hexdigest()[:20]
+
+
+@contextmanager
+def unchanged(account: Account, sequence_id: int, seen: str) -> Iterator[None]:
+    """Around an edit: only in the world that was seen, which nobody else can edit or plan in until the edit is written.
+
+    seen  its figure
+    Raises PreconditionFailed in another one, and NotFound.
+    """
+    with transaction.atomic():
+        verbs.lock(account, sequence_id)
+        if figure(world(sequence_id)) != seen:
+            raise PreconditionFailed
+        yield
 
 
 def _carried_out_and_undone(

@@ -33,6 +33,12 @@ def member(
     return guarded
 
 
+def actor(request: HttpRequest) -> str:
+    """Who acts: notes, edits and versions say it."""
+    assert isinstance(request.user, User)
+    return request.user.email
+
+
 def show(
     request: HttpRequest, template: str, account: Account, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
@@ -45,5 +51,6 @@ def show(
         "is_virtual": clock.is_virtual(),
         "work": places.WORK,
         "running": places.RUNNING,
+        "may_edit": True,
     }
     return render(request, template, shared | context, status=status)

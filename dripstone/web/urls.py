@@ -11,6 +11,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
+    path("sequences/<int:sequence_id>/activity", sequences.activity, name="sequence_activity"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
     path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),
     path("inbox", inbox.inbox, name="inbox"),

@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.test import Client
 
@@ -42,7 +44,7 @@ def test_it_shows_people_with_their_state_and_next_due_instant(alice: Client, ac
     make_enrollment(sequence, make_subscriber(account, state="inactive"))
     page = alice.get(f"/sequences/{sequence.pk}").content.decode()
     assert "bob@example.org" in page
-    assert "25 Nov 2026, 09:00</time>" in page
+    assert re.search(r"25 Nov( \d+)?, 09:00</time>", page)
     assert "once they confirm" in page
 
 

@@ -1,4 +1,4 @@
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -57,8 +57,12 @@ def test_it_says_a_delay(value: int, unit: str, own_days: list[int] | None, is_f
 
 
 def test_it_says_an_instant_on_the_wall_clock_of_the_zone() -> None:
-    at = datetime(2026, 11, 1, 5, 30, tzinfo=UTC)
-    assert words.instant(at, "America/New_York") == "1 Nov 2026, 01:30"
+    at, zone = datetime(2026, 11, 1, 5, 30, tzinfo=UTC), "America/New_York"
+    assert words.instant(at, zone, at + timedelta(hours=1)) == "Today, 01:30"
+    assert words.instant(at, zone, at - timedelta(hours=2)) == "Tomorrow, 01:30"
+    assert words.instant(at, zone, at + timedelta(days=1)) == "Yesterday, 01:30"
+    assert words.instant(at, zone, at + timedelta(days=9)) == "Sun 1 Nov, 01:30"
+    assert words.instant(at, zone, at + timedelta(days=99)) == "1 Nov 2026, 01:30"
     assert words.instant_in_full(at, "America/New_York") == "Sunday 1 November 2026, 01:30:00 EDT"
 
 

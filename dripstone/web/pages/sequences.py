@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
-from django.views.decorators.http import require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
 
-from dripstone import words
+from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.engine.acts import edits
 from dripstone.engine.models import Enrollment
+from dripstone.errors import Invalid
+from dripstone.foresight import impact
+from dripstone.given import as_yes_no
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import emails as email_stats
 from dripstone.stats import places
-from dripstone.web.frame import member, show
+from dripstone.web import asking, forms
+from dripstone.web.frame import actor, member, show
 from dripstone.web.paging import page
 
 STATUSES = {"active": "In progress", "unconfirmed": "To confirm", "completed": "Completed", "removed": "Removed"}
@@ -63,6 +70,27 @@ def sequence(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
         "people": page(request, people),
     }
     return show(request, "sequences/detail.html", account, context)
+
+
+@member
+@require_POST
+def activity(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
+    """Pause it, or let it run again."""
+    found = get_object_or_404(Sequence, pk=sequence_id, account=account, deleted_at=None)
+    given, back = forms.given(request), reverse("sequence", args=[found.pk])
+    resumes = as_yes_no(given.get("active")) is True
+    arguments = (account, found.pk, given, clock.now(), actor(request))
+    act = asking.Act(
+        found.pk,
+        partial(edits.update_sequence, *arguments),
+        partial(impact.update_sequence, *arguments),
+        title=f"{'Resume' if resumes else 'Pause'} {words.title(found.name)}?",
+        button="Resume" if resumes else "Pause",
+    )
+    try:
+        return asking.first(request, account, act, lambda _: asking.leave(request, back))
+    except Invalid as error:
+        return asking.refused(request, error, back)
 
 
 def _steps(sequence: Sequence) -> Iterator[Step]:

@@ -20,7 +20,7 @@ def instant(context: Context, at: datetime) -> SafeString:
         '<time datetime="{}" title="{}">{}</time>',
         at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         words.instant_in_full(at, zone),
-        words.instant(at, zone),
+        words.instant(at, zone, context["now"]),
     )
 
 

@@ -1,0 +1,206 @@
+"""Asking first: an act that touches people shows what it will do, once; one that touches nobody is done at once.
+
+The question repeats the act's own form, with a figure of the world it was told about (`seen`). The act is done only in
+that world. If it has moved, nothing is done: the question is asked again, and what is different is marked. Between
+question and act the server keeps nothing; whoever walks away has changed nothing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django_htmx.http import HttpResponseClientRedirect
+
+from dripstone import clock, words
+from dripstone.accounts.models import Account
+from dripstone.engine.models import Enrollment
+from dripstone.errors import Invalid, PreconditionFailed
+from dripstone.explain import impact_words
+from dripstone.explain.impact_words import Effect
+from dripstone.foresight import impact
+from dripstone.foresight.impact import Impact, Where
+from dripstone.sequences.verbs import Edit
+from dripstone.subscribers.models import Subscriber
+from dripstone.web.forms import NOT_MEMBERS
+from dripstone.web.frame import show
+
+DIALOG = "ask"  # the id of the element that htmx puts the question into
+NAMES = 3
+DAYS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """verb      of engine/acts/edits.py, with its arguments
+    proposal  the same of foresight/impact.py
+    title     the question: "Publish “Ask for one thing”?"
+    button    what pressing it does: "Publish"
+    facts     one sentence about the act itself, if there is something to say
+    is_grave  it deletes, or takes something from people
+    back      where "Cancel" leads without JavaScript; "" for the sequence's page
+    """
+
+    sequence_id: int
+    verb: Callable[[], Edit]
+    proposal: Callable[[], Edit]
+    title: str
+    button: str
+    facts: str = ""
+    is_grave: bool = False
+    back: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Of the question. `is_new`: it was not told before the world moved."""
+
+    n: int
+    phrase: str
+    names: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One person, before and after."""
+
+    name: str
+    before: str
+    after: str
+    why: str
+
+
+def first(request: HttpRequest, account: Account, act: Act, then: Callable[[Edit], HttpResponse]) -> HttpResponse:
+    """Do it and answer `then(edit)`, or ask. Raises what the verb raises; nothing is done then."""
+    now, seen = clock.now(), request.POST.get("seen", "")
+    if seen and (done := _do(account, act, seen)):
+        return then(done)
+    while True:
+        told = impact.of(account, act.sequence_id, act.proposal, now)
+        if told.affected:
+            return _ask(request, account, act, told, now, is_again=bool(seen))
+        if done := _do(account, act, impact.figure(told.world)):
+            return then(done)
+
+
+def refused(request: HttpRequest, error: Invalid, back: str) -> HttpResponse:
+    """For a form that is only a button: the sentences stand on the page it came from."""
+    messages.error(request, "; ".join(error.messages).rstrip(".") + ".")
+    return leave(request, back)
+
+
+def leave(request: HttpRequest, to: str) -> HttpResponse:
+    """To another page after an act, whether it came by htmx or by an ordinary form."""
+    return HttpResponseClientRedirect(to) if request.headers.get("HX-Request") else redirect(to)
+
+
+def _do(account: Account, act: Act, seen: str) -> Edit | None:
+    """None: the world is another one by now, and nothing was done."""
+    with suppress(PreconditionFailed), impact.unchanged(account, act.sequence_id, seen):
+        return act.verb()
+    return None
+
+
+def _ask(
+    request: HttpRequest, account: Account, act: Act, told: Impact, now: datetime, *, is_again: bool
+) -> HttpResponse:
+    people = _people(told)
+    effects = list(impact_words.effects(told))
+    before = request.POST.getlist("told")
+    context = {
+        "section": "sequences",
+        "current": "true",
+        "act": act,
+        "action": request.get_full_path(),
+        "back": act.back or reverse("sequence", args=[act.sequence_id]),
+        "members": [(name, value) for name in request.POST for value in request.POST.getlist(name) if _is_kept(name)],
+        "seen": impact.figure(told.world),
+        "told": [str(effect) for effect in effects],
+        "lines": [_line(effect, told, people, before, is_again=is_again) for effect in effects],
+        "gone": [text for text in before if text not in map(str, effects)] if is_again else [],
+        "is_again": is_again,
+        "moved": _moved(told, now),
+        "examples": list(_examples(told, people, now)),
+        "button": _button(act, told),
+    }
+    is_part = request.headers.get("HX-Target") == DIALOG
+    response = show(request, "asking/_question.html" if is_part else "asking/page.html", account, context)
+    response["Vary"] = "HX-Target, Cookie"
+    return response
+
+
+def _is_kept(name: str) -> bool:
+    return name not in NOT_MEMBERS
+
+
+def _button(act: Act, told: Impact) -> str:
+    """ "Publish, mail 2 now": it says what it will do."""
+    n = sum(told.right_away.values())
+    return f"{act.button}, mail {n:,} now" if n else act.button
+
+
+def _people(told: Impact) -> dict[int, str]:
+    """Names of the examples, by enrollment."""
+    ids = [one.enrollment_id for one in told.examples]
+    rows = Enrollment.objects.filter(pk__in=ids).select_related("subscriber")
+    return {row.pk: _name(row.subscriber) for row in rows}
+
+
+def _name(person: Subscriber) -> str:
+    return person.first_name or person.email_address
+
+
+def _line(effect: Effect, told: Impact, people: dict[int, str], before: list[str], *, is_again: bool) -> Line:
+    ids = dict.fromkeys(one.enrollment_id for one in told.examples if effect.concerns(one))
+    names = [people[pk] for pk in ids if pk in people][:NAMES]
+    more = effect.n - len(names)
+    shown = [*names, f"{more:,} more"] if names and more > 0 else names
+    return Line(effect.n, effect.phrase, words.listed(shown), is_again and str(effect) not in before)
+
+
+def _moved(told: Impact, now: datetime) -> tuple[str, str] | None:
+    """From when to when: "Tue 1 Dec (4) and Wed 2 Dec (3)", twice."""
+    if not told.moved:
+        return None
+    today = _today(told, now)
+    return _days(told.moved_from, today), _days(told.moved_to, today)
+
+
+def _days(counts: Counter[date | None], today: date) -> str:
+    dated = sorted((day, n) for day, n in counts.items() if day is not None)
+    shown = [f"{words.short_day(day, today)} ({n:,})" for day, n in dated[:DAYS]]
+    if rest := sum(n for _, n in dated[DAYS:]):
+        shown.append(f"later ({rest:,})")
+    if none := counts[None]:
+        shown.append(f"no date ({none:,})")
+    return words.listed(shown)
+
+
+def _examples(told: Impact, people: dict[int, str], now: datetime) -> Iterator[Example]:
+    for one in told.examples:
+        if one.enrollment_id in people:
+            name, why = people[one.enrollment_id], impact_words.why(told, one)
+            yield Example(name, _where(told, one.before, now), _where(told, one.after, now), why)
+
+
+def _where(told: Impact, where: Where, now: datetime) -> str:
+    if where.status in ("completed", "removed"):
+        return where.status.capitalize()
+    subject = "Nothing yet" if where.email_id is None else words.title(told.emails[where.email_id].subject)
+    if where.at is None:
+        return subject
+    if where.at <= now:
+        return f"{subject}, right away"
+    at = where.at.astimezone(ZoneInfo(told.done.sequence.time_zone))
+    return f"{subject}, {words.short_day(at.date(), _today(told, now))}, {at:%H:%M}"
+
+
+def _today(told: Impact, now: datetime) -> date:
+    return now.astimezone(ZoneInfo(told.done.sequence.time_zone)).date()

@@ -1,0 +1,44 @@
+"""Forms on pages: members as the API takes them, and after a refusal what was typed, each problem beside its field."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+
+from dripstone.errors import Invalid, Problem
+from dripstone.given import FromText
+
+NOT_MEMBERS = {"csrfmiddlewaretoken", "seen", "told"}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """values    what its fields show, by member: text, a number, a boolean, or a list for several checkboxes
+    problems  (member, sentence), of a form that was refused
+    """
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def problem(self, name: str) -> str:
+        """What is wrong with a member, or with a part of it."""
+        found = [sentence for member, sentence in self.problems if member and member.split(".")[0] == name]
+        return "; ".join(found)
+
+
+def given(request: HttpRequest, lists: Collection[str] = ()) -> FromText:
+    """The members of a POST. Of one that was sent twice the last counts: a hidden `false` stands before a checkbox.
+
+    lists   members that are several values; a hidden empty one stands before checkboxes, so that none is said too
+    """
+    members = {name for name in request.POST if name not in NOT_MEMBERS}
+    return FromText({name: _several(request.POST, name) if name in lists else request.POST[name] for name in members})
+
+
+def _several(post: QueryDict, name: str) -> list[str]:
+    return [str(value) for value in post.getlist(name) if value]
+
+
+def refused(request: HttpRequest, error: Invalid, lists: Collection[str] = ()) -> Form:
+    return Form(given(request, lists), error.problems)

@@ -1,0 +1,66 @@
+// What every page behind sign-in does beside htmx. Without it each form is an ordinary one.
+
+const dialog = document.getElementById("ask");
+const said = document.getElementById("said");
+
+// Acts that may ask first: their answer is either a question, shown in the dialog, or another page.
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-asks]");
+  if (!form || event.defaultPrevented) return;
+  event.preventDefault();
+  const pressed = event.submitter;
+  const values = pressed && pressed.name ? { [pressed.name]: pressed.value } : {};
+  htmx.ajax("POST", form.getAttribute("action") || location.href, { source: form, target: "#ask", swap: "innerHTML", values });
+});
+
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.detail.target !== dialog || !dialog.firstElementChild) return;
+  if (!dialog.open) dialog.showModal();
+  dialog.querySelector("[autofocus], .foot button")?.focus();
+});
+
+dialog?.addEventListener("click", (event) => {
+  const leaves = event.target === dialog || event.target.closest("[data-close]");
+  if (leaves) {
+    event.preventDefault();
+    dialog.close();
+  }
+});
+dialog?.addEventListener("close", () => dialog.replaceChildren());
+
+// A request that found nobody is said, not swallowed.
+document.addEventListener("htmx:sendError", () => say("The server does not answer. Nothing was changed; try again."));
+document.addEventListener("htmx:responseError", (event) => {
+  say(`The server answered ${event.detail.xhr.status}. Nothing was changed; reload the page and try again.`);
+});
+
+function say(text) {
+  said.textContent = text;
+  said.classList.add("is-shown");
+  setTimeout(() => said.classList.remove("is-shown"), 8000);
+}
+
+// Menus: one open at a time, closed by a press elsewhere or by Escape.
+document.addEventListener("click", (event) => closeMenus(event.target.closest("details.menu")));
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") {
+    const open = document.querySelector("details.menu[open]");
+    closeMenus(null);
+    open?.querySelector("summary").focus();
+  }
+  const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
+  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    const find = document.querySelector("[data-find]");
+    if (find) {
+      event.preventDefault();
+      find.focus();
+    }
+  }
+});
+
+function closeMenus(except) {
+  for (const menu of document.querySelectorAll("details.menu[open]")) if (menu !== except) menu.open = false;
+}
+
+// After a refusal the summary of what is wrong is read first.
+document.querySelector("[data-focus]")?.focus();
