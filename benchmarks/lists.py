@@ -180,12 +180,14 @@ def clients(world: World) -> "tuple[Client, Client]":
     from django.conf import settings
     from django.test import Client
 
-    from dripstone.accounts.models import User
+    from dripstone.accounts import members
+    from dripstone.accounts.models import Role, User
 
     settings.ALLOWED_HOSTS = ["testserver"]
-    user = User(account=world.account, email=f"alice{world.account.pk}@example.com", created_at=world.now)
+    user = User(email=f"alice{world.account.pk}@example.com", created_at=world.now)
     user.set_unusable_password()
     user.save()
+    members.join(world.account, user, Role.OWNER, world.now)
     member = Client()
     member.force_login(user)
     return Client(headers={"X-Kit-Api-Key": world.key}), member

@@ -4,6 +4,7 @@ import itertools
 from datetime import UTC, datetime
 from typing import Any
 
+from dripstone.accounts import members
 from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
 from dripstone.accounts.verbs import create_key
 from dripstone.engine import enroll
@@ -34,10 +35,13 @@ def make_account(name: str = "Alice", time_zone: str = "UTC", **values: Any) -> 
     return account
 
 
-def make_user(account: Account, email: str | None = None, password: str = "correct horse battery") -> User:
-    user = User(account=account, email=(email or f"user{next(_numbers)}@example.com").lower(), created_at=MONDAY_9)
+def make_user(
+    account: Account, email: str | None = None, password: str = "correct horse battery", role: str = "owner"
+) -> User:
+    user = User(email=(email or f"user{next(_numbers)}@example.com").lower(), created_at=MONDAY_9)
     user.set_password(password)
     user.save()
+    members.join(account, user, role, MONDAY_9)
     return user
 
 

@@ -31,6 +31,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
     snippet = {"name": "A", "snippet_type": "inline", "content": "x"}
     template = {"name": "B", "html": "{{ message_content }}"}
     return {
+        "accounts": account.pk,
         "subscribers": person.pk,
         "email_addresses": person.email_address,
         "tags": tag.pk,

@@ -39,7 +39,8 @@ class UserManager(BaseUserManager["User"]):
 class User(AbstractBaseUser):
     """A person who signs in to the web UI. `password` and `last_login` come from AbstractBaseUser."""
 
-    account = models.ForeignKey(Account, models.CASCADE, related_name="users")
+    # Of the version before, which knew one account per user. Nobody writes or reads it; it goes with the next release.
+    account = models.ForeignKey(Account, models.SET_NULL, null=True, related_name="+")
     email = models.TextField(unique=True)  # given.plain_address
     created_at = models.DateTimeField()
 
@@ -48,6 +49,40 @@ class User(AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.email
+
+
+class Role(models.TextChoices):
+    """What a member may do: an editor everything but settings and members, a viewer only look."""
+
+    OWNER = "owner"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+
+
+class Membership(models.Model):
+    """A user's place in an account. Each account has at least one owner (members.py)."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.TextField(choices=Role)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint("user", "account", name="membership_once"),
+            models.CheckConstraint(name="membership_role", condition=models.Q(role__in=Role.values)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.role} #{self.pk}"
+
+    @property
+    def may_edit(self) -> bool:
+        return self.role != Role.VIEWER
+
+    @property
+    def is_owner(self) -> bool:
+        return self.role == Role.OWNER
 
 
 class SendingAddress(models.Model):

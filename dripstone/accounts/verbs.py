@@ -8,8 +8,8 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.db import transaction
 
-from dripstone.accounts import sign_in
-from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
+from dripstone.accounts import members, sign_in
+from dripstone.accounts.models import Account, ApiKey, Role, SendingAddress, User
 from dripstone.errors import Invalid, NotFound
 from dripstone.given import ABSENT, Checked, Given, as_number, is_whole, plain_address, unstorable
 
@@ -39,9 +39,10 @@ def create_account(
     account = Account.objects.create(name=name, primary_email_address=email, time_zone=time_zone, created_at=now)
     SendingAddress.objects.create(account=account, email_address=email, from_name=name, is_default=True, created_at=now)
     password = password or secrets.token_urlsafe(12)
-    user = User(account=account, email=plain_address(email), created_at=now)
+    user = User(email=plain_address(email), created_at=now)
     user.set_password(password)
     user.save()
+    members.join(account, user, Role.OWNER, now)
     _, plaintext = create_key(account, "default", now)
     return account, user, password, plaintext
 

@@ -309,29 +309,30 @@ def set_password(
     chosen = typer.prompt("New password", hide_input=True, confirmation_prompt=True, err=True) if prompt else None
     with ready_database():
         user, password = verbs.set_password(email, chosen)
-    answer = {"account_id": user.account_id, "user_email": user.email}
+        first = user.memberships.order_by("pk").first()
+    answer = {"account_id": first.account_id if first else None, "user_email": user.email}
     _answer(answer if chosen else {**answer, "password": password}, as_json)
 
 
 @users_app.command("list")
 def list_users(account: AccountOption = None, as_json: JsonOption = False) -> None:
-    """List the people who can sign in to pages, and when each last did."""
-    from dripstone.accounts.models import User
+    """List the people who can sign in to pages: a line for each account they are in, with their role there."""
+    from dripstone.accounts import members
 
     with ready_database():
-        users = User.objects.filter(**({"account_id": account} if account else {})).order_by("id")
         rows = [
             {
                 "user_email": user.email,
-                "account_id": user.account_id,
+                "account_id": account_id,
+                "role": role,
                 "last_sign_in_at": user.last_login.isoformat(timespec="seconds") if user.last_login else None,
             }
-            for user in users
+            for user, account_id, role in members.everybody(account)
         ]
     if as_json:
         _answer({"users": rows}, as_json)
         return
-    table = Table("address", "account", "last signed in")
+    table = Table("address", "account", "role", "last signed in")
     for row in rows:
         table.add_row(*(str(value or "") for value in row.values()))
     out.print(table)

@@ -6,6 +6,7 @@ from pathlib import Path
 from django.conf import settings
 from rich.console import Console
 
+from dripstone.accounts import members
 from dripstone.accounts.models import Account
 from dripstone.ops.demo import DemoResult
 from dripstone.sequences.models import Sequence
@@ -36,7 +37,7 @@ def _show_first(first: DemoResult) -> None:
 
 
 def _show_later(account: Account) -> None:
-    user = account.users.order_by("id").first()
+    user = members.users_of(account).first()
     _line(f"  user      {user.email if user else '(none)'}, with the password shown at the first start")
     _line(f"  API key   kept hashed; a new one: {_command()} keys create --account {account.pk}")
     sequence = Sequence.objects.filter(account=account).order_by("id").first()

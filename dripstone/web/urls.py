@@ -3,13 +3,15 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dripstone.web import sign_in
-from dripstone.web.pages import deliveries, home, inbox, sequences
+from dripstone.web.pages import accounts, deliveries, home, inbox, sequences
 from dripstone.web.public import confirm, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
+    path("accounts/none", accounts.none, name="no_account"),
+    path("accounts/<int:account_id>/choosing", accounts.choosing, name="choosing"),
     path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
     path("sequences/<int:sequence_id>/activity", sequences.activity, name="sequence_activity"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),

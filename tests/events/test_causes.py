@@ -92,10 +92,11 @@ def test_their_own_click_is_the_subscribers(client: Any) -> None:
     assert last("subscriber.activated") == ["subscriber"]
 
 
-def test_an_act_at_a_page_is_the_owners() -> None:
+@pytest.mark.parametrize("actor", ["owner", "alice@example.com"])
+def test_an_act_at_a_page_is_the_owners(actor: str) -> None:
     account = make_account()
     place = make_enrollment(make_sequence(account, WELCOME), make_subscriber(account))
-    places.remove(place.pk, "owner", "asked to", MONDAY_9)
+    places.remove(place.pk, actor, "asked to", MONDAY_9)
     assert last("subscriber.removed_from_sequence") == ["owner"]
 
 

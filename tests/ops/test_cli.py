@@ -152,7 +152,7 @@ def test_a_user_that_is_none_is_said(email: str) -> None:
 def test_users_are_listed() -> None:
     alice()
     (user,) = json.loads(dripstone("users", "list", "--json"))["users"]
-    assert (user["user_email"], user["last_sign_in_at"]) == ("alice@example.com", None)
+    assert (user["user_email"], user["role"], user["last_sign_in_at"]) == ("alice@example.com", "owner", None)
     assert "alice@example.com" in dripstone("users", "list")
 
 

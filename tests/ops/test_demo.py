@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dripstone.accounts import members
 from dripstone.accounts.models import Account
 from dripstone.content.compile import EmailSource, Envelope, Person, SnippetSource, compile_email
 from dripstone.content.models import Snippet
@@ -59,7 +60,7 @@ def test_the_credentials_open_the_account(loaded: demo.DemoResult, client: Any) 
     answer = client.get("/v4/account", headers={"X-Kit-Api-Key": loaded.api_key})
     assert answer.status_code == 200
     assert answer.json()["user"]["email"] == loaded.user_email
-    assert loaded.account.users.get().check_password(loaded.password)
+    assert members.users_of(loaded.account).get().check_password(loaded.password)
 
 
 def test_only_those_who_enter_now_are_due(loaded: demo.DemoResult, now: datetime) -> None:

@@ -27,6 +27,24 @@ def alice(account: "Account", client: Client) -> Client:
 
 
 @pytest.fixture
+def editor(account: "Account") -> Client:
+    return browser_of(account, "editor")
+
+
+@pytest.fixture
+def viewer(account: "Account") -> Client:
+    return browser_of(account, "viewer")
+
+
+def browser_of(account: "Account", role: str) -> Client:
+    from tests.factories import make_user
+
+    client = Client()
+    client.force_login(make_user(account, f"{role}@example.com", role=role))
+    return client
+
+
+@pytest.fixture
 def mallory(db: None) -> Client:
     from tests.factories import make_account, make_user
 

@@ -5,6 +5,7 @@ from ninja import Router
 from typing_extensions import TypedDict
 
 from dripstone import clock
+from dripstone.accounts import members
 from dripstone.api.auth import KitRequest
 from dripstone.api.replies import reply
 from dripstone.shapes import accounts as shapes
@@ -26,7 +27,7 @@ class AccountAnswer(TypedDict):
 def get_account(request: KitRequest) -> HttpResponse:
     """Whose key this is. A key is the account's, so the user shown is its first."""
     account = request.auth.account
-    user = account.users.order_by("id").first()
+    user = members.users_of(account).first()
     shape = UserShape(id=user.pk, email=user.email) if user else None
     return reply(
         200,

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from dripstone.accounts import members
 from dripstone.accounts.models import Account
 from dripstone.content import trial
 from dripstone.content.compile import Envelope, Person, Rendered
@@ -76,7 +77,7 @@ def _addresses(body: Checked, account: Account) -> None:
         body.wrong("to", "must be an array of email addresses")
         return
     addresses = list(dict.fromkeys(plain_address(one) for one in given))
-    users = set(account.users.values_list("email", flat=True))
+    users = set(members.users_of(account).values_list("email", flat=True))
     if not 1 <= len(addresses) <= MOST_ADDRESSES:
         body.wrong("to", f"must have 1 to {MOST_ADDRESSES} addresses")
     elif not users.issuperset(addresses):
@@ -86,7 +87,7 @@ def _addresses(body: Checked, account: Account) -> None:
 
 
 def _owner(account: Account) -> str:
-    first = account.users.order_by("pk").first()
+    first = members.users_of(account).first()
     if first is None:
         raise Invalid("to can't be left out: the account has no user")
     return first.email

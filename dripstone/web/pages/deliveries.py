@@ -9,11 +9,11 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST
 
 from dripstone import clock
-from dripstone.accounts.models import Account, User
+from dripstone.accounts.models import Account
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
-from dripstone.web.frame import member
+from dripstone.web.frame import actor, member
 
 
 @member
@@ -36,9 +36,8 @@ def _decide(
     done: str,
 ) -> HttpResponse:
     row = get_object_or_404(Delivery, pk=delivery_id, account=account)
-    assert isinstance(request.user, User)
     try:
-        verb(row.pk, request.user.email, "", clock.now())
+        verb(row.pk, actor(request), "", clock.now())
     except Invalid as refused:
         messages.error(request, f"{refused}.")
     else:
