@@ -104,7 +104,7 @@ def lasting_database() -> Iterator[None]:
 
 @app.command()
 def up(
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty database with a demo account.")] = True,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty database with a demo.")] = False,
 ) -> None:
     """Run everything on this machine: database, web, workers and the local inbox. Ctrl-C stops it all."""
     from dripstone.ops import supervisor

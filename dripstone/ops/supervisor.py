@@ -60,7 +60,7 @@ def _problems() -> Iterator[str]:
 
 
 def _load_demo(tell: Tell) -> demo_account.DemoResult | None:
-    tell("Loading the demo account")
+    tell("Loading the demo")
     return demo_account.load(clock.now())
 
 

@@ -31,7 +31,8 @@ def _show_first(first: DemoResult) -> None:
     _line(f"  user      {first.user_email}")
     _line(f"  password  {first.password}")
     _line(f"  API key   {first.api_key}")
-    out.print("Password and key are shown this once.\n\nTry:", style="dim")
+    _line(f"            {first.examples_key}  (for the account in which Kit's own examples work)")
+    out.print("Password and keys are shown this once.\n\nTry:", style="dim")
     for line in curl_lines(first.api_key, first.sequence_id):
         _line(line)
 

@@ -88,7 +88,7 @@ def demo(django_db_setup: None, django_db_blocker: Any) -> "Iterator[DemoResult]
 def call(
     demo: "DemoResult | None", operation: Operation, path: str, body: Any = None, query: dict[str, Any] | None = None
 ) -> tuple[int, Any]:
-    headers = {"X-Kit-Api-Key": demo.api_key} if demo else {}
+    headers = {"X-Kit-Api-Key": demo.examples_key} if demo else {}
     data = "" if body is None else json.dumps(body)
     url = f"{path}?{urlencode(query)}" if query else path
     content_type = "application/json" if body is not None else "application/octet-stream"

@@ -1,6 +1,7 @@
-"""The demo account of the very first start: a course under way, and the objects that Kit's own examples name.
+"""The demo of the very first start: an account with a story to look at, and one with the objects that Kit's own
+examples name.
 
-load() is the only door. course.py has people to look at; contract.py makes every request example of Kit's API pages
+load() is the only door. story.py has people and a past; contract.py makes every request example of Kit's API pages
 work as printed, and mails nobody.
 """
 
@@ -9,23 +10,26 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dripstone.accounts.models import Account
+from dripstone.accounts import members
+from dripstone.accounts.models import Account, Role
 from dripstone.accounts.verbs import create_account
-from dripstone.ops.demo import contract, course
+from dripstone.ops.demo import contract, story
 
 USER_EMAIL = "demo@dripstone.example"
+EXAMPLES_EMAIL = "examples@dripstone.example"
 
 
 @dataclass(frozen=True, slots=True)
 class DemoResult:
-    """password, api_key   in plain text, here and never again
-    sequence_id, subscriber_email   the course, and somebody who enters it now
+    """password, api_key, examples_key  in plain text, here and never again; the last opens the account of the examples
+    sequence_id, subscriber_email       the course, and somebody who enters it now
     """
 
     account: Account
     user_email: str
     password: str
     api_key: str
+    examples_key: str
     sequence_id: int
     subscriber_email: str
 
@@ -38,11 +42,18 @@ def load(now: datetime) -> DemoResult | None:
     """
     if Account.objects.exists():
         return None
-    account, user, password, api_key = create_account("Dripstone Demo", USER_EMAIL, course.TIME_ZONE, now=now)
-    account.postal_address = course.POSTAL_ADDRESS
+    account, user, password, api_key = create_account("The Plain Letter", USER_EMAIL, story.TIME_ZONE, now=now)
+    examples, examples_key = _examples(now)
+    members.join(examples, user, Role.OWNER, now)
+    account.postal_address = story.POSTAL_ADDRESS
     account.save(update_fields=["postal_address"])
-    account.sending_addresses.update(from_name="Robin Vale")
-    # The course comes second: it then has the highest ids, and lists show the newest first.
+    account.sending_addresses.update(from_name=story.SENDER)
+    sequence, newcomer = story.load(account, now)
+    return DemoResult(account, user.email, password, api_key, examples_key, sequence.pk, newcomer.email_address)
+
+
+def _examples(now: datetime) -> tuple[Account, str]:
+    """The account of Kit's examples, and its API key. Whoever looks at the demo may look at it too."""
+    account, _, _, api_key = create_account("Kit's examples", EXAMPLES_EMAIL, story.TIME_ZONE, now=now)
     contract.load(account)
-    sequence, newcomer = course.load(account, now)
-    return DemoResult(account, user.email, password, api_key, sequence.pk, newcomer.email_address)
+    return account, api_key
