@@ -1,4 +1,4 @@
-"""Sequence: a named list of emails with a schedule. SequenceEmail: one of them."""
+"""Sequence: a named list of emails with a schedule. SequenceEmail: one of them, with its versions."""
 
 from typing import ClassVar
 
@@ -92,6 +92,29 @@ class SequenceEmail(models.Model):
         """Sorts the emails of a sequence: deleted ones stand before the living one at their position, in no order among
         themselves."""
         return self.position, self.deleted_at is None
+
+
+class EmailVersion(models.Model):
+    """What was published of an email, kept as it was. Rows are never changed.
+
+    Whoever needs the version that is published makes it if it is missing (versions.current): servers of the release
+    before publish without one.
+    """
+
+    email = models.ForeignKey(SequenceEmail, models.CASCADE, related_name="versions", db_index=False)
+    number = models.PositiveIntegerField()  # from 1; what was never published has none
+    subject = models.TextField()
+    preview_text = models.TextField(null=True)
+    content = models.TextField(null=True)
+    email_template_id = models.BigIntegerField(null=True)  # no key: the template may be deleted, this stays
+    published_at = models.DateTimeField()
+    published_by = models.TextField(blank=True)  # an actor, as in SequenceEdit; "" if it is not known
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("email", "number", name="email_version_number")]
+
+    def __str__(self) -> str:
+        return f"version {self.number} of email {self.email_id}"
 
 
 class SequenceEdit(models.Model):

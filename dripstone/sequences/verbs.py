@@ -19,10 +19,9 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes, types
 from dripstone.events.record import event, record
 from dripstone.given import Given
-from dripstone.sequences import email_checks, sequence_checks, warnings
+from dripstone.sequences import email_checks, sequence_checks, versions, warnings
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
-_PRINTED = ("subject", "preview_text", "content", "email_template_id")
 _RETIMING = ("send_days", "send_hour", "time_zone")
 _DELAY = ("delay_value", "delay_unit")
 OWNER = "owner"
@@ -120,6 +119,8 @@ def create_email(account: Account, sequence_id: int, given: Given, now: datetime
     email = SequenceEmail.objects.create(
         account=account, sequence=sequence, position=position, created_at=now, updated_at=now, **values
     )
+    if email.published:
+        versions.keep(email, now, actor)
     moves_people = email.published or shifted
     if moves_people:
         changes = {"published": [None, email.published], "position": [None, email.position]}
@@ -139,12 +140,16 @@ def update_email(
     retimed = _before_and_after(email, values, changed & {"send_days"}) | _new_delay(email, values, changed)
     moving = _before_and_after(email, values, changed & {"published", "position"})
     passed = _place_at(email, values["position"]) if "position" in changed else None
+    if is_reprinted := not changed.isdisjoint(versions.PRINTED):
+        versions.current(email)  # people had it, even if it was published without a version
     if changed:
         _set(email, values)
-        email.version += 0 if changed.isdisjoint(_PRINTED) else 1
+        email.version += is_reprinted
         email.published_at = now if "published" in changed and email.published else email.published_at
         email.updated_at = now
         email.save()
+    if email.published and (is_reprinted or "published" in changed):
+        versions.keep(email, now, actor)
     if moving:
         went = {"moved": email if passed else None, "passed": passed}
         _log(sequence, Kind.EMAIL_UPDATED, actor, now, email=email, changes=moving, **went)
