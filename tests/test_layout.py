@@ -208,8 +208,9 @@ def test_foresight_and_explanation_only_read(path: Path) -> None:
 
 
 # An edit that goes past the door leaves people behind. Whatever answers an Edit is a writing verb.
-VERBS = [path for name in ("sequences", "broadcasts") if (path := PACKAGE / name / "verbs.py").exists()]
-DOORS = {"engine/acts/edits.py", "foresight/impact.py"}
+FILES_OF_VERBS = [PACKAGE / name / file for name in ("sequences", "broadcasts") for file in ("verbs.py", "drafts.py")]
+VERBS = [path for path in FILES_OF_VERBS if path.exists()]
+DOORS = {"engine/acts/edits.py", "foresight/impact.py"} | {relative(path) for path in VERBS}
 
 
 def test_edits_go_through_their_door() -> None:

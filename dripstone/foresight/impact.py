@@ -1,6 +1,6 @@
 """Says what an edit would do to the people in a sequence, before it is made.
 
-Takes       a proposal: one of the verbs of sequences/verbs.py, with its arguments
+Takes       a proposal: one of the verbs of sequences/verbs.py or drafts.py, with its arguments
 Leaves      nothing. The verb runs in a transaction that is rolled back at once, to learn what the sequence and its
             emails would be; the code that moves people then says, per crowd (crowds.py), where they would stand
             (follow.place_after, advance.place_after_end)
@@ -32,7 +32,7 @@ from dripstone.errors import PreconditionFailed
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Itinerary
-from dripstone.sequences import verbs
+from dripstone.sequences import drafts, verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
 
@@ -41,6 +41,7 @@ update_sequence = verbs.update_sequence
 delete_sequence = verbs.delete_sequence
 create_email = verbs.create_email
 update_email = verbs.update_email
+publish_email = drafts.publish
 delete_email = verbs.delete_email
 reschedule = verbs.reschedule
 

@@ -5,7 +5,9 @@ from typing import Any
 from dripstone.accounts.models import Account
 from dripstone.content import html, liquid, trial
 from dripstone.content.models import EmailTemplate
+from dripstone.errors import Problem
 from dripstone.given import ABSENT, Checked, Given, as_choice, as_items, as_number, is_whole
+from dripstone.sequences import versions
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.sequence_checks import template
 
@@ -41,6 +43,15 @@ def check(account: Account, sequence: Sequence, given: Given, email: SequenceEma
     return body.sound()
 
 
+def problems_of(email: SequenceEmail, values: Given) -> list[Problem]:
+    """Why these members of an existing email could not be saved; none: they can."""
+    body = Checked(values)
+    printed(body, email.account, email)
+    if not body.problems:
+        _within_budget(body, email.account, email.sequence, email)
+    return body.problems
+
+
 def printed(body: Checked, account: Account, email: SequenceEmail | None) -> None:
     """The members that a message is made of."""
     body.words("subject", MAX_SUBJECT)
@@ -57,7 +68,7 @@ def printed(body: Checked, account: Account, email: SequenceEmail | None) -> Non
 
 def _within_budget(body: Checked, account: Account, sequence: Sequence, email: SequenceEmail | None) -> None:
     """What every message of this email would go over is refused now. Not asked about what stays as it is."""
-    saved = {name: getattr(email, name, None) for name in (*PRINTED, "email_template_id")}
+    saved = {name: getattr(email, name, None) for name in versions.PRINTED}
     new = {name: body.values.get(name, value) for name, value in saved.items()}
     if new == saved:
         return

@@ -1,4 +1,4 @@
-"""Sequence: a named list of emails with a schedule. SequenceEmail: one of them, with its versions."""
+"""Sequence: a named list of emails with a schedule. SequenceEmail: one of them, with its versions and its draft."""
 
 from typing import ClassVar
 
@@ -115,6 +115,28 @@ class EmailVersion(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.number} of email {self.email_id}"
+
+
+class EmailDraft(models.Model):
+    """What is written in an email and reaches nobody until it is published: drafts.py. No row: nobody ever wrote there.
+
+    The row stays when there is nothing unpublished any more: its revision says to an open page whether somebody else
+    has saved meanwhile.
+    """
+
+    email = models.OneToOneField(SequenceEmail, models.CASCADE, primary_key=True, related_name="draft")
+    values = models.JSONField(default=dict, blank=True)  # the members that differ, sound or not
+    base = models.PositiveIntegerField(null=True)  # number of the version that they first differed from
+    revision = models.PositiveIntegerField(default=0)  # + 1 with every save
+    email_version = models.PositiveIntegerField(default=0)  # SequenceEmail.version when it was saved
+    saved_at = models.DateTimeField(null=True)
+    saved_by = models.TextField(default="", blank=True)  # an actor, as in SequenceEdit
+    tab = models.TextField(default="", blank=True)  # which open page saved last, by a word of its own
+
+    objects: ClassVar[models.Manager["EmailDraft"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"draft of email {self.email_id}"
 
 
 class SequenceEdit(models.Model):

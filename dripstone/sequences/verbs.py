@@ -20,7 +20,7 @@ from dripstone.events import causes, types
 from dripstone.events.record import event, record
 from dripstone.given import Given
 from dripstone.sequences import email_checks, sequence_checks, versions, warnings
-from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
+from dripstone.sequences.models import EmailDraft, Sequence, SequenceEdit, SequenceEmail
 
 _RETIMING = ("send_days", "send_hour", "time_zone")
 _DELAY = ("delay_value", "delay_unit")
@@ -134,7 +134,7 @@ def update_email(
 ) -> Edit:
     """Change the values given, leave the rest. A new delay applies to dates given from now on (R11)."""
     sequence = lock(account, sequence_id)
-    email = email_of(sequence, email_id)
+    email = lock_email(sequence, email_id)
     values = email_checks.check(account, sequence, given, email)
     changed = _changes(email, values)
     retimed = _before_and_after(email, values, changed & {"send_days"}) | _new_delay(email, values, changed)
@@ -179,9 +179,10 @@ def delete_email(account: Account, sequence_id: int, email_id: int, now: datetim
     The email that becomes the first has a delay above zero already, so no rule can be broken by deleting.
     """
     sequence = lock(account, sequence_id)
-    email = email_of(sequence, email_id)
+    email = lock_email(sequence, email_id)
     email.deleted_at = email.updated_at = now
     email.save(update_fields=["deleted_at", "updated_at"])
+    EmailDraft.objects.filter(email=email).delete()
     _log(sequence, Kind.EMAIL_DELETED, actor, now, email=email)
     return Edit(sequence, email, moves_people=True)
 
@@ -197,6 +198,15 @@ def lock(account: Account, sequence_id: int) -> Sequence:
 
 def email_of(sequence: Sequence, email_id: int) -> SequenceEmail:
     email = sequence.emails.filter(pk=email_id, deleted_at=None).first()
+    if email is None:
+        raise NotFound
+    return email
+
+
+def lock_email(sequence: Sequence, email_id: int) -> SequenceEmail:
+    """Until the transaction ends, nobody else writes it or its draft. After its sequence, if both are locked; a draft
+    locks it alone, and the sequence is planned meanwhile. Raises NotFound."""
+    email = sequence.emails.select_for_update(no_key=True).filter(pk=email_id, deleted_at=None).first()
     if email is None:
         raise NotFound
     return email

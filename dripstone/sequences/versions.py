@@ -41,4 +41,5 @@ def keep(email: SequenceEmail, at: datetime, actor: str) -> EmailVersion:
 
 
 def values(row: SequenceEmail | EmailVersion) -> dict[str, Any]:
+    """What is printed, by member."""
     return {name: getattr(row, name) for name in PRINTED}

@@ -1,6 +1,6 @@
 """The door for edits of sequences and their emails: planned mail stops in the same transaction, people follow.
 
-Takes       the edit (sequences/verbs.py says what each verb does and raises)
+Takes       the edit (sequences/verbs.py and drafts.py say what each verb does and raises)
 Leaves      it written; when it can move people, planned mail parked and a re-evaluation on its way
 A crash here means nothing was edited: it is all one transaction.
 """
@@ -11,7 +11,7 @@ from typing import ParamSpec
 from django.db import transaction
 
 from dripstone.engine import follow
-from dripstone.sequences import verbs
+from dripstone.sequences import drafts, verbs
 from dripstone.sequences.verbs import Edit
 
 P = ParamSpec("P")
@@ -33,5 +33,6 @@ update_sequence = _followed(verbs.update_sequence)
 delete_sequence = _followed(verbs.delete_sequence)
 create_email = _followed(verbs.create_email)
 update_email = _followed(verbs.update_email)
+publish_email = _followed(drafts.publish)
 delete_email = _followed(verbs.delete_email)
 reschedule = _followed(verbs.reschedule)

@@ -18,7 +18,7 @@ from dripstone.engine import identity, letters, notices, render
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid, NotFound
 from dripstone.given import ABSENT, Checked, Given, as_items, plain_address
-from dripstone.sequences import email_checks, verbs
+from dripstone.sequences import email_checks, verbs, versions
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import CustomField, Subscriber
 
@@ -26,7 +26,6 @@ MOST_ADDRESSES = 10
 CLIPPED_AT = 102_400  # bytes of HTML after which Gmail hides the rest of a message
 
 _NO_DELIVERY = 0
-_PRINTED = (*email_checks.PRINTED, "email_template_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,7 @@ def _rendered(account: Account, email: SequenceEmail, values: dict[str, Any], no
 
 def _changed(email: SequenceEmail, values: dict[str, Any]) -> SequenceEmail:
     """Never saved."""
-    for name in _PRINTED:
+    for name in versions.PRINTED:
         if name in values:
             setattr(email, name, values[name])
     return email
