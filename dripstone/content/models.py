@@ -1,4 +1,5 @@
-"""What emails are made of besides their own text: templates and snippets. Both are read when an email is sent."""
+"""What emails are made of besides their own text: templates and snippets. Both are read when an email is sent. Every
+text that they had is kept as a version."""
 
 from typing import ClassVar
 
@@ -54,3 +55,44 @@ class Snippet(models.Model):
     def source(self) -> str:
         """Its Liquid, in the column of its type."""
         return self.content if self.snippet_type == Snippet.Type.INLINE else self.value_html or ""
+
+
+class TemplateVersion(models.Model):
+    """The HTML that a template had at one time. Rows are never changed, and stay when the template is deleted: emails
+    were made of them (engine.models.Edition)."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    template = models.ForeignKey(
+        EmailTemplate, models.DO_NOTHING, related_name="versions", db_constraint=False, db_index=False
+    )
+    number = models.PositiveIntegerField()  # from 1
+    html = models.TextField()
+    saved_at = models.DateTimeField()
+    saved_by = models.TextField(blank=True)  # an actor, as in notes; "" if it is not known
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("template", "number", name="template_version_number")]
+
+    def __str__(self) -> str:
+        return f"version {self.number} of template {self.template_id}"
+
+
+class SnippetVersion(models.Model):
+    """The text that a snippet had at one time; otherwise the same."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    snippet = models.ForeignKey(
+        Snippet, models.DO_NOTHING, related_name="versions", db_constraint=False, db_index=False
+    )
+    number = models.PositiveIntegerField()
+    key = models.TextField()
+    snippet_type = models.TextField(choices=Snippet.Type.choices)
+    source = models.TextField(blank=True)
+    saved_at = models.DateTimeField()
+    saved_by = models.TextField(blank=True)
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("snippet", "number", name="snippet_version_number")]
+
+    def __str__(self) -> str:
+        return f"version {self.number} of snippet {self.snippet_id}"

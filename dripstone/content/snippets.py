@@ -6,7 +6,7 @@ from typing import Any
 from django.db import transaction
 
 from dripstone.accounts import names
-from dripstone.content import html, liquid, trial
+from dripstone.content import html, liquid, trial, versions
 from dripstone.content.compile import SnippetSource
 from dripstone.content.models import Snippet
 from dripstone.errors import Invalid
@@ -18,7 +18,7 @@ _COLUMNS = {Snippet.Type.INLINE.value: "content", Snippet.Type.BLOCK.value: "val
 
 
 @transaction.atomic
-def create(account_id: int, given: Given, now: datetime) -> Snippet:
+def create(account_id: int, given: Given, now: datetime, actor: str = versions.OWNER) -> Snippet:
     """given   `name`, `snippet_type`, and the text: Liquid in `content` of an inline snippet, Liquid HTML in
             `document_attributes.value_html` of a block; what belongs to the other type is ignored
 
@@ -29,7 +29,7 @@ def create(account_id: int, given: Given, now: datetime) -> Snippet:
     taken = set(Snippet.objects.filter(account_id=account_id).values_list("key", flat=True))
     key = names.free_key(key_for(name), "-", taken)
     _refuse_too_much(account_id, key, snippet_type, source)
-    return Snippet.objects.create(
+    snippet = Snippet.objects.create(
         account_id=account_id,
         name=name,
         key=key,
@@ -38,10 +38,12 @@ def create(account_id: int, given: Given, now: datetime) -> Snippet:
         created_at=now,
         updated_at=now,
     )
+    versions.keep_snippet(snippet, now, actor)
+    return snippet
 
 
 @transaction.atomic
-def update(snippet: Snippet, given: Given, now: datetime) -> Snippet:
+def update(snippet: Snippet, given: Given, now: datetime, actor: str = versions.OWNER) -> Snippet:
     """given   any of `name`, `archived`, and the text of its type
 
     The key stays whatever the name: emails refer to it. Raises Invalid as `create` does, and for another type.
@@ -54,11 +56,23 @@ def update(snippet: Snippet, given: Given, now: datetime) -> Snippet:
     source = values.get(_MEMBERS[snippet.snippet_type])
     if source is not None:
         _refuse_too_much(snippet.account_id, snippet.key, snippet.snippet_type, source)
+        versions.keep_snippet(snippet, snippet.updated_at, versions.UNKNOWN)  # if it was written without one
         setattr(snippet, _COLUMNS[snippet.snippet_type], source)
         snippet.version += 1
     snippet.updated_at = now
     snippet.save()
+    if source is not None:
+        versions.keep_snippet(snippet, now, actor)
     return snippet
+
+
+def restore(snippet: Snippet, number: int, now: datetime, actor: str = versions.OWNER) -> Snippet:
+    """The text of a version, saved anew, which makes another version. Raises NotFound, and Invalid if it could not be
+    saved today."""
+    source = versions.numbered(snippet.versions.all(), number).source
+    is_inline = snippet.snippet_type == Snippet.Type.INLINE
+    text = source if is_inline else {"value_html": source}
+    return update(snippet, {_MEMBERS[snippet.snippet_type]: text}, now, actor)
 
 
 def key_for(name: str) -> str:

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.db import transaction
 
 from dripstone.content import html as page
-from dripstone.content import liquid, trial
+from dripstone.content import liquid, trial, versions
 from dripstone.content.models import EmailTemplate
 from dripstone.errors import Invalid
 from dripstone.given import Checked, Given
@@ -15,7 +15,7 @@ _MESSAGE_CONTENT = re.compile(r"\{\{-?\s*message_content\b")
 
 
 @transaction.atomic
-def create(account_id: int, given: Given, now: datetime) -> EmailTemplate:
+def create(account_id: int, given: Given, now: datetime, actor: str = versions.OWNER) -> EmailTemplate:
     """given   `name`, `html`, `is_default`. A new default takes the place of the old one
 
     Raises Invalid with every problem.
@@ -30,7 +30,9 @@ def create(account_id: int, given: Given, now: datetime) -> EmailTemplate:
         raise Invalid.member("html", over[1].replace("content", "html", 1))
     if values.get("is_default"):
         EmailTemplate.objects.filter(account_id=account_id, is_default=True).update(is_default=False, updated_at=now)
-    return EmailTemplate.objects.create(account_id=account_id, **values, created_at=now, updated_at=now)
+    template = EmailTemplate.objects.create(account_id=account_id, **values, created_at=now, updated_at=now)
+    versions.keep_template(template, now, actor)
+    return template
 
 
 def warnings(template: EmailTemplate) -> list[str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from dripstone.accounts.models import Account
+from dripstone.content.versions import UNKNOWN
 from dripstone.engine.acts import edits
 from dripstone.errors import NotFound
 from dripstone.sequences import versions
@@ -86,7 +87,7 @@ def test_what_an_older_server_published_is_kept_before_it_is_overwritten(course:
     SequenceEmail.objects.filter(pk=email.pk).update(subject="By the server before", updated_at=LATER)
     write(email, subject="New")
     assert subjects(email) == ["Hello", "By the server before", "New"]
-    assert versions.one(email, 2).published_by == versions.UNKNOWN
+    assert versions.one(email, 2).published_by == UNKNOWN
 
 
 def test_what_an_older_server_published_is_in_the_list(course: Sequence) -> None:

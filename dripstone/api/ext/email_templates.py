@@ -34,6 +34,6 @@ class EmailTemplateAnswer(TypedDict):
 @router.post("/email_templates", response={201: EmailTemplateAnswer}, summary="Create an email template")
 def create_email_template(request: KitRequest, body: EmailTemplateBody = EMPTY) -> HttpResponse:
     """`html` is Liquid; the email's own content goes where `{{ message_content }}` stands."""
-    template = templates.create(request.auth.account.pk, body.given(), clock.now())
+    template = templates.create(request.auth.account.pk, body.given(), clock.now(), request.auth.actor)
     said = templates.warnings(template)
     return reply(201, email_template=shapes.email_template(template), **({"warnings": said} if said else {}))

@@ -72,7 +72,7 @@ def list_snippets(request: KitRequest, filters: Query[SnippetFilters]) -> HttpRe
 
 @router.post("/snippets", response={201: SnippetAnswer}, summary="Create a snippet")
 def create_snippet(request: KitRequest, body: SnippetBody = EMPTY) -> HttpResponse:
-    snippet = snippets.create(request.auth.account.pk, body.given(), clock.now())
+    snippet = snippets.create(request.auth.account.pk, body.given(), clock.now(), request.auth.actor)
     return reply(201, snippet=shapes.snippet(snippet))
 
 
@@ -83,7 +83,7 @@ def get_snippet(request: KitRequest, id: int) -> HttpResponse:
 
 @router.put("/snippets/{int:id}", response=SnippetAnswer, summary="Update a snippet")
 def update_snippet(request: KitRequest, id: int, body: SnippetChanges) -> HttpResponse:
-    snippet = snippets.update(_snippet(request, id), body.given(), clock.now())
+    snippet = snippets.update(_snippet(request, id), body.given(), clock.now(), request.auth.actor)
     return reply(200, snippet=shapes.snippet(snippet))
 
 
