@@ -98,7 +98,7 @@ _ENTRIES = """
 INSERT INTO engine_entry (enrollment_id, sequence_id, entered_at)
 SELECT id, sequence_id, entered_at FROM engine_enrollment
 """
-_REMOVED_REASON = "CASE p.state WHEN 'active' THEN 'removed by the owner' ELSE 'subscriber is ' || p.state END"
+_REMOVED_REASON = "CASE p.state WHEN 'active' THEN 'removed_by_owner' ELSE 'subscriber_' || p.state END"
 
 
 class Call(NamedTuple):

@@ -97,10 +97,11 @@ class Enrollment(models.Model):
 
 
 class Entry(models.Model):
-    """When each place was entered, once more: an index of `Enrollment.entered_at`, kept beside the table.
+    """When each place was entered, and as whom the list of its sequence shows it: an index kept beside the table.
 
     An index on the table itself would be rewritten with every move of a place, twice per email; this one changes only
-    when somebody enters. The database maintains it (migration 0019), as it does an index.
+    when somebody enters, is taken out, or gets another state. The database maintains it (migrations 0019 and 0024), as
+    it does an index.
     """
 
     enrollment = models.OneToOneField(
@@ -108,10 +109,16 @@ class Entry(models.Model):
     )
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     entered_at = models.DateTimeField()
+    # The person's state; empty when they were taken out, or cancelled, bounced or complained and have come back since.
+    # (Whom one of these three has ended is listed under it, as at Kit.)
+    listed_as = models.TextField(default="", db_default="")
 
     class Meta:
         verbose_name_plural = "entries"
-        indexes: ClassVar = [models.Index("sequence", "entered_at", "enrollment", name="entry_by_time")]
+        indexes: ClassVar = [
+            # A page of `added_*`, and its total: from the index alone, 0.1 µs a place.
+            models.Index("sequence", "entered_at", "enrollment", include=["listed_as"], name="entry_listed_by_time"),
+        ]
 
     def __str__(self) -> str:
         return f"entry of enrollment {self.pk}"

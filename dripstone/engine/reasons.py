@@ -81,9 +81,6 @@ WORDS: Mapping[str, str] = {
 # What codes with values look like, for the documentation.
 FORMS = ("excluded:KIND:ID", "gave_up:REASON", "edits:FIRST-LAST")
 
-# Reasons that end a place because of the person's state (R15): Kit lists such people under their state.
-ENDED_BY_STATE = (SUBSCRIBER_CANCELLED, SUBSCRIBER_BOUNCED, SUBSCRIBER_COMPLAINED)
-
 _MEMBERSHIPS = {
     "tag": "they have the tag {}",
     "form": "they signed up through the form {}",

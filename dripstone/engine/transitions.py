@@ -80,7 +80,7 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
         _came_back(delivery_id, _STAMPS[state], now)
     if is_out_already:
         return False
-    state_before, person.state = person.state, state
+    person.state = state
     if state == State.CANCELLED:
         person.canceled_at = now
         person.left_through = delivery_id if cause == causes.SUBSCRIBER else None
@@ -91,7 +91,6 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     ended = event(_ENDED[state], person.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=delivery_id)
     record([ended])  # after the lock, so that a place that completes meanwhile is recorded first
     _remove(places, reasons.subscriber_is(state.value), now, cause)
-    _count_completed(person, state_before)
     return True
 
 
@@ -140,12 +139,11 @@ def may_return(person: Subscriber, delivery_id: int, now: datetime) -> bool:
 
 
 def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause) -> None:
-    state_before, person.state = person.state, State.ACTIVE
+    person.state = State.ACTIVE
     person.canceled_at = person.left_through = None
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "left_through", "updated_at"])
     record([event(kind, person.account_id, now, cause=cause, subscriber_id=person.pk)])
-    _count_completed(person, state_before)
 
 
 @transaction.atomic
@@ -158,7 +156,6 @@ def remove(enrollment_ids: Series[int], reason: str, now: datetime, *, cause: Ca
 
 
 def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) -> None:
-    _count_no_longer_completed(rows)
     with _counted(rows):
         for row in rows:
             row.status = Enrollment.Status.REMOVED
@@ -315,23 +312,3 @@ def _standing(rows: Series[Enrollment]) -> Counter[tuple[Kind, int, str]]:
         if row.status == Enrollment.Status.ACTIVE and row.next_email_id is not None:
             counts[Kind.WAITING, row.next_email_id, row.status] += 1
     return counts
-
-
-def _count_completed(person: Subscriber, state_before: str) -> None:
-    """Counts the sequences they have completed under their new state. Their other places are locked, so that none can
-    complete meanwhile and be missed."""
-    completed = places_of(person.account_id, person.pk).filter(status=Enrollment.Status.COMPLETED)
-    counts = Counter[tuple[Kind, int, str]]()
-    for sequence_id in completed.values_list("sequence_id", flat=True):
-        counts[Kind.COMPLETED_BY, sequence_id, state_before] -= 1
-        counts[Kind.COMPLETED_BY, sequence_id, person.state] += 1
-    tallies.add({key: n for key, n in counts.items() if key[2] != State.ACTIVE})
-
-
-def _count_no_longer_completed(rows: Series[Enrollment]) -> None:
-    completed = [row for row in rows if row.status == Enrollment.Status.COMPLETED]
-    people = Subscriber.objects.filter(pk__in=[row.subscriber_id for row in completed]) if completed else None
-    states = dict(people.exclude(state=State.ACTIVE).values_list("pk", "state")) if people is not None else {}
-    gone = [row for row in completed if row.subscriber_id in states]
-    counts = Counter((Kind.COMPLETED_BY, row.sequence_id, states[row.subscriber_id]) for row in gone)
-    tallies.add({key: -n for key, n in counts.items()})

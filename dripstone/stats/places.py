@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from django.db import connection
 
 from dripstone.engine.models import Enrollment
+from dripstone.stats.people import EVERY_STATE
 from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 
@@ -35,11 +36,11 @@ def waiting_for(email_ids: Collection[int]) -> Counter[int]:
     return Counter({pk: waiting[pk, Enrollment.Status.ACTIVE] for pk in email_ids})
 
 
-def of_active_people(sequence_id: int) -> int:
-    """People under way or through it who can be mailed. Those under way always can (R15)."""
-    n = by_status([sequence_id])
-    n_unmailable = tallies.of(Kind.COMPLETED_BY, [sequence_id]).total()
-    return n[sequence_id, Enrollment.Status.ACTIVE] + n[sequence_id, Enrollment.Status.COMPLETED] - n_unmailable
+def listed(sequence_id: int, state: str = EVERY_STATE) -> int:
+    """People whom the list of a sequence shows, of one state or of all: nobody who was taken out
+    (engine.models.Entry)."""
+    counts = tallies.of(Kind.LISTED, [sequence_id])
+    return counts.total() if state == EVERY_STATE else counts[sequence_id, state]
 
 
 def due_until(account_id: int, ends: Sequence[datetime]) -> list[int]:

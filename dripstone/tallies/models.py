@@ -24,7 +24,7 @@ class Kind(models.TextChoices):
     ON_FORM = "on_form"  # people on a form, by their state
     PLACES = "places"  # in a sequence, by status
     WAITING = "waiting"  # active places whose next email it is
-    COMPLETED_BY = "completed_by"  # completed places of a sequence whose person is not active, by state
+    LISTED = "listed"  # people whom the list of a sequence shows, by their state
     DELIVERIES = "deliveries"  # of an email that have ended, by status; includes those deleted since
 
     RESPONSES = "responses"  # to an email, by kind: Response

@@ -21,10 +21,12 @@ TRUTH: Mapping[Kind, str] = {
     Kind.WAITING: """
         SELECT next_email_id, status, count(*) FROM engine_enrollment
         WHERE status = 'active' AND next_email_id IS NOT NULL GROUP BY 1, 2""",
-    Kind.COMPLETED_BY: """
+    Kind.LISTED: """
         SELECT e.sequence_id, s.state, count(*) FROM engine_enrollment e
         JOIN subscribers_subscriber s ON s.id = e.subscriber_id
-        WHERE e.status = 'completed' AND s.state <> 'active' GROUP BY 1, 2""",
+        WHERE e.status <> 'removed'
+           OR e.removed_reason IN ('subscriber_cancelled', 'subscriber_bounced', 'subscriber_complained')
+              AND s.state IN ('cancelled', 'bounced', 'complained') GROUP BY 1, 2""",
     Kind.DELIVERIES: """
         SELECT email_id, status, count(*) FROM engine_delivery
         WHERE status NOT IN ('planned', 'sending') AND email_id IS NOT NULL GROUP BY 1, 2""",

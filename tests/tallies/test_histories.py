@@ -9,7 +9,8 @@ from hypothesis import HealthCheck
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
-from dripstone.engine.models import Delivery
+from dripstone.api.v4.sequence_subscribers import LISTED
+from dripstone.engine.models import Delivery, Enrollment, Entry
 from dripstone.ops import prune
 from dripstone.stats import deliveries
 from dripstone.subscribers.models import Subscriber
@@ -31,6 +32,8 @@ class CountedStory(AnyStory):
         if hasattr(self, "account"):
             n_rows = Delivery.objects.filter(account=self.account).count()
             assert deliveries.of_account(self.account.pk) == n_rows
+            shown = Enrollment.objects.filter(LISTED).values_list("pk", "subscriber__state")
+            assert set(Entry.objects.exclude(listed_as="").values_list("pk", "listed_as")) == set(shown)
 
     @rule()
     def prune(self) -> None:

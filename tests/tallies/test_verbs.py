@@ -1,12 +1,14 @@
 """Counting, reading, folding; what is found to differ, and that mending it keeps what was deleted."""
 
 from datetime import timedelta
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.db import connection
 
-from dripstone.engine import life, plan, transitions
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine import life, plan, reasons, transitions
+from dripstone.engine.models import Delivery, Enrollment, Entry
 from dripstone.events import causes
 from dripstone.ops import prune
 from dripstone.senders.memory import MemorySender
@@ -104,6 +106,45 @@ def test_whoever_gets_a_tag_while_they_leave_is_counted_as_gone() -> None:
 
     assert [result for result in together(tag_or_cancel, 16) if isinstance(result, Exception)] == []
     assert tallies.of(Kind.TAGGED, [tag.pk]) == {(tag.pk, "cancelled"): 8}
+    assert tallies.differences() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_people_who_are_taken_out_while_they_leave_are_listed_no_more() -> None:
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0})
+    places = [factories.make_enrollment(sequence, factories.make_subscriber(account)) for _ in range(8)]
+    _send()  # all have completed it
+    turns = iter(range(16))
+
+    def take_out_or_cancel() -> None:
+        turn = next(turns)
+        place = places[turn // 2]
+        if turn % 2:
+            transitions.remove([place.pk], reasons.REMOVED_BY_OWNER, NOW)
+        else:
+            transitions.cancel(place.subscriber_id, NOW)
+
+    assert [result for result in together(take_out_or_cancel, 16) if isinstance(result, Exception)] == []
+    assert tallies.of(Kind.LISTED, [sequence.pk]).total() == 0
+    assert tallies.differences() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_places_of_before_are_listed_by_the_migration(monkeypatch: pytest.MonkeyPatch) -> None:
+    migration = import_module("dripstone.engine.migrations.0025_entries_listed")
+    monkeypatch.setattr(migration, "BATCH", 2)
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {})
+    people = [factories.make_subscriber(account) for _ in range(5)]
+    places = [factories.make_enrollment(sequence, person) for person in people]
+    transitions.cancel(people[0].pk, NOW)
+    transitions.remove([places[1].pk], reasons.REMOVED_BY_OWNER, NOW)
+    Entry.objects.update(listed_as="")
+    for _ in range(2):
+        with connection.schema_editor(atomic=False) as editor:
+            migration.fill(None, editor)
+        assert tallies.of(Kind.LISTED, [sequence.pk]) == {(sequence.pk, "active"): 3, (sequence.pk, "cancelled"): 1}
     assert tallies.differences() == []
 
 

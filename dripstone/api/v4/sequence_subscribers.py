@@ -1,8 +1,9 @@
 """People in a sequence: https://developers.kit.com/api-reference/sequences (subscribers)"""
 
 from collections.abc import Callable
+from functools import partial
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router
 
@@ -24,13 +25,12 @@ from dripstone.api.people import (
     narrow,
     order_of,
     person_of,
-    total,
 )
 from dripstone.api.replies import no_content, reply
 from dripstone.api.v4.sequences import sequence_of
 from dripstone.engine import enroll, reasons
 from dripstone.engine.acts import places
-from dripstone.engine.models import Enrollment
+from dripstone.engine.models import Enrollment, Entry
 from dripstone.errors import Invalid, NotFound
 from dripstone.sequences.models import Sequence
 from dripstone.shapes import subscribers as shapes
@@ -39,10 +39,12 @@ from dripstone.subscribers.models import State, Subscriber
 
 router = Router(tags=["Sequences"])
 
-# Whoever was cancelled, bounced or complained was taken out by that; Kit still lists them under their state.
-IN_SEQUENCE = ~Q(status=Enrollment.Status.REMOVED) | (
-    Q(removed_reason__in=reasons.ENDED_BY_STATE)
-    & Q(subscriber__state__in=[State.CANCELLED, State.BOUNCED, State.COMPLAINED])
+LEFT = (State.CANCELLED, State.BOUNCED, State.COMPLAINED)
+
+# Nobody who was taken out. Whom their state has ended is listed under it as long as it is one of these, as at Kit.
+# The database says the same of each place in Entry.listed_as, for counts and for `added_*`.
+LISTED = ~Q(status=Enrollment.Status.REMOVED) | (
+    Q(removed_reason__in=[reasons.subscriber_is(state) for state in LEFT]) & Q(subscriber__state__in=LEFT)
 )
 
 
@@ -58,11 +60,11 @@ def list_in_sequence(request: KitRequest, sequence_id: int, filters: Query[InSeq
     """`added_at` is the entry, or the latest restart."""
     sequence = sequence_of(request, sequence_id)
     added = (filters.added_after, filters.added_before)
-    rows = Enrollment.objects.filter(IN_SEQUENCE, sequence=sequence, subscriber__account=sequence.account_id)
+    rows = Enrollment.objects.filter(LISTED, sequence=sequence, subscriber__account=sequence.account_id)
     rows = narrow(rows.select_related("subscriber"), filters, "subscriber__")
     order = order_of(filters, "subscriber__")
     if any(added):
-        rows = between(rows.filter(entry__sequence=sequence), "entry__entered_at", *added)
+        rows = rows.filter(entry__in=_entries(sequence, filters))
         order = ["-entry__entered_at", "-id"]
     found = page(rows, filters, *order, count=_total(sequence, filters))
     keys = keys_for(request, slim=filters.slim)
@@ -71,9 +73,18 @@ def list_in_sequence(request: KitRequest, sequence_id: int, filters: Query[InSeq
 
 
 def _total(sequence: Sequence, filters: InSequenceFilters) -> Callable[[], int] | None:
-    """Known without counting for active people, whom the list is about unless `status` says otherwise."""
-    kept = total(filters, lambda _: stats.of_active_people(sequence.pk))
-    return kept if filters.status == "active" else None
+    """Kept; of people who were added within some time, counted from an index of entries alone."""
+    if filters.created_after or filters.created_before:
+        return None
+    if filters.added_after or filters.added_before:
+        return _entries(sequence, filters).count
+    return partial(stats.listed, sequence.pk, filters.status)
+
+
+def _entries(sequence: Sequence, filters: InSequenceFilters) -> QuerySet[Entry]:
+    """Of places that are LISTED, and were entered within the time that is asked for."""
+    rows = between(Entry.objects.filter(sequence=sequence), "entered_at", filters.added_after, filters.added_before)
+    return rows.exclude(listed_as="") if filters.status == "all" else rows.filter(listed_as=filters.status)
 
 
 @router.post(
