@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from django.db.models import Count, Q
+from django.db.models import Count, FilteredRelation, Q
 from django.http import HttpResponse
 from ninja import Query, Router
 from pydantic import WithJsonSchema
@@ -151,8 +151,9 @@ def _order(filters: SubscriberFilters) -> list[str]:
 
 def _with_sent(rows: Any, now: datetime) -> Any:
     """How many emails were sent to each within 90 days."""
-    recent = Q(enrollments__deliveries__sent_at__gte=now - timedelta(days=ENGAGEMENT_DAYS))
-    return rows.annotate(engagement_sent=Count("enrollments__deliveries", filter=recent))
+    since = now - timedelta(days=ENGAGEMENT_DAYS)
+    recent = FilteredRelation("enrollments__deliveries", condition=Q(enrollments__deliveries__sent_at__gte=since))
+    return rows.annotate(recent=recent).annotate(engagement_sent=Count("recent"))
 
 
 def _add_extras(shaped: list[shapes.SubscriberShape], found: Sequence[Subscriber], include: frozenset[str]) -> None:
