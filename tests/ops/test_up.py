@@ -9,6 +9,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -227,6 +228,42 @@ def test_a_database_that_was_killed_is_started_again_and_mail_flows(machine: Mac
     assert said.count("database_ended") == said.count("database_started_again") == 2
     assert "process_ended" not in said  # the others were not touched
     assert embedded._postmaster(machine.data / "postgres") is None  # who leaves last still stops it
+
+
+@pytest.mark.parametrize("part", ["server", "process"])
+def test_a_web_process_that_was_killed_is_started_again(machine: Machine, part: str) -> None:
+    """Once the server that `up` has started, which takes its processes with it; once a process of that server."""
+    up = machine.up()
+    wait_until_ready(up)
+    before = listening(machine, up)
+    [server] = {process.ppid() for process in before}
+    others = {child.pid for child in psutil.Process(up.pid).children()} - {server}
+    psutil.Process(server if part == "server" else before[0].pid).kill()
+
+    def is_whole_again() -> bool:
+        now = listening(machine, up)
+        return before[0] not in now and len(now) == len(before)
+
+    until(is_whole_again)
+    assert machine.health() == 200
+    children = {child.pid for child in psutil.Process(up.pid).children()}
+    assert (server in children) == (part == "process")
+    assert others < children  # workers and the database's keeper were not touched
+    up.terminate()
+    said = rest(up)
+    assert up.returncode == 0, said
+    assert said.count("process_ended") == (1 if part == "server" else 0), said
+
+
+def listening(machine: Machine, up: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that answer requests."""
+    found = []
+    for process in psutil.Process(up.pid).children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            ports = {one.laddr.port for one in process.net_connections("tcp")}
+            if machine.port in ports and process.ppid() != up.pid:
+                found.append(process)
+    return found
 
 
 def test_told_to_stop_while_the_database_is_dead_it_stops(machine: Machine) -> None:
