@@ -136,6 +136,10 @@ DRIPSTONE_KEEP_DELIVERIES_DAYS = _integer("DRIPSTONE_KEEP_DELIVERIES_DAYS", 730,
 DRIPSTONE_KEEP_EVENTS_DAYS = _integer("DRIPSTONE_KEEP_EVENTS_DAYS", 400, 0, 36500)
 DRIPSTONE_KEEP_INBOX_DAYS = _integer("DRIPSTONE_KEEP_INBOX_DAYS", 90, 0, 36500)
 
+# Pictures of an account, for its emails: how many, and megabytes of all together. They are kept in the database.
+DRIPSTONE_MAX_IMAGES = _integer("DRIPSTONE_MAX_IMAGES", 2_000, 0, 1_000_000)
+DRIPSTONE_MAX_IMAGES_MB = _integer("DRIPSTONE_MAX_IMAGES_MB", 500, 0, 1_000_000)
+
 # --- Time, limits, processes ------------------------------------------------------------------------------------
 
 # 1: the clock is a row in the database that only moves when told to (tests, rehearsals). Never for real mail.
@@ -288,6 +292,7 @@ INSTALLED_APPS = [
     "dripstone.events",
     "dripstone.tallies",
     "dripstone.subscribers",
+    "dripstone.images",
     "dripstone.content",
     "dripstone.tracking",
     "dripstone.sequences",
@@ -370,7 +375,7 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # dripstone/front limits what is read, by path
-FILE_UPLOAD_HANDLERS: list[str] = []  # no page takes a file
+FILE_UPLOAD_HANDLERS = ["dripstone.web.uploads.Pictures"]  # one page takes files
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 

@@ -120,6 +120,15 @@ def agree(number: int, one: str, many: str) -> str:
     return one if number == 1 else many
 
 
+def size(n_bytes: int) -> str:
+    """`640 bytes`, `12 KB`, `3.4 MB`, `500 MB`."""
+    if n_bytes < 1_000:
+        return count(n_bytes, "byte")
+    if n_bytes < 999_500:
+        return f"{n_bytes / 1_000:.0f} KB"
+    return f"{n_bytes / 1_000_000:.1f} MB".replace(".0 MB", " MB")
+
+
 def listed(items: Iterable[str]) -> str:
     """`a`, `a and b`, `a, b and c`; "" of nothing."""
     *first, last = [*items] or [""]

@@ -6,9 +6,11 @@ from dripstone.accounts.models import Account
 from dripstone.content import snippets, templates
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
+from dripstone.images import store
 from dripstone.subscribers import fields, forms, segments
 from tests import factories
 from tests.factories import MONDAY_9
+from tests.images.making import a_picture
 from tests.web.making import make_delivery, make_message
 
 
@@ -46,5 +48,6 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "emails": first.pk,
         "enrollments": place.pk,
         "deliveries": delivery.pk,
+        "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "inbox": make_message(account, to=person.email_address).pk,
     }

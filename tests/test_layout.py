@@ -28,6 +28,7 @@ DIRECTION = [
     {"subscribers"},
     {"purchases"},
     {"content"},
+    {"images"},
     {"tracking"},
     {"sequences", "broadcasts"},
     {"conditions"},

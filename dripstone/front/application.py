@@ -4,7 +4,8 @@
 
 A server that calls Django first lets it read the body when it comes to it: sixteen unfinished requests then hold
 sixteen threads. Here a thread gets a request that is complete. A body on a path of the API is read only for a key that
-is known, so that strangers fill no memory; the forms of pages are small, and anybody may send them.
+is known, so that strangers fill no memory; the forms of pages are small, and anybody may send them. A large one is
+read from somebody who is signed in.
 """
 
 import asyncio
@@ -22,6 +23,7 @@ from dripstone.errors import DripstoneError, Unavailable
 from dripstone.front import bodies, heads, sizes
 from dripstone.front.threads import Threads
 from dripstone.ops import metrics
+from dripstone.web import uploads
 
 # Bodies that take long to read get a quarter of the threads, since Python runs one thread at a time.
 LARGE = 64 * sizes.KB
@@ -64,7 +66,7 @@ class Front:
         length = _length(environ)
         if length == 0:
             return await self._ask_django(environ, b"")
-        if not await self._may_send_body(environ):
+        if not await self._may_send_body(environ, length):
             return _last(await self._ask_django(environ, b""))
         with self._room.share() as share:
             body = await bodies.take(receive, sizes.limit(environ["PATH_INFO"]), length, share)
@@ -73,11 +75,13 @@ class Front:
             async with self._lanes:
                 return await self._ask_django(environ, body)
 
-    async def _may_send_body(self, environ: heads.Environ) -> bool:
+    async def _may_send_body(self, environ: heads.Environ, length: int | None) -> bool:
         """What is found out about the key is left for Django, which does not ask again."""
-        if not errors.API_PATHS.match(environ["PATH_INFO"]) or auth.was_live(environ):
-            return True
-        return await self._threads.run(partial(_look_up_key, environ))
+        path = environ["PATH_INFO"]
+        if errors.API_PATHS.match(path):
+            return auth.was_live(environ) or await self._threads.run(partial(_asked, auth.look_up, environ))
+        is_form = sizes.limit(path) == sizes.FORM or (length is not None and length <= sizes.FORM)
+        return is_form or await self._threads.run(partial(_asked, uploads.is_signed_in, environ))
 
     async def _ask_django(self, environ: heads.Environ, body: bytes) -> Answer:
         environ["wsgi.input"] = BytesIO(body)
@@ -92,9 +96,9 @@ def _length(environ: heads.Environ) -> int | None:
     return int(environ.get("CONTENT_LENGTH") or 0)
 
 
-def _look_up_key(environ: heads.Environ) -> bool:
+def _asked(question: Callable[[heads.Environ], bool], environ: heads.Environ) -> bool:
     try:
-        return auth.look_up(environ)
+        return question(environ)
     except DatabaseError as error:
         raise Unavailable from error
 

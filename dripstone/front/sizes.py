@@ -4,11 +4,15 @@ import re
 
 KB, MB = 1_000, 1_000_000
 
+FORM = 64 * KB  # what anybody may send to a page; more is read from those only who are signed in
+
 # The first line that fits counts.
 LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"/v4/bulk(/|$)"), 16 * MB),
     (re.compile(r"/(v4|ext/v1)(/|$)"), 1 * MB),
-    (re.compile(""), 64 * KB),  # the forms of pages
+    (re.compile(r"/images$"), 10 * MB + FORM),
+    (re.compile(r"/(snippets|templates)(/|$)"), 2 * MB),  # 200,000 characters, up to nine bytes each in a form
+    (re.compile(""), FORM),
 )
 LARGEST = max(limit for _, limit in LIMITS)
 

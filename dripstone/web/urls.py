@@ -3,8 +3,8 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dripstone.web import sign_in
-from dripstone.web.pages import accounts, deliveries, home, inbox, sequences
-from dripstone.web.public import confirm, unsubscribe
+from dripstone.web.pages import accounts, deliveries, home, images, inbox, sequences
+from dripstone.web.public import confirm, pictures, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -21,7 +21,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/<int:message_id>", inbox.message, name="message"),
     path("inbox/<int:message_id>/body", inbox.body, name="message_body"),
     path("inbox/<int:message_id>/raw", inbox.raw, name="message_raw"),
+    path("images", images.images, name="images"),
+    path("images/<int:image_id>", images.image, name="image"),
+    path("images/<int:image_id>/deletion", images.deletion, name="image_deletion"),
     # Public: the links in emails. Short, because they stand in every one.
+    path("i/<str:name>", pictures.picture, name="picture"),
     path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/resubscription", unsubscribe.resubscription, name="resubscription"),
     path("c/<str:token>", confirm.confirm, name="confirm"),

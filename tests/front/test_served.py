@@ -4,10 +4,14 @@ import json
 import subprocess
 import sys
 import time
+import urllib.request
+from http.cookiejar import CookieJar
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from tests.front.served import Web, environment, held, raw, serving
+from tests.front.served import Web, environment, held, raw, run, serving
+from tests.images.making import noise, written
 
 
 def test_pages_calls_and_files_come_through(web: Web) -> None:
@@ -77,6 +81,37 @@ def test_files_are_taken_nowhere(web: Web) -> None:
     kind = {"Content-Type": "multipart/form-data; boundary=x"}
     assert web.ask("POST", "/sign-in", part, kind).status == 403  # no CSRF token
     assert web.ask("POST", "/u/nobodys-link", part, kind).status == 404
+
+
+def test_a_large_form_is_read_from_somebody_who_is_signed_in(web: Web, fresh_database: str) -> None:
+    """And from nobody else: strangers fill no memory."""
+    picture = b'--x\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\n%b\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x", "Accept": "application/json"}
+    large = picture % written(noise(500, 400))
+    assert len(large) > 500_000
+    for cookie in ("", "dripstone_session=nobodys; dripstone_csrf=x"):
+        answer = web.ask("POST", "/images", large, kind | {"Cookie": cookie})
+        assert answer.status == 403 and answer.headers["Connection"] == "close"
+    cookies = signed_in(web, fresh_database)
+    signed = kind | {"Cookie": "; ".join(f"{one.name}={one.value}" for one in cookies)}
+    signed["X-CSRFToken"] = next(one.value or "" for one in cookies if one.name == "dripstone_csrf")
+    answer = web.ask("POST", "/images", large, signed)
+    assert answer.status == 201
+    shown = web.ask("GET", urlsplit(answer.json["url"]).path)
+    assert shown.status == 200 and shown.headers["Content-Type"] == "image/png"
+    refused = web.ask("POST", "/images", b"x" * 10_100_000, signed)
+    assert refused.status == 413 and b"10 MB" in refused.content
+
+
+def signed_in(web: Web, database: str) -> CookieJar:
+    password = json.loads(run(database, "users", "password", "served@example.org", "--json"))["password"]
+    cookies = CookieJar()
+    browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(cookies))
+    page = browser.open(f"http://127.0.0.1:{web.port}/sign-in").read().decode()
+    token = page.partition('name="csrfmiddlewaretoken" value="')[2].partition('"')[0]
+    form = {"email": "served@example.org", "password": password, "csrfmiddlewaretoken": token}
+    browser.open(f"http://127.0.0.1:{web.port}/sign-in", urlencode(form).encode())
+    return cookies
 
 
 def test_refusals_are_counted_like_all_answers(web: Web) -> None:

@@ -18,6 +18,7 @@ from tests import owned
 OPEN = {
     "unsubscribe": "the link in an email: its signed token is the permission",
     "resubscription": "the link in an email: its signed token is the permission",
+    "picture": "whoever gets an email must be able to load its pictures: what they are called is the permission",
     "confirm": "the link in an email: its signed token is the permission",
 }
 

@@ -20,6 +20,7 @@ OPEN = {
     "no_account": "for those who are in none",
     "unsubscribe": "the link in an email: its signed token is the permission",
     "resubscription": "the link in an email: its signed token is the permission",
+    "picture": "whoever gets an email must be able to load its pictures: what they are called is the permission",
     "confirm": "the link in an email: its signed token is the permission",
 }
 # What is one's own, and nobody else's: a viewer changes it like anybody.

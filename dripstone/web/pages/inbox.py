@@ -14,14 +14,16 @@ from dripstone.senders import inbox as captured
 from dripstone.senders import ways
 from dripstone.senders.inbox_reading import contents
 from dripstone.senders.models import CapturedMessage
+from dripstone.web import headers
 from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 
 VIEWS = {"html": "Message", "text": "Plain text", "headers": "Headers"}
 
-# No scripts, no forms, nothing fetched but images over https. Links open in a tab of their own, outside the sandbox.
+# No scripts, no forms, nothing fetched but images, ours and over https. Links open in a tab of their own, outside the
+# sandbox.
 BODY_POLICY = (
-    "default-src 'none'; img-src https: data:; style-src 'unsafe-inline'; frame-ancestors 'self'; "
+    "default-src 'none'; img-src https: data: {images}; style-src 'unsafe-inline'; frame-ancestors 'self'; "
     "sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 BEFORE_HEAD = re.compile(r"\s*(<!doctype[^>]*>\s*)?(<html[^>]*>\s*)?(<head[^>]*>)?", re.IGNORECASE)
@@ -87,7 +89,7 @@ def body(request: HttpRequest, account: Account, message_id: int) -> HttpRespons
     """The HTML part alone, for the frame of the message page. It is unchanged: as the person would get it."""
     html = contents(_source(_find(account, message_id))).html or ""
     response = HttpResponse(_with_links_outside(html))
-    response["Content-Security-Policy"] = BODY_POLICY
+    response["Content-Security-Policy"] = BODY_POLICY.format(images=headers.images())
     response["Referrer-Policy"] = "no-referrer"
     return response
 

@@ -34,3 +34,14 @@ def because(reason: str) -> str:
 def subject(source: str) -> str:
     """A subject for reading, with the names of fields in place of their values."""
     return subjects.readable(source)
+
+
+@register.filter
+def count(number: int, noun: str) -> str:
+    """`1 image`, `1,200 images`."""
+    return words.count(number, noun)
+
+
+@register.filter
+def size(n_bytes: int) -> str:
+    return words.size(n_bytes)

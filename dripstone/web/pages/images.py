@@ -1,0 +1,92 @@
+"""/images: the pictures of an account's emails. The editor uploads here too, and is answered in JSON."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_http_methods, require_safe
+
+from dripstone import clock, words
+from dripstone.accounts.models import Account
+from dripstone.errors import Invalid
+from dripstone.images import store
+from dripstone.images.models import Image
+from dripstone.web.frame import member, show
+from dripstone.web.paging import page
+
+PER_PAGE = 48
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member
+def images(request: HttpRequest, account: Account) -> HttpResponse:
+    if request.method != "POST":
+        return _listed(request, account)
+    return _upload(request, account) if request.accepts("text/html") else _upload_one(request, account)
+
+
+def _listed(request: HttpRequest, account: Account, problems: list[str] | None = None) -> HttpResponse:
+    n_images, n_bytes = store.used(account.pk)
+    context = {
+        "section": "library",
+        "images_page": page(request, account.images.defer("content"), PER_PAGE),
+        "n_images": n_images,
+        "n_bytes": n_bytes,
+        "most_images": settings.DRIPSTONE_MAX_IMAGES,
+        "most_bytes": settings.DRIPSTONE_MAX_IMAGES_MB * 1_000_000,
+        "problems": problems or [],
+    }
+    return show(request, "images/list.html", account, context, status=422 if problems else 200)
+
+
+def _upload(request: HttpRequest, account: Account) -> HttpResponse:
+    """From the page: each picture for itself; one that is refused keeps no other out."""
+    files = request.FILES.getlist("image")
+    if not files:
+        return _listed(request, account, ["Choose a picture first"])
+    added, problems = 0, []
+    for file in files:
+        try:
+            store.add(account.pk, file.read(), file.name or "", clock.now())
+            added += 1
+        except Invalid as refused:
+            problems.append(f"{words.title(file.name or '')}: {refused}")
+    if added:
+        messages.success(request, f"{words.count(added, 'picture')} added.")
+    return _listed(request, account, problems) if problems else redirect("images")
+
+
+def _upload_one(request: HttpRequest, account: Account) -> HttpResponse:
+    """From the editor."""
+    file = request.FILES.get("image")
+    try:
+        if file is None:
+            raise Invalid.member("image", "Choose a picture first")
+        image = store.add(account.pk, file.read(), file.name or "", clock.now())
+    except Invalid as refused:
+        return JsonResponse({"errors": refused.messages}, status=422)
+    return JsonResponse({"url": store.url(image), "width": image.width, "height": image.height}, status=201)
+
+
+@require_safe
+@member
+def image(request: HttpRequest, account: Account, image_id: int) -> HttpResponse:
+    found = _find(account, image_id)
+    context = {"section": "library", "current": "true", "image": found, "url": store.url(found)}
+    return show(request, "images/detail.html", account, context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member
+def deletion(request: HttpRequest, account: Account, image_id: int) -> HttpResponse:
+    """GET asks, POST does it."""
+    found = _find(account, image_id)
+    if request.method != "POST":
+        return show(request, "images/deletion.html", account, {"section": "library", "current": "true", "image": found})
+    store.delete(found)
+    messages.success(request, f"{words.title(found.name)} is deleted.")
+    return redirect("images")
+
+
+def _find(account: Account, image_id: int) -> Image:
+    return get_object_or_404(account.images.defer("content"), pk=image_id)

@@ -1,0 +1,33 @@
+"""/i/…: a picture in emails, for whoever knows its address, as every mail program must.
+
+What stands at an address never changes, so it may be kept for ever; and whoever names it (If-None-Match) has it.
+"""
+
+import re
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import condition, require_safe
+
+from dripstone.images import store
+from dripstone.images.encode import CONTENT_TYPES, Kind
+
+NAME = re.compile(r"([0-9a-f]{32})\.(jpg|png|gif)")
+A_YEAR = 365 * 24 * 60 * 60
+
+
+def _etag(request: HttpRequest, name: str) -> str | None:
+    return f'"{name}"' if NAME.fullmatch(name) else None
+
+
+@require_safe
+@condition(etag_func=_etag)
+def picture(request: HttpRequest, name: str) -> HttpResponse:
+    found = NAME.fullmatch(name)
+    content = store.find(found[1], found[2]) if found else None
+    if found is None or content is None:
+        raise Http404
+    response = HttpResponse(content, content_type=CONTENT_TYPES[Kind(found[2])])
+    response["Cache-Control"] = f"public, max-age={A_YEAR}, immutable"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Cross-Origin-Resource-Policy"] = "cross-origin"  # pages of webmail show it
+    return response
