@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Sequence as Series
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import structlog
@@ -21,7 +21,7 @@ from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery
 from dripstone.subscribers.models import Subscriber
 from dripstone.tallies import verbs as tallies
-from dripstone.tallies.models import Kind
+from dripstone.tallies.models import Kind, week
 
 log = structlog.get_logger(__name__)
 
@@ -149,7 +149,7 @@ def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
             },
         )
         ended = [Ended._make(row) for row in cursor.fetchall()]
-    _count(ended)
+    _count(ended, now)
     return ended
 
 
@@ -169,11 +169,17 @@ def _as_row(one: Outcome, now: datetime) -> dict[str, object]:
     return row
 
 
-def _count(ended: Series[Ended]) -> None:
+def _count(ended: Series[Ended], now: datetime) -> None:
     """Deliveries that end after an attempt are counted here, a batch at a time: a trigger would run for each row."""
     by_email = Counter((row.email_id, row.status) for row in ended)
-    final = {key: n for key, n in by_email.items() if key[1] != Delivery.Status.PLANNED}
-    tallies.add({(Kind.DELIVERIES, email_id, status): n for (email_id, status), n in final.items() if email_id})
+    this_week = week(now.astimezone(UTC).date())
+    counts = {}
+    for (email_id, status), n in by_email.items():
+        if email_id and status != Delivery.Status.PLANNED:
+            counts[Kind.DELIVERIES, email_id, status] = n
+        if email_id and status == Delivery.Status.SENT:
+            counts[Kind.SENT_IN_WEEK, email_id, this_week] = n
+    tallies.add(counts)
 
 
 def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:

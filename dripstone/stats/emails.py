@@ -6,6 +6,7 @@ recorded, so they are 0. Rates are fractions (0.5 is half), of recipients; click
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from django.db import connection
@@ -15,7 +16,7 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.sequences.models import SequenceEmail
 from dripstone.stats import places
 from dripstone.tallies import verbs as tallies
-from dripstone.tallies.models import Kind, Response
+from dripstone.tallies.models import Kind, Response, week
 
 
 class Counts(NamedTuple):
@@ -103,6 +104,19 @@ def sent_of_sequences(sequence_ids: Collection[int]) -> Counter[int]:
     """Sequence id → how many of its emails were sent, deleted ones included."""
     sequence_of = _sequences_of_emails(sequence_ids)
     return _per_sequence(sent_of(sequence_of), sequence_of)
+
+
+def sent_by_week(sequence_ids: Collection[int], now: datetime, n_weeks: int) -> dict[int, list[int]]:
+    """Sequence id → how many of its emails were sent in each of the last weeks, deleted ones included: the oldest
+    first, this one last. Weeks are those of UTC."""
+    today = now.astimezone(UTC).date()
+    weeks = [week(today - timedelta(weeks=ago)) for ago in reversed(range(n_weeks))]
+    sequence_of = _sequences_of_emails(sequence_ids)
+    found = {pk: dict.fromkeys(weeks, 0) for pk in sequence_ids}
+    for (email_id, label), n in tallies.of(Kind.SENT_IN_WEEK, sequence_of, from_label=weeks[0]).items():
+        if label in found[sequence_of[email_id]]:  # a virtual clock may have been set back
+            found[sequence_of[email_id]][label] += n
+    return {pk: list(by_week.values()) for pk, by_week in found.items()}
 
 
 def _sequences_of_emails(sequence_ids: Collection[int]) -> dict[int, int]:

@@ -11,6 +11,7 @@ of a key together once a minute. Each row acts as a stripe, and there are as man
 docs/decisions/kept-counts.md lists the code that counts; truth.py says what a count must be equal to.
 """
 
+from datetime import date, timedelta
 from typing import ClassVar
 
 from django.db import models
@@ -26,12 +27,19 @@ class Kind(models.TextChoices):
     WAITING = "waiting"  # active places whose next email it is
     LISTED = "listed"  # people whom the list of a sequence shows, by their state
     DELIVERIES = "deliveries"  # of an email that have ended, by status; includes those deleted since
+    SENT_IN_WEEK = "sent_in_week"  # deliveries of an email, by the week they were sent in: `week`
 
     RESPONSES = "responses"  # to an email, by kind: Response
 
     # The ledger: rows of a kind that were deleted but stay in its count.
     DELIVERIES_GONE = "deliveries_gone"
+    SENT_IN_WEEK_GONE = "sent_in_week_gone"
     RESPONSES_GONE = "responses_gone"
+
+
+def week(day: date) -> str:
+    """The label of the week that a day of UTC is in: its Monday, so that labels sort by time."""
+    return (day - timedelta(days=day.weekday())).isoformat()
 
 
 class Response(models.TextChoices):

@@ -30,6 +30,9 @@ TRUTH: Mapping[Kind, str] = {
     Kind.DELIVERIES: """
         SELECT email_id, status, count(*) FROM engine_delivery
         WHERE status NOT IN ('planned', 'sending') AND email_id IS NOT NULL GROUP BY 1, 2""",
+    Kind.SENT_IN_WEEK: """
+        SELECT email_id, to_char(date_trunc('week', sent_at AT TIME ZONE 'UTC'), 'YYYY-MM-DD'), count(*)
+        FROM engine_delivery WHERE status = 'sent' AND email_id IS NOT NULL GROUP BY 1, 2""",
     Kind.RESPONSES: """
         SELECT email_id, label, count(*) FROM tracking_response
         CROSS JOIN LATERAL (VALUES ('unsubscribed', unsubscribed_at), ('bounced', bounced_at),
@@ -37,4 +40,8 @@ TRUTH: Mapping[Kind, str] = {
         WHERE email_id IS NOT NULL AND at IS NOT NULL GROUP BY 1, 2""",
 }
 
-LEDGER: Mapping[Kind, Kind] = {Kind.DELIVERIES: Kind.DELIVERIES_GONE, Kind.RESPONSES: Kind.RESPONSES_GONE}
+LEDGER: Mapping[Kind, Kind] = {
+    Kind.DELIVERIES: Kind.DELIVERIES_GONE,
+    Kind.SENT_IN_WEEK: Kind.SENT_IN_WEEK_GONE,
+    Kind.RESPONSES: Kind.RESPONSES_GONE,
+}

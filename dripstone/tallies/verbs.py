@@ -22,8 +22,8 @@ _ADD = "INSERT INTO tallies_tally (kind, subject_id, label, n) VALUES "
 
 # Purpose: the counts of some objects. From tally_of_subject alone; by the ORM it takes 0.5 ms more, in every call.
 _OF = """
-SELECT subject_id, label, sum(n)::bigint FROM tallies_tally WHERE kind = %s AND subject_id = ANY(%s::bigint[])
-GROUP BY 1, 2
+SELECT subject_id, label, sum(n)::bigint FROM tallies_tally
+WHERE kind = %s AND subject_id = ANY(%s::bigint[]) AND label >= %s GROUP BY 1, 2
 """
 
 # Purpose: one row per key that has got new ones. By tally_unfolded, then tally_of_subject: the cost follows what was
@@ -78,10 +78,10 @@ def add(changes: Mapping[tuple[Kind, int, str], int]) -> None:
             cursor.execute(_ADD + ", ".join(["(%s, %s, %s, %s)"] * len(rows)), [value for row in rows for value in row])
 
 
-def of(kind: Kind, subject_ids: Iterable[int]) -> Counts:
-    """All counts of some objects, by one query."""
+def of(kind: Kind, subject_ids: Iterable[int], *, from_label: str = "") -> Counts:
+    """The counts of some objects, by one query: all, or those with labels from the given one on."""
     with connection.cursor() as cursor:
-        cursor.execute(_OF, [kind.value, list(subject_ids)])
+        cursor.execute(_OF, [kind.value, list(subject_ids), from_label])
         return Counter({(subject_id, label): n for subject_id, label, n in cursor.fetchall() if n})
 
 
