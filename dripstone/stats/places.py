@@ -22,12 +22,39 @@ LEFT JOIN LATERAL (
     FROM sequences_sequence s WHERE s.account_id = %(account)s AND s.active AND s.deleted_at IS NULL) due ON true
 GROUP BY span.number ORDER BY span.number
 """
+# Purpose: places of an account by status, over all its sequences that are there. By tally_of_subject, a probe each.
+_OF_ACCOUNT = """
+SELECT t.label, sum(t.n)::bigint FROM sequences_sequence s
+JOIN tallies_tally t ON t.kind = 'places' AND t.subject_id = s.id
+WHERE s.account_id = %s AND s.deleted_at IS NULL GROUP BY 1
+"""
+
+# Purpose: the first date of each of some sequences. A probe of enrollment_due each.
+_FIRST_DUE = """
+SELECT s.id, (SELECT e.due_at FROM engine_enrollment e
+              WHERE e.sequence_id = s.id AND e.due_at IS NOT NULL ORDER BY e.due_at LIMIT 1)
+FROM unnest(%s::bigint[]) s (id)
+"""
 _EVER = datetime.min.replace(year=1970, tzinfo=UTC)
 
 
 def by_status(sequence_ids: Iterable[int]) -> Counter[tuple[int, str]]:
     """(sequence id, status) → places."""
     return tallies.of(Kind.PLACES, sequence_ids)
+
+
+def of_account(account_id: int) -> Counter[str]:
+    """Status → places, over all sequences of the account but the deleted ones."""
+    with connection.cursor() as cursor:
+        cursor.execute(_OF_ACCOUNT, [account_id])
+        return Counter(dict(cursor.fetchall()))
+
+
+def first_due(sequence_ids: Collection[int]) -> dict[int, datetime]:
+    """Sequence id → the date of the next email that has one; without those where nobody's has."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_DUE, [list(sequence_ids)])
+        return {pk: at for pk, at in cursor.fetchall() if at is not None}
 
 
 def waiting_for(email_ids: Collection[int]) -> Counter[int]:
