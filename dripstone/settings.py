@@ -285,6 +285,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django_htmx",
+    "django_prose_editor",
     "ninja",
     "procrastinate.contrib.django",
     "dripstone.accounts",
