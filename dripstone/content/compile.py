@@ -189,8 +189,9 @@ class CompiledEmail:
         """What would come out empty for this person. Raises OverBudget."""
         return self.render(person, _PREVIEW_ENVELOPE).warnings
 
-    def render(self, person: Person, envelope: Envelope, *, eight_bit: bool = False) -> Rendered:
-        state = State(envelope.date)
+    def render(self, person: Person, envelope: Envelope, *, eight_bit: bool = False, gap: str = "") -> Rendered:
+        """gap   marks where a value is empty, in all that is read (gaps.py); "" as it is sent. Raises OverBudget."""
+        state = State(envelope.date, gap)
         subject, preview_text, plain, page = self._texts(person, envelope, state)
         headers = self._headers(person, envelope, subject, state)
         parts = [

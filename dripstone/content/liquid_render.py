@@ -60,14 +60,16 @@ class State:
 
     date      aware; what `now` and `today` mean, so that a second attempt renders the same bytes
     part      what is being rendered, in the creator's words
+    gap       what stands where somebody's value is empty; "" but in a preview (gaps.py)
     steps     how many are left (liquid_cost.py)
     warnings  human sentences, each once, in the order they arose (dictionary as ordered set)
     """
 
-    __slots__ = ("active", "date", "done", "part", "steps", "warnings")
+    __slots__ = ("active", "date", "done", "gap", "part", "steps", "warnings")
 
-    def __init__(self, date: datetime) -> None:
+    def __init__(self, date: datetime, gap: str = "") -> None:
         self.date = date
+        self.gap = gap
         self.part = ""
         self.steps = liquid_cost.MAX_STEPS
         self.warnings: dict[str, None] = {}
@@ -86,11 +88,11 @@ class State:
 
 
 class Written(StringIO):
-    """Output that is paid for by its length."""
+    """Output that is paid for by its length. is_aside: it goes into a variable, or is compared."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, *, is_aside: bool = False) -> None:
         super().__init__()
-        self.state = state
+        self.state, self.is_aside = state, is_aside
 
     def write(self, text: str) -> int:
         self.state.spend(1 + len(text) // liquid_cost.OUT_PER_STEP)
@@ -105,7 +107,7 @@ class Context(RenderContext):
         self.state = state
 
     def get_buffer(self, buf: TextIO | None = None) -> Written:
-        return Written(self.state)
+        return Written(self.state, is_aside=True)
 
     def filter(self, name: str, token: Token | None) -> Any:
         return partial(self._apply, name, super().filter(name, token))
@@ -170,7 +172,14 @@ class TolerantOutput(OutputNode):
             return 0
         if not text and self.personal:
             context.state.warn(f"{self.personal} is empty or unknown")
+            written += _mark_gap(context, buffer)
         return written
+
+
+def _mark_gap(context: Context, buffer: TextIO) -> int:
+    """Not in what is put aside (`capture`): conditions on it must come out as when it is sent."""
+    assert isinstance(buffer, Written)
+    return buffer.write(context.state.gap) if context.state.gap and not buffer.is_aside else 0
 
 
 class _Output(Output):

@@ -5,13 +5,13 @@ Leaves      nothing, or a notice for each address: it belongs to nobody's place 
 The message is made by the code that sends (letters.py, content/compile.py), as for a delivery that does not exist.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from dripstone.accounts import members
 from dripstone.accounts.models import Account
-from dripstone.content import trial
+from dripstone.content import gaps, trial
 from dripstone.content.compile import Envelope, Person, Rendered
 from dripstone.content.liquid_cost import OverBudget
 from dripstone.engine import identity, letters, notices, render
@@ -34,14 +34,15 @@ class Preview:
     warnings: list[str]
 
 
-def of(sequence: Sequence, email_id: int, given: Given, now: datetime) -> Preview:
+def of(sequence: Sequence, email_id: int, given: Given, now: datetime, *, shows_gaps: bool = False) -> Preview:
     """given   any of `subject`, `preview_text`, `content`, `email_template_id` (saved or not); `subscriber_id`
+    shows_gaps   where a person's value is empty, say so (gaps.py); not in `data`
 
     Raises NotFound for an email or subscriber that is not there, and Invalid for what could not be saved.
     """
     email = verbs.email_of(sequence, email_id)
     values = _read(sequence.account, email, given).sound()
-    rendered = _rendered(sequence.account, email, values, now)
+    rendered = _rendered(sequence.account, email, values, now, gaps.GAP if shows_gaps else "")
     return Preview(rendered, [*rendered.warnings, *_about_size(rendered)])
 
 
@@ -92,15 +93,26 @@ def _owner(account: Account) -> str:
     return first.email
 
 
-def _rendered(account: Account, email: SequenceEmail, values: dict[str, Any], now: datetime) -> Rendered:
+def _rendered(account: Account, email: SequenceEmail, values: dict[str, Any], now: datetime, gap: str = "") -> Rendered:
     letter = letters.of_email(_changed(email, values), now)
     if letter is None:
         raise Invalid("The sending address cannot be written in a mail header")
     reader = _person(account, values.get("subscriber_id"))
     try:
-        return letter.compiled.render(reader, _envelope(letter))
+        rendered = letter.compiled.render(reader, _envelope(letter), gap=gap)
     except OverBudget as over:
         raise Invalid.member(over.part, trial.sentence(over)) from None
+    return _with_gaps(rendered) if gap else rendered
+
+
+def _with_gaps(rendered: Rendered) -> Rendered:
+    return replace(
+        rendered,
+        subject=gaps.in_text(rendered.subject),
+        preview_text=gaps.in_text(rendered.preview_text),
+        text=gaps.in_text(rendered.text),
+        html=gaps.in_html(rendered.html),
+    )
 
 
 def _changed(email: SequenceEmail, values: dict[str, Any]) -> SequenceEmail:

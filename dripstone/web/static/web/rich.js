@@ -12,7 +12,6 @@ const LIQUID = /\{%-?\s*(raw|comment|doc)\b[^]*?\{%-?\s*end\1\s*-?%\}|\{\{[^]*?\
 const LIQUID_ANYWHERE = new RegExp(LIQUID.source, "g")
 const BLOCKS = new Set(("ADDRESS ARTICLE ASIDE BLOCKQUOTE CENTER DETAILS DIV DL DT DD FIGCAPTION FIGURE FOOTER FORM H1 H2 H3 H4 H5 H6 " +
   "HEADER HR LI MAIN NAV OL P PRE SECTION TABLE TBODY TD TFOOT TH THEAD TR UL X-STYLE").split(" "))
-const HOLDERS = new Set(["BODY", "BLOCKQUOTE", "LI"]) // may hold text without a paragraph
 const LEAF = "\u0000"
 const LEAVES = new Set(["IMG", "BR", "HR", "INPUT", "LIQUID-TAG"])
 
@@ -172,20 +171,24 @@ function isTorn(root) {
 /** Text that stands in a holder without a paragraph becomes one that remembers it, and so leaves without one again. */
 function wrapBare(root) {
   for (const paragraph of root.querySelectorAll("p")) paragraph.setAttribute("data-wrap", "p")
+  const newBare = () => {
+    const paragraph = root.ownerDocument.createElement("p")
+    paragraph.setAttribute("data-wrap", "bare")
+    return paragraph
+  }
   for (const holder of [root, ...root.querySelectorAll("blockquote, li")]) {
-    if (!HOLDERS.has(holder.tagName)) continue
     let bare = null
     for (const child of [...holder.childNodes]) {
       const isBlock = child.nodeType === 1 && (BLOCKS.has(child.tagName) || child.querySelector("p, ul, ol, table, div, h1, h2, h3, blockquote"))
       if (isBlock || child.nodeType === 8) { bare = null; continue }
       if (!bare && child.nodeType === 3 && !child.data.trim()) continue
       if (!bare) {
-        bare = root.ownerDocument.createElement("p")
-        bare.setAttribute("data-wrap", "bare")
+        bare = newBare()
         child.before(bare)
       }
       bare.append(child)
     }
+    if (holder !== root && !holder.children.length) holder.append(newBare())
   }
 }
 
