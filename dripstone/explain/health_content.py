@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from dripstone import words
@@ -26,16 +26,31 @@ class Library:
     default_template: str
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """Something that an email refers to and that will not come out as it should.
+
+    kind    "snippet" (there is none), "field" (there is none), "number" (compared with one), "fallback" (has none)
+    place   a part of the email, "template", or "snippet key"
+    source  of that place
+    """
+
+    kind: str
+    key: str
+    place: str
+    source: str
+
+
 def findings(emails: Mapping[Sequence, list[SequenceEmail]]) -> dict[int, list[Finding]]:
     """By sequence id; `emails` are the published ones."""
-    libraries = _libraries({sequence.account_id for sequence in emails})
+    shelves = libraries({sequence.account_id for sequence in emails})
     return {
-        sequence.pk: [one for email in rows for one in _of_email(sequence, email, libraries[sequence.account_id])]
+        sequence.pk: [one for email in rows for one in _of_email(sequence, email, shelves[sequence.account_id])]
         for sequence, rows in emails.items()
     }
 
 
-def _libraries(accounts: set[int]) -> dict[int, Library]:
+def libraries(accounts: set[int]) -> dict[int, Library]:
     snippets: dict[int, dict[str, str]] = defaultdict(dict)
     for row in Snippet.objects.filter(account__in=accounts):
         snippets[row.account_id][row.key] = row.source
@@ -54,29 +69,37 @@ def _libraries(accounts: set[int]) -> dict[int, Library]:
 def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[Finding]:
     path = f"/v4/sequences/{sequence.pk}/emails/{email.pk}"
     title = words.title(email.subject)
+    for use in uses(list(sources(sequence, email, shelf)), shelf):
+        where = f"{title} {'uses' if use.place in PARTS else f'uses, through its {use.place},'}"
+        if use.kind == "snippet":
+            yield _missing_snippet(use.key, where, email)
+        elif use.kind == "field":
+            yield _unknown_field(use.key, where, email)
+        elif use.kind == "number":
+            yield _compared_with_number(use.key, title, use.place, email)
+        else:
+            yield _no_fallback(use.key, where, use.place, use.source, path, email)
+
+
+def uses(of: Iterable[tuple[str, str]], shelf: Library) -> Iterator[Use]:
+    """of   (place, source), as `sources` gives them. What is missing is named once, a fallback in each place."""
     told: set[tuple[str, str]] = set()
-    for place, source in _sources(sequence, email, shelf):
+    for place, source in of:
         used = liquid.variables(source)
-        where = f"{title} {'uses' if place in PARTS else f'uses, through its {place},'}"
-        for key in sorted(used.snippets - set(shelf.snippets)):
-            if ("snippet", key) not in told:
-                told.add(("snippet", key))
-                yield _missing_snippet(key, where, email)
-        for key in sorted(used.fields - shelf.fields):
-            if ("field", key) not in told:
-                told.add(("field", key))
-                yield _unknown_field(key, where, email)
-        for key in sorted(used.as_numbers & shelf.fields):
-            if ("number", key) not in told:
-                told.add(("number", key))
-                yield _compared_with_number(key, title, place, email)
+        found = [("snippet", key) for key in sorted(used.snippets - set(shelf.snippets))]
+        found += [("field", key) for key in sorted(used.fields - shelf.fields)]
+        found += [("number", key) for key in sorted(used.as_numbers & shelf.fields)]
+        for kind, key in found:
+            if (kind, key) not in told:
+                told.add((kind, key))
+                yield Use(kind, key, place, source)
         for key in sorted(used.without_default & shelf.fields):
             if (place, key) not in told:
                 told.add((place, key))
-                yield _no_fallback(key, where, place, source, path, email)
+                yield Use("fallback", key, place, source)
 
 
-def _sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[tuple[str, str]]:
+def sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[tuple[str, str]]:
     """Every Liquid source of the email with its place: a part, "template", or a snippet."""
     template = email.email_template or sequence.email_template
     sources = [(part, getattr(email, part) or "") for part in PARTS]
