@@ -336,8 +336,9 @@ def _pages(world: World) -> Iterator[Call]:
     yield Call("page: home", "/", 100)
     yield Call("page: sequence", page, 100)
     for status in ("active", "unconfirmed", "completed", "removed"):
-        yield Call(f"page: sequence, {status}", f"{page}?status={status}", 100)
-    yield Call("page: sequence, older", f"{page}?before={world.ids['place']}", 100)
+        yield Call(f"page: people of a sequence, {status}", f"{page}/people?status={status}", 100)
+    yield Call("page: people of a sequence, older", f"{page}/people?before={world.ids['place']}", 100)
+    yield Call("page: people waiting for an email", f"{page}/people?waiting={world.ids['waited_for']}", 100)
     yield Call("page: inbox", "/inbox", 100)
     yield Call("page: inbox, to", "/inbox?to=reader7", 100)
     yield Call("page: message", f"/inbox/{world.ids['message']}", 100)
@@ -412,6 +413,7 @@ def make_places(world: World) -> None:
 def note_ids(world: World) -> None:
     world.ids |= {
         "email": world.sequence.emails.order_by("position")[0].pk,
+        "waited_for": world.sequence.emails.get(position=2).pk,
         "person": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM subscribers_subscriber")[
             0
         ][0],

@@ -43,6 +43,12 @@ def instant(at: datetime, time_zone: str, now: datetime) -> str:
     return f"{short_day(local.date(), now.astimezone(zone).date())}, {local:%H:%M}"
 
 
+def soon(at: datetime, time_zone: str, now: datetime) -> str:
+    """`today, 09:00`: the same within a sentence."""
+    text = instant(at, time_zone, now)
+    return text[0].lower() + text[1:] if text.startswith(tuple(_NEAR.values())) else text
+
+
 def instant_in_full(at: datetime, time_zone: str) -> str:
     """`Monday 23 November 2026, 09:00:12 EST`: what hovering over a time tells."""
     local = at.astimezone(ZoneInfo(time_zone))
@@ -88,13 +94,12 @@ def delay(value: int, unit: str) -> str:
     return count(value, unit.removesuffix("s"))
 
 
-def wait(value: int, unit: str, own_days: Collection[int] | None, *, is_first: bool) -> str:
-    """`2 days after the one before, Mondays only`. is_first: no published email stands before it."""
+def later(value: int, unit: str, send_hour: int, *, is_first: bool) -> str:
+    """`2 days later, at 11:00`, `6 hours later`, `At once`. is_first: no published email stands before it."""
     if unit == "days" and value == 0:
-        return "Right away"
-    text = f"{delay(value, unit)} {'after they join' if is_first else 'after the one before'}"
-    has_own_days = own_days is not None and len(set(own_days)) < 7
-    return f"{text}, {days(own_days)} only" if own_days is not None and has_own_days else text
+        return "At once"
+    text = f"{delay(value, unit)} {'after they enter' if is_first else 'later'}"
+    return text if unit == "hours" else f"{text}, at {send_hour}:00"
 
 
 # --- Counts and lists --------------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dripstone.web import sign_in
-from dripstone.web.pages import accounts, deliveries, home, images, inbox, sequences
+from dripstone.web.pages import accounts, deliveries, home, images, inbox, sequence_people, sequences
 from dripstone.web.public import confirm, pictures, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/<int:account_id>/choosing", accounts.choosing, name="choosing"),
     path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
     path("sequences/<int:sequence_id>/activity", sequences.activity, name="sequence_activity"),
+    path("sequences/<int:sequence_id>/people", sequence_people.people, name="sequence_people"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
     path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),
     path("inbox", inbox.inbox, name="inbox"),

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dripstone.web.subjects import LONGEST, readable
+from dripstone.web.subjects import LONGEST, Part, parts, readable
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,14 @@ from dripstone.web.subjects import LONGEST, readable
 )
 def test_it_names_what_each_person_will_read(source: str, read: str) -> None:
     assert readable(source) == read
+
+
+def test_it_sets_names_apart() -> None:
+    assert parts("Hello {{ subscriber.first_name }}, [sic]") == [
+        Part("Hello "),
+        Part("first name", is_name=True),
+        Part(", [sic]"),
+    ]
 
 
 def test_no_liquid_runs() -> None:

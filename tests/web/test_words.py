@@ -41,19 +41,17 @@ def test_it_names_a_zone_by_its_place(name: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "unit", "own_days", "is_first", "said"),
+    ("value", "unit", "is_first", "said"),
     [
-        (0, "days", None, True, "Right away"),
-        (1, "days", None, True, "1 day after they join"),
-        (2, "days", None, False, "2 days after the one before"),
-        (1, "hours", None, False, "1 hour after the one before"),
-        (36, "hours", None, False, "36 hours after the one before"),
-        (2, "days", [0], False, "2 days after the one before, Mondays only"),
-        (2, "days", [0, 1, 2, 3, 4, 5, 6], False, "2 days after the one before"),
+        (0, "days", True, "At once"),
+        (1, "days", True, "1 day after they enter, at 9:00"),
+        (2, "days", False, "2 days later, at 9:00"),
+        (1, "hours", False, "1 hour later"),
+        (36, "hours", True, "36 hours after they enter"),
     ],
 )
-def test_it_says_a_delay(value: int, unit: str, own_days: list[int] | None, is_first: bool, said: str) -> None:
-    assert words.wait(value, unit, own_days, is_first=is_first) == said
+def test_it_says_a_delay(value: int, unit: str, is_first: bool, said: str) -> None:
+    assert words.later(value, unit, 9, is_first=is_first) == said
 
 
 def test_it_says_an_instant_on_the_wall_clock_of_the_zone() -> None:
@@ -64,6 +62,12 @@ def test_it_says_an_instant_on_the_wall_clock_of_the_zone() -> None:
     assert words.instant(at, zone, at + timedelta(days=9)) == "Sun 1 Nov, 01:30"
     assert words.instant(at, zone, at + timedelta(days=99)) == "1 Nov 2026, 01:30"
     assert words.instant_in_full(at, "America/New_York") == "Sunday 1 November 2026, 01:30:00 EDT"
+
+
+def test_it_says_dates_of_these_days_as_people_do() -> None:
+    now = datetime(2026, 12, 1, 3, 0, tzinfo=UTC)  # still November in New York
+    said = [words.soon(now + timedelta(hours=hours), "America/New_York", now) for hours in (0, 12, 48, 24 * 40)]
+    assert said == ["today, 22:00", "tomorrow, 10:00", "Wed 2 Dec, 22:00", "9 Jan 2027, 22:00"]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""A sequence: its schedule in words, its emails in order, the people in it and what comes next for each."""
+"""A sequence: its emails as a line, what is done to it as a whole."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
@@ -16,60 +16,40 @@ from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid
 from dripstone.foresight import impact
 from dripstone.given import as_yes_no
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence
 from dripstone.stats import emails as email_stats
 from dripstone.stats import places
-from dripstone.web import asking, forms
+from dripstone.web import asking, forms, line
 from dripstone.web.frame import actor, member, show
-from dripstone.web.paging import page
-
-STATUSES = {"active": "In progress", "unconfirmed": "To confirm", "completed": "Completed", "removed": "Removed"}
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """An email in its place."""
-
-    number: int
-    email: SequenceEmail
-    delay: str
-    sent: int
-    waiting: int
-
-
-@dataclass(frozen=True, slots=True)
-class Choice:
-    """A way to filter the people."""
-
-    status: str  # "" = all people
-    label: str
-    count: int
-    is_chosen: bool
 
 
 @require_safe
 @member
 def sequence(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
-    found = get_object_or_404(
-        Sequence.objects.select_related("sending_address", "email_template"),
-        pk=sequence_id,
-        account=account,
-        deleted_at=None,
-    )
-    chosen = request.GET.get("status", "")
-    people = Enrollment.objects.filter(sequence=found).select_related("subscriber", "next_email")
-    if chosen in STATUSES:
-        people = people.filter(status=chosen)
-    context = {
+    return show(request, "sequences/detail.html", account, shown(sequence_of(account, sequence_id)))
+
+
+def sequence_of(account: Account, sequence_id: int) -> Sequence:
+    rows = Sequence.objects.filter(account=account, deleted_at=None)
+    return get_object_or_404(rows.select_related("sending_address", "email_template"), pk=sequence_id)
+
+
+def shown(found: Sequence) -> dict[str, Any]:
+    """What _builder.html shows."""
+    steps, counts = line.steps(found), places.by_status([found.pk])
+    return {
         "section": "sequences",
         "current": "true",  # aria-current: we are inside the section, not on its own page
         "sequence": found,
         "schedule": words.schedule(found.send_days, found.send_hour, found.time_zone),
-        "steps": list(_steps(found)),
-        "choices": list(_choices(found, chosen)),
-        "people": page(request, people),
+        "steps": steps,
+        "counts": {status: counts[found.pk, status] for status in Enrollment.Status.values},
+        "n_people": counts.total(),
+        "n_sent": email_stats.sent_of_sequences([found.pk])[found.pk],
+        "n_drafts": sum(not step.email.published for step in steps),
+        "primary": _primary(found, steps),
+        "next_place": _next(found).first() if found.active else None,
     }
-    return show(request, "sequences/detail.html", account, context)
 
 
 @member
@@ -93,20 +73,14 @@ def activity(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
         return asking.refused(request, error, back)
 
 
-def _steps(sequence: Sequence) -> Iterator[Step]:
-    emails = list(SequenceEmail.objects.filter(sequence=sequence, deleted_at=None).order_by("position"))
-    ids = [email.pk for email in emails]
-    sent, waiting = email_stats.sent_of(ids), places.waiting_for(ids)
-    is_first = True
-    for number, email in enumerate(emails, 1):
-        delay = words.wait(email.delay_value, email.delay_unit, email.send_days, is_first=is_first)
-        yield Step(number, email, delay, sent[email.pk], waiting[email.pk])
-        is_first = is_first and not email.published
+def _primary(sequence: Sequence, steps: list[line.Step]) -> str:
+    """The next sensible act: the one filled button."""
+    if steps and not any(step.email.published for step in steps):
+        return "publish"
+    return "write" if sequence.active else "resume"
 
 
-def _choices(sequence: Sequence, chosen: str) -> Iterator[Choice]:
-    counts = places.by_status([sequence.pk])
-    yield Choice("", "Everybody", counts.total(), chosen not in STATUSES)
-    for status, label in STATUSES.items():
-        if (n := counts[sequence.pk, status]) or chosen == status:
-            yield Choice(status, label, n, chosen == status)
+def _next(sequence: Sequence) -> QuerySet[Enrollment]:
+    """By enrollment_due."""
+    dated = Enrollment.objects.filter(sequence=sequence, due_at__isnull=False)
+    return dated.select_related("subscriber").order_by("due_at")[:1]

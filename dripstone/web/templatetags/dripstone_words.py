@@ -2,7 +2,7 @@ from datetime import UTC, datetime
 
 from django import template
 from django.template import Context
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from dripstone import words
@@ -15,12 +15,21 @@ register = template.Library()
 @register.simple_tag(takes_context=True)
 def instant(context: Context, at: datetime) -> SafeString:
     """A `<time>` on the wall clock of the page's `zone`; the footer of the page names it."""
-    zone = context["zone"]
+    return _time(at, context["zone"], words.instant(at, context["zone"], context["now"]))
+
+
+@register.simple_tag(takes_context=True)
+def soon(context: Context, at: datetime) -> SafeString:
+    """The same as people say it of these days: `today, 11:00`."""
+    return _time(at, context["zone"], words.soon(at, context["zone"], context["now"]))
+
+
+def _time(at: datetime, zone: str, said: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
         at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         words.instant_in_full(at, zone),
-        words.instant(at, zone, context["now"]),
+        said,
     )
 
 
@@ -45,3 +54,13 @@ def count(number: int, noun: str) -> str:
 @register.filter
 def size(n_bytes: int) -> str:
     return words.size(n_bytes)
+
+
+@register.simple_tag
+def chips(source: str) -> SafeString:
+    """The same with each name as a chip."""
+    pieces = (
+        (format_html('<span class="chip">{}</span>', part.text) if part.is_name else part.text,)
+        for part in subjects.parts(source)
+    )
+    return format_html_join("", "{}", pieces)

@@ -1,0 +1,81 @@
+"""The emails of a sequence as a line: each in its place, the delay before it in words, who waits for it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from dripstone import words
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.stats import emails as email_stats
+from dripstone.stats import places
+from dripstone.stats.places import Dates
+
+State = Literal["published", "draft"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An email in its place.
+
+    delay, days   what stands between it and the one before: `2 days later, at 11:00`, `Monday to Friday`
+    next_at       when the next person gets it; None: nobody has a date
+    after         nobody before this instant: the first dates of the sequence are all of other emails
+    """
+
+    number: int
+    email: SequenceEmail
+    state: State
+    delay: str
+    days: str
+    sent: int
+    waiting: int
+    next_at: datetime | None
+    after: datetime | None
+
+
+def steps(sequence: Sequence) -> list[Step]:
+    emails = list(sequence.emails.filter(deleted_at=None).defer("content").order_by("position"))
+    ids = [email.pk for email in emails]
+    sent, waiting, dates = email_stats.sent_of(ids), places.waiting_for(ids), _dates(sequence)
+    firsts = _counting_from_entry(emails)
+    return [
+        Step(
+            number,
+            email,
+            _state(email),
+            *gap(sequence, email, is_first=email.pk in firsts),
+            sent[email.pk],
+            waiting[email.pk],
+            dates.first.get(email.pk),
+            dates.seen_until if waiting[email.pk] and email.published else None,
+        )
+        for number, email in enumerate(emails, 1)
+    ]
+
+
+def gap(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> tuple[str, str]:
+    """The delay, and the days on which it may end."""
+    value, unit = email.delay_value, email.delay_unit
+    if unit == "days" and value == 0:
+        return words.later(value, unit, sequence.send_hour, is_first=is_first), ""
+    days = "any day, any hour" if unit == "hours" else words.days(email.send_days or sequence.send_days)
+    return words.later(value, unit, sequence.send_hour, is_first=is_first), days.replace("Every", "every")
+
+
+def _dates(sequence: Sequence) -> Dates:
+    """A sequence that is paused sends nothing, whatever the dates say."""
+    return places.next_dates(sequence.pk) if sequence.active else Dates({}, None)
+
+
+def _counting_from_entry(emails: list[SequenceEmail]) -> set[int]:
+    """Those before which nothing published stands."""
+    found = set()
+    for email in emails:
+        found.add(email.pk)
+        if email.published:
+            break
+    return found
+
+
+def _state(email: SequenceEmail) -> State:
+    return "published" if email.published else "draft"
