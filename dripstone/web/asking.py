@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -43,7 +43,7 @@ class Act:
     title     the question: "Publish “Ask for one thing”?"
     button    what pressing it does: "Publish"
     facts     one sentence about the act itself, if there is something to say
-    is_grave  it deletes, or takes something from people
+    is_grave  it deletes: asked about also when it touches nobody
     back      where "Cancel" leads without JavaScript; "" for the sequence's page
     """
 
@@ -84,15 +84,18 @@ def first(request: HttpRequest, account: Account, act: Act, then: Callable[[Edit
         return then(done)
     while True:
         told = impact.of(account, act.sequence_id, act.proposal, now)
-        if told.affected:
+        if told.affected or (act.is_grave and not seen):
             return _ask(request, account, act, told, now, is_again=bool(seen))
         if done := _do(account, act, impact.figure(told.world)):
             return then(done)
 
 
 def refused(request: HttpRequest, error: Invalid, back: str) -> HttpResponse:
-    """For a form that is only a button: the sentences stand on the page it came from."""
-    messages.error(request, "; ".join(error.messages).rstrip(".") + ".")
+    """For a form that is only a button: the sentences stand in the dialog, or on the page it came from."""
+    sentence = "; ".join(error.messages).rstrip(".") + "."
+    if _is_dialog(request):
+        return render(request, "asking/_refused.html", {"sentence": sentence}, status=422)
+    messages.error(request, sentence)
     return leave(request, back)
 
 
@@ -130,10 +133,13 @@ def _ask(
         "examples": list(_examples(told, people, now)),
         "button": _button(act, told),
     }
-    is_part = request.headers.get("HX-Target") == DIALOG
-    response = show(request, "asking/_question.html" if is_part else "asking/page.html", account, context)
+    response = show(request, "asking/_question.html" if _is_dialog(request) else "asking/page.html", account, context)
     response["Vary"] = "HX-Target, Cookie"
     return response
+
+
+def _is_dialog(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Target") == DIALOG
 
 
 def _is_kept(name: str) -> bool:

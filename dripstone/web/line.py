@@ -1,5 +1,6 @@
 """The emails of a sequence as a line: each in its place, the delay before it in words, who waits for it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -20,6 +21,7 @@ class Step:
     delay, days   what stands between it and the one before: `2 days later, at 11:00`, `Monday to Friday`
     next_at       when the next person gets it; None: nobody has a date
     after         nobody before this instant: the first dates of the sequence are all of other emails
+    up, down      the email it goes before when it moves one place, "" for the end; None: it stands there already
     """
 
     number: int
@@ -31,6 +33,21 @@ class Step:
     waiting: int
     next_at: datetime | None
     after: datetime | None
+    up: str | None
+    down: str | None
+
+    @property
+    def is_immediate(self) -> bool:
+        return self.email.delay_value == 0
+
+    @property
+    def add_label(self) -> str:
+        return f"Add an email before email {self.number}"
+
+    @property
+    def can_skip_wait(self) -> bool:
+        """Somebody has a date that could be earlier."""
+        return self.waiting > 0 and self.state in ("published", "changed") and (self.next_at or self.after) is not None
 
 
 def steps(sequence: Sequence) -> list[Step]:
@@ -46,8 +63,9 @@ def steps(sequence: Sequence) -> list[Step]:
             *gap(sequence, email, is_first=email.pk in firsts),
             sent[email.pk],
             waiting[email.pk],
-            dates.first.get(email.pk),
+            dates.first.get(email.pk) if email.published else None,
             dates.seen_until if waiting[email.pk] and email.published else None,
+            *_neighbours(emails, number - 1),
         )
         for number, email in enumerate(emails, 1)
     ]
@@ -79,3 +97,18 @@ def _counting_from_entry(emails: list[SequenceEmail]) -> set[int]:
 
 def _state(email: SequenceEmail) -> State:
     return "published" if email.published else "draft"
+
+
+def _neighbours(emails: list[SequenceEmail], index: int) -> Iterator[str | None]:
+    """What is sent at once stays the first: nothing moves above it, and it does not move down."""
+    stays_first = emails[0].delay_value == 0
+    yield str(emails[index - 1].pk) if index > stays_first else None
+    match emails[index + 1 : index + 3]:
+        case []:
+            yield None
+        case _ if stays_first and index == 0:
+            yield None
+        case [_]:
+            yield ""
+        case [_, after_next]:
+            yield str(after_next.pk)

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dripstone.web import sign_in
-from dripstone.web.pages import accounts, deliveries, home, images, inbox, sequence_people, sequences
+from dripstone.web.pages import accounts, deliveries, home, images, inbox, sequence_emails, sequence_people, sequences
 from dripstone.web.public import confirm, pictures, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -14,6 +14,22 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/<int:account_id>/choosing", accounts.choosing, name="choosing"),
     path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
     path("sequences/<int:sequence_id>/activity", sequences.activity, name="sequence_activity"),
+    path("sequences/<int:sequence_id>/rescheduling", sequences.rescheduling, name="sequence_rescheduling"),
+    path("sequences/<int:sequence_id>/deletion", sequences.deletion, name="sequence_deletion"),
+    path("sequences/<int:sequence_id>/emails", sequence_emails.new_email, name="new_email"),
+    path("sequences/<int:sequence_id>/emails/<int:email_id>/order", sequence_emails.order, name="email_order"),
+    path("sequences/<int:sequence_id>/emails/<int:email_id>/delay", sequence_emails.delay, name="email_delay"),
+    path(
+        "sequences/<int:sequence_id>/emails/<int:email_id>/publication",
+        sequence_emails.publication,
+        name="email_publication",
+    ),
+    path(
+        "sequences/<int:sequence_id>/emails/<int:email_id>/unpublication",
+        sequence_emails.unpublication,
+        name="email_unpublication",
+    ),
+    path("sequences/<int:sequence_id>/emails/<int:email_id>/deletion", sequence_emails.deletion, name="email_deletion"),
     path("sequences/<int:sequence_id>/people", sequence_people.people, name="sequence_people"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
     path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),

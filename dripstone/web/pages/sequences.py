@@ -1,32 +1,49 @@
-"""A sequence: its emails as a line, what is done to it as a whole."""
+"""A sequence: its emails as a line, and what is done to it as a whole.
 
+The page is one part, _builder.html. An act that came from it by htmx is answered by that part as it is now, so that
+place and focus stay; an act from elsewhere, or without JavaScript, by the page.
+"""
+
+from collections.abc import Callable
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
+from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import reswap, retarget, trigger_client_event
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.engine.acts import edits
 from dripstone.engine.models import Enrollment
-from dripstone.errors import Invalid
+from dripstone.errors import Invalid, NotFound
 from dripstone.foresight import impact
 from dripstone.given import as_yes_no
 from dripstone.sequences.models import Sequence
+from dripstone.sequences.verbs import Edit
 from dripstone.stats import emails as email_stats
 from dripstone.stats import places
 from dripstone.web import asking, forms, line
 from dripstone.web.frame import actor, member, show
 
+PART = "builder"  # the id of the element that holds _builder.html
+Answer = Callable[[Edit], HttpResponse]
+
 
 @require_safe
 @member
 def sequence(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
-    return show(request, "sequences/detail.html", account, shown(sequence_of(account, sequence_id)))
+    """For htmx, which asks again while people are being moved, its one part."""
+    is_part = request.headers.get("HX-Target") == PART
+    template = "sequences/_builder.html" if is_part else "sequences/detail.html"
+    response = show(request, template, account, shown(sequence_of(account, sequence_id)))
+    response["Vary"] = "HX-Target, Cookie"
+    return response
 
 
 def sequence_of(account: Account, sequence_id: int) -> Sequence:
@@ -52,27 +69,6 @@ def shown(found: Sequence) -> dict[str, Any]:
     }
 
 
-@member
-@require_POST
-def activity(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
-    """Pause it, or let it run again."""
-    found = get_object_or_404(Sequence, pk=sequence_id, account=account, deleted_at=None)
-    given, back = forms.given(request), reverse("sequence", args=[found.pk])
-    resumes = as_yes_no(given.get("active")) is True
-    arguments = (account, found.pk, given, clock.now(), actor(request))
-    act = asking.Act(
-        found.pk,
-        partial(edits.update_sequence, *arguments),
-        partial(impact.update_sequence, *arguments),
-        title=f"{'Resume' if resumes else 'Pause'} {words.title(found.name)}?",
-        button="Resume" if resumes else "Pause",
-    )
-    try:
-        return asking.first(request, account, act, lambda _: asking.leave(request, back))
-    except Invalid as error:
-        return asking.refused(request, error, back)
-
-
 def _primary(sequence: Sequence, steps: list[line.Step]) -> str:
     """The next sensible act: the one filled button."""
     if steps and not any(step.email.published for step in steps):
@@ -84,3 +80,103 @@ def _next(sequence: Sequence) -> QuerySet[Enrollment]:
     """By enrollment_due."""
     dated = Enrollment.objects.filter(sequence=sequence, due_at__isnull=False)
     return dated.select_related("subscriber").order_by("due_at")[:1]
+
+
+# --- Acts on the sequence ---------------------------------------------------------------------------------------
+
+
+@member
+@require_POST
+def activity(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
+    """Pause it, or let it run again."""
+    found, given = sequence_of(account, sequence_id), forms.given(request)
+    resumes = as_yes_no(given.get("active")) is True
+    arguments = (account, found.pk, given, clock.now(), actor(request))
+    act = asking.Act(
+        found.pk,
+        partial(edits.update_sequence, *arguments),
+        partial(impact.update_sequence, *arguments),
+        title=f"{'Resume' if resumes else 'Pause'} {words.title(found.name)}?",
+        button="Resume" if resumes else "Pause",
+    )
+    return done(request, account, act, "It runs again." if resumes else "Paused. Everybody keeps their place.")
+
+
+@member
+@require_POST
+def rescheduling(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
+    found = sequence_of(account, sequence_id)
+    arguments = (account, found.pk, clock.now(), actor(request))
+    act = asking.Act(
+        found.pk,
+        partial(edits.reschedule, *arguments),
+        partial(impact.reschedule, *arguments),
+        title="Reschedule waiting people?",
+        button="Reschedule",
+        facts="Everybody who waits gets the date that today's delays and schedule give.",
+    )
+    return done(request, account, act, "Everybody who waits has a date by today's delays and schedule.")
+
+
+@member
+@require_POST
+def deletion(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
+    found = sequence_of(account, sequence_id)
+    arguments = (account, found.pk, clock.now(), actor(request))
+    act = asking.Act(
+        found.pk,
+        partial(edits.delete_sequence, *arguments),
+        partial(impact.delete_sequence, *arguments),
+        title=f"Delete {words.title(found.name)}?",
+        button="Delete sequence",
+        facts="Its emails go with it, for good. What was sent stays in people's histories.",
+        is_grave=True,
+    )
+    said = f"{words.title(found.name)} is deleted."
+    return done(request, account, act, said, lambda _: _away(request, said))
+
+
+def _away(request: HttpRequest, said: str) -> HttpResponse:
+    messages.success(request, said)
+    return asking.leave(request, reverse("home"))
+
+
+# --- Answers ----------------------------------------------------------------------------------------------------
+
+
+def done(
+    request: HttpRequest, account: Account, act: asking.Act, said: str, then: Answer | None = None, email_id: int = 0
+) -> HttpResponse:
+    """Does it or asks first; then the sequence as it is now. `email_id`: where one was looking."""
+    back = _address(act.sequence_id, email_id)
+    try:
+        return asking.first(
+            request, account, act, then or (lambda _: changed(request, account, act.sequence_id, said, email_id))
+        )
+    except Invalid as error:
+        return asking.refused(request, error, back)
+    except NotFound as gone:
+        raise Http404 from gone
+
+
+def changed(request: HttpRequest, account: Account, sequence_id: int, said: str, email_id: int = 0) -> HttpResponse:
+    """The sequence after an act. `said` is said once."""
+    if not _is_here(request, sequence_id):
+        messages.success(request, said)
+        return asking.leave(request, _address(sequence_id, email_id))
+    context = shown(sequence_of(account, sequence_id))
+    response = retarget(show(request, "sequences/_builder.html", account, context), f"#{PART}")
+    trigger_client_event(response, "said", {"text": said})
+    trigger_client_event(response, "sequence-changed")
+    trigger_client_event(response, "acted", {"email": email_id}, after="settle")
+    return reswap(response, "innerHTML")
+
+
+def _is_here(request: HttpRequest, sequence_id: int) -> bool:
+    """Whether it came by htmx from the sequence's own page."""
+    url = urlsplit(request.headers.get("HX-Current-URL", ""))
+    return url.path == reverse("sequence", args=[sequence_id])
+
+
+def _address(sequence_id: int, email_id: int) -> str:
+    return reverse("sequence", args=[sequence_id]) + (f"#e{email_id}" if email_id else "")

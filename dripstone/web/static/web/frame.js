@@ -28,6 +28,9 @@ dialog?.addEventListener("click", (event) => {
 });
 dialog?.addEventListener("close", () => dialog.replaceChildren());
 
+// What the server has to say of an act whose answer is a part of the page.
+document.addEventListener("said", (event) => say(event.detail.text));
+
 // A request that found nobody is said, not swallowed.
 document.addEventListener("htmx:sendError", () => say("The server does not answer. Nothing was changed; try again."));
 document.addEventListener("htmx:responseError", (event) => {

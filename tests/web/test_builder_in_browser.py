@@ -1,0 +1,201 @@
+"""The page of a sequence in a real browser: what is dragged, opened in place, asked in a dialog; and all of it without
+JavaScript."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from django.conf import settings
+
+from dripstone.accounts.models import Account
+from dripstone.sequences.models import Sequence
+from tests.conftest import VirtualClock
+from tests.factories import make_enrollment, make_sequence, make_subscriber
+
+if TYPE_CHECKING:
+    from django.test import Client
+    from playwright.sync_api import Browser, Page
+
+    Open = Callable[..., Page]
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clock")]
+
+WIDE, PHONE = 1440, 390
+
+
+@pytest.fixture
+def sequence(account: Account, clock: VirtualClock) -> Sequence:
+    """A is sent, B is a draft, C comes after; Bob waits for C."""
+    letters = [{"subject": name, "delay_value": 1} for name in ("A", "B", "C")]
+    sequence = make_sequence(account, *letters)
+    sequence.emails.filter(subject="B").update(published=False)
+    bob = make_enrollment(sequence, make_subscriber(account, first_name="Bob"), clock.now())
+    type(bob).objects.update(next_email=sequence.emails.get(subject="C"))
+    clock.advance(days=1)
+    return sequence
+
+
+@pytest.fixture
+def opened(chromium: "Browser", live_server: Any, alice: "Client", sequence: Sequence) -> Iterator["Open"]:
+    """Alice's browser, on the page of the sequence. At the end it must have had nothing to complain about."""
+    with ExitStack() as closing:
+        heard: list[str] = []
+
+        def open_page(width: int = WIDE, *, scripted: bool = True) -> "Page":
+            context = chromium.new_context(
+                base_url=live_server.url,
+                viewport={"width": width, "height": 900},
+                java_script_enabled=scripted,
+                has_touch=width == PHONE,
+            )
+            closing.callback(context.close)
+            context.set_default_timeout(10_000)
+            key = alice.cookies[settings.SESSION_COOKIE_NAME].value
+            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
+            page = context.new_page()
+            page.on("console", lambda message: heard.append(message.text))
+            page.on("pageerror", lambda error: heard.append(str(error)))
+            page.goto(f"/sequences/{sequence.pk}")
+            return page
+
+        yield open_page
+        assert heard == []
+
+
+def order(page: "Page") -> list[str]:
+    return page.locator(".step .subject").all_inner_texts()
+
+
+def drag(page: "Page", subject: str, to: str, *, below: bool = False) -> None:
+    """By its number, to just above (or below) the middle of another."""
+    number = page.locator(".step", has_text=subject).locator(".number").bounding_box()
+    goal = page.locator(".step", has_text=to).locator(".email").bounding_box()
+    assert number is not None
+    assert goal is not None
+    page.mouse.move(number["x"] + 10, number["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(number["x"] + 10, goal["y"] + (goal["height"] if below else 0), steps=8)
+    page.mouse.up()
+
+
+def test_it_adds_an_email_between_two(opened: "Open", sequence: Sequence) -> None:
+    page = opened()
+    page.get_by_role("button", name="Add an email before email 2").click()
+    page.wait_for_url("**/emails/*")
+    subjects = sequence.emails.order_by("position").values_list("subject", flat=True)
+    assert list(subjects) == ["A", "Untitled email", "B", "C"]
+
+
+def test_an_email_is_dragged_by_its_number(opened: "Open") -> None:
+    page = opened()
+    drag(page, "B", "A")
+    page.get_by_text("Moved.").wait_for()
+    assert order(page) == ["B", "A", "C"]
+
+
+def test_what_is_dropped_where_it_was_stays_there(opened: "Open") -> None:
+    page = opened()
+    drag(page, "A", "A", below=True)
+    assert page.locator(".is-dragged").count() == 0
+    assert order(page) == ["A", "B", "C"]
+
+
+def test_a_drag_that_touches_people_asks_and_can_be_given_up(opened: "Open") -> None:
+    page = opened()
+    drag(page, "C", "A")
+    page.get_by_role("dialog").get_by_role("heading", name="Move “C”?").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert order(page) == ["A", "B", "C"]
+
+
+def test_an_email_is_moved_by_the_keyboard_alone_and_keeps_the_focus(opened: "Open") -> None:
+    page = opened()
+    page.get_by_role("link", name="B", exact=True).focus()
+    for _ in range(3):  # Edit, Move up, Move down
+        page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Move down"
+    page.keyboard.press("Enter")
+    page.get_by_text("Moved.").wait_for()
+    assert order(page) == ["A", "C", "B"]
+    assert page.evaluate("document.activeElement.closest('.step').querySelector('.subject').textContent") == "B"
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Move up"
+    page.keyboard.press("Enter")
+    page.locator(".step:nth-child(2) .subject", has_text="B").wait_for()
+    assert page.evaluate("document.activeElement.textContent") == "Move up"
+
+
+def test_a_delay_is_changed_where_it_stands(opened: "Open", sequence: Sequence) -> None:
+    page = opened()
+    gap = page.locator(".step").nth(2).locator(".gap")
+    gap.get_by_role("link").click()
+    page.keyboard.type("9999")  # the first field has the focus, and its text is chosen by nobody
+    gap.get_by_role("button", name="Save").click()
+    gap.get_by_role("alert").wait_for()
+    page.get_by_label("Wait how many").fill("4")
+    gap.get_by_text("Mon").click()
+    page.keyboard.press("Enter")
+    gap.get_by_text("People who wait for it keep their dates.").wait_for()
+    assert "4 days later, at 9:00" in gap.inner_text()
+    assert "Mondays" in gap.inner_text()
+    gap.get_by_role("button", name="Reschedule waiting people…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Reschedule").click()
+    page.get_by_text("Everybody who waits has a date").wait_for()
+
+
+def test_escape_leaves_a_delay_as_it_was(opened: "Open") -> None:
+    page = opened()
+    page.get_by_role("link", name="1 day later, at 9:00").first.click()
+    page.get_by_label("Wait how many").fill("7")
+    page.keyboard.press("Escape")
+    page.locator(".changing").wait_for(state="detached")
+    assert "7 days" not in page.locator(".line").inner_text()
+    assert page.evaluate("document.activeElement.textContent") == "1 day later, at 9:00"
+
+
+@pytest.mark.parametrize("width", [WIDE, PHONE])
+def test_it_publishes_after_showing_who_gets_it_now(opened: "Open", sequence: Sequence, width: int) -> None:
+    page = opened(width)
+    step = page.locator(".step", has_text="B")
+    step.locator(".email").hover()
+    step.locator(".menu summary").click()
+    step.get_by_role("button", name="Publish").click()
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_text("Bob").first.wait_for()
+    dialog.get_by_role("button", name="Publish, mail 1 now").click()
+    page.get_by_text("“B” is published.").wait_for()
+    dialog.wait_for(state="hidden")
+    assert step.get_by_text("Draft").count() == 0
+    assert sequence.emails.get(subject="B").published
+
+
+def test_all_of_it_works_without_javascript(opened: "Open", sequence: Sequence) -> None:
+    page = opened(scripted=False)
+    page.get_by_role("link", name="1 day later, at 9:00").first.click()
+    page.get_by_label("Wait how many").fill("2")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("People who wait keep theirs.").wait_for()
+    step = page.locator(".step", has_text="B")
+    step.locator(".email").hover()
+    step.get_by_role("button", name="Move up").first.click()
+    page.get_by_text("Moved.").wait_for()
+    assert order(page) == ["B", "A", "C"]
+    step.locator(".email").hover()
+    step.locator(".menu summary").click()
+    step.get_by_role("button", name="Publish").click()
+    page.get_by_role("heading", name="Publish “B”?").wait_for()
+    page.locator(".foot button").click()
+    page.get_by_text("“B” is published.").wait_for()
+    assert sequence.emails.get(subject="B").published
+
+
+@pytest.mark.parametrize("width", [360, PHONE, WIDE])
+def test_the_page_fits(opened: "Open", width: int) -> None:
+    page = opened(width)
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    page.get_by_role("link", name="1 day later, at 9:00").first.click()
+    page.locator(".changing").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
