@@ -42,6 +42,7 @@ delete_sequence = verbs.delete_sequence
 create_email = verbs.create_email
 update_email = verbs.update_email
 publish_email = drafts.publish
+publish_all = drafts.publish_all
 delete_email = verbs.delete_email
 reschedule = verbs.reschedule
 

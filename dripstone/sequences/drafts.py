@@ -17,8 +17,9 @@ from typing import Any
 
 from django.db import transaction
 
+from dripstone import words
 from dripstone.accounts.models import Account
-from dripstone.errors import Conflict, NotFound, Problem
+from dripstone.errors import Conflict, Invalid, NotFound, Problem
 from dripstone.given import ABSENT, Checked, Given, as_number, is_id
 from dripstone.sequences import email_checks, verbs, versions, warnings
 from dripstone.sequences.models import EmailDraft, EmailVersion, Sequence, SequenceEmail
@@ -161,6 +162,23 @@ def publish(
     assert done.email is not None
     _keep(done.email, draft, {}, now, actor)
     return done
+
+
+@transaction.atomic
+def publish_all(account: Account, sequence_id: int, now: datetime, actor: str = verbs.OWNER) -> Edit:
+    """Every email that is not published yet, as its draft has it: all of them or none.
+
+    Raises Invalid with every problem, each with the title of its email, and NotFound.
+    """
+    sequence = verbs.lock(account, sequence_id)
+    rows = sequence.emails.filter(published=False, deleted_at=None).order_by("position")
+    shown = [(email, of(email)) for email in rows]
+    problems = [(None, f"{words.title(email.subject)}: {told}") for email, draft in shown for _, told in draft.problems]
+    if problems:
+        raise Invalid(problems=problems)
+    for email, draft in shown:
+        sequence = publish(account, sequence_id, email.pk, draft.revision, now, actor).sequence
+    return Edit(sequence, moves_people=bool(shown))
 
 
 # --- What was given -----------------------------------------------------------------------------------------------

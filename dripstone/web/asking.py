@@ -6,9 +6,9 @@ question and act the server keeps nothing; whoever walks away has changed nothin
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -44,6 +44,7 @@ class Act:
     button    what pressing it does: "Publish"
     facts     one sentence about the act itself, if there is something to say
     is_grave  it deletes: asked about also when it touches nobody
+    members   sent along with the answer, beside what the act's own form sent
     back      where "Cancel" leads without JavaScript; "" for the sequence's page
     """
 
@@ -54,6 +55,7 @@ class Act:
     button: str
     facts: str = ""
     is_grave: bool = False
+    members: Mapping[str, str] = field(default_factory=dict)
     back: str = ""
 
 
@@ -123,7 +125,7 @@ def _ask(
         "act": act,
         "action": request.get_full_path(),
         "back": act.back or reverse("sequence", args=[act.sequence_id]),
-        "members": [(name, value) for name in request.POST for value in request.POST.getlist(name) if _is_kept(name)],
+        "members": list(_members(request, act)),
         "seen": impact.figure(told.world),
         "told": [str(effect) for effect in effects],
         "lines": [_line(effect, told, people, before, is_again=is_again) for effect in effects],
@@ -142,8 +144,12 @@ def _is_dialog(request: HttpRequest) -> bool:
     return request.headers.get("HX-Target") == DIALOG
 
 
-def _is_kept(name: str) -> bool:
-    return name not in NOT_MEMBERS
+def _members(request: HttpRequest, act: Act) -> Iterator[tuple[str, str]]:
+    """Of the question's form."""
+    yield from act.members.items()
+    for name in request.POST:
+        if name not in NOT_MEMBERS and name not in act.members:
+            yield from ((name, str(value)) for value in request.POST.getlist(name))
 
 
 def _button(act: Act, told: Impact) -> str:

@@ -6,12 +6,13 @@ from datetime import datetime
 from typing import Literal
 
 from dripstone import words
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import emails as email_stats
 from dripstone.stats import places
 from dripstone.stats.places import Dates
 
-State = Literal["published", "draft"]
+State = Literal["published", "changed", "draft"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,12 @@ def steps(sequence: Sequence) -> list[Step]:
     emails = list(sequence.emails.filter(deleted_at=None).defer("content").order_by("position"))
     ids = [email.pk for email in emails]
     sent, waiting, dates = email_stats.sent_of(ids), places.waiting_for(ids), _dates(sequence)
-    firsts = _counting_from_entry(emails)
+    firsts, changed = _counting_from_entry(emails), drafts.changed(sequence)
     return [
         Step(
             number,
             email,
-            _state(email),
+            _state(email, changed),
             *gap(sequence, email, is_first=email.pk in firsts),
             sent[email.pk],
             waiting[email.pk],
@@ -95,8 +96,11 @@ def _counting_from_entry(emails: list[SequenceEmail]) -> set[int]:
     return found
 
 
-def _state(email: SequenceEmail) -> State:
-    return "published" if email.published else "draft"
+def _state(email: SequenceEmail, changed: set[int]) -> State:
+    """changed: something is written in it that people do not get yet."""
+    if not email.published:
+        return "draft"
+    return "changed" if email.pk in changed else "published"
 
 
 def _neighbours(emails: list[SequenceEmail], index: int) -> Iterator[str | None]:

@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/<int:account_id>/choosing", accounts.choosing, name="choosing"),
     path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
     path("sequences/<int:sequence_id>/activity", sequences.activity, name="sequence_activity"),
+    path("sequences/<int:sequence_id>/publication", sequences.publication, name="sequence_publication"),
     path("sequences/<int:sequence_id>/rescheduling", sequences.rescheduling, name="sequence_rescheduling"),
     path("sequences/<int:sequence_id>/deletion", sequences.deletion, name="sequence_deletion"),
     path("sequences/<int:sequence_id>/emails", sequence_emails.new_email, name="new_email"),

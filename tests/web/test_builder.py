@@ -7,9 +7,11 @@ import pytest
 from django.http import HttpResponse
 from django.test import Client
 
+from dripstone import clock
 from dripstone.accounts.models import Account
 from dripstone.engine import follow
 from dripstone.engine.models import Enrollment
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from tests.conftest import VirtualClock
 from tests.factories import make_enrollment, make_sequence, make_subscriber
@@ -170,6 +172,72 @@ def test_it_asks_again_when_somebody_else_published_meanwhile(
     assert asks(again)
     assert "Things have moved" in again.content.decode()
     assert email(sequence, "A").published
+
+
+def write(sequence: Sequence, subject: str, **values: str) -> None:
+    """In the editor."""
+    draft = drafts.of(email(sequence, subject))
+    drafts.save(sequence.account, sequence.pk, email(sequence, subject).pk, values, draft.revision, clock.now())
+
+
+def test_what_is_written_in_a_published_email_is_marked_and_published_from_here(
+    alice: Client, sequence: Sequence
+) -> None:
+    write(sequence, "B", content="<p>Better</p>")
+    page = alice.get(f"/sequences/{sequence.pk}")
+    assert [step.state for step in page.context["steps"]] == ["published", "changed", "published"]
+    assert "Changed since published" in page.content.decode()
+    alice.post(url(sequence, "B", "publication"))
+    assert email(sequence, "B").content == "<p>Better</p>"
+    assert "Changed since published" not in alice.get(f"/sequences/{sequence.pk}").content.decode()
+
+
+def test_it_publishes_the_draft_that_was_asked_about(alice: Client, sequence: Sequence, bob: Enrollment) -> None:
+    sequence.emails.filter(subject="A").update(published=False)
+    Enrollment.objects.update(due_at=None)
+    page = alice.post(url(sequence, "A", "publication"))
+    assert asks(page)
+    write(sequence, "A", content="<p>Something else</p>")
+    answer = alice.post(url(sequence, "A", "publication"), hidden_members(page), follow=True)
+    assert "Somebody has changed it since you asked" in answer.content.decode()
+    assert not email(sequence, "A").published
+
+
+def test_what_cannot_be_published_is_said(alice: Client, sequence: Sequence) -> None:
+    write(sequence, "B", content="{{ broken")
+    page = alice.post(url(sequence, "B", "publication"), follow=True)
+    assert 'class="notice bad"' in page.content.decode()
+
+
+def test_it_publishes_all_drafts_at_once(alice: Client, sequence: Sequence) -> None:
+    sequence.emails.update(published=False)
+    page = alice.get(f"/sequences/{sequence.pk}")
+    assert page.context["primary"] == "publish"
+    assert "Publish all 3 emails" in page.content.decode()
+    done = alice.post(f"/sequences/{sequence.pk}/publication", follow=True)
+    assert "3 drafts are published." in done.content.decode()
+    assert all(row.published for row in sequence.emails.all())
+
+
+def test_it_publishes_all_drafts_or_none(alice: Client, sequence: Sequence) -> None:
+    sequence.emails.update(published=False)
+    write(sequence, "C", content="{{ broken")
+    page = alice.post(f"/sequences/{sequence.pk}/publication", follow=True)
+    assert "“C”: " in page.content.decode()
+    assert not any(row.published for row in sequence.emails.all())
+
+
+def test_it_says_who_gets_what_before_it_publishes_all(
+    alice: Client, sequence: Sequence, bob: Enrollment, clock: VirtualClock
+) -> None:
+    sequence.emails.update(published=False)
+    Enrollment.objects.update(due_at=None)
+    clock.advance(days=3)
+    page = alice.post(f"/sequences/{sequence.pk}/publication")
+    assert "Publish 3 drafts?" in page.content.decode()
+    assert "Publish, mail 1 now" in page.content.decode()
+    alice.post(f"/sequences/{sequence.pk}/publication", hidden_members(page))
+    assert all(row.published for row in sequence.emails.all())
 
 
 # --- Delete ------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from dripstone.engine.acts import edits
 from dripstone.errors import Invalid
 from dripstone.foresight import impact
 from dripstone.given import FromText, Given
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
 from dripstone.web import asking, forms, line, subjects
@@ -30,11 +31,13 @@ from dripstone.web.paging import number
 Verb = tuple[Callable[..., Edit], Callable[..., Edit]]
 """As it is done, and as it is proposed."""
 
+PUBLISH: Verb = (edits.publish_email, impact.publish_email)
 UPDATE: Verb = (edits.update_email, impact.update_email)
 DELETE: Verb = (edits.delete_email, impact.delete_email)
 
 UNTITLED = "Untitled email"
 DELAY = ("delay_value", "delay_unit", "send_days")
+OVERTAKEN = "Somebody has changed it since you asked: look at it again, and publish it then"
 GONE = "That email is not here any more: somebody deleted it"
 
 
@@ -123,17 +126,23 @@ def _place_after_move(email: SequenceEmail, position: int) -> str:
 @member
 @require_POST
 def publication(request: HttpRequest, account: Account, sequence_id: int, email_id: int) -> HttpResponse:
+    """What its draft says, too. Between question and answer it stays the draft that was asked about."""
     email = email_of(account, sequence_id, email_id)
-    return _act(
-        request,
-        email,
-        UPDATE,
-        ({"published": True},),
-        title=f"Publish {title(email)}?",
-        button="Publish",
-        facts=_place_in_line(email),
-        said=f"{title(email)} is published.",
-    )
+    revision = request.POST.get("revision") or drafts.of(email).revision
+    try:
+        return _act(
+            request,
+            email,
+            PUBLISH,
+            (revision,),
+            title=f"Publish {'the changes of ' if email.published else ''}{title(email)}?",
+            button="Publish",
+            facts=_place_in_line(email),
+            members={"revision": revision},
+            said=f"{title(email)} is published.",
+        )
+    except drafts.Overtaken:
+        return asking.refused(request, Invalid(OVERTAKEN), reverse("sequence", args=[sequence_id]))
 
 
 @member

@@ -104,6 +104,24 @@ def activity(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
 
 @member
 @require_POST
+def publication(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
+    """Every draft at once."""
+    found = sequence_of(account, sequence_id)
+    n_drafts = found.emails.filter(published=False, deleted_at=None).count()
+    drafts, arguments = words.count(n_drafts, "draft"), (account, found.pk, clock.now(), actor(request))
+    act = asking.Act(
+        found.pk,
+        partial(edits.publish_all, *arguments),
+        partial(impact.publish_all, *arguments),
+        title=f"Publish {drafts}?",
+        button="Publish",
+        facts="All of them or none. People get one at a time, each after its delay.",
+    )
+    return done(request, account, act, f"{drafts.capitalize()} {words.agree(n_drafts, 'is', 'are')} published.")
+
+
+@member
+@require_POST
 def rescheduling(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
     found = sequence_of(account, sequence_id)
     arguments = (account, found.pk, clock.now(), actor(request))
