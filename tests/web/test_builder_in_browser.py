@@ -102,6 +102,22 @@ def test_an_email_is_dragged_by_its_number(opened: "Open") -> None:
     assert order(page) == ["Birch", "Apple", "Cedar"]
 
 
+def test_an_email_is_dragged_by_a_finger(opened: "Open") -> None:
+    page = opened(PHONE)
+    number, goal = page.locator(".step .number").nth(1).bounding_box(), page.locator(".step .email").first.bounding_box()
+    assert number is not None
+    assert goal is not None
+    finger = page.context.new_cdp_session(page)
+    x, y = number["x"] + 10, number["y"] + 10
+    finger.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [{"x": x, "y": y}]})
+    for step in range(1, 9):
+        at = {"x": x, "y": y + (goal["y"] - y) * step / 8}
+        finger.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
+    finger.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    page.get_by_text("Moved.").wait_for()
+    assert order(page) == ["Birch", "Apple", "Cedar"]
+
+
 def test_what_is_dropped_where_it_was_stays_there(opened: "Open") -> None:
     page = opened()
     drag(page, "Apple", "Apple", below=True)
