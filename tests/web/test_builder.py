@@ -219,6 +219,13 @@ def test_it_publishes_all_drafts_at_once(alice: Client, sequence: Sequence) -> N
     assert all(row.published for row in sequence.emails.all())
 
 
+def test_it_leads_back_to_the_page_that_offered_to_publish(alice: Client, sequence: Sequence) -> None:
+    sequence.emails.update(published=False)
+    for came_from, back in (("home", "/"), ("sign_out", f"/sequences/{sequence.pk}")):
+        answer = alice.post(f"/sequences/{sequence.pk}/publication", {"from": came_from})
+        assert answer["Location"] == back
+
+
 def test_it_publishes_all_drafts_or_none(alice: Client, sequence: Sequence) -> None:
     sequence.emails.update(published=False)
     write(sequence, "C", content="{{ broken")

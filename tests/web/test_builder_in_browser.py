@@ -104,7 +104,8 @@ def test_an_email_is_dragged_by_its_number(opened: "Open") -> None:
 
 def test_an_email_is_dragged_by_a_finger(opened: "Open") -> None:
     page = opened(PHONE)
-    number, goal = page.locator(".step .number").nth(1).bounding_box(), page.locator(".step .email").first.bounding_box()
+    number = page.locator(".step .number").nth(1).bounding_box()
+    goal = page.locator(".step .email").first.bounding_box()
     assert number is not None
     assert goal is not None
     finger = page.context.new_cdp_session(page)

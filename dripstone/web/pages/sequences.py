@@ -32,6 +32,7 @@ from dripstone.web import asking, forms, line
 from dripstone.web.frame import actor, member, show
 
 PART = "builder"  # the id of the element that holds _builder.html
+COMES_FROM = {"home"}  # pages that offer an act and are returned to
 Answer = Callable[[Edit], HttpResponse]
 
 
@@ -105,10 +106,11 @@ def activity(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
 @member
 @require_POST
 def publication(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
-    """Every draft at once."""
-    found = sequence_of(account, sequence_id)
+    """Every draft at once. `from`: the page that offered it, where one goes on."""
+    found, came_from = sequence_of(account, sequence_id), request.POST.get("from", "")
     n_drafts = found.emails.filter(published=False, deleted_at=None).count()
     drafts, arguments = words.count(n_drafts, "draft"), (account, found.pk, clock.now(), actor(request))
+    back = reverse(came_from) if came_from in COMES_FROM else _address(found.pk, 0)
     act = asking.Act(
         found.pk,
         partial(edits.publish_all, *arguments),
@@ -116,8 +118,11 @@ def publication(request: HttpRequest, account: Account, sequence_id: int) -> Htt
         title=f"Publish {drafts}?",
         button="Publish",
         facts="All of them or none. People get one at a time, each after its delay.",
+        back=back,
     )
-    return done(request, account, act, f"{drafts.capitalize()} {words.agree(n_drafts, 'is', 'are')} published.")
+    said = f"{drafts.capitalize()} {words.agree(n_drafts, 'is', 'are')} published."
+    then = partial(_away, request, said, back) if came_from in COMES_FROM else None
+    return done(request, account, act, said, then)
 
 
 @member
@@ -151,12 +156,12 @@ def deletion(request: HttpRequest, account: Account, sequence_id: int) -> HttpRe
         is_grave=True,
     )
     said = f"{words.title(found.name)} is deleted."
-    return done(request, account, act, said, lambda _: _away(request, said))
+    return done(request, account, act, said, partial(_away, request, said, reverse("home")))
 
 
-def _away(request: HttpRequest, said: str) -> HttpResponse:
+def _away(request: HttpRequest, said: str, to: str, _: Edit) -> HttpResponse:
     messages.success(request, said)
-    return asking.leave(request, reverse("home"))
+    return asking.leave(request, to)
 
 
 # --- Answers ----------------------------------------------------------------------------------------------------
@@ -166,7 +171,7 @@ def done(
     request: HttpRequest, account: Account, act: asking.Act, said: str, then: Answer | None = None, email_id: int = 0
 ) -> HttpResponse:
     """Does it or asks first; then the sequence as it is now. `email_id`: where one was looking."""
-    back = _address(act.sequence_id, email_id)
+    back = act.back or _address(act.sequence_id, email_id)
     try:
         return asking.first(
             request, account, act, then or (lambda _: changed(request, account, act.sequence_id, said, email_id))
