@@ -110,6 +110,14 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def short(number: int) -> str:
+    """`940`, `1.2k`, `12k`, `3.4M`: where there is no room."""
+    for size, unit in ((1_000_000, "M"), (1_000, "k")):
+        if number >= size:
+            return f"{number / size:.{1 if number < 10 * size else 0}f}{unit}".replace(".0", "")
+    return str(number)
+
+
 def people(number: int, one: str = "", many: str = "") -> str:
     """`1 person`, `1,200 people`; with a verb in both numbers, `1 person waits`, `1,200 people wait`."""
     return f"{count(number, 'person', 'people')} {agree(number, one, many)}".rstrip()

@@ -18,6 +18,7 @@ class Account(models.Model):
     postal_address = models.TextField(default="", blank=True)  # printed in every email, as the law asks
     per_second = models.PositiveIntegerField(null=True)  # messages, all its sequences together; None: no limit
     per_day = models.PositiveIntegerField(null=True)  # the same in any 24 hours
+    first_run_dismissed_at = models.DateTimeField(null=True)  # its pages show the first steps no more
     created_at = models.DateTimeField()
 
     class Meta:

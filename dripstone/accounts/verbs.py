@@ -63,6 +63,12 @@ def update_account(account: Account, given: Given) -> Account:
     return account
 
 
+def dismiss_first_run(account: Account, now: datetime) -> None:
+    """Its pages show the first steps no more, whoever looks at them."""
+    account.first_run_dismissed_at = now
+    account.save(update_fields=["first_run_dismissed_at"])
+
+
 def _read(read: Checked) -> None:
     read.name("name")
     read.text("postal_address")

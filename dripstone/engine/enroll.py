@@ -23,7 +23,7 @@ from dripstone.postgresql.compiled import Among, Compiled, Parameter, insert
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State, Subscriber
 
-Source = Literal["api", "form", "rule", "automation", "bulk", "import"]
+Source = Literal["owner", "api", "form", "rule", "automation", "bulk", "import"]
 RESTARTING: frozenset[Source] = frozenset({"rule", "automation", "bulk", "import"})  # restart people under way (R12)
 
 _PEOPLE = Compiled(

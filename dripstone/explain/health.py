@@ -391,8 +391,7 @@ def _about_emails(look: Look) -> Iterator[Finding]:
                 "draft_in_the_middle",
                 NOTICE,
                 f"{words.title(email.subject)} is a draft with published emails behind it: people pass over it. "
-                "Publishing it sends it to those who have passed, most of them right away; "
-                f"POST /ext/v1/sequences/{look.sequence.pk}/impact says to whom.",
+                "Publishing it sends it to those who have passed, most of them right away.",
                 _publish(look, email.pk),
                 email_id=email.pk,
             )

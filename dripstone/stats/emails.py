@@ -66,6 +66,12 @@ SELECT sequence_id, count(*) FROM sequences_sequenceemail
 WHERE sequence_id = ANY(%s::bigint[]) AND deleted_at IS NULL GROUP BY 1
 """
 
+# Purpose: emails of an account that were sent. By tally_of_subject, a probe per email that was ever written.
+_SENT_OF_ACCOUNT = """
+SELECT COALESCE(sum(t.n), 0)::bigint FROM sequences_sequenceemail m
+JOIN tallies_tally t ON t.kind = 'deliveries' AND t.subject_id = m.id AND t.label = 'sent' WHERE m.account_id = %s
+"""
+
 
 def counts(sequence_ids: Collection[int]) -> dict[int, Counts]:
     with connection.cursor() as cursor:
@@ -104,6 +110,14 @@ def sent_of_sequences(sequence_ids: Collection[int]) -> Counter[int]:
     """Sequence id → how many of its emails were sent, deleted ones included."""
     sequence_of = _sequences_of_emails(sequence_ids)
     return _per_sequence(sent_of(sequence_of), sequence_of)
+
+
+def sent_of_account(account_id: int) -> int:
+    """Over all its sequences, deleted ones and their emails included."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SENT_OF_ACCOUNT, [account_id])
+        n_sent: int = cursor.fetchone()[0]
+    return n_sent
 
 
 def sent_by_week(sequence_ids: Collection[int], now: datetime, n_weeks: int) -> dict[int, list[int]]:

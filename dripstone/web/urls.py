@@ -3,7 +3,21 @@
 from django.urls import URLPattern, URLResolver, path
 
 from dripstone.web import sign_in
-from dripstone.web.pages import accounts, deliveries, home, images, inbox, sequence_emails, sequence_people, sequences
+from dripstone.web.pages import (
+    accounts,
+    beside,
+    deliveries,
+    first_run,
+    home,
+    images,
+    inbox,
+    new_person,
+    new_sequence,
+    sequence_emails,
+    sequence_people,
+    sequence_settings,
+    sequences,
+)
 from dripstone.web.public import confirm, pictures, unsubscribe
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -12,6 +26,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("accounts/none", accounts.none, name="no_account"),
     path("accounts/<int:account_id>/choosing", accounts.choosing, name="choosing"),
+    path("sequences/new", new_sequence.new_sequence, name="new_sequence"),
     path("sequences/<int:sequence_id>", sequences.sequence, name="sequence"),
     path("sequences/<int:sequence_id>/activity", sequences.activity, name="sequence_activity"),
     path("sequences/<int:sequence_id>/publication", sequences.publication, name="sequence_publication"),
@@ -32,6 +47,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("sequences/<int:sequence_id>/emails/<int:email_id>/deletion", sequence_emails.deletion, name="email_deletion"),
     path("sequences/<int:sequence_id>/people", sequence_people.people, name="sequence_people"),
+    path("sequences/<int:sequence_id>/settings", sequence_settings.settings, name="sequence_settings"),
+    path("sequences/<int:sequence_id>/checks", beside.checks_of_sequence, name="sequence_checks"),
+    path("sequences/<int:sequence_id>/week", beside.week_of_sequence, name="sequence_week"),
+    path("sequences/<int:sequence_id>/people/new", new_person.new_person, name="new_person"),
+    path("first-run", first_run.first_run, name="first_run"),
+    path("first-run/postal-address", first_run.postal_address, name="first_run_address"),
+    path("first-run/test", first_run.test, name="first_run_test"),
+    path("first-run/dismissal", first_run.dismissal, name="first_run_dismissal"),
+    path("deliveries", deliveries.sendings, name="sendings"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
     path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),
     path("inbox", inbox.inbox, name="inbox"),

@@ -50,7 +50,7 @@ def test_it_asks_for_sign_in_everywhere_but_on_public_pages(client: Client, db: 
 
 
 def test_it_serves_its_style_sheet(alice: Client) -> None:
-    [sheet] = re.findall(r'<link rel="stylesheet" href="([^"]+)"', alice.get("/").content.decode())
+    sheet, *_ = re.findall(r'<link rel="stylesheet" href="([^"]+)"', alice.get("/").content.decode())
     answer = alice.get(sheet)
     assert b"--accent" in answer.getvalue()
     answer.close()  # it holds the file open

@@ -18,7 +18,7 @@ class Letter:
     """days   after the one before; 0 = at once"""
 
     file: str
-    subject: str
+    subject: str  # without Liquid, since lists show it as it is
     preview_text: str
     days: int
 
@@ -53,7 +53,7 @@ STARTERS = (
         (
             Letter(
                 "course-1-welcome",
-                '{{ subscriber.first_name | default: "Hello" }}, here is how it works',
+                "Welcome: here is how it works",
                 "Five letters, five days, one small thing to do each day",
                 0,
             ),

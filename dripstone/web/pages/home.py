@@ -1,11 +1,10 @@
-"""Home: every sequence at a glance, what goes out this week, what went out last."""
+"""Home: every sequence at a glance, what goes out this week, what went out last. Found by name as one types."""
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
@@ -13,41 +12,58 @@ from django.views.decorators.http import require_safe
 from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.engine.acts import overdue, undecided
-from dripstone.engine.models import Delivery
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.engine.models import Delivery, Enrollment
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
+from dripstone.stats import deliveries as delivery_stats
 from dripstone.stats import emails as email_stats
 from dripstone.stats import places
+from dripstone.web import charts, first_steps
+from dripstone.web.charts import Spark
 from dripstone.web.frame import member, show
+from dripstone.web.pages import first_run
+from dripstone.web.pages.deliveries import SHOWN
+from dripstone.web.paging import page
 
 WEEK = 7
+TREND = 13  # weeks
 RECENT = 8
 NEWEST = 2000  # deliveries that are looked at for recent ones: 2 ms
 MOST_UNKNOWN = 20
-SHOWN = ("email", "sequence", "subscriber", "notice")  # of a delivery
 RECENT_ENDS = (Delivery.Status.SENT, Delivery.Status.FAILED, Delivery.Status.UNKNOWN)
+ROWS = "rows"  # the id of the element that htmx puts the rows into
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A sequence in the list."""
+    """A sequence in the list.
+
+    state    "", "paused" or "draft": the usual one has no name
+    facts    its schedule and emails; of a paused one, since when
+    next_at  when the next email goes; None: nobody waits for a date, or it is paused
+    """
 
     sequence: Sequence
-    schedule: str
+    state: str
+    facts: str
     published: int
     drafts: int
     inside: int  # waiting for confirmation included
     completed: int
     sent: int
+    next_at: datetime | None
+    trend: Spark
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Of the account: places, emails that have a date, and what was sent."""
+    """Of the account: places, emails that have a date, what was sent, and what could not be."""
 
     inside: int
     today: int
     week: int
     sent: int
+    failed: int
+    has_more_failed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,46 +79,112 @@ class Day:
 @require_safe
 @member
 def home(request: HttpRequest, account: Account) -> HttpResponse:
-    now = clock.now()
-    rows = sorted(_rows(account), key=lambda row: (row.sequence.active, row.inside), reverse=True)
-    week = _week(account, now) if rows else []
-    context = {
+    is_part = request.headers.get("HX-Target") == ROWS
+    steps = None if is_part else first_steps.unfinished(account)
+    if steps and steps.sequence is None:
+        return first_run.page(request, account, steps)
+    context = _list(request, account)
+    if not is_part:
+        context |= _around(account) | {"steps": steps}
+    response = show(request, "home/_rows.html" if is_part else "home/page.html", account, context)
+    response["Vary"] = "HX-Target, Cookie"
+    return response
+
+
+# --- The list -----------------------------------------------------------------------------------------------------
+
+
+def _list(request: HttpRequest, account: Account) -> dict[str, object]:
+    """The sequences whose name has what is looked for, the newest first."""
+    name = request.GET.get("q", "").replace("\0", "").strip()
+    sequences = Sequence.objects.filter(account=account, deleted_at=None)
+    found = page(request, sequences.filter(name__icontains=name) if name else sequences)
+    return {
         "section": "sequences",
-        "rows": rows,
+        "q": name,
+        "page": found,
+        "rows": _rows(account, found.rows, clock.now()),
+    }
+
+
+def _rows(account: Account, sequences: list[Sequence], now: datetime) -> list[Row]:
+    """A fixed number of queries, all of kept counts or by an index."""
+    ids = [sequence.pk for sequence in sequences]
+    written, n, sent = _written(ids), places.by_status(ids), email_stats.sent_of_sequences(ids)
+    due, weeks = places.first_due(ids), email_stats.sent_by_week(ids, now, TREND)
+    pauses = _pauses([sequence.pk for sequence in sequences if not sequence.active])
+    return [
+        Row(
+            sequence,
+            state=_state(sequence, written.get((sequence.pk, True), 0)),
+            facts=_facts(account, sequence, pauses.get(sequence.pk), now),
+            published=written.get((sequence.pk, True), 0),
+            drafts=written.get((sequence.pk, False), 0),
+            inside=n[sequence.pk, "active"] + n[sequence.pk, "unconfirmed"],
+            completed=n[sequence.pk, "completed"],
+            sent=sent[sequence.pk],
+            next_at=max(due[sequence.pk], now) if sequence.active and sequence.pk in due else None,
+            trend=charts.spark(weeks[sequence.pk], "email", "week"),
+        )
+        for sequence in sequences
+    ]
+
+
+def _written(ids: Collection[int]) -> dict[tuple[int, bool], int]:
+    """(sequence id, published?) → emails."""
+    emails = SequenceEmail.objects.filter(sequence__in=ids, deleted_at=None).values("sequence_id", "published")
+    return {(row["sequence_id"], row["published"]): row["n"] for row in emails.annotate(n=Count("id"))}
+
+
+def _pauses(ids: Collection[int]) -> dict[int, SequenceEdit]:
+    """When each paused sequence was paused last, and by whom. A new one that never ran has no such edit."""
+    edits = SequenceEdit.objects.filter(
+        sequence__in=ids, kind=SequenceEdit.Kind.SEQUENCE_UPDATED, changes__has_key="active"
+    )
+    return {edit.sequence_id: edit for edit in edits.order_by("sequence", "-pk").distinct("sequence")} if ids else {}
+
+
+def _state(sequence: Sequence, n_published: int) -> str:
+    if not sequence.active:
+        return "paused"
+    return "" if n_published else "draft"
+
+
+def _facts(account: Account, sequence: Sequence, pause: SequenceEdit | None, now: datetime) -> str:
+    """The foot of the page names the account's zone; another one is said here."""
+    if pause is not None:
+        today, day = (at.astimezone(ZoneInfo(account.time_zone)).date() for at in (now, pause.at))
+        who = "" if pause.actor == "owner" else f" by {pause.actor}"
+        return f"Paused{who}, {words.short_day(day, today)}"
+    zone = "" if sequence.time_zone == account.time_zone else f", {words.zone(sequence.time_zone)}"
+    return f"{words.days(sequence.send_days)} around {sequence.send_hour}:00{zone}"
+
+
+# --- Around it ----------------------------------------------------------------------------------------------------
+
+
+def _around(account: Account) -> dict[str, object]:
+    now = clock.now()
+    week = _week(account, now)
+    return {
         "week": week,
-        "totals": _totals(rows, week),
+        "totals": _totals(account, week, now),
         "recent": _recent(account),
         "unknown": undecided.undecided(account.pk).select_related(*SHOWN).defer("notice__message")[:MOST_UNKNOWN],
         "halted": overdue.why_halted(now, account.time_zone),
-        "api_url": settings.DRIPSTONE_URL,
     }
-    return show(request, "home/page.html", account, context)
 
 
-def _rows(account: Account) -> Iterator[Row]:
-    emails = SequenceEmail.objects.filter(account=account, deleted_at=None).values("sequence_id", "published")
-    written = {(row["sequence_id"], row["published"]): row["n"] for row in emails.annotate(n=Count("id"))}
-    sequences = list(Sequence.objects.filter(account=account, deleted_at=None).order_by("-pk"))
-    ids = [sequence.pk for sequence in sequences]
-    n, sent = places.by_status(ids), email_stats.sent_of_sequences(ids)
-    for sequence in sequences:
-        yield Row(
-            sequence,
-            words.schedule(sequence.send_days, sequence.send_hour, sequence.time_zone),
-            written.get((sequence.pk, True), 0),
-            written.get((sequence.pk, False), 0),
-            n[sequence.pk, "active"] + n[sequence.pk, "unconfirmed"],
-            n[sequence.pk, "completed"],
-            sent[sequence.pk],
-        )
-
-
-def _totals(rows: list[Row], week: list[Day]) -> Totals:
+def _totals(account: Account, week: list[Day], now: datetime) -> Totals:
+    n = places.of_account(account.pk)
+    failed = delivery_stats.failed_since(account.pk, now - timedelta(days=WEEK))
     return Totals(
-        inside=sum(row.inside for row in rows),
-        today=week[0].n_emails if week else 0,
+        inside=n[Enrollment.Status.ACTIVE] + n[Enrollment.Status.UNCONFIRMED],
+        today=week[0].n_emails,
         week=sum(day.n_emails for day in week),
-        sent=sum(row.sent for row in rows),
+        sent=email_stats.sent_of_account(account.pk),
+        failed=failed,
+        has_more_failed=failed == delivery_stats.COUNTED_FAILED,
     )
 
 

@@ -28,11 +28,11 @@ from dripstone.sequences.models import Sequence
 from dripstone.sequences.verbs import Edit
 from dripstone.stats import emails as email_stats
 from dripstone.stats import places
-from dripstone.web import asking, forms, line
+from dripstone.web import asking, beside, forms, line
 from dripstone.web.frame import actor, member, show
 
 PART = "builder"  # the id of the element that holds _builder.html
-COMES_FROM = {"home"}  # pages that offer an act and are returned to
+COMES_FROM = {"home", "first_run"}  # pages that offer an act and are returned to
 Answer = Callable[[Edit], HttpResponse]
 
 
@@ -67,6 +67,7 @@ def shown(found: Sequence) -> dict[str, Any]:
         "n_drafts": sum(not step.email.published for step in steps),
         "primary": _primary(found, steps),
         "next_place": _next(found).first() if found.active else None,
+        **beside.context(found),
     }
 
 

@@ -34,6 +34,12 @@ def _time(at: datetime, zone: str, said: str) -> SafeString:
 
 
 @register.filter
+def number(value: int) -> str:
+    """`1,200`."""
+    return f"{value:,}"
+
+
+@register.filter
 def because(reason: str) -> str:
     """A reason's code in words."""
     return reasons.sentence(reason).rstrip(".")
