@@ -334,11 +334,21 @@ def _of_the_engine(world: World) -> Iterator[Call]:
 def _pages(world: World) -> Iterator[Call]:
     page = f"/sequences/{world.sequence.pk}"
     yield Call("page: home", "/", 100)
+    yield Call("page: home, searched", "/?q=quence 1", 100)
+    yield Call("page: new sequence", "/sequences/new", 100)
+    yield Call("page: first run", "/first-run", 100)
     yield Call("page: sequence", page, 100)
     for status in ("active", "unconfirmed", "completed", "removed"):
         yield Call(f"page: people of a sequence, {status}", f"{page}/people?status={status}", 100)
     yield Call("page: people of a sequence, older", f"{page}/people?before={world.ids['place']}", 100)
     yield Call("page: people waiting for an email", f"{page}/people?waiting={world.ids['waited_for']}", 100)
+    yield Call("page: settings of a sequence", f"{page}/settings", 100)
+    yield Call("page: a new person", f"{page}/people/new", 100)
+    for part in ("checks", "week"):  # loaded after the page, since they read everybody inside
+        yield Call(f"page: {part} of a sequence", f"{page}/{part}", 1000)
+    yield Call("page: what was sent", "/deliveries", 100)
+    for status in ("failed", "unknown", "skipped"):
+        yield Call(f"page: what was sent, {status}", f"/deliveries?status={status}", 100)
     yield Call("page: inbox", "/inbox", 100)
     yield Call("page: inbox, to", "/inbox?to=reader7", 100)
     yield Call("page: message", f"/inbox/{world.ids['message']}", 100)

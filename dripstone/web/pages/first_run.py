@@ -12,6 +12,7 @@ from dripstone.accounts import verbs as accounts
 from dripstone.accounts.models import Account
 from dripstone.engine.acts import previews
 from dripstone.errors import Invalid
+from dripstone.foresight.timetable import Line
 from dripstone.sequences import starters
 from dripstone.sequences.models import SequenceEmail
 from dripstone.web import asking, first_steps, forms
@@ -37,7 +38,7 @@ def page(
         "starters": starters.STARTERS,
         "form": form or Form({"postal_address": account.postal_address}),
         "sequence": steps.sequence,
-        "ahead": ahead(steps.sequence, clock.now()) if steps.sequence and "publish" in steps.done else [],
+        "ahead": _ahead(steps),
         "emails": _emails(steps),
         "person": Form({"email_address": actor(request)}),
         "me": actor(request),
@@ -50,6 +51,13 @@ def _emails(steps: Steps) -> list[SequenceEmail]:
     if steps.sequence is None:
         return []
     return list(steps.sequence.emails.filter(deleted_at=None).order_by("position"))
+
+
+def _ahead(steps: Steps) -> list[Line]:
+    """What somebody who enters now gets; before anything is published, what they would get."""
+    if steps.sequence is None:
+        return []
+    return ahead(steps.sequence, clock.now(), with_drafts="publish" not in steps.done)
 
 
 @owner

@@ -30,6 +30,7 @@ RECENT = 8
 NEWEST = 2000  # deliveries that are looked at for recent ones: 2 ms
 MOST_UNKNOWN = 20
 RECENT_ENDS = (Delivery.Status.SENT, Delivery.Status.FAILED, Delivery.Status.UNKNOWN)
+PER_PAGE = 30  # a row is read and drawn in half a millisecond
 ROWS = "rows"  # the id of the element that htmx puts the rows into
 
 
@@ -98,7 +99,7 @@ def _list(request: HttpRequest, account: Account) -> dict[str, object]:
     """The sequences whose name has what is looked for, the newest first."""
     name = request.GET.get("q", "").replace("\0", "").strip()
     sequences = Sequence.objects.filter(account=account, deleted_at=None)
-    found = page(request, sequences.filter(name__icontains=name) if name else sequences)
+    found = page(request, sequences.filter(name__icontains=name) if name else sequences, PER_PAGE)
     return {
         "section": "sequences",
         "q": name,

@@ -59,9 +59,15 @@ def _form(request: HttpRequest, account: Account, sequence: Sequence, form: Form
     return show(request, "sequences/new_person.html", account, context, status)
 
 
-def ahead(sequence: Sequence, now: datetime) -> list[Line]:
-    """The emails that somebody who enters now would get, with their dates; nothing while it is paused."""
-    return timetable.of_entry(sequence, sequence.emails.all(), now) if sequence.active else []
+def ahead(sequence: Sequence, now: datetime, *, with_drafts: bool = False) -> list[Line]:
+    """The emails that somebody who enters now would get, with their dates; nothing while it is paused.
+
+    with_drafts   as if every draft were published
+    """
+    emails = list(sequence.emails.all())
+    for email in emails:
+        email.published = email.published or with_drafts  # never saved
+    return timetable.of_entry(sequence, emails, now) if sequence.active else []
 
 
 def said(entry: Entry, sequence: Sequence, account: Account, now: datetime) -> str:
