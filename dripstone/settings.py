@@ -299,6 +299,7 @@ INSTALLED_APPS = [
     "dripstone.sequences",
     "dripstone.engine",
     "dripstone.feedback",
+    "dripstone.uses",
     "dripstone.api",
     "dripstone.web",
     "dripstone.ops",

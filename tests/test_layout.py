@@ -35,6 +35,7 @@ DIRECTION = [
     {"engine"},
     {"feedback"},
     {"stats"},
+    {"uses"},
     {"triggers"},
     {"rules"},
     {"automations"},

@@ -75,6 +75,12 @@ def restore(snippet: Snippet, number: int, now: datetime, actor: str = versions.
     return update(snippet, {_MEMBERS[snippet.snippet_type]: text}, now, actor)
 
 
+def delete(snippet: Snippet) -> None:
+    """Whatever names it has nothing in its place from then on (R18). A new snippet of the same name gets its key, and
+    stands there again."""
+    snippet.delete()
+
+
 def key_for(name: str) -> str:
     """Hyphenated: "Cat Fact of the Day" → "cat-fact-of-the-day"."""
     return names.key_for(name, "-", "snippet")

@@ -61,6 +61,7 @@ NAMED: dict[str, list[Making]] = {
     "PUT /v4/sequences/{id} email_address": [lambda of: {"email_address": of["sending_addresses"]}],
     "email_id": [lambda of: {"email_id": of["emails"]}],
     "email_template_id": [lambda of: {"email_template_id": of["email_templates"]}],
+    "replacement_id": [lambda of: {"replacement_id": of["email_templates"]}],
     "sequence_id": [lambda of: {"sequence_id": of["sequences"]}],
     "subscriber_id": [lambda of: {"subscriber_id": of["subscribers"]}],
     "exclude_subscriber_sources.ids": [

@@ -1,0 +1,158 @@
+"""Where snippets, images and templates of an account are used: in which emails, templates and snippets, directly or
+through one another. Whom a change of one reaches."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from django.db.models.functions import Coalesce
+
+from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.images.models import Image
+from dripstone.sequences.models import SequenceEmail
+from dripstone.stats import places
+from dripstone.uses import reading
+from dripstone.uses.models import Mentions
+
+Source = Mentions.Source
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Ids of what uses something, in no order.
+
+    emails     → the snippet or template through which; None where the email itself names it
+    templates  → the snippet through which, or None
+    snippets   → the same
+    """
+
+    emails: dict[int, "Through"] = field(default_factory=dict)
+    templates: dict[int, "Through"] = field(default_factory=dict)
+    snippets: dict[int, "Through"] = field(default_factory=dict)
+
+    @property
+    def is_none(self) -> bool:
+        return not (self.emails or self.templates or self.snippets)
+
+
+Through = tuple[Source, int] | None
+
+
+class _Email(NamedTuple):
+    """template_id: its own, its sequence's or the account's default; None: the built-in one."""
+
+    template_id: int | None
+    is_published: bool
+    sequence_id: int
+    position: int
+
+
+class Graph:
+    """All uses within an account, as of when it was made: a fixed number of queries, 40 ms for 5,000 emails."""
+
+    def __init__(self, account_id: int) -> None:
+        reading.catch_up(account_id)
+        default = EmailTemplate.objects.filter(account_id=account_id, is_default=True).values_list("pk", flat=True)
+        self.default_template_id = default.first()
+        self.emails = dict(_emails(account_id, self.default_template_id))
+        self.template_ids = set(EmailTemplate.objects.filter(account_id=account_id).values_list("pk", flat=True))
+        self.keys = dict(Snippet.objects.filter(account_id=account_id).values_list("pk", "key"))
+        self._naming_snippet: dict[str, list[tuple[Source, int]]] = defaultdict(list)
+        self._naming_image: dict[str, list[tuple[Source, int]]] = defaultdict(list)
+        self._by_template: dict[int | None, list[int]] = defaultdict(list)
+        for pk, email in self.emails.items():
+            self._by_template[email.template_id].append(pk)
+        rows = Mentions.objects.filter(account_id=account_id).exclude(snippets=[], images=[])
+        for source, pk, keys, digests in rows.values_list("source", "source_id", "snippets", "images"):
+            if self._is_there(Source(source), pk):
+                self._add((Source(source), pk), keys, digests)
+
+    def _add(self, holder: tuple[Source, int], keys: Iterable[str], digests: Iterable[str]) -> None:
+        for key in keys:
+            self._naming_snippet[key].append(holder)
+        for digest in digests:
+            self._naming_image[digest].append(holder)
+
+    def _is_there(self, source: Source, pk: int) -> bool:
+        rows: dict[Source, Collection[int]] = {
+            Source.EMAIL: self.emails,
+            Source.TEMPLATE: self.template_ids,
+            Source.SNIPPET: self.keys,
+        }
+        return pk in rows[source]
+
+    def of_snippet(self, key: str) -> Uses:
+        return self._all(self._naming_snippet[key])
+
+    def of_image(self, digest: str) -> Uses:
+        return self._all(self._naming_image[digest])
+
+    def of_template(self, template_id: int) -> Uses:
+        uses = Uses()
+        self._add_readers(uses, template_id, None)
+        return uses
+
+    def _all(self, direct: Iterable[tuple[Source, int]]) -> Uses:
+        """What names something is used where it is named, and so on: breadth first, so that the shortest way counts."""
+        uses = Uses()
+        level: list[tuple[tuple[Source, int], Through]] = [(holder, None) for holder in direct]
+        while level:
+            further: list[tuple[tuple[Source, int], Through]] = []
+            for (source, pk), through in level:
+                found = {Source.EMAIL: uses.emails, Source.TEMPLATE: uses.templates, Source.SNIPPET: uses.snippets}
+                if pk not in found[source]:
+                    found[source][pk] = through
+                    if source == Source.SNIPPET:
+                        further += [(holder, (source, pk)) for holder in self._naming_snippet[self.keys[pk]]]
+            level = further
+        for template_id in uses.templates:
+            self._add_readers(uses, template_id, (Source.TEMPLATE, template_id))
+        return uses
+
+    def _add_readers(self, uses: Uses, template_id: int, through: Through) -> None:
+        for pk in self._by_template[template_id]:
+            uses.emails.setdefault(pk, through)
+
+    def reach(self, uses: Uses) -> "Reach":
+        published = [self.emails[pk] for pk in uses.emails if self.emails[pk].is_published]
+        last = dict(sorted((email.sequence_id, email.position) for email in published))
+        before = [pk for pk, email in self.emails.items() if email.position <= last.get(email.sequence_id, -1)]
+        n_people = places.waiting_for(before).total() if before else 0
+        return Reach(uses, len(published), len(last), n_people)
+
+
+def _emails(account_id: int, default_template_id: int | None) -> Iterator[tuple[int, _Email]]:
+    rows = SequenceEmail.objects.filter(account_id=account_id, deleted_at=None, sequence__deleted_at=None)
+    template = Coalesce("email_template_id", "sequence__email_template_id")
+    for pk, template_id, *others in rows.values_list("pk", template, "published", "sequence_id", "position"):
+        yield pk, _Email(template_id or default_template_id, *others)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """n_published  emails among `uses` that are published
+    n_sequences  that these belong to
+    n_people     who are still to get one of them, that is who wait for the last of them in their sequence or for one
+                 before it, by kept counts; who is in two sequences counts in both
+    """
+
+    uses: Uses
+    n_published: int
+    n_sequences: int
+    n_people: int
+
+
+def of_snippet(snippet: Snippet) -> Reach:
+    graph = Graph(snippet.account_id)
+    return graph.reach(graph.of_snippet(snippet.key))
+
+
+def of_image(image: Image) -> Reach:
+    graph = Graph(image.account_id)
+    return graph.reach(graph.of_image(image.digest))
+
+
+def of_template(template: EmailTemplate) -> Reach:
+    graph = Graph(template.account_id)
+    return graph.reach(graph.of_template(template.pk))
