@@ -31,7 +31,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
     Enrollment.objects.filter(pk=place.pk).update(next_email=second, due_at=MONDAY_9)
     everybody = {"name": "Everybody", "filter": {"match": "all", "conditions": []}}
     snippet = {"name": "A", "snippet_type": "inline", "content": "x"}
-    template = {"name": "B", "html": "{{ message_content }}"}
+    template = templates.create(account.pk, {"name": "B", "html": "{{ message_content }}"}, MONDAY_9)
     return {
         "accounts": account.pk,
         "subscribers": person.pk,
@@ -41,7 +41,8 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "segments": segments.create(account.pk, everybody, MONDAY_9, sequence_ids=()).pk,
         "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,
         "snippets": snippets.create(account.pk, snippet, MONDAY_9).pk,
-        "email_templates": templates.create(account.pk, template, MONDAY_9).pk,
+        "email_templates": template.pk,
+        "templates": template.pk,
         "sequences": sequence.pk,
         "other_sequences": factories.make_sequence(account).pk,
         "sending_addresses": sequence.sending_address.email_address,

@@ -75,6 +75,16 @@ def restore(snippet: Snippet, number: int, now: datetime, actor: str = versions.
     return update(snippet, {_MEMBERS[snippet.snippet_type]: text}, now, actor)
 
 
+def check(snippet: Snippet) -> None:
+    """Raises Invalid for a text that could not be saved."""
+    member = _MEMBERS[snippet.snippet_type]
+    text = snippet.source if member == "content" else {"value_html": snippet.source}
+    read = Checked({member: text})
+    _text(read, member)
+    read.raise_problems()
+    _refuse_too_much(snippet.account_id, snippet.key, snippet.snippet_type, snippet.source)
+
+
 def delete(snippet: Snippet) -> None:
     """Whatever names it has nothing in its place from then on (R18). A new snippet of the same name gets its key, and
     stands there again."""

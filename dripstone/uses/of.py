@@ -40,9 +40,12 @@ Through = tuple[Source, int] | None
 
 
 class _Email(NamedTuple):
-    """template_id: its own, its sequence's or the account's default; None: the built-in one."""
+    """template_id  its own, its sequence's or the account's default; None: the built-in one
+    has_own      not the default one
+    """
 
     template_id: int | None
+    has_own: bool
     is_published: bool
     sequence_id: int
     position: int
@@ -93,6 +96,10 @@ class Graph:
         self._add_readers(uses, template_id, None)
         return uses
 
+    def without_template(self) -> Uses:
+        """Emails that get the account's default, whichever that is."""
+        return Uses(emails=dict.fromkeys(pk for pk, email in self.emails.items() if not email.has_own))
+
     def _all(self, direct: Iterable[tuple[Source, int]]) -> Uses:
         """What names something is used where it is named, and so on: breadth first, so that the shortest way counts."""
         uses = Uses()
@@ -126,7 +133,7 @@ def _emails(account_id: int, default_template_id: int | None) -> Iterator[tuple[
     rows = SequenceEmail.objects.filter(account_id=account_id, deleted_at=None, sequence__deleted_at=None)
     template = Coalesce("email_template_id", "sequence__email_template_id")
     for pk, template_id, *others in rows.values_list("pk", template, "published", "sequence_id", "position"):
-        yield pk, _Email(template_id or default_template_id, *others)
+        yield pk, _Email(template_id or default_template_id, template_id is not None, *others)
 
 
 @dataclass(frozen=True, slots=True)

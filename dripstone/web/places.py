@@ -15,5 +15,5 @@ class Place:
     url_name: str
 
 
-WORK = (Place("sequences", "Sequences", "home"),)
+WORK = (Place("sequences", "Sequences", "home"), Place("library", "Snippets and templates", "snippets"))
 RUNNING = (Place("inbox", "Inbox", "inbox"),)

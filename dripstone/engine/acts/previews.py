@@ -8,12 +8,14 @@ The message is made by the code that sends (letters.py, content/compile.py), as 
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from dripstone.accounts import members
 from dripstone.accounts.models import Account
-from dripstone.content import gaps, trial
-from dripstone.content.compile import Envelope, Person, Rendered
+from dripstone.content import gaps, snippets, templates, trial
+from dripstone.content.compile import EmailSource, Envelope, Person, Rendered, SnippetSource, compile_email
 from dripstone.content.liquid_cost import OverBudget
+from dripstone.content.models import Snippet
 from dripstone.engine import identity, letters, notices, render
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid, NotFound
@@ -25,7 +27,23 @@ from dripstone.subscribers.models import CustomField, Subscriber
 MOST_ADDRESSES = 10
 CLIPPED_AT = 102_400  # bytes of HTML after which Gmail hides the rest of a message
 
+SAMPLE_SUBJECT = "Three things about limestone"
+SAMPLE_PREVIEW_TEXT = "And why water always wins"
+SAMPLE_CONTENT = """
+<h1>Three things about limestone</h1>
+<p>Hello {{ subscriber.first_name | default: "there" }},</p>
+<p>this is how a letter looks in this template. It has a paragraph that is long enough to fill more than one line, with
+<b>bold</b> and <i>slanted</i> words in it, and <a href="https://example.com/caves">a link to read on</a>.</p>
+<h2>What comes first</h2>
+<ul><li>Rain takes up carbon dioxide.</li><li>It dissolves the stone, a grain at a time.</li></ul>
+<blockquote>Give a drop ten thousand years.</blockquote>
+<p>Until next week<br>Ann</p>
+"""
+SAMPLE_OF_BLOCK = "<p>Here ends what stands before the snippet.</p>\n{}\n<p>And here the letter goes on after it.</p>"
+SAMPLE_OF_INLINE = "<p>These words stand before it: {} – and these go on after it.</p>"
+
 _NO_DELIVERY = 0
+_NO_SENDER = "The sending address cannot be written in a mail header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +77,68 @@ def send_test(sequence: Sequence, email_id: int, given: Given, now: datetime) ->
     written = notices.Written(rendered.subject, rendered.text, rendered.html)
     addresses = values.get("to") or [_owner(account)]
     return notices.test(account, sequence.sending_address, addresses, written, now)
+
+
+def of_template(account: Account, html: str, given: Given, now: datetime) -> Preview:
+    """A letter of sample text in a template that need not be saved.
+
+    given   `subscriber_id`
+
+    Raises as `of` does.
+    """
+    templates.check(account.pk, html)
+    return _sample(account, SAMPLE_CONTENT, given, now, template_html=html)
+
+
+def of_snippet(account: Account, snippet: Snippet, given: Given, now: datetime) -> Preview:
+    """A snippet, whose text need not be saved, among sample text."""
+    tag = f"{{{{ snippet['{snippet.key}'] }}}}"
+    around = SAMPLE_OF_BLOCK if snippet.snippet_type == Snippet.Type.BLOCK else SAMPLE_OF_INLINE
+    snippets.check(snippet)
+    return _sample(account, around.format(tag), given, now, snippet=snippet)
+
+
+def _sample(
+    account: Account,
+    content: str,
+    given: Given,
+    now: datetime,
+    *,
+    template_html: str | None = None,
+    snippet: Snippet | None = None,
+) -> Preview:
+    body = Checked(given)
+    body.drop_nulls("subscriber_id")
+    body.id("subscriber_id")
+    reader = _person(account, body.sound().get("subscriber_id"))
+    source = _sample_source(account, content, template_html, snippet)
+    try:
+        compiled = compile_email(source)
+    except ValueError:
+        raise Invalid(_NO_SENDER) from None
+    letter = letters.Letter(compiled, now.astimezone(ZoneInfo(account.time_zone)), "", is_read_by_many=False)
+    try:
+        rendered = compiled.render(reader, _envelope(letter))
+    except OverBudget as over:
+        raise Invalid(trial.sentence(over)) from None
+    return Preview(rendered, [*rendered.warnings, *_about_size(rendered)])
+
+
+def _sample_source(account: Account, content: str, template_html: str | None, snippet: Snippet | None) -> EmailSource:
+    """As an email of the account would be, in its default template unless another is given."""
+    sender = account.sending_addresses.order_by("-is_default", "pk").first()
+    default = account.email_templates.filter(is_default=True).values_list("html", flat=True)
+    rows = [*account.snippets.all(), *([snippet] if snippet else [])]  # of the same key the last counts
+    return EmailSource(
+        subject=SAMPLE_SUBJECT,
+        preview_text=SAMPLE_PREVIEW_TEXT,
+        content=content,
+        template_html=template_html or default.first(),
+        snippets={row.key: SnippetSource(row.snippet_type, row.source) for row in rows},
+        from_name=sender.from_name if sender else account.name,
+        from_address=sender.email_address if sender else account.primary_email_address,
+        postal_address=account.postal_address,
+    )
 
 
 def _read(account: Account, email: SequenceEmail, given: Given) -> Checked:
@@ -96,7 +176,7 @@ def _owner(account: Account) -> str:
 def _rendered(account: Account, email: SequenceEmail, values: dict[str, Any], now: datetime, gap: str = "") -> Rendered:
     letter = letters.of_email(_changed(email, values), now)
     if letter is None:
-        raise Invalid("The sending address cannot be written in a mail header")
+        raise Invalid(_NO_SENDER)
     reader = _person(account, values.get("subscriber_id"))
     try:
         rendered = letter.compiled.render(reader, _envelope(letter), gap=gap)

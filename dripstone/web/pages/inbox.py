@@ -87,7 +87,11 @@ def message(request: HttpRequest, account: Account, message_id: int) -> HttpResp
 @xframe_options_sameorigin
 def body(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
     """The HTML part alone, for the frame of the message page. It is unchanged: as the person would get it."""
-    html = contents(_source(_find(account, message_id))).html or ""
+    return framed(contents(_source(_find(account, message_id))).html or "")
+
+
+def framed(html: str) -> HttpResponse:
+    """HTML of an email, for a sandboxed frame of a page of ours and nothing else."""
     response = HttpResponse(_with_links_outside(html))
     response["Content-Security-Policy"] = BODY_POLICY.format(images=headers.images())
     response["Referrer-Policy"] = "no-referrer"
