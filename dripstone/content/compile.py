@@ -272,8 +272,6 @@ class CompiledEmail:
             values["unsubscribe_link"] = layout.html_link(url, html.LINK_TEXTS["unsubscribe"])
             values["subscriber_preferences_link"] = layout.html_link(url, html.LINK_TEXTS["subscriber_preferences"])
             values["address"] = self.html_address
-        for name in liquid_render.FOOTER_NAMES:
-            values[f"hidden_{name}"] = values[name]
         html_values = partial(self._values, person, envelope, state, is_html=True)
         values["snippet"] = Snippets(self, values, html_values, state, is_html=is_html)
         return values
@@ -292,7 +290,7 @@ class CompiledEmail:
             return None
         source = clean(snippet.source)
         if snippet.kind == "block":
-            return _parsed_or_none(HTML, html.hide_comments(source))
+            return _parsed_or_none(HTML, source)
         return _parsed_or_none(PLAIN if is_html else TEXT, source)
 
 

@@ -23,7 +23,6 @@ _TAG_NAME = re.compile(r"<(/?)([a-z][a-z0-9]*)", re.IGNORECASE)
 _MESSAGE_CONTENT = re.compile(r"\{\{-?\s*message_content\b")
 _SNIPPET = re.compile(r"\{\{(-?)\s*snippet(?:\.([\w-]+)|\[\s*[\"']([\w-]+)[\"']\s*\])\s*(-?)\}\}")
 _UNSUBSCRIBE_LINK = re.compile(r"\{\{-?\s*(unsubscribe|subscriber_preferences)_link\s*-?\}\}")
-_COUNTED_NAME = re.compile(r"(?<![\w.\"'-])(?=(?:unsubscribe|subscriber_preferences)_(?:url|link)\b|address\b)")
 
 # Elements that need no closing tag, or never nest in themselves without one of the others between.
 _FLAT = frozenset(
@@ -82,21 +81,6 @@ def words(source: str) -> Protected:
 
 def _hidden(protected: Protected, source: str) -> str:
     return "".join(protected.hide(piece.text) if piece.is_liquid else piece.text for piece in pieces(source))
-
-
-def _uncount(protected: Protected, html: str) -> None:
-    """An unsubscribe tag in a comment must not count as one that people can see."""
-    for markup in markups(html):
-        if markup.kind == "comment":
-            for number in protected.numbers(html[markup.start : markup.end]):
-                protected.stash[number] = _COUNTED_NAME.sub("hidden_", protected.stash[number])
-
-
-def hide_comments(source: str) -> str:
-    """A block snippet's HTML, with unsubscribe tags in comments not counting as shown."""
-    protected = words(source)
-    _uncount(protected, protected.html)
-    return protected.restore(protected.html)
 
 
 # --- Body and template ------------------------------------------------------------------------------------------------
@@ -239,7 +223,6 @@ def finish(
     elif not any(one.kind == "start" and one.name == "body" for one in markups(protected.html)):
         start = _body_start(protected)
         protected.html = f"{protected.html[:start]}<body>{protected.html[start:]}"
-    _uncount(protected, protected.html)
     text = Source(protected.html)
     inclusions = _Inclusions(protected, snippets or {}, texts)
     complaint = None
@@ -297,9 +280,7 @@ class _Inclusions:
         self.room -= len(html)
         if self.room < 0 or self.protected.word in html.lower():
             return None
-        text = _hidden(self.protected, html)
-        _uncount(self.protected, text)
-        included = Source(text, chain=(*around.chain, key))
+        included = Source(_hidden(self.protected, html), chain=(*around.chain, key))
         self.made.append((number, key, included))
         return included
 

@@ -35,8 +35,7 @@ OPEN, CLOSE = (
 FIRST = 0xE100
 
 _HARMLESS = (Toll, ContentNode, TolerantOutput, BlockNode, ConditionalBlockNode, IfNode, UnlessNode, CommentNode)
-_URLS = UNSUBSCRIBE_NAMES | {f"hidden_{name}" for name in UNSUBSCRIBE_NAMES}
-_PERSONAL = _URLS | {"subscriber", "snippet", "preview_text", "now", "today"}
+_PERSONAL = UNSUBSCRIBE_NAMES | {"subscriber", "snippet", "preview_text", "now", "today"}
 # `{% if subscriber.x %}`, `{% if subscriber.x != blank %}`: decided once the value is there at all.
 _IS_THERE = re.compile(r"subscriber\.(?P<key>\w+)(?: (?:!=|==) )?")
 _NOT_IN_HTML = re.compile("[&<>'\"]")  # as it is
@@ -102,7 +101,7 @@ def _plain(expression: Expression) -> Hole | str | None:
     match path.path:
         case ["subscriber", str(key)] if key != "id":
             return Hole(key, default)
-        case [str(name)] if name in _URLS and default is None:
+        case [str(name)] if name in UNSUBSCRIBE_NAMES and default is None:
             return Hole("")
         case ["snippet", str(key)] if default is None:
             return key

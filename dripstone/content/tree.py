@@ -57,10 +57,9 @@ _TURNS = frozenset(("else", "elsif", "when"))
 _QUIET = frozenset(("assign", "increment", "decrement", "comment", "doc", "break", "continue"))
 # Output that is text for everybody: HTML is escaped in it.
 _TEXT_OUTPUT = re.compile(
-    r"\{\{-?\s*(?:subscriber\b|now\b|today\b|preview_text\b|(?:hidden_)?(?:unsubscribe|subscriber_preferences)_url\b"
-    r"|forloop\b)"
+    r"\{\{-?\s*(?:subscriber\b|now\b|today\b|preview_text\b|(?:unsubscribe|subscriber_preferences)_url\b|forloop\b)"
 )
-_LINES_OUTPUT = re.compile(r"\{\{-?\s*(?:hidden_)?address\s*-?\}\}")
+_LINES_OUTPUT = re.compile(r"\{\{-?\s*address\s*-?\}\}")
 _MAKES_MARKUP = re.compile(r"\|\s*(?:safe|newline_to_br|link_tag|img_tag)\b")
 _ENTITY = re.compile(r"&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);")
 

@@ -22,23 +22,12 @@ from tests.crash.doomed import planned, until
 from tests.crash.proxy import Proxy
 from tests.factories import make_enrollment, make_subscriber
 from tests.senders.helpers import free_port
-from tests.senders.scripted import SILENCE, Script, ScriptedServer, scripted
+from tests.senders.scripted import Script, ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 N_PEOPLE = 40
 CONNECTIONS = 2
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    """It does not answer a body before `answer_everybody`. Without PIPELINING, so that nothing is behind one."""
-
-    def reply(number: int, verb: str, argument: str) -> bytes | None:
-        return SILENCE if verb == "BODY" else None
-
-    with scripted(Script(reply=reply, extensions=("8BITMIME",))) as server:
-        yield server
 
 
 def answer_everybody(server: ScriptedServer) -> None:

@@ -1,7 +1,6 @@
 """`dripstone worker` with several batches on their way: one on the wire, one behind it, jobs that wait for room."""
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,23 +13,12 @@ from dripstone.ops import worker as ops_worker
 from tests.crash.doomed import planned, until
 from tests.factories import make_enrollment, make_subscriber
 from tests.ops.test_worker import CONNECTIONS, answer_everybody, n_listening, statuses, worker
-from tests.senders.scripted import SILENCE, Script, ScriptedServer, scripted
+from tests.senders.scripted import SILENCE, Script, ScriptedServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 N_PEOPLE = 3 * wake.CLAIM_BATCH
 FULL = {"sending": 2 * wake.CLAIM_BATCH, "planned": N_PEOPLE - 2 * wake.CLAIM_BATCH}
-
-
-@pytest.fixture
-def server() -> Iterator[ScriptedServer]:
-    """It takes bodies and does not answer them, until `answer_everybody`."""
-
-    def reply(number: int, verb: str, argument: str) -> bytes | None:
-        return SILENCE if verb == "BODY" else None
-
-    with scripted(Script(reply=reply, extensions=("8BITMIME",))) as server:
-        yield server
 
 
 def is_full(server: ScriptedServer) -> bool:
