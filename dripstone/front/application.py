@@ -20,7 +20,7 @@ from django.http import HttpResponse
 
 from dripstone.api import auth, errors
 from dripstone.errors import DripstoneError, Unavailable
-from dripstone.front import bodies, heads, sizes
+from dripstone.front import bodies, heads, sizes, sockets
 from dripstone.front.threads import Threads
 from dripstone.ops import metrics
 from dripstone.web import uploads
@@ -45,10 +45,12 @@ class Front:
         self._threads = Threads(n_threads)
         self._room = bodies.Room()
         self._lanes = asyncio.Semaphore(max(1, n_threads // 4))
+        self._has_begun = False
 
     async def __call__(self, scope: dict[str, Any], receive: bodies.Receive, send: Send) -> None:
         if scope["type"] != "http":
             return
+        self._begin()
         begun = perf_counter()
         environ = heads.environ(scope)
         try:
@@ -61,6 +63,12 @@ class Front:
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.content})
+
+    def _begin(self) -> None:
+        """With the first request: only then does the server listen for sure."""
+        if not self._has_begun:
+            self._has_begun = True
+            sockets.close_what_nobody_reads()
 
     async def _answer(self, environ: heads.Environ, receive: bodies.Receive) -> Answer:
         length = _length(environ)

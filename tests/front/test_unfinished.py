@@ -6,9 +6,12 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
+import psutil
 import pytest
 
-from tests.front.served import Answer, Web, held, raw
+from dripstone.front.sockets import UNREAD_SECONDS
+from tests.crash.doomed import until
+from tests.front.served import HOST, Answer, Web, held, raw
 
 N = 60  # of each kind; the server has four threads
 
@@ -180,3 +183,26 @@ def test_large_bodies_of_all_together_have_a_limit_and_small_ones_always_find_ro
         refused = one.recv(65_536)
         assert refused.startswith(b"HTTP/1.1 503") and b"retry-after: 2" in refused.lower()
         assert web.slowest(5) < 1.0
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system keeps no time")
+def test_a_connection_whose_answers_nobody_reads_is_closed(web: Web) -> None:
+    """Half a minute after the last byte was taken, whatever fits into the buffers of both sides."""
+    web.slowest(1)
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.connect((HOST, web.port))
+        connection.sendall(web.head("GET", "/ext/v1/openapi.json") * 100)
+        connection.recv(1)
+        begun = time.monotonic()
+        until(lambda: connection.getsockname()[1] not in ports_of_clients(web), 3 * UNREAD_SECONDS)
+        assert time.monotonic() - begun > UNREAD_SECONDS / 2
+    assert web.slowest(5) < 1.0
+
+
+def ports_of_clients(web: Web) -> set[int]:
+    """Of those who are connected to its processes."""
+    connections = [
+        one for process in psutil.Process(web.process.pid).children() for one in process.net_connections("tcp")
+    ]
+    return {one.raddr.port for one in connections if one.laddr.port == web.port and one.raddr}
