@@ -11,7 +11,7 @@ from dripstone.subscribers import fields, forms, segments
 from tests import factories
 from tests.factories import MONDAY_9
 from tests.images.making import a_picture
-from tests.web.making import make_delivery, make_message
+from tests.web.making import make_delivery, make_edition, make_message
 
 
 def one_of_each(account: Account) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
     sequence = factories.make_sequence(account, {"delay_value": 0}, {"delay_value": 2})
     place = factories.make_enrollment(sequence, person)
     first, second = sequence.emails.order_by("position")
-    delivery = make_delivery(place, "unknown")
+    delivery = make_delivery(place, "unknown", edition=make_edition(first))
     Enrollment.objects.filter(pk=place.pk).update(next_email=second, due_at=MONDAY_9)
     everybody = {"name": "Everybody", "filter": {"match": "all", "conditions": []}}
     snippet = {"name": "A", "snippet_type": "inline", "content": "x"}

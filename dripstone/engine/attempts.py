@@ -18,7 +18,8 @@ AT_ONCE = timedelta(0)  # for messages that never left because their worker was 
 class Outcome(NamedTuple):
     """What becomes of one attempt. Back to planned: after `retry_in`; None: after a backoff that grows with its tries.
     `reason`: a code; `reply`: what the server said.
-    `untried`: no server was asked, so it counts neither towards the backoff nor towards giving up."""
+    `untried`: no server was asked, so it counts neither towards the backoff nor towards giving up.
+    `edition_id`: what its message was made of, if there was one."""
 
     delivery_id: int
     attempt: int
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
     hard_bounce: bool = False
     untried: bool = False
     reply: str = ""
+    edition_id: int | None = None
 
 
 def backoff(delivery_id: int, tries: int) -> timedelta:

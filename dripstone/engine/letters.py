@@ -2,16 +2,17 @@
 whose message is finished already. A broadcast will be a Letter too.
 
 Takes       claimed deliveries
-Leaves      a letter per email, with its list, sender and zone; the notices unchanged; nothing is written
+Leaves      a letter per email, with its list, sender, zone and edition; the notices unchanged. Writes editions alone
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from collections.abc import Sequence as Series
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models.functions import Coalesce
@@ -26,9 +27,11 @@ from dripstone.content.compile import (
     Written,
     compile_email,
 )
-from dripstone.content.models import EmailTemplate, Snippet
-from dripstone.engine import identity
+from dripstone.content.models import EmailTemplate
+from dripstone.content.models import Snippet as SnippetRow
+from dripstone.engine import editions, identity
 from dripstone.engine.claim import Claimed
+from dripstone.engine.editions import Print, Snippet, Template
 from dripstone.engine.kept import Kept
 from dripstone.engine.models import Delivery, Notice
 from dripstone.senders.limits import Limit
@@ -49,12 +52,13 @@ FEW_READERS = 4
 @dataclass(frozen=True, slots=True)
 class Letter:
     """One email for any number of people. `compiled` has its sender; `date` is this instant in the zone of its
-    sequence, for Date and for `now` in Liquid."""
+    sequence, for Date and for `now` in Liquid. `edition_id`: None of what is not sent to anybody on a list."""
 
     compiled: CompiledEmail
     date: datetime
     list_id: str
     is_read_by_many: bool
+    edition_id: int | None = None
 
     def written(self, person: Person, envelope: Envelope, *, eight_bit: bool) -> Written:
         """The message; the same content either way."""
@@ -77,10 +81,12 @@ class _Email(NamedTuple):
     email_id: int
     account_id: int
     sequence_id: int
+    change: int  # SequenceEmail.version
     subject: str
     preview_text: str | None
     content: str | None
-    template_id: int | None
+    own_template_id: int | None
+    template_id: int | None  # its own, or its sequence's
     time_zone: str
     from_name: str
     from_address: str
@@ -98,23 +104,25 @@ def of(batch: Series[Claimed], now: datetime) -> Letters:
     for notice in notices:
         limits[notice.account_id] = Limit(notice.account.per_second, notice.account.per_day)
     return Letters(
-        emails=_letters(emails, n_readers, now),
+        emails=_letters(emails, n_readers, now, _editions),
         notices={notice.pk: notice for notice in notices},
         limits={pk: limit for pk, limit in limits.items() if not limit.is_none},
     )
 
 
 def of_email(email: SequenceEmail, now: datetime) -> Letter | None:
-    """The same for one email, which may have values that are not saved."""
+    """The same for one email, which may have values that are not saved. It has no edition."""
     sequence, account = email.sequence, email.account
     sender = sequence.sending_address
     row = _Email(
         email.pk,
         email.account_id,
         email.sequence_id,
+        email.version,
         email.subject,
         email.preview_text,
         email.content,
+        email.email_template_id,
         email.email_template_id or sequence.email_template_id,
         sequence.time_zone,
         sender.from_name,
@@ -141,9 +149,11 @@ def _emails(ids: Collection[int]) -> list[_Email]:
         "pk",
         "account_id",
         "sequence_id",
+        "version",
         "subject",
         "preview_text",
         "content",
+        "email_template_id",
         Coalesce("email_template_id", "sequence__email_template_id"),
         "sequence__time_zone",
         "sequence__sending_address__from_name",
@@ -159,57 +169,122 @@ def _notices(ids: Collection[int]) -> list[Notice]:
     return list(Notice.objects.select_related("account").filter(pk__in=ids)) if ids else []
 
 
-def _letters(emails: Series[_Email], n_readers: Mapping[int, int], now: datetime) -> dict[int, Letter | None]:
+@dataclass(slots=True)
+class _Made:
+    """An email, what goes into it besides, and what came out."""
+
+    email: _Email
+    template: Template | None
+    snippets: tuple[Snippet, ...]
+    version: "_Version"
+
+
+Editions = Callable[[list[_Made], datetime], dict[int, int]]
+
+
+def _no_editions(made: list[_Made], now: datetime) -> dict[int, int]:
+    return {}
+
+
+def _letters(
+    emails: Series[_Email], n_readers: Mapping[int, int], now: datetime, editions_of: Editions = _no_editions
+) -> dict[int, Letter | None]:
     """Compiling happens once per version of everything an email is made of."""
-    if not emails:
-        return {}
-    templates = _templates(emails)
-    snippets = _snippets({email.account_id for email in emails})
-    letters: dict[int, Letter | None] = {}
-    for email in emails:
-        body = _Body(
-            email.subject, email.preview_text, email.content, templates[email.email_id], snippets[email.account_id]
+    made = _all_made(emails, n_readers)
+    edition_ids = editions_of(made, now)
+    letters: dict[int, Letter | None] = {email.email_id: None for email in emails}
+    for one in made:
+        letters[one.email.email_id] = Letter(
+            one.version.compiled,
+            now.astimezone(ZoneInfo(one.email.time_zone)),
+            identity.list_id(one.email.sequence_id),
+            one.version.n_readers > FEW_READERS,
+            edition_ids.get(one.email.email_id),
         )
-        sender = _Sender(email.from_name, email.from_address, email.postal_address)
-        try:
-            version = _version(body, sender)
-            version.n_readers += n_readers[email.email_id]
-            letters[email.email_id] = Letter(
-                version.compiled,
-                now.astimezone(ZoneInfo(email.time_zone)),
-                identity.list_id(email.sequence_id),
-                version.n_readers > FEW_READERS,
-            )
-        except ValueError:
-            letters[email.email_id] = None
     return letters
 
 
-def _templates(emails: Series[_Email]) -> dict[int, str | None]:
-    """By email: the HTML of its own template, its sequence's, or its account's default; None where there is none."""
+def _all_made(emails: Series[_Email], n_readers: Mapping[int, int]) -> list[_Made]:
+    """Without those whose sender cannot be written in a header."""
+    if not emails:
+        return []
+    templates = _templates(emails)
+    snippets = _snippets({email.account_id for email in emails})
+    texts = {account_id: tuple(row[2:] for row in rows) for account_id, rows in snippets.items()}
+    made = []
+    for email in emails:
+        template, account_id = templates[email.email_id], email.account_id
+        html = template.html if template else None
+        body = _Body(email.subject, email.preview_text, email.content, html, texts.get(account_id, ()))
+        sender = _Sender(email.from_name, email.from_address, email.postal_address)
+        with suppress(ValueError):
+            version = _version(body, sender)
+            version.n_readers += n_readers[email.email_id]
+            made.append(_Made(email, template, snippets.get(account_id, ()), version))
+    return made
+
+
+def _editions(made: list[_Made], now: datetime) -> dict[int, int]:
+    """By email. This process remembers those of the letters it keeps."""
+    prints = {one.email.email_id: _print(one) for one in made if _print_key(one) not in one.version.editions}
+    new = editions.of(prints, now)
+    for one in made:
+        if (edition_id := new.get(one.email.email_id)) is not None:
+            one.version.editions[_print_key(one)] = edition_id
+    return {one.email.email_id: one.version.editions[_print_key(one)] for one in made}
+
+
+def _print_key(one: _Made) -> Hashable:
+    """What an edition depends on besides the texts, which are the version's: whose they are, and how often changed."""
+    email = one.email
+    snippets = tuple((row.id, row.change) for row in one.snippets)
+    return email.email_id, email.change, one.template and one.template[:2], snippets, email.time_zone
+
+
+def _print(one: _Made) -> Print:
+    email = one.email
+    return Print(
+        account_id=email.account_id,
+        email_id=email.email_id,
+        change=email.change,
+        subject=email.subject,
+        preview_text=email.preview_text,
+        content=email.content,
+        template_id=email.own_template_id,
+        template=one.template,
+        snippets=one.snippets,
+        from_name=email.from_name,
+        from_address=email.from_address,
+        postal_address=email.postal_address,
+        time_zone=email.time_zone,
+    )
+
+
+def _templates(emails: Series[_Email]) -> dict[int, Template | None]:
+    """By email: its own template, its sequence's, or its account's default; None where there is none."""
     ids = {email.template_id for email in emails if email.template_id is not None}
     without = {email.account_id for email in emails if email.template_id is None}
-    own = dict(EmailTemplate.objects.filter(pk__in=ids).values_list("pk", "html")) if ids else {}
-    defaults = EmailTemplate.objects.filter(account__in=without, is_default=True).values_list("account_id", "html")
-    default = dict(defaults) if without else {}
+    rows = EmailTemplate.objects.values_list("account_id", "pk", "version", "html")
+    chosen = rows.filter(pk__in=ids) if ids else ()
+    defaults = rows.filter(account__in=without, is_default=True) if without else ()
+    own = {pk: Template(pk, change, html) for _, pk, change, html in chosen}
+    default = {account_id: Template(pk, change, html) for account_id, pk, change, html in defaults}
     return {
         email.email_id: default.get(email.account_id) if email.template_id is None else own.get(email.template_id)
         for email in emails
     }
 
 
-_Snippets = tuple[tuple[str, str, str], ...]
-
-
-def _snippets(account_ids: Iterable[int]) -> dict[int, _Snippets]:
-    """By account: key, type and body of each."""
-    found: dict[int, list[tuple[str, str, str]]] = defaultdict(list)
-    rows = Snippet.objects.filter(account_id__in=account_ids).order_by("key")
-    for account_id, key, kind, content, html in rows.values_list(
-        "account_id", "key", "snippet_type", "content", "value_html"
+def _snippets(account_ids: Iterable[int]) -> dict[int, tuple[Snippet, ...]]:
+    """By account: all of its snippets, in the order of their keys."""
+    found: dict[int, list[Snippet]] = defaultdict(list)
+    rows = SnippetRow.objects.filter(account_id__in=account_ids).order_by("key")
+    for account_id, pk, change, key, kind, content, html in rows.values_list(
+        "account_id", "pk", "version", "key", "snippet_type", "content", "value_html"
     ):
-        found[account_id].append((key, kind, (content if kind == Snippet.Type.INLINE else html) or ""))
-    return defaultdict(tuple, {account_id: tuple(rows) for account_id, rows in found.items()})
+        source = (content if kind == SnippetRow.Type.INLINE else html) or ""
+        found[account_id].append(Snippet(pk, change, key, kind, source))
+    return {account_id: tuple(rows) for account_id, rows in found.items()}
 
 
 # --- Versions ---------------------------------------------------------------------------------------------------
@@ -222,7 +297,7 @@ class _Body(NamedTuple):
     preview_text: str | None
     content: str | None
     template_html: str | None
-    snippets: _Snippets
+    snippets: tuple[tuple[Any, ...], ...]  # key, kind and source of each of the account's
 
 
 class _Sender(NamedTuple):
@@ -235,6 +310,7 @@ class _Sender(NamedTuple):
 class _Version:
     compiled: CompiledEmail
     n_readers: int = 0  # so far, in this process
+    editions: dict[Hashable, int] = field(default_factory=dict)  # ids, by _print_key
 
 
 _bodies: Kept[_Body, CompiledEmail] = Kept(MOST_BYTES // 2)

@@ -56,7 +56,8 @@ def _send_batch(worker: str, sender: Sender, now: Now, desk: Desk) -> tuple[Tall
             tally = record.patiently(staying, now, not_after)
             wire.left(len(going))
         evidence = Evidence()
-        for chunk in counters.timed_each("hand_over", send.chunks(send.hand_over(going, sender, evidence))):  # 6
+        outcomes = send.hand_over(going, sender, evidence, rendered.editions)
+        for chunk in counters.timed_each("hand_over", send.chunks(outcomes)):  # 6
             wire.came_back(len(chunk))
             with desk.turn(), counters.timed("record"):
                 tally += record.patiently(chunk, now, not_after)  # 7

@@ -26,11 +26,13 @@ A delivery has exactly one origin:
 from datetime import datetime
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
 from dripstone.accounts.models import Account
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.content.models import TemplateVersion
+from dripstone.sequences.models import EmailVersion, Sequence, SequenceEmail
 from dripstone.subscribers.models import Subscriber
 
 
@@ -151,6 +153,32 @@ class Notice(models.Model):
         return f"{self.kind} notice {self.pk}"
 
 
+class Edition(models.Model):
+    """All that a letter was made of but its readers: each combination once (engine/editions.py). Never changed.
+
+    Deliveries name theirs when they end. Snippets are those that the letter may have used, also inside one another.
+    """
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    email_version = models.ForeignKey(EmailVersion, models.CASCADE, related_name="+")
+    template_version = models.ForeignKey(TemplateVersion, models.PROTECT, null=True, related_name="+")  # None: built in
+    snippet_versions = ArrayField(models.BigIntegerField(), default=list)  # ids, in the order of their keys
+    from_name = models.TextField(blank=True)
+    from_address = models.TextField()
+    postal_address = models.TextField(blank=True)
+    time_zone = models.TextField()  # of the sequence: the message's date is in it
+    digest = models.TextField()  # of all the texts themselves
+    made_at = models.DateTimeField()
+
+    objects: ClassVar[models.Manager["Edition"]] = models.Manager()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("digest", name="edition_once")]
+
+    def __str__(self) -> str:
+        return f"edition {self.pk}"
+
+
 class Delivery(models.Model):
     class Status(models.TextChoices):
         PLANNED = "planned"
@@ -198,6 +226,11 @@ class Delivery(models.Model):
     sent_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)  # the next email's delay counts from here, however this one ended
     provider_id = models.TextField(default="", blank=True)
+    # What it was made of, once it has ended. None if no message was made, of a notice, and where it is not known: sent
+    # by the release before, or settled by the rescue.
+    edition = models.ForeignKey(
+        Edition, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
 
     class Meta:
         verbose_name_plural = "deliveries"

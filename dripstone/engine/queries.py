@@ -286,10 +286,11 @@ WHERE id = ANY(%(subscribers)s::bigint[])
 """
 
 # sending → its end (or back to planned when ready_at is given), for the rows still held by the same attempt; the places
-# are locked. A delivery that goes back untried keeps its reason and reply, unless there is a new reason. A writer that
-# lost its lease finds another attempt or status and changes nothing. The last column says whether a place still waits
-# for this delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on
-# the primary key: without it, it reads all of delivery_leased.)
+# are locked. A delivery that goes back untried keeps its reason and reply, unless there is a new reason. None that goes
+# back has an edition: a worker of the release before may send it, and would leave it there. A writer that lost its
+# lease finds another attempt or status and changes nothing. The last column says whether a place still waits for this
+# delivery (it was neither taken out nor restarted meanwhile). (`= ANY` beside the join keeps the planner on the primary
+# key: without it, it reads all of delivery_leased.)
 END_ATTEMPTS = """
 UPDATE engine_delivery d
 SET status = u.status,
@@ -300,10 +301,11 @@ SET status = u.status,
     notice_ready_at = CASE WHEN d.notice_id IS NOT NULL THEN u.ready_at END,
     provider_id = COALESCE(u.provider_id, ''),
     sent_at = CASE WHEN u.status = 'sent' THEN %(now)s END,
-    ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END
+    ended_at = CASE WHEN u.ready_at IS NULL THEN %(now)s END,
+    edition_id = CASE WHEN u.ready_at IS NULL THEN u.edition END
 FROM json_to_recordset(%(outcomes)s)
      AS u (id bigint, attempt int, status text, reason text, provider_id text, ready_at timestamptz, untried int,
-           reply text)
+           reply text, edition bigint)
 WHERE d.id = ANY(%(ids)s::bigint[]) AND d.id = u.id AND d.attempt = u.attempt AND d.status = 'sending'
 RETURNING d.id, d.enrollment_id, d.account_id, d.subscriber_id, d.email_id, d.status, d.notice_id,
           (SELECT e.status = 'active' AND e.in_flight AND e.run = d.run FROM engine_enrollment e

@@ -166,6 +166,8 @@ def _as_row(one: Outcome, now: datetime) -> dict[str, object]:
         row["ready_at"] = now + one.retry_in
     if one.untried:
         row["untried"] = 1
+    if one.edition_id is not None:
+        row["edition"] = one.edition_id
     return row
 
 

@@ -2,7 +2,7 @@
 
 Takes       claimed deliveries
 Leaves      a message for each, or the reason why it must not go after all; what slow emails (slow.py) would hold up
-            goes back to planned; nothing is written
+            goes back to planned; nothing of theirs is written
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
@@ -38,6 +38,7 @@ class Rendered:
     messages: list[Outgoing]
     withheld: list[Outcome]  # skipped, failed, or back to planned
     limits: dict[int, Limit]  # by account id, of those that have one: how much may go (pace)
+    editions: dict[int, int]  # by delivery id, of emails of a sequence: what it is made of
 
 
 def messages(
@@ -57,7 +58,7 @@ def messages(
     on_file = {row.subscriber_id for row in batch if row.subscriber_id is not None}
     known = people(on_file, {row.account_id for row in batch})
     printed = letters.of(batch, now)
-    result, turns = Rendered([], [], printed.limits), slow.Turns(batch, cpu)
+    result, turns = Rendered([], [], printed.limits, _editions(batch, printed)), slow.Turns(batch, cpu)
     for row in turns:
         if row.email_id is None or row.subscriber_id is None:  # a notice
             one = _notice(row, printed.notices.get(row.notice_id or 0), not_after)
@@ -69,6 +70,12 @@ def messages(
             result.withheld.append(one)
     result.withheld.extend(turns.back())
     return result
+
+
+def _editions(batch: Series[Claimed], printed: letters.Letters) -> dict[int, int]:
+    of_email = {email_id: letter.edition_id for email_id, letter in printed.emails.items() if letter is not None}
+    found = ((row.delivery_id, of_email.get(row.email_id or 0)) for row in batch)
+    return {delivery_id: edition_id for delivery_id, edition_id in found if edition_id is not None}
 
 
 def _email(

@@ -6,7 +6,7 @@ A crash here means rows in `sending`: the flight log tells rescue.py which of th
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Series
 
 from django.conf import settings
@@ -20,13 +20,18 @@ CHUNK = 500  # outcomes per transaction, a whole batch: half of it costs a twelf
 LONGEST_CHUNK = 1.0  # seconds, so that the outcomes of a slow server are recorded long before the lease ends
 
 
-def hand_over(messages: Series[Outgoing], sender: Sender, evidence: Evidence) -> Iterator[list[Outcome]]:
-    """One outcome per message, as they come, and none for a while; and what they say about the server."""
+def hand_over(
+    messages: Series[Outgoing], sender: Sender, evidence: Evidence, editions: Mapping[int, int]
+) -> Iterator[list[Outcome]]:
+    """One outcome per message, as they come, and none for a while; and what they say about the server.
+
+    editions  by delivery: what its message is made of
+    """
     attempts = {message.delivery_id: message.attempt for message in messages}
     for answers in sender.hand_over(messages):
         for answer in answers:
             evidence.add(answer)
-        yield [outcome(answer, attempts[answer.delivery_id]) for answer in answers]
+        yield [outcome(one, attempts[one.delivery_id], editions.get(one.delivery_id)) for one in answers]
 
 
 def chunks(outcomes: Iterable[list[Outcome]], seconds: Callable[[], float] = time.monotonic) -> Iterator[list[Outcome]]:
@@ -43,11 +48,11 @@ def chunks(outcomes: Iterable[list[Outcome]], seconds: Callable[[], float] = tim
         yield chunk
 
 
-def outcome(answer: Answer, attempt: int) -> Outcome:
+def outcome(answer: Answer, attempt: int, edition_id: int | None = None) -> Outcome:
     """Three ways to fail: temporary (try again), permanent (stop), unknown (the body left, no answer came)."""
     if answer.kind == "sent":
-        return Outcome(answer.delivery_id, attempt, "sent", provider_id=answer.provider_id)
-    failed = Outcome(answer.delivery_id, attempt, "failed", _reason(answer), reply=answer.reply)
+        return Outcome(answer.delivery_id, attempt, "sent", provider_id=answer.provider_id, edition_id=edition_id)
+    failed = Outcome(answer.delivery_id, attempt, "failed", _reason(answer), reply=answer.reply, edition_id=edition_id)
     match answer.kind:
         case "permanent":
             return failed._replace(hard_bounce=answer.hard_bounce)

@@ -196,8 +196,9 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     flight."""
     row.status = Delivery.Status.PLANNED
     row.planned_at = row.ready_at = now
-    row.unparked_at, row.ended_at, row.reason, row.reply = None, None, "", ""
-    row.save(update_fields=["status", "planned_at", "ready_at", "unparked_at", "ended_at", "reason", "reply"])
+    row.unparked_at, row.ended_at, row.edition_id, row.reason, row.reply = None, None, None, "", ""
+    what_was = ["unparked_at", "ended_at", "edition", "reason", "reply"]
+    row.save(update_fields=["status", "planned_at", "ready_at", *what_was])
     counters.on_commit(planned=1)
     with _counted([place]):
         place.status = Enrollment.Status.ACTIVE

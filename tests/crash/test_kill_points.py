@@ -15,7 +15,7 @@ from django.db import connection, transaction
 
 from dripstone import clock
 from dripstone.engine import claim, life, plan, process, rescue
-from dripstone.engine.models import Delivery, Enrollment, Notice
+from dripstone.engine.models import Delivery, Edition, Enrollment, Notice
 from dripstone.senders import flight
 from tests.crash import doomed
 from tests.crash.doomed import Place, asked, due, planned, until
@@ -163,6 +163,8 @@ def test_killed_with_the_reply_read_and_nothing_recorded(scene: Scene) -> None:
     assert set(Delivery.objects.values_list("status", flat=True)) == {"sending"}
     scene.go_on()
     scene.check(first="sent")
+    assert Edition.objects.count() == 1  # made, and not recorded: the flight log knows nothing of it
+    assert set(Delivery.objects.values_list("edition", flat=True)) == {None}
 
 
 def kill_at_commit(

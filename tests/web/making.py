@@ -5,8 +5,10 @@ from email.policy import SMTP
 from typing import Any
 
 from dripstone.accounts.models import Account
-from dripstone.engine.models import Delivery, Enrollment
+from dripstone.engine.models import Delivery, Edition, Enrollment
 from dripstone.senders.models import CapturedMessage
+from dripstone.sequences import versions
+from dripstone.sequences.models import SequenceEmail
 from tests.factories import MONDAY_9
 
 
@@ -25,6 +27,20 @@ def make_delivery(enrollment: Enrollment, status: str = "sent", **values: Any) -
         "sent_at": MONDAY_9 if status == "sent" else None,
     }
     return Delivery.objects.create(enrollment=enrollment, status=status, **(defaults | values))
+
+
+def make_edition(email: SequenceEmail) -> Edition:
+    """What a letter of this email is made of, without template and snippets."""
+    sender = email.sequence.sending_address
+    return Edition.objects.create(
+        account_id=email.account_id,
+        email_version=versions.keep(email, MONDAY_9, "owner"),
+        from_name=sender.from_name,
+        from_address=sender.email_address,
+        time_zone=email.sequence.time_zone,
+        digest=f"email {email.pk}",
+        made_at=MONDAY_9,
+    )
 
 
 def make_message(

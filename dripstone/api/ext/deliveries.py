@@ -19,9 +19,10 @@ from dripstone.api.ext.enrollments import PlaceFilters, places_in
 from dripstone.api.paging import Pagination, page
 from dripstone.api.replies import reply
 from dripstone.engine import notes
-from dripstone.engine.acts import undecided
+from dripstone.engine.acts import previews, undecided
 from dripstone.engine.models import Delivery, Notice
 from dripstone.shapes import deliveries as shapes
+from dripstone.shapes import previews as previews_shapes
 from dripstone.stats import deliveries as stats
 
 router = Router(tags=["Deliveries"])
@@ -34,6 +35,10 @@ class DeliveryFilters(PlaceFilters):
 
 class DeliveryAnswer(TypedDict):
     delivery: shapes.DeliveryShape
+
+
+class MessageAnswer(TypedDict):
+    message: previews_shapes.MessageShape
 
 
 class DeliveriesAnswer(TypedDict):
@@ -68,6 +73,14 @@ def _of_person(request: KitRequest, filters: PlaceFilters, subscriber_id: int) -
 def get_delivery(request: KitRequest, id: int) -> HttpResponse:
     row = lookup.row(Delivery.objects.filter(account=request.auth.account), id)
     return reply(200, delivery=shapes.delivery(row))
+
+
+@router.get("/deliveries/{int:id}/message", response=MessageAnswer, summary="Get the message of a delivery")
+def get_message(request: KitRequest, id: int) -> HttpResponse:
+    """As it was made, of the versions of email, template and snippets that it was made of. The person's own values are
+    today's, and the unsubscribe link is an example. 404 when it is not known what it was made of."""
+    row = lookup.row(Delivery.objects.select_related("account").filter(account=request.auth.account), id)
+    return reply(200, message=previews_shapes.message(previews.as_sent(row)))
 
 
 @router.post("/deliveries/{int:id}/send_again", response=DeliveryAnswer, summary="Send an email again")

@@ -1,6 +1,7 @@
 """An email as one person would get it, before it is saved or sent: to look at, or as a test to users of the account.
+And as one person got it.
 
-Takes       an email of a sequence, with members that need not be saved
+Takes       an email of a sequence, with members that need not be saved; or a delivery
 Leaves      nothing, or a notice for each address: it belongs to nobody's place and is in no statistics
 The message is made by the code that sends (letters.py, content/compile.py), as for a delivery that does not exist.
 """
@@ -12,19 +13,21 @@ from zoneinfo import ZoneInfo
 
 from dripstone.accounts import members
 from dripstone.accounts.models import Account
-from dripstone.content import gaps, snippets, templates, trial
+from dripstone.content import gaps, liquid, snippets, templates, trial
 from dripstone.content.compile import EmailSource, Envelope, Person, Rendered, SnippetSource, compile_email
 from dripstone.content.liquid_cost import OverBudget
-from dripstone.content.models import Snippet
-from dripstone.engine import identity, letters, notices, render
-from dripstone.engine.models import Delivery
+from dripstone.content.models import Snippet, SnippetVersion
+from dripstone.engine import editions, identity, letters, notices, render
+from dripstone.engine.models import Delivery, Edition
 from dripstone.errors import Invalid, NotFound
 from dripstone.given import ABSENT, Checked, Given, as_items, plain_address
 from dripstone.sequences import email_checks, verbs, versions
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.warnings import OWN_FIELDS
 from dripstone.subscribers.models import CustomField, Subscriber
 
 MOST_ADDRESSES = 10
+UNKNOWN = "It is not known what this email was made of"
 CLIPPED_AT = 102_400  # bytes of HTML after which Gmail hides the rest of a message
 
 SAMPLE_SUBJECT = "Three things about limestone"
@@ -139,6 +142,50 @@ def _sample_source(account: Account, content: str, template_html: str | None, sn
         from_address=sender.email_address if sender else account.primary_email_address,
         postal_address=account.postal_address,
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """values_may_have_changed  the person's own, which are today's: since this was sent they were edited, or a custom
+    field that it prints is gone"""
+
+    rendered: Rendered
+    edition: Edition
+    snippets: list[SnippetVersion]
+    values_may_have_changed: bool
+
+
+def as_sent(delivery: Delivery) -> Sent:
+    """The message as it was made, of the versions it was made of. The unsubscribe link alone is an example's.
+
+    Raises NotFound if that is not known: it has not been sent, or by a release that kept no versions.
+    """
+    if delivery.edition_id is None or delivery.subscriber_id is None or delivery.ended_at is None:
+        raise NotFound(UNKNOWN)
+    rows = Edition.objects.select_related("email_version", "template_version")
+    edition = rows.filter(pk=delivery.edition_id, account=delivery.account_id).first()
+    if edition is None:
+        raise NotFound(UNKNOWN)
+    source = editions.source(edition)
+    reader = _person(delivery.account, delivery.subscriber_id)
+    envelope = Envelope(
+        message_id=identity.message_id(delivery.pk),
+        date=delivery.ended_at.astimezone(ZoneInfo(edition.time_zone)),
+        unsubscribe_url=identity.example_unsubscribe_url(),
+        list_id=None if delivery.sequence_id is None else identity.list_id(delivery.sequence_id),
+    )
+    rendered = compile_email(source).render(reader, envelope)
+    return Sent(rendered, edition, editions.snippets(edition), _may_have_changed(delivery, source, reader))
+
+
+def _may_have_changed(delivery: Delivery, source: EmailSource, reader: Person) -> bool:
+    """A message is made some time after it was planned."""
+    changed_at = Subscriber.objects.values_list("updated_at", flat=True).get(pk=reader.subscriber_id)
+    texts = (source.subject, source.preview_text, source.content, source.template_html)
+    snippets = (snippet.source for snippet in source.snippets.values())
+    printed = {key for text in (*texts, *snippets) for key in liquid.variables(text or "").fields}
+    is_gone = not printed <= {*reader.fields, *OWN_FIELDS}
+    return is_gone or changed_at > delivery.planned_at
 
 
 def _read(account: Account, email: SequenceEmail, given: Given) -> Checked:
