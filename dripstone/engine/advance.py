@@ -7,6 +7,7 @@ A crash here means the caller's transaction never happened.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,15 +40,20 @@ class Standing(NamedTuple):
     subscriber_id: int
     sequence_id: int
     current_id: int | None
-    due_at: datetime | None
+    due_at: datetime | None  # also the one that is kept
+    is_paused: bool  # this person
+    is_kept: bool  # the date: they are paused, or were told to wait at an email on hold
     current_position: int | None
     current_published: bool | None
     current_deleted: bool | None
+    current_held: bool
+    current_released_at: datetime | None
     current_value: int | None
     current_unit: schedule.Unit | None
     current_days: list[int] | None
     next_id: int | None
     next_position: int | None
+    next_held: bool
     next_value: int | None
     next_unit: schedule.Unit | None
     next_days: list[int] | None
@@ -72,6 +78,20 @@ class Standing(NamedTuple):
         assert self.current_value is not None and self.current_unit is not None
         return Delay(self.current_value, self.current_unit)
 
+    def keeps_date(self, place: "Place") -> bool:
+        """Whether the place's date is only kept, since they are paused or the email is on hold (R22)."""
+        return place.due_at is not None and (self.is_paused or self.is_held_at(place))
+
+    def is_held_at(self, place: "Place") -> bool:
+        return self.next_held if place.next_email_id == self.next_id else self.current_held
+
+    def shown_date(self) -> datetime | None:
+        """For people: no date while it is kept for a held email. Paused people see the one that is kept for them."""
+        return None if self.is_kept and not self.is_paused else self.due_at
+
+    def shown_date_at(self, place: "Place") -> datetime | None:
+        return None if self.keeps_date(place) and not self.is_paused else place.due_at
+
     def schedule(self, own_days: list[int] | None) -> Schedule:
         return _schedule(
             tuple(self.send_days), self.send_hour, self.time_zone, None if own_days is None else tuple(own_days)
@@ -80,7 +100,8 @@ class Standing(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A person's new place. At most one of `due_at` and `completed_at` is set."""
+    """A person's new place. At most one of `due_at` and `completed_at` is set. If they are paused, or the email is on
+    hold, the date is only kept."""
 
     enrollment_id: int
     next_email_id: int | None
@@ -143,13 +164,20 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime, cau
                 "places": queries.rows(
                     ("id", "next_email_id", "due_at", "completed_at"),
                     [(one.enrollment_id, one.next_email_id, one.due_at, one.completed_at) for one in places],
-                )
+                ),
+                "held": queries.ids(_held(standings, places)),
             },
         )
         written = {row[0] for row in cursor.fetchall()}  # without people who were taken out meanwhile
     _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written])
     completed = {place.enrollment_id for place in places if place.completed_at is not None} & written
     record(_completion(standing, now, cause) for standing in standings if standing.enrollment_id in completed)
+
+
+def _held(standings: Series[Standing], places: Series[Place]) -> Iterable[int]:
+    """The places whose next email is on hold."""
+    pairs = zip(standings, places, strict=True)
+    return (place.enrollment_id for standing, place in pairs if standing.is_held_at(place))
 
 
 def _count(moved: Series[tuple[Standing, Place]]) -> None:

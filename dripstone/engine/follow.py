@@ -1,4 +1,4 @@
-"""Moves the people of a sequence to where the rules put them after an edit (R4, R6 to R11, R16).
+"""Moves the people of a sequence to where the rules put them after an edit (R4, R6 to R11, R16, R22).
 
 Takes       a sequence whose `edits` is ahead of `edits_done`
 Leaves      every active place where the rules now put it, and `edits_done` caught up
@@ -9,7 +9,7 @@ has gone through all of it again; going through it twice changes nothing.
 from collections import defaultdict
 from collections.abc import Collection
 from collections.abc import Sequence as Series
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -32,7 +32,7 @@ def after_edit(sequence: Sequence, *, moved_draft: SequenceEmail | None = None) 
     park(sequence)
     if moved_draft is not None:
         waiting = Enrollment.objects.filter(sequence=sequence, next_email=moved_draft, in_flight=False)
-        n_freed = waiting.update(next_email=None, due_at=None)
+        n_freed = waiting.update(next_email=None, due_at=None, held_due_at=None)
         tallies.add({(Kind.WAITING, moved_draft.pk, Enrollment.Status.ACTIVE.value): -n_freed})
     wake.reevaluation(sequence.pk)
 
@@ -47,7 +47,7 @@ def everybody(sequence_id: int, now: datetime) -> int:
     """Returns how many places moved. An edit made meanwhile is followed too: the last one decides."""
     moved = 0
     while (edit := edit_to_follow(sequence_id)) is not None:
-        unpark(sequence_id, now)
+        unpark(sequence_id, edit, now)
         moved += _in_batches(sequence_id, edit, edit.as_of(now))
         Sequence.objects.filter(pk=sequence_id, edits=edit.number).update(edits_done=edit.number)
     wake.engine()
@@ -71,24 +71,27 @@ class Following:
     actor: str
     rescheduled_at: datetime | None  # new dates are computed as of then, so that a second go gives the same ones
     moves: tuple[SequenceEdit, ...] = ()  # of emails whose delay may now count from another one
+    skips: tuple[SequenceEdit, ...] = ()  # of the wait for an email
 
     def as_of(self, now: datetime) -> datetime:
         return self.rescheduled_at or now
 
 
 def park(sequence: Sequence) -> None:
-    """Parks planned deliveries that may no longer go: the sequence is paused or deleted, or the email is a draft or
-    deleted."""
+    """Parks planned deliveries that may no longer go: the sequence is paused or deleted, or the email is a draft, on
+    hold or deleted."""
     planned = Delivery.objects.filter(sequence_id=sequence.pk, status=Delivery.Status.PLANNED)
     if not sequence.active or sequence.deleted_at is not None:
         planned.update(ready_at=Delivery.PARKED)
     else:
-        planned.filter(Q(email__published=False) | Q(email__deleted_at__isnull=False)).update(ready_at=Delivery.PARKED)
+        stopped = Q(email__published=False) | Q(email__held_at__isnull=False) | Q(email__deleted_at__isnull=False)
+        planned.filter(stopped).update(ready_at=Delivery.PARKED)
 
 
 @transaction.atomic
-def unpark(sequence_id: int, now: datetime) -> None:
-    """Release deliveries that may go again: hours at once, days at their next slot (R4). Skip deleted emails (R9).
+def unpark(sequence_id: int, edit: Following, now: datetime) -> None:
+    """Release deliveries that may go again: hours at once, days at their next slot (R4). Skip deleted emails (R9), and
+    the wait of those whose owner says so.
 
     Locks the sequence: meanwhile no person is paused or resumed (acts/places.py) and no refusal recorded (record.py).
     """
@@ -100,18 +103,39 @@ def unpark(sequence_id: int, now: datetime) -> None:
         planned = Delivery.objects.filter(email=email, status=Delivery.Status.PLANNED)
         if email.deleted_at is not None:
             _skip_deleted(email, now)
-        elif sequence.active and email.published:
-            parked = planned.filter(ready_at=Delivery.PARKED, enrollment__paused_at=None)
+        elif may_go(sequence, email):
+            waiting = planned.filter(enrollment__paused_at=None)
+            parked = waiting.filter(ready_at=Delivery.PARKED)
             parked.update(ready_at=ready_again(sequence, email, now), unparked_at=now)
+            for skip in edit.skips:
+                if skip.email_id == email.pk:
+                    waiting.filter(ready_at__gt=skip.at).update(ready_at=skip.at)
+
+
+def ready_after(
+    edit: Following, sequence: Sequence, email: SequenceEmail, ready_at: datetime, now: datetime
+) -> datetime:
+    """Where `unpark` leaves the planned email of somebody who is not paused, if it may go."""
+    at = ready_again(sequence, email, now) if ready_at == Delivery.PARKED else ready_at
+    return min([at, *(skip.at for skip in edit.skips if skip.email_id == email.pk)])
+
+
+def may_go(sequence: Sequence, email: SequenceEmail) -> bool:
+    return sequence.active and email.published and not email.is_held and email.deleted_at is None
 
 
 def ready_again(sequence: Sequence, email: SequenceEmail, now: datetime) -> datetime:
-    """After a pause of the sequence, day-emails go at their next slot. An email that was a draft meanwhile goes right
-    away (R4)."""
-    paused_last = sequence.resumed_at is not None and (email.published_at or email.created_at) <= sequence.resumed_at
-    if not paused_last or not schedule.follows_schedule(advance.delay_of(email)):
+    """After a pause of the sequence, or when they are released from a hold, day-emails go at their next slot. An email
+    that was a draft meanwhile goes right away (R4)."""
+    let_go_at = _latest(sequence.resumed_at, email.released_at)
+    stopped_last = let_go_at is not None and (email.published_at or email.created_at) <= let_go_at
+    if not stopped_last or not schedule.follows_schedule(advance.delay_of(email)):
         return now
     return schedule.next_slot(now, advance.schedule_of(sequence, email))
+
+
+def _latest(*instants: datetime | None) -> datetime | None:
+    return max((at for at in instants if at is not None), default=None)
 
 
 def _skip_deleted(email: SequenceEmail, now: datetime) -> None:
@@ -139,6 +163,7 @@ def edit_to_follow(sequence_id: int) -> Following | None:
         actor=", ".join(dict.fromkeys(row.actor for row in log)) or notes.ENGINE,
         rescheduled_at=max((row.at for row in log if row.reschedules), default=None),
         moves=tuple(row for row in log if row.moved_id is not None),
+        skips=tuple(row for row in log if row.kind == SequenceEdit.Kind.WAIT_SKIPPED),
     )
 
 
@@ -193,8 +218,24 @@ def place_after(edit: Following, standing: Standing, had: Collection[int], now: 
     whose email moved: if it moved past an email they had, its delay now counts from that one (R2)."""
     is_live = standing.current_published and not standing.current_deleted
     is_free = is_live and not _passed(edit.moves, standing).isdisjoint(had)
-    standing = standing._replace(current_id=None) if is_free else standing
-    return place_after_edit(standing, now, reschedules=edit.rescheduled_at is not None)
+    freed = standing._replace(current_id=None) if is_free else standing
+    place = place_after_edit(freed, now, reschedules=edit.rescheduled_at is not None)
+    return _without_the_wait(edit.skips, standing, place)
+
+
+def _without_the_wait(skips: Series[SequenceEdit], standing: Standing, place: Place) -> Place:
+    """The owner has skipped the wait for their email. Whoever came to wait for it later waits; so do paused people, and
+    all of them if it can't go any more."""
+    is_live = standing.current_published and not standing.current_deleted and not standing.current_held
+    if place.due_at is None or place.next_email_id != standing.current_id or standing.is_paused or not is_live:
+        return place
+    skipped_at = [skip.at for skip in skips if skip.email_id == standing.current_id and _waited(standing, skip.at)]
+    return replace(place, due_at=min(place.due_at, *skipped_at)) if skipped_at else place
+
+
+def _waited(standing: Standing, at: datetime) -> bool:
+    """Whether they had come to where they are by then."""
+    return standing.anchor <= at and (standing.last_ended_at is None or standing.last_ended_at <= at)
 
 
 def _passed(moves: Series[SequenceEdit], standing: Standing) -> set[int]:
@@ -208,8 +249,8 @@ def _passed(moves: Series[SequenceEdit], standing: Standing) -> set[int]:
 
 
 def _stands(standing: Standing, place: Place) -> bool:
-    here = (standing.current_id, standing.due_at, None)
-    return here == (place.next_email_id, place.due_at, place.completed_at)
+    here = (standing.current_id, standing.due_at, standing.is_kept, None)
+    return here == (place.next_email_id, place.due_at, standing.keeps_date(place), place.completed_at)
 
 
 def place_after_edit(standing: Standing, now: datetime, *, reschedules: bool = False) -> Place:
@@ -227,6 +268,8 @@ def place_after_edit(standing: Standing, now: datetime, *, reschedules: bool = F
         return Place(standing.enrollment_id, standing.next_id, _date_anew(standing, now))
     if standing.due_at is None:  # published again
         return _right_away_or_later(standing, now)
+    if standing.current_held:  # R22: the date is kept as it is
+        return Place(standing.enrollment_id, standing.current_id, standing.due_at)
     return Place(standing.enrollment_id, standing.current_id, _date_after_pause(standing, standing.due_at))
 
 
@@ -250,7 +293,11 @@ def _right_away_or_later(standing: Standing, now: datetime) -> Place:
 
 
 def _date_of_deleted(standing: Standing, now: datetime) -> datetime:
-    """R9: they skip it at the moment it would have gone. People who waited without a date get that moment now."""
+    """R9: they skip it at the moment it would have gone, which may have been while it was on hold (R22). People who
+    waited without a date get that moment now."""
+    released_at = standing.current_released_at
+    if standing.due_at is not None and released_at is not None and standing.due_at < released_at:
+        return released_at
     if standing.due_at is not None:
         return _date_after_pause(standing, standing.due_at)
     assert standing.current_anchor is not None
@@ -265,8 +312,9 @@ def _date_anew(standing: Standing, now: datetime) -> datetime:
 
 
 def _date_after_pause(standing: Standing, due: datetime) -> datetime:
-    """R4: an email that fell due while the sequence was paused goes right away (hours) or at the next slot (days)."""
-    resumed_at = standing.resumed_at
-    if resumed_at is None or due >= resumed_at or not schedule.follows_schedule(standing.current_delay()):
+    """R4, R22: an email that fell due while the sequence was paused, or while it was on hold itself, goes right away
+    (hours) or at the next slot (days)."""
+    let_go_at = _latest(standing.resumed_at, standing.current_released_at)
+    if let_go_at is None or due >= let_go_at or not schedule.follows_schedule(standing.current_delay()):
         return due
-    return schedule.next_slot(resumed_at, standing.schedule(standing.current_days))
+    return schedule.next_slot(let_go_at, standing.schedule(standing.current_days))

@@ -10,7 +10,8 @@ Enrollment   unconfirmed ──confirm──▶ active ──nothing next──�
 An active enrollment is in exactly one of three places:
   waiting with a date     next_email, due_at              the tick finds it by its partial index
   in flight               next_email, in_flight           a delivery of this run is planned or sending
-  waiting without a date  neither due_at nor in_flight    at the end with hold; nothing published; email unpublished
+  waiting without a date  neither due_at nor in_flight    at the end with hold; nothing published; email unpublished,
+                                                          or on hold
 
 Delivery     planned ──claim──▶ sending ──answer──▶ sent | failed | unknown
                 ▲ │                │
@@ -59,7 +60,7 @@ class Enrollment(models.Model):
     due_at = models.DateTimeField(null=True)
     in_flight = models.BooleanField(default=False)
     paused_at = models.DateTimeField(null=True)  # pauses only this person: engine/acts/places.py
-    held_due_at = models.DateTimeField(null=True)  # due_at, kept while paused
+    held_due_at = models.DateTimeField(null=True)  # due_at, kept while they are paused or their next email is on hold
     completed_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
     removed_reason = models.TextField(default="", blank=True)  # a code: engine/reasons.py
@@ -72,9 +73,8 @@ class Enrollment(models.Model):
                 condition=Q(due_at=None, in_flight=False) | Q(status="active", next_email__isnull=False),
             ),
             models.CheckConstraint(
-                name="enrollment_paused_has_no_date",
-                condition=Q(paused_at=None, held_due_at=None)
-                | Q(paused_at__isnull=False, due_at=None, status="active"),
+                name="enrollment_stopped_has_no_date",
+                condition=Q(paused_at=None, held_due_at=None) | Q(due_at=None, status="active"),
             ),
             models.CheckConstraint(
                 name="enrollment_not_due_while_in_flight", condition=Q(due_at=None) | Q(in_flight=False)
@@ -220,7 +220,9 @@ class Delivery(models.Model):
     # The same for a notice. It has its own column, so that workers of the version before, which can't print a notice,
     # never claim one (docs/decisions/notices.md).
     notice_ready_at = models.DateTimeField(null=True)
-    unparked_at = models.DateTimeField(null=True)  # last released after a pause or draft: refusals count from here
+    unparked_at = models.DateTimeField(
+        null=True
+    )  # last released after a pause, draft or hold: refusals count from here
     lease_until = models.DateTimeField(null=True)  # sending: after this, rescue.py decides
     worker = models.TextField(default="", blank=True)  # sending: who holds it; names its flight log
     sent_at = models.DateTimeField(null=True)
@@ -316,7 +318,7 @@ class Delivery(models.Model):
 
     @property
     def is_parked(self) -> bool:
-        """Planned, and held by a pause or because its email is a draft."""
+        """Planned, and held by a pause or because its email is a draft or on hold."""
         return self.ready_at == self.PARKED
 
     @property

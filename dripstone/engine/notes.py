@@ -49,7 +49,9 @@ def read_reason(read: Checked) -> None:
 
 def of_edit(changes: Iterable[tuple[Standing, Place]], reason: str, actor: str, now: datetime) -> None:
     """One note for each person the edit moved."""
-    rows = [(one.enrollment_id, place.next_email_id, one.due_at, place.due_at) for one, place in changes]
+    rows = [
+        (one.enrollment_id, place.next_email_id, one.shown_date(), one.shown_date_at(place)) for one, place in changes
+    ]
     _insert(MOVED, rows, reason, actor, now)
 
 

@@ -48,6 +48,7 @@ class Sorted:
     planned: list[Due]
     skipped: list[tuple[Due, str]]  # with the reason
     moved: list[tuple[Due, datetime]]  # too late: to a new slot (R4)
+    held: list[int]  # places whose email is on hold (R22)
 
 
 def everything_due(now: datetime, seconds: float = math.inf) -> int:
@@ -129,6 +130,7 @@ def _plan(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) ->
     sorted_due = _sort(sequences, due, now)
     left = _write(sorted_due, now)
     move(sorted_due.moved, reasons.TOO_LATE, now)
+    _keep_dates(sorted_due.held)
     # Skipped places move on as if their email had been sent (R14). So do places whose email already has a row in this
     # run.
     advance.advance(left, now)
@@ -163,7 +165,7 @@ def take_due(sequence_ids: Iterable[int], now: datetime, limit: int) -> list[Due
 
 
 def _sort(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) -> Sorted:
-    needed = ("sequence", "delay_value", "delay_unit", "send_days", "deleted_at")
+    needed = ("sequence", "delay_value", "delay_unit", "send_days", "deleted_at", "held_at")
     emails = SequenceEmail.objects.only(*needed).in_bulk({place.email_id for place in due})
     people: dict[int, list[int]] = defaultdict(list)
     for place in due:
@@ -173,10 +175,12 @@ def _sort(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) ->
         pk: (advance.delay_of(email), advance.schedule_of(sequences[email.sequence_id], email))
         for pk, email in emails.items()
     }
-    result = Sorted([], [], [])
+    result = Sorted([], [], [], [])
     for place in due:
         slot = schedule.due_when_late(place.due_at, now, *rules[place.email_id])
-        if slot > now:
+        if emails[place.email_id].is_held:
+            result.held.append(place.enrollment_id)
+        elif slot > now:
             result.moved.append((place, slot))
         elif emails[place.email_id].deleted_at is not None:
             result.skipped.append((place, reasons.EMAIL_DELETED))
@@ -199,6 +203,12 @@ def _write(sorted_due: Sorted, now: datetime) -> list[int]:
             },
         )
         return [enrollment_id for (enrollment_id,) in cursor.fetchall()]
+
+
+def _keep_dates(enrollment_ids: list[int]) -> None:
+    if enrollment_ids:
+        with connection.cursor() as cursor:
+            cursor.execute(queries.KEEP_DATES, {"enrollments": queries.ids(enrollment_ids)})
 
 
 def move(pairs: list[tuple[Due, datetime]], reason: str, now: datetime) -> None:

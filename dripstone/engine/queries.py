@@ -158,14 +158,22 @@ UPDATE engine_enrollment e SET due_at = u.due_at
 FROM json_to_recordset(%(places)s) AS u (id bigint, due_at timestamptz) WHERE e.id = u.id
 """
 
+# Due places whose next email is on hold: their date is kept instead (R22). Only workers of a version that knows no hold
+# leave such places behind.
+KEEP_DATES = """
+UPDATE engine_enrollment SET held_due_at = due_at, due_at = NULL WHERE id = ANY(%(enrollments)s::bigint[])
+"""
+
 # R1 and R2 for a set of places: the next email (lowest position, published, no delivery in this run) and the anchor
 # (end of the closest delivery before it in this run, never before entry). Before: in the order of SequenceEmail.order;
 # of deleted emails at one position, the later end is the closer. `last` is when the latest delivery of the run ended.
 # People who wait without a date for a deleted email get the anchor of that email too (R9). All by index delivery_once.
 NEXT_EMAILS = """
 SELECT e.id, e.account_id, e.subscriber_id, e.sequence_id, e.next_email_id, COALESCE(e.due_at, e.held_due_at),
-       c.position, c.published, c.deleted_at IS NOT NULL, c.delay_value, c.delay_unit, c.send_days,
-       n.id, n.position, n.delay_value, n.delay_unit, n.send_days,
+       e.paused_at IS NOT NULL, e.held_due_at IS NOT NULL,
+       c.position, c.published, c.deleted_at IS NOT NULL, c.held_at IS NOT NULL, c.released_at,
+       c.delay_value, c.delay_unit, c.send_days,
+       n.id, n.position, n.held_at IS NOT NULL, n.delay_value, n.delay_unit, n.send_days,
        GREATEST(e.anchored_at, (
            SELECT d.ended_at FROM engine_delivery d JOIN sequences_sequenceemail m ON m.id = d.email_id
            WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
@@ -184,7 +192,7 @@ FROM engine_enrollment e
 JOIN sequences_sequence s ON s.id = e.sequence_id
 LEFT JOIN sequences_sequenceemail c ON c.id = e.next_email_id
 LEFT JOIN LATERAL (
-    SELECT m.id, m.position, m.delay_value, m.delay_unit, m.send_days FROM sequences_sequenceemail m
+    SELECT m.id, m.position, m.held_at, m.delay_value, m.delay_unit, m.send_days FROM sequences_sequenceemail m
     WHERE m.sequence_id = e.sequence_id AND m.published AND m.deleted_at IS NULL
       AND NOT EXISTS (SELECT 1 FROM engine_delivery d
                       WHERE d.enrollment_id = e.id AND d.run = e.run AND d.email_id = m.id)
@@ -195,11 +203,13 @@ LEFT JOIN LATERAL (
 WHERE e.id = ANY(%(enrollments)s::bigint[])
 """
 
+# Paused people, and the places `held` because their next email is on hold (R22), have no date: it is only kept.
 SET_PLACES = """
 UPDATE engine_enrollment e
 SET next_email_id = u.next_email_id, in_flight = false,
-    due_at = CASE WHEN e.paused_at IS NULL THEN u.due_at END,
-    held_due_at = CASE WHEN e.paused_at IS NOT NULL AND u.completed_at IS NULL THEN u.due_at END,
+    due_at = CASE WHEN e.paused_at IS NULL AND NOT e.id = ANY(%(held)s::bigint[]) THEN u.due_at END,
+    held_due_at = CASE WHEN (e.paused_at IS NOT NULL OR e.id = ANY(%(held)s::bigint[])) AND u.completed_at IS NULL
+                       THEN u.due_at END,
     paused_at = CASE WHEN u.completed_at IS NULL THEN e.paused_at END,
     status = CASE WHEN u.completed_at IS NULL THEN 'active' ELSE 'completed' END, completed_at = u.completed_at
 FROM json_to_recordset(%(places)s)
@@ -214,10 +224,14 @@ SELECT id, subscriber_id FROM engine_enrollment
 WHERE sequence_id = %(sequence)s AND subscriber_id > %(after)s ORDER BY subscriber_id LIMIT %(limit)s
 """
 
-# The people among them whom an edit may move. The row locks keep the tick out.
+# The people among them whom an edit may move. The row locks keep the tick out. Whoever is about to move (an email of
+# theirs is being recorded, they are confirming) is waited for, and seen where they arrive: they may have been told
+# where to go before the edit.
 LOCK_PLACES = """
-SELECT id FROM engine_enrollment WHERE id = ANY(%(enrollments)s::bigint[]) AND status = 'active' AND NOT in_flight
-ORDER BY id FOR NO KEY UPDATE
+WITH place AS MATERIALIZED (
+    SELECT id, status, in_flight FROM engine_enrollment
+    WHERE id = ANY(%(enrollments)s::bigint[]) AND status IN ('unconfirmed', 'active') ORDER BY id FOR NO KEY UPDATE)
+SELECT id FROM place WHERE status = 'active' AND NOT in_flight ORDER BY id
 """
 
 INSERT_NOTES = """
@@ -325,7 +339,8 @@ UPDATE engine_delivery d SET ready_at = %(parked)s
 FROM engine_enrollment e, sequences_sequence s, sequences_sequenceemail m
 WHERE d.id = ANY(%(deliveries)s) AND d.status = 'planned'
   AND e.id = d.enrollment_id AND s.id = d.sequence_id AND m.id = d.email_id
-  AND (e.paused_at IS NOT NULL OR NOT s.active OR s.deleted_at IS NOT NULL OR NOT m.published)
+  AND (e.paused_at IS NOT NULL OR NOT s.active OR s.deleted_at IS NOT NULL OR NOT m.published
+       OR m.held_at IS NOT NULL)
 """
 
 SKIP_RETRIES = """

@@ -203,8 +203,8 @@ def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
     with _counted([place]):
         place.status = Enrollment.Status.ACTIVE
         place.next_email_id, place.in_flight = row.email_id, True
-    place.due_at = place.completed_at = None
-    place.save(update_fields=["status", "next_email", "in_flight", "due_at", "completed_at"])
+    place.due_at = place.held_due_at = place.completed_at = None
+    place.save(update_fields=["status", "next_email", "in_flight", "due_at", "held_due_at", "completed_at"])
 
 
 def send_notice_again(row: Delivery, now: datetime) -> None:

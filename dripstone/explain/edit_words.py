@@ -59,6 +59,8 @@ def edit(row: SequenceEdit) -> str:
             return f"the sequence: {retimed(changes)}"
         case Kind.RESCHEDULED:
             return "waiting people rescheduled"
+        case Kind.WAIT_SKIPPED:
+            return f"the wait for {_title(row)} skipped for everybody"
     return row.what
 
 
@@ -85,6 +87,8 @@ def _moved(changes: Mapping[str, Any]) -> Iterator[str]:
         yield "published" if changes["published"][1] else "unpublished"
     if "position" in changes:
         yield f"moved to position {changes['position'][1]}"
+    if "on_hold" in changes:
+        yield "put on hold" if changes["on_hold"][1] else "released"
 
 
 def _switched(changes: Mapping[str, Any]) -> Iterator[str]:

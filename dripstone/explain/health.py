@@ -36,7 +36,8 @@ FAILING_SHARE, BROKEN_SHARE = 0.05, 0.5  # of the recent deliveries
 # Findings an owner may well want: they answer "why does it not send?", but are no reason to wake an operator.
 CHOSEN = frozenset(
     {"inactive", "no_emails", "all_drafts", "draft_in_the_middle", "nobody_inside", "everybody_completed",
-     "everybody_unconfirmed", "everybody_paused", "everybody_at_the_end", "waiting_for_a_draft", "following_edits"}
+     "everybody_unconfirmed", "everybody_paused", "everybody_at_the_end", "waiting_for_a_draft", "email_on_hold",
+     "following_edits"}
 )  # fmt: skip
 
 # The people inside and what they wait for: one parallel scan of the people of these sequences. The last column counts
@@ -396,6 +397,7 @@ def _about_emails(look: Look) -> Iterator[Finding]:
                 email_id=email.pk,
             )
     yield from _about_waiting_for_drafts(look)
+    yield from _about_holds(look)
 
 
 def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
@@ -411,6 +413,24 @@ def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
             f"{words.people(n_people, 'waits', 'wait')} for {words.title(email.subject)}, which was "
             "unpublished; they get nothing until it is published, moved or deleted.",
             _publish(look, email.pk),
+            email_id=email.pk,
+        )
+
+
+def _about_holds(look: Look) -> Iterator[Finding]:
+    """R22: nobody gets past an email on hold."""
+    for email in look.live:
+        if email.held_at is None:
+            continue
+        n_people = look.waiting_for.get(email.pk, 0)
+        since = words.moment(email.held_at, look.sequence.time_zone)
+        wait = f"{words.people(n_people, 'waits', 'wait')} at it" if n_people else "whoever comes to it waits at it"
+        yield Finding(
+            "email_on_hold",
+            NOTICE if not n_people else ERROR if n_people == look.people.active else WARNING,
+            f"{words.title(email.subject)} was put on hold on {since}, by {email.held_by}: nobody gets it, and {wait} "
+            "without a date until it is released or deleted.",
+            Mend("POST", f"/ext/v1/sequences/{look.sequence.pk}/emails/{email.pk}/release"),
             email_id=email.pk,
         )
 

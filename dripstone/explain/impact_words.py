@@ -114,11 +114,17 @@ def why(row: Impact, person: Person) -> str:
         case "paused":
             held = "they are paused themselves" if person.paused else "the sequence is inactive"
             return f"They keep their place at {after}, but {held}: nothing is sent until that ends."
-        case "waiting" if person.after.email_id is None:
-            return "Nothing published comes next for them: they wait for what is published later."
         case "waiting":
-            return f"They wait for {after}, which is not published: without a date until it is."
+            return _why_undated(row, person.after.email_id, after)
     return _why_dated(row, person, before, after)
+
+
+def _why_undated(row: Impact, email_id: int | None, after: str) -> str:
+    if email_id is None:
+        return "Nothing published comes next for them: they wait for what is published later."
+    if row.emails[email_id].published:
+        return f"They wait for {after}, which is on hold: without a date until it is released."
+    return f"They wait for {after}, which is not published: without a date until it is."
 
 
 def _why_dated(row: Impact, person: Person, before: str, after: str) -> str:
@@ -132,6 +138,10 @@ def _why_dated(row: Impact, person: Person, before: str, after: str) -> str:
         return sentence
     if not row.before.active:
         return f"{after} waited for the sequence to be resumed; now it goes {at}."
+    if person.before.email_id in row.waits_skipped:
+        return f"The wait for {after} is skipped: it goes {at}."
+    if person.before.at is None and person.before.email_id in row.were_held:
+        return f"{after} was on hold; now it goes {at}."
     if person.before.at is None:
         return f"{after} waited to be published; now it goes {at}."
     return f"{after} gets its date anew, by today's delay and schedule: it goes {at}."

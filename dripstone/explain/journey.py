@@ -133,7 +133,7 @@ class Journey:
         if self.stop or first is not None:
             return self.stop or (first.why if first is not None else "")
         if self.facts.next_email is not None:
-            return "email_unpublished"
+            return _why_undated(self.facts.next_email)
         return "at_the_end" if self.facts.itinerary.live else "nothing_published"
 
 
@@ -248,7 +248,7 @@ def _ahead(facts: Facts) -> dict[int, Coming]:
 
 
 def _begin(facts: Facts, ended: dict[int, datetime]) -> tuple[SequenceEmail | None, datetime | None]:
-    """The email they are at, and when it goes."""
+    """The email they are at, and when it goes. Nobody gets past one on hold."""
     flying = next((email_id for email_id, one in facts.deliveries.items() if one.ended_at is None), None)
     if flying is not None:
         delivery = facts.deliveries[flying]
@@ -256,7 +256,8 @@ def _begin(facts: Facts, ended: dict[int, datetime]) -> tuple[SequenceEmail | No
         return facts.emails[flying], None if delivery.is_parked else ready_at
     if facts.next_email is not None and facts.next_email.pk in ended:  # it ended while we were reading
         return _after(facts.now, set(facts.deliveries), ended, facts)
-    return facts.next_email, facts.due_at
+    is_held = facts.next_email is not None and facts.next_email.is_held
+    return facts.next_email, None if is_held else facts.due_at
 
 
 def _after(
@@ -264,8 +265,8 @@ def _after(
 ) -> tuple[SequenceEmail | None, datetime | None]:
     """R1 to R3, for the moment an email has ended."""
     email = next((one for one in facts.itinerary.live if one.pk not in had), None)
-    if email is None:
-        return None, None
+    if email is None or email.is_held:
+        return email, None
     anchor = anchor_of(email, ended, facts)
     return email, facts.itinerary.due(email, anchor.at, max(ended.values(), default=None), now)
 
@@ -350,7 +351,7 @@ def _step(email: SequenceEmail, facts: Facts, stop: str, coming: dict[int, Comin
         reckoning, given_by = _why_then(email, delivery, facts)
         outcome = delivery.status if delivery.ended_at is not None else "sending"
         at = delivery.ended_at or _next_try(delivery)
-        why = _why_held(delivery, facts) if outcome == "sending" else ""
+        why = _why_held(email, delivery, facts) if outcome == "sending" else ""
         return Step(email, outcome, at, why, delivery=delivery, reckoning=reckoning, given_by=given_by, changes=changes)
     if email.pk in coming:
         one = coming[email.pk]
@@ -363,13 +364,18 @@ def _next_try(delivery: Delivery) -> datetime | None:
     return None if delivery.is_parked else delivery.ready_at
 
 
-def _why_held(delivery: Delivery, facts: Facts) -> str:
+def _why_held(email: SequenceEmail, delivery: Delivery, facts: Facts) -> str:
     """Why a planned delivery must not be claimed for now."""
     if not delivery.is_parked:
         return ""
     if not facts.sequence.active:
         return "sequence_paused"
-    return "person_paused" if facts.row.paused_at is not None else "email_unpublished"
+    return "person_paused" if facts.row.paused_at is not None else _why_undated(email)
+
+
+def _why_undated(email: SequenceEmail) -> str:
+    """Why nobody gets a date for it, or it is not sent for now (R8, R22)."""
+    return "email_on_hold" if email.published and email.is_held else "email_unpublished"
 
 
 def _why_then(email: SequenceEmail, delivery: Delivery, facts: Facts) -> tuple[Reckoning, Note | None]:
@@ -401,7 +407,7 @@ def _without_date(email: SequenceEmail, facts: Facts, stop: str, changes: list[N
     if stop in ("removed", "completed"):
         return Step(email, "none", why=stop, changes=changes)
     if email == facts.next_email:
-        why = stop or ("email_unpublished" if not email.published else "no_date")
+        why = stop or ("no_date" if email.published and not email.is_held else _why_undated(email))
         anchored = reckon(email, anchor_of(email, facts.ended, facts), facts) if email.published else None
         return Step(email, "waiting", why=why, reckoning=anchored, changes=changes)
     if not email.published:

@@ -28,7 +28,7 @@ def journey(told: Journey) -> str:
     if stop:
         return f"{_capital(stopped(stop, facts))}. {so_far}"
     first = next((step for step in told.steps if step.outcome in ("sending", "next")), None)
-    return f"{_first(first, facts) if first is not None else _at_the_end(facts)} {so_far}"
+    return f"{_first(first, facts) if first is not None else _at_the_end(told.waiting_because, facts)} {so_far}"
 
 
 def _first(step: Step, facts: Facts) -> str:
@@ -43,8 +43,11 @@ def _first(step: Step, facts: Facts) -> str:
     return f"Next is {title}, {at}."
 
 
-def _at_the_end(facts: Facts) -> str:
+def _at_the_end(why: str, facts: Facts) -> str:
     waiting = facts.next_email
+    if waiting is not None and why == "email_on_hold":
+        held = _put_on_hold(waiting, facts)
+        return f"They wait at {_title(waiting)}, which {held}; nothing else is sent to them meanwhile."
     if waiting is not None:
         return f"They wait for {_title(waiting)}, which is not published; nothing else is sent to them meanwhile."
     if not facts.itinerary.live:
@@ -213,23 +216,34 @@ def _waiting(step: Step, facts: Facts) -> str:
     if step.email == facts.next_email:
         held = ""
         if facts.due_at is not None:
-            held = f" Its date was {words.moment(facts.due_at, zone)}; {_after_resuming(facts, step.email)}"
+            held = f" Its date was {words.moment(facts.due_at, zone)}; {_after_resuming(step, facts)}"
+        if step.email.is_held and step.why != "email_on_hold":
+            held = f" And it {_put_on_hold(step.email, facts)}."
         return f"No date: {stopped(step.why, facts)}.{held}"
     first = "" if step.after is not None else _from_what(step.why)
     counted = (
         f"{_delay(step.email)} after {_title(step.after.subject)}" if step.after else f"{_delay(step.email)}{first}"
     )
     reason = f": {stopped(step.why, facts)}" if step.why != "after_another" else ""
-    return f"No date yet{reason}. It comes {counted}."
+    told = f"No date yet{reason}. It comes {counted}."
+    if not step.email.is_held:
+        return told
+    return f"{told} It {_put_on_hold(step.email, facts)}: unless it is released by then, they wait at it."
 
 
-def _after_resuming(facts: Facts, email: SequenceEmail) -> str:
+def _put_on_hold(email: SequenceEmail, facts: Facts) -> str:
+    assert email.held_at is not None
+    return f"was put on hold on {words.moment(email.held_at, facts.sequence.time_zone)}, by {email.held_by}"
+
+
+def _after_resuming(step: Step, facts: Facts) -> str:
     assert facts.due_at is not None
-    delay = advance.delay_of(email)
+    delay = advance.delay_of(step.email)
     late = "goes at the next allowed day and hour" if schedule.follows_schedule(delay) else "goes right away"
+    resumed = "released" if step.why == "email_on_hold" else "resumed"
     if facts.due_at > facts.now:
-        return f"resumed before then, it goes on that date; resumed later, it {late}."
-    return f"that has passed, so when resumed it {late}."
+        return f"{resumed} before then, it goes on that date; {resumed} later, it {late}."
+    return f"that has passed, so when {resumed} it {late}."
 
 
 def _from_what(why: str) -> str:
@@ -273,6 +287,8 @@ def stopped(why: str, facts: Facts) -> str:
             return f"this person was paused on {words.moment(row.paused_at, zone)}{f', by {by.actor}' if by else ''}"
         case "email_unpublished":
             return "the email is not published"
+        case "email_on_hold" if facts.next_email is not None:
+            return f"this email {_put_on_hold(facts.next_email, facts)}"
     return "nothing says when"
 
 
@@ -372,7 +388,7 @@ def _edited(one: Note, facts: Facts) -> str:
 def _to_go(one: Note, facts: Facts) -> str:
     if one.due_after is None:
         return "without a date"
-    if one.due_after == one.at:
+    if one.due_after <= one.at:
         return "to go right away"
     return f"to go on {words.when(one.due_after, facts.sequence.time_zone)}"
 

@@ -39,6 +39,7 @@ _ORDER_OF_ENTRY = (-1, False)
 QUARTER = timedelta(minutes=15)
 MIDNIGHT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 INSTANT = timedelta(microseconds=1)
+RELEASED_LONG_AGO = timedelta(days=8)
 
 
 class Crowd(NamedTuple):
@@ -50,6 +51,7 @@ class Crowd(NamedTuple):
     in_flight: bool
     paused: bool  # the person
     unconfirmed: bool
+    kept: bool  # the date: they are paused, or were told to wait at an email on hold
     excluded: int  # now, by which of audience.sources, from 1; 0: by none
     had: list[int]  # ENTRY and the emails of this run that have a delivery, but not what is in flight
     lows: list[int]  # those of them from whose end the delay of a missing email counts …
@@ -85,6 +87,18 @@ class Question:
         """Emails that moved. People waiting for one may get a new date."""
         return () if self.edit is None else self.edit.moves
 
+    @property
+    def earlier_skips(self) -> Series[SequenceEdit]:
+        """Waits that were skipped before now: not of people who came after that."""
+        return () if self.edit is None else [skip for skip in self.edit.skips if skip.at < self.now]
+
+    def let_go_at(self, sequence: Sequence) -> list[datetime]:
+        """When a pause or a hold ended that dates are compared with. An older hold than the longest wait for a slot
+        has had its effect."""
+        released = (email.released_at for email in self.itinerary.emails.values())
+        recently = [at for at in released if at is not None and at > self.now - RELEASED_LONG_AGO]
+        return recently if sequence.resumed_at is None else [sequence.resumed_at, *recently]
+
 
 # One scan counts all people, and for most kinds nothing else is needed. A person's deliveries are only read if the
 # order of the emails does not imply them, and ends are only read for the few kinds whose future depends on them.
@@ -96,12 +110,12 @@ email AS MATERIALIZED (
                          %(delays)s::interval[]) AS m (id, rank, is_live, is_moved, longest_delay)),
 
 -- Everybody the question is about; kept aside where many may need ends, and would be read again. `state` is in flight,
--- paused, unconfirmed and the source that excludes, as one number. `had` is ENTRY and the emails of this run, from the
--- index delivery_once alone; NULL where the order of the emails says it (in_order).
+-- paused, unconfirmed, a date that is kept, and the source that excludes, as one number. `had` is ENTRY and the emails
+-- of this run, from the index delivery_once alone; NULL where the order of the emails says it (in_order).
 place AS {kept} (
     SELECT e.id, e.run, e.anchored_at, {at} AS at, COALESCE(e.next_email_id, 0) AS current,
            e.in_flight::int + 2 * (e.paused_at IS NOT NULL)::int + 4 * (e.status = 'unconfirmed')::int
-               + 8 * ({excluded}) AS state,
+               + 8 * (e.held_due_at IS NOT NULL)::int + 16 * ({excluded}) AS state,
            CASE WHEN {in_order} THEN NULL ELSE %(entry)s::bigint || ARRAY(
                SELECT d.email_id FROM engine_delivery d
                WHERE d.enrollment_id = e.id AND d.run = e.run AND NOT (e.in_flight AND d.email_id = e.next_email_id)
@@ -121,7 +135,7 @@ numbered AS MATERIALIZED (
 kind AS MATERIALIZED (
     SELECT k.*, NULLIF(k.current, 0) AS current_id, c.rank, c.is_moved,
            k.state & 1 > 0 AS in_flight, k.state & 2 > 0 AS paused, k.state & 4 > 0 AS unconfirmed,
-           k.state >> 3 AS excluded,
+           k.state & 8 > 0 AS kept, k.state >> 4 AS excluded,
            COALESCE(k.had, ARRAY(SELECT m.id FROM email m WHERE m.id = %(entry)s OR m.is_live AND m.rank < c.rank
                                  ORDER BY m.id)) AS emails,
            k.undated OR %(reschedules)s OR c.is_moved OR c.is_live IS NOT TRUE AS is_asked
@@ -184,7 +198,8 @@ crowd AS (
     SELECT min(id), number, count(*)::int FROM person GROUP BY number, {alike})
 
 SELECT c.id, k.current_id, CASE WHEN NOT k.is_passed THEN dated.at END, k.in_flight, k.paused, k.unconfirmed,
-       k.excluded, k.emails, k.lows, COALESCE(p.ends, (ARRAY[p.end_1, p.end_2])[:k.n_lows]), p.last_ended_at, c.n_people
+       k.kept, k.excluded, k.emails, k.lows, COALESCE(p.ends, (ARRAY[p.end_1, p.end_2])[:k.n_lows]), p.last_ended_at,
+       c.n_people
 FROM crowd c
 JOIN asked k ON k.number = c.number
 CROSS JOIN LATERAL (SELECT {at} AS at FROM engine_enrollment e WHERE e.id = c.id OFFSET 0) dated
@@ -249,7 +264,7 @@ def _read(
         alike=", ".join(_alike(question, cuts)),
     )
     live = {email.pk for email in itinerary.live}
-    moved = {move.moved_id for move in question.moves}
+    moved = {move.moved_id for move in question.moves} | {skip.email_id for skip in question.earlier_skips}
     parameters: dict[str, Any] = {
         "sequence": sequence.pk,
         "entry": ENTRY,
@@ -259,7 +274,7 @@ def _read(
         "moved": [False, *(pk in moved for pk in itinerary.emails)],
         "delays": [timedelta(0), *map(_longest, itinerary.emails.values())],
         "live_ids": sorted(live),
-        "past": min(question.now, question.as_of, sequence.resumed_at or question.now),
+        "past": min(question.now, question.as_of, *question.let_go_at(sequence)),
         "reschedules": question.reschedules,
         "goes_on": question.goes_on,
         "drops_passed": question.drops_passed,
@@ -312,6 +327,8 @@ def standing(itinerary: Itinerary, crowd: Crowd) -> Standing:
     return row._replace(
         enrollment_id=crowd.enrollment_id,
         due_at=crowd.at,
+        is_paused=crowd.paused,
+        is_kept=crowd.kept,
         anchor=anchor or row.anchor,  # without one the date stays, and the anchor is not used
         last_ended_at=crowd.last_ended_at or (row.anchor if has_had_some else None),  # likewise
         **_current(current),
@@ -333,6 +350,8 @@ def _current(email: SequenceEmail | None) -> dict[str, Any]:
         "current_position": email.position,
         "current_published": email.published,
         "current_deleted": email.deleted_at is not None,
+        "current_held": email.is_held,
+        "current_released_at": email.released_at,
         "current_value": email.delay_value,
         "current_unit": advance.delay_of(email).unit,
         "current_days": email.send_days,
@@ -363,8 +382,8 @@ def _cuts(question: Question, sequence: Sequence) -> dict[str, datetime]:
     - twice, a microsecond apart, since some comparisons include the instant itself and others do not
       (test_an_instant_on_the_quarter_is_told_from_both_sides).
     """
-    instants = [MIDNIGHT, question.now, question.until, question.as_of, sequence.resumed_at or MIDNIGHT]
-    instants += [move.at for move in question.moves]
+    instants = [MIDNIGHT, question.now, question.until, question.as_of, *question.let_go_at(sequence)]
+    instants += [edit.at for edit in (*question.moves, *question.earlier_skips)]
     origins = {(at - MIDNIGHT) % QUARTER: at for at in instants}.values()  # most of them cut in the same places
     return {f"cut_{n}": at for n, at in enumerate([*origins, *(at + INSTANT for at in origins)])}
 
@@ -387,7 +406,7 @@ def _alike(question: Question, cuts: Iterable[str]) -> list[str]:
     """
     instants = ["at", "recent_1", "recent_2"]
     as_they_are = ["number", "ends", "CASE WHEN ends IS NOT NULL THEN at END"]
-    if question.reschedules or question.moves:
+    if question.reschedules or question.moves or question.earlier_skips:
         instants.append("last_ended_at")
     else:
         as_they_are.append("last_ended_at")  # set for very few people: see Crowd

@@ -5,10 +5,10 @@ Leaves      nothing: it only reads
 A crash here means there is no answer.
 
 People are counted in crowds (crowds.py), and then carried through the emails in order of position as counters {instant:
-people}: the cost depends on the emails and the days, not on the number of people. People who had emails out of order
-(one was inserted behind them, somebody moved them) are followed hop by hop until they are in order again. All dates
-come from the engine's own functions (timetable.Itinerary). If an edit has not been followed yet, each crowd is first
-put where follow.py will put it. See docs/decisions/forecast.md.
+people}: the cost depends on the emails and the days, not on the number of people. Nobody gets past an email on hold.
+People who had emails out of order (one was inserted behind them, somebody moved them) are followed hop by hop until
+they are in order again. All dates come from the engine's own functions (timetable.Itinerary). If an edit has not been
+followed yet, each crowd is first put where follow.py will put it. See docs/decisions/forecast.md.
 """
 
 from collections import Counter, defaultdict
@@ -94,20 +94,20 @@ def _stops(sequence: Sequence, itinerary: Itinerary, now: datetime, until: datet
     for crowd in crowds.of(question, sequence):
         if crowd.excluded and not crowd.in_flight:
             continue
-        stop = _flying(crowd, sequence, itinerary, now) if crowd.in_flight else _waiting(crowd, question)
+        stop = _flying(crowd, sequence, question) if crowd.in_flight else _waiting(crowd, question)
         if stop is not None:
             yield stop
 
 
-def _flying(crowd: Crowd, sequence: Sequence, itinerary: Itinerary, now: datetime) -> Stop:
+def _flying(crowd: Crowd, sequence: Sequence, question: Question) -> Stop:
     """Planned mail goes as follow.unpark leaves it; mail on the wire goes now."""
     assert crowd.current_id is not None
-    email, at = itinerary.emails[crowd.current_id], crowd.at
+    now, edit, email, at = question.now, question.edit, question.itinerary.emails[crowd.current_id], crowd.at
     is_skipped = at is not None and email.deleted_at is not None
     if at is None or is_skipped:
         at = now
-    elif at == Delivery.PARKED and email.published:
-        at = follow.ready_again(sequence, email, now)
+    elif edit is not None and follow.may_go(sequence, email):
+        at = follow.ready_after(edit, sequence, email, at, now)
     return Stop(crowd, email, max(at, now), not is_skipped)
 
 
@@ -120,6 +120,8 @@ def _waiting(crowd: Crowd, question: Question) -> Stop | None:
     if email_id is None or due is None:
         return None
     email, at = itinerary.emails[email_id], itinerary.due_when_late(email_id, due, question.now)
+    if email.is_held:
+        return None
     return Stop(crowd, email, max(at, question.now), email.deleted_at is None)  # R9: a deleted one is skipped
 
 
@@ -160,7 +162,7 @@ class _Ahead:
     def _leave(self, email: SequenceEmail, at: datetime, n_people: int, *, is_sent: bool) -> None:
         self._count(email, at, n_people if is_sent else 0)
         following = self.itinerary.after[email.pk]
-        if following is not None and at <= self.until:
+        if following is not None and not following.is_held and at <= self.until:
             self.arrivals[following.pk][self.itinerary.due(following, at, at, at)] += n_people
 
     def _count(self, email: SequenceEmail, at: datetime, n_people: int) -> None:
@@ -177,7 +179,7 @@ class _Ahead:
                 had.add(email.pk)
                 ends[email.pk] = last_ended_at = at
             following = next((one for one in self.itinerary.live if one.pk not in had), None)
-            if following is None:
+            if following is None or following.is_held:
                 return
             anchor = crowds.anchor_of(following, ends, self.itinerary)
             assert anchor is not None

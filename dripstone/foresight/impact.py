@@ -45,6 +45,9 @@ publish_email = drafts.publish
 publish_all = drafts.publish_all
 delete_email = verbs.delete_email
 reschedule = verbs.reschedule
+hold_email = verbs.hold_email
+release_email = verbs.release_email
+skip_wait = verbs.skip_wait
 
 EXAMPLES = 10
 SOME = 200  # people looked at one by one if there are fewer crowds than examples
@@ -108,6 +111,8 @@ class Impact:
     done: Edit  # rolled back by now; a created email has an id that is never used again
     is_new: bool  # the edit creates its email
     emails: dict[int, SequenceEmail]
+    were_held: frozenset[int]  # emails on hold before the edit
+    waits_skipped: frozenset[int]  # emails
     people: int = 0  # inside before the edit
     unchanged: int = 0
     moved: int = 0
@@ -201,12 +206,15 @@ def _carried_out_and_undone(
     with transaction.atomic():
         before = verbs.lock(account, sequence_id)
         ids = set(before.emails.values_list("pk", flat=True))
+        held = frozenset(before.emails.filter(held_at__isnull=False).values_list("pk", flat=True))
         done = proposal()
         emails = before.emails.in_bulk()
         edited = _edited(before, done, emails, now)
         transaction.set_rollback(True)
     is_new = done.email is not None and done.email.pk not in ids
-    return Impact(known, before, done, is_new, emails), edited
+    skips = edited.edit.skips if edited.edit is not None else ()
+    skipped = frozenset(skip.email_id for skip in skips if skip.email_id is not None)
+    return Impact(known, before, done, is_new, emails, held, skipped), edited
 
 
 def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now: datetime) -> _World:
@@ -229,7 +237,8 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
 
 def _before(crowd: Crowd) -> Where:
     status = "unconfirmed" if crowd.unconfirmed else _ACTIVE
-    return Where(status, crowd.current_id, None if crowd.at == Delivery.PARKED else crowd.at, crowd.in_flight)
+    is_undated = crowd.at == Delivery.PARKED or (crowd.kept and not crowd.paused)
+    return Where(status, crowd.current_id, None if is_undated else crowd.at, crowd.in_flight)
 
 
 def _is_on_wire(crowd: Crowd) -> bool:
@@ -246,11 +255,13 @@ def _after(edited: _World, crowd: Crowd) -> Where:
     one = crowds.standing(edited.itinerary, crowd)
     # When a draft is moved, the engine ends the wait of people who wait for it (follow.after_edit).
     free = one._replace(current_id=None) if one.current_id == edited.moved_draft else one
-    return _where(crowds.place_after_edit(edited.question(), free, crowd))
+    return _where(crowds.place_after_edit(edited.question(), free, crowd), free)
 
 
-def _where(place: Place) -> Where:
-    return Where(_ACTIVE if place.completed_at is None else "completed", place.next_email_id, place.due_at, False)
+def _where(place: Place, one: Standing) -> Where:
+    """`one`: of the person whose place it is."""
+    status = _ACTIVE if place.completed_at is None else "completed"
+    return Where(status, place.next_email_id, one.shown_date_at(place), False)
 
 
 def _planned_after(edited: _World, crowd: Crowd) -> Where:
@@ -258,15 +269,15 @@ def _planned_after(edited: _World, crowd: Crowd) -> Where:
     assert crowd.current_id is not None
     email, before = edited.itinerary.emails[crowd.current_id], _before(crowd)
     if email.deleted_at is not None:
-        return _where(_place_after_skip(edited, crowd))
-    if not edited.sequence.active or not email.published:
+        return _after_skip(edited, crowd)
+    if not follow.may_go(edited.sequence, email):
         return before._replace(at=None)
-    if before.at is None and not crowd.paused:
-        return before._replace(at=follow.ready_again(edited.sequence, email, edited.now))
+    if crowd.at is not None and not crowd.paused and edited.edit is not None:
+        return before._replace(at=follow.ready_after(edited.edit, edited.sequence, email, crowd.at, edited.now))
     return before
 
 
-def _place_after_skip(edited: _World, crowd: Crowd) -> Place:
+def _after_skip(edited: _World, crowd: Crowd) -> Where:
     """Planned mail of a deleted email is skipped, and its people go on from now."""
     skipped, now = crowd.current_id, edited.now
     assert skipped is not None
@@ -275,9 +286,10 @@ def _place_after_skip(edited: _World, crowd: Crowd) -> Place:
     )
     one = crowds.standing(edited.itinerary, crowd)
     place = advance.place_after_end(one, now)
-    if place.completed_at:
-        return place
-    return crowds.place_after_edit(edited.question(), _standing_at(place, one), crowd)
+    if not place.completed_at:
+        one = _standing_at(place, one)
+        place = crowds.place_after_edit(edited.question(), one, crowd)
+    return _where(place, one)
 
 
 def _standing_at(place: Place, one: Standing) -> Standing:
@@ -285,9 +297,12 @@ def _standing_at(place: Place, one: Standing) -> Standing:
     return one._replace(
         current_id=place.next_email_id,
         due_at=place.due_at,
+        is_kept=one.keeps_date(place),
         current_position=one.next_position,
         current_published=True,
         current_deleted=False,
+        current_held=one.next_held,
+        current_released_at=None,  # longer ago than this date was given
         current_value=one.next_value,
         current_unit=one.next_unit,
         current_days=one.next_days,

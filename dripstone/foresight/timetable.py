@@ -7,6 +7,7 @@ advance.place_after_end and schedule.due_when_late, which the engine uses too.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import takewhile
 from typing import NamedTuple
 
 from dripstone import words
@@ -28,7 +29,7 @@ class Itinerary:
     """A sequence's emails, and what the engine knows when it computes the date of each."""
 
     emails: dict[int, SequenceEmail]  # drafts and deleted ones too
-    live: list[SequenceEmail]  # the published ones, which are sent, in order of position (R1)
+    live: list[SequenceEmail]  # the published ones, in order of position (R1); sent unless they are on hold (R22)
     after: dict[int, SequenceEmail | None]  # by email id: the live one that follows
     as_next: dict[int, Standing]  # by email id: a person whose next email it is
     at_end: Standing  # a person with no next email
@@ -60,11 +61,12 @@ def itinerary(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Itinerary:
 
 
 def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: datetime) -> list[Line]:
-    """What a new, active person would get if they entered at `entered_at` and were neither excluded nor paused."""
+    """What a new, active person would get if they entered at `entered_at` and were neither excluded nor paused. It ends
+    before an email on hold, where they would wait."""
     plan = itinerary(sequence, emails)
     lines: list[Line] = []
     anchor, last_ended = entered_at, None
-    for email in plan.live:
+    for email in takewhile(lambda email: not email.is_held, plan.live):
         due = plan.due(email, anchor, last_ended, anchor)
         lines.append(Line(email, due, rule(sequence, email, is_first=not lines)))
         anchor = last_ended = due
@@ -89,6 +91,7 @@ def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:
     return _at_end(sequence)._replace(
         next_id=email.pk,
         next_position=email.position,
+        next_held=email.is_held,
         next_value=email.delay_value,
         next_unit=advance.delay_of(email).unit,
         next_days=email.send_days,
@@ -103,14 +106,19 @@ def _at_end(sequence: Sequence) -> Standing:
         sequence_id=sequence.pk,
         current_id=None,
         due_at=None,
+        is_paused=False,
+        is_kept=False,
         current_position=None,
         current_published=None,
         current_deleted=None,
+        current_held=False,
+        current_released_at=None,
         current_value=None,
         current_unit=None,
         current_days=None,
         next_id=None,
         next_position=None,
+        next_held=False,
         next_value=None,
         next_unit=None,
         next_days=None,

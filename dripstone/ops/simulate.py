@@ -10,7 +10,7 @@ from rich.text import Text
 from dripstone.errors import Invalid, NotFound
 from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Line
-from dripstone.sequences.models import Sequence
+from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
 
 
@@ -34,7 +34,7 @@ def simulate(sequence_id: int, enter: str | None, zone_name: str | None, now: da
         "entered_at": instant(entered_at),
         "entered_at_local": _local(entered_at, zone),
         "emails": [_email(line, zone) for line in timetable.of_entry(sequence, emails, entered_at)],
-        "remarks": _remarks(sequence, [email.subject for email in emails if _is_draft(email)]),
+        "remarks": _remarks(sequence, [email for email in emails if email.deleted_at is None]),
     }
 
 
@@ -78,13 +78,13 @@ def _email(line: Line, zone: ZoneInfo) -> dict[str, Any]:
     }
 
 
-def _is_draft(email: Any) -> bool:
-    return not email.published and email.deleted_at is None
-
-
-def _remarks(sequence: Sequence, drafts: list[str]) -> list[str]:
+def _remarks(sequence: Sequence, emails: list[SequenceEmail]) -> list[str]:
     """What the timetable does not show."""
-    remarks = [f'"{subject}" is a draft: it is passed over' for subject in drafts]
+    remarks = [f'"{email.subject}" is a draft: it is passed over' for email in emails if not email.published]
+    held = (email for email in emails if email.published and email.is_held)
+    remarks += [
+        f'"{email.subject}" is on hold: people wait at it, and nothing has a date from there on' for email in held
+    ]
     if not sequence.active:
         remarks.append("The sequence is inactive: nothing goes until it is active again")
     if sequence.exclude_subscriber_sources:

@@ -65,6 +65,10 @@ class SequenceEmail(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     published_at = models.DateTimeField(null=True)  # the last time; None if it was published from the beginning
+    # On hold (R22): since when and by whom. Nobody gets it; all wait at it. A deleted email is never on hold.
+    held_at = models.DateTimeField(null=True)
+    held_by = models.TextField(default="", db_default="", blank=True)
+    released_at = models.DateTimeField(null=True)  # when it was last let go, or deleted while on hold
     # Deleted emails keep their row and their place in the order: deliveries point at them, and people who wait for one
     # skip it at the moment it would have gone (R9).
     deleted_at = models.DateTimeField(null=True)
@@ -86,6 +90,10 @@ class SequenceEmail(models.Model):
 
     def __str__(self) -> str:
         return self.subject
+
+    @property
+    def is_held(self) -> bool:
+        return self.held_at is not None
 
     @property
     def order(self) -> tuple[int, bool]:
@@ -157,6 +165,7 @@ class SequenceEdit(models.Model):
         SEQUENCE_DELETED = "sequence_deleted"
         SEQUENCE_RETIMED = "sequence_retimed"
         RESCHEDULED = "rescheduled"  # people get new dates in place of those already given
+        WAIT_SKIPPED = "wait_skipped"  # people who wait for `email` get it now
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="edit_log")
     number = models.PositiveIntegerField(null=True)

@@ -24,6 +24,7 @@ from dripstone.sequences.models import EmailDraft, Sequence, SequenceEdit, Seque
 
 _RETIMING = ("send_days", "send_hour", "time_zone")
 _DELAY = ("delay_value", "delay_unit")
+_HOLD = ("held_at", "held_by", "released_at")
 OWNER = "owner"
 _FAR = 1_000_000_000  # above every position, below the column's maximum
 
@@ -181,9 +182,61 @@ def delete_email(account: Account, sequence_id: int, email_id: int, now: datetim
     sequence = lock(account, sequence_id)
     email = lock_email(sequence, email_id)
     email.deleted_at = email.updated_at = now
-    email.save(update_fields=["deleted_at", "updated_at"])
+    if email.is_held:
+        _let_go(email, now)
+    email.save(update_fields=["deleted_at", "updated_at", *_HOLD])
     EmailDraft.objects.filter(email=email).delete()
     _log(sequence, Kind.EMAIL_DELETED, actor, now, email=email)
+    return Edit(sequence, email, moves_people=True)
+
+
+@transaction.atomic
+def hold_email(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = OWNER) -> Edit:
+    """Nobody gets it until it is released; people wait at it (R22). A draft may be held too, for when it is published.
+    If it is on hold already, nothing changes."""
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    if email.is_held:
+        return Edit(sequence, email)
+    email.held_at, email.held_by = now, actor
+    return _held_or_released(sequence, email, now, actor)
+
+
+@transaction.atomic
+def release_email(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = OWNER) -> Edit:
+    """People who wait at it get it, as after a pause of the sequence (R4). If it is not on hold, nothing changes."""
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    if not email.is_held:
+        return Edit(sequence, email)
+    _let_go(email, now)
+    return _held_or_released(sequence, email, now, actor)
+
+
+def _let_go(email: SequenceEmail, now: datetime) -> None:
+    email.held_at, email.held_by, email.released_at = None, "", now
+
+
+def _held_or_released(sequence: Sequence, email: SequenceEmail, now: datetime, actor: str) -> Edit:
+    email.updated_at = now
+    email.save(update_fields=["updated_at", *_HOLD])
+    _log(sequence, Kind.EMAIL_UPDATED, actor, now, email=email, changes={"on_hold": [not email.is_held, email.is_held]})
+    return Edit(sequence, email, moves_people=True)
+
+
+@transaction.atomic
+def skip_wait(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = OWNER) -> Edit:
+    """Everybody who waits for this email now gets it now, whatever its delay and schedule say. People who come to wait
+    for it later do not. Raises Invalid when nobody could get it."""
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    if not sequence.active:
+        raise Invalid("Sequence is inactive")
+    if not email.published:
+        raise Invalid("This email is not published: publish it first")
+    if email.is_held:
+        raise Invalid("This email is on hold: release it first")
+    _log(sequence, Kind.WAIT_SKIPPED, actor, now, email=email)
     return Edit(sequence, email, moves_people=True)
 
 

@@ -38,6 +38,7 @@ class StepShape(TypedDict):
     position: int
     published: bool
     deleted: bool
+    held_at: str | None
     outcome: str
     at: str | None
     why: str | None
@@ -97,6 +98,7 @@ def _step(step: Step, facts: Facts) -> StepShape:
         position=email.position,
         published=email.published,
         deleted=email.deleted_at is not None,
+        held_at=_instant(email.held_at),
         outcome=step.outcome,
         at=_instant(step.at),
         why=step.why or None,

@@ -51,6 +51,13 @@ class SequenceEmailShape(TypedDict):
     stats: NotRequired[EmailStats]
 
 
+class HeldEmailShape(SequenceEmailShape):
+    """Beyond Kit: since when and by whom it is on hold (R22)."""
+
+    held_at: str | None
+    held_by: str | None
+
+
 def sequence(row: Sequence, counts: Counts, stats: SequenceStats | None = None) -> SequenceShape:
     shape = SequenceShape(
         id=row.pk,
@@ -96,6 +103,11 @@ def sequence_email(
     if stats is not None:
         shape["stats"] = stats
     return shape
+
+
+def held_email(email: SequenceEmail, sequence: Sequence) -> HeldEmailShape:
+    held_at = None if email.held_at is None else instant(email.held_at)
+    return {**sequence_email(email, sequence), "held_at": held_at, "held_by": email.held_by or None}
 
 
 def _names(days: Iterable[int]) -> list[str]:

@@ -154,6 +154,27 @@ def plan_everything() -> None:
     plan.everything_due(clock.now())
 
 
+def follow_and_die_at(sequence_id: int, n_statements: int) -> None:
+    """Two people at a time. The process dies right before its n-th statement, or is done before that."""
+    import itertools
+
+    from django.db import connection
+
+    from dripstone import clock
+    from dripstone.engine import follow
+
+    follow.BATCH = 2
+    numbers = itertools.count(1)
+
+    def count(execute: Callable[..., Any], *statement: Any) -> Any:
+        if next(numbers) == n_statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return execute(*statement)
+
+    with connection.execute_wrapper(count):
+        follow.everybody(sequence_id, clock.now())
+
+
 def send_a_batch_with_a_lease_of(seconds: float) -> None:
     from datetime import timedelta
 

@@ -8,11 +8,14 @@ from typing import Any
 import pytest
 from django.db import connection, transaction
 
+from dripstone.accounts.models import Account
 from dripstone.engine import claim, enroll, follow, life, plan, record, transitions
+from dripstone.engine.acts import edits
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders.memory import MemorySender
-from dripstone.sequences.models import Sequence
+from dripstone.sequences.models import Sequence, SequenceEmail
+from tests.crash.doomed import until
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,3 +142,33 @@ def test_an_edit_left_half_done_by_a_killed_worker_is_finished_by_the_next() -> 
     follow.everybody(sequence.pk, NOW + timedelta(hours=1))
     assert follow.pending() == []
     assert make_enrollment(sequence, Enrollment.objects.earliest("pk").subscriber, NOW).due_at == NOW
+
+
+def test_whoever_is_about_to_arrive_at_an_email_that_is_released_is_not_forgotten(threads: ThreadPoolExecutor) -> None:
+    """The answer to their first email is being recorded by somebody who has read that the second is on hold."""
+    sequence = course(1)
+    account, second = sequence.account, sequence.emails.get(position=1)
+    edits.hold_email(account, sequence.pk, second.pk, NOW)
+    follow.everybody(sequence.pk, NOW)
+    plan.everything_due(NOW)
+    (claimed,) = claim.take("worker-1", NOW)
+    place = Enrollment.objects.get()
+    with transaction.atomic():
+        record.outcomes([Outcome(claimed.delivery_id, claimed.attempt, "sent")], NOW)
+        released = threads.submit(in_parallel, threads, lambda _: release_and_follow(account, second), 1)
+        until(lambda: waits_for_us() or released.done())
+    released.result(60)
+    place.refresh_from_db()
+    assert (place.due_at, place.held_due_at) == (NOW + timedelta(days=2), None)
+
+
+def release_and_follow(account: Account, email: SequenceEmail) -> None:
+    edits.release_email(account, email.sequence_id, email.pk, NOW)
+    follow.everybody(email.sequence_id, NOW)
+
+
+def waits_for_us() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT bool_or(pg_backend_pid() = ANY(pg_blocking_pids(pid))) FROM pg_locks WHERE NOT granted")
+        (waits,) = cursor.fetchone()
+    return bool(waits)

@@ -381,3 +381,28 @@ def test_a_field_compared_with_a_number_is_told(alice: Account, engine: Engine) 
         "nor greater or less."
     )
     assert finding.mend_by == "Write {% assign number = subscriber.age | plus: 0 %} first, and compare number."
+
+
+def test_an_email_on_hold_is_a_notice_until_somebody_waits_at_it(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, SECOND)
+    make_enrollment(sequence, make_subscriber(alice), MONDAY_9)
+    second = sequence.emails.get(position=1)
+    edits.hold_email(alice, sequence.pk, second.pk, MONDAY_9, "Alice")
+    engine.clock.set(MONDAY_9)
+    Sequence.objects.update(edits_done=1)
+    found = only(sequence, engine)
+    assert (found.code, found.severity, found.email_id) == ("email_on_hold", "notice", second.pk)
+    engine.run()
+    make_enrollment(sequence, make_subscriber(alice), MONDAY_9)
+    found = only(sequence, engine)
+    assert found.severity == "warning"
+    assert found.sentence == (
+        "“Second” was put on hold on Monday, 23 November 2026 at 09:00 (UTC), by Alice: nobody gets it, and 1 person "
+        "waits at it without a date until it is released or deleted."
+    )
+    engine.run()
+    found = only(sequence, engine)
+    assert found.severity == "error"
+    assert found.mend is not None
+    assert found.mend.path == f"/ext/v1/sequences/{sequence.pk}/emails/{second.pk}/release"
+    assert not look(sequence, engine).is_wrong  # the owner wants it so

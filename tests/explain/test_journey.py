@@ -295,6 +295,76 @@ def test_an_email_unpublished_under_their_feet_is_waited_for(alice: Account, eng
     assert told(place, engine).waiting_because == "email_unpublished"
 
 
+def put_on_hold(place: Enrollment, position: int, engine: Engine) -> None:
+    email = place.sequence.emails.get(position=position)
+    edits.hold_email(place.sequence.account, place.sequence_id, email.pk, engine.clock.now(), "Alice")
+
+
+def test_an_email_on_hold_is_waited_at(alice: Account, engine: Engine) -> None:
+    place = entered(alice, WELCOME, SECOND, THIRD)
+    engine.run()
+    put_on_hold(place, 1, engine)
+    engine.run()
+    held = "put on hold on Monday, 23 November 2026 at 10:00 (Europe/Paris), by Alice"
+    assert sentences(place, engine) | {"Welcome": ""} == {
+        "Welcome": "",
+        "Second": f"No date: this email was {held}. Its date was Wednesday, 25 November 2026 at 09:00 (Europe/Paris); "
+        "released before then, it goes on that date; released later, it goes at the next allowed day and hour.",
+        "Third": "No date yet. It comes 3 hours after “Second”.",
+    }
+    found = told(place, engine)
+    assert found.waiting_because == "email_on_hold"
+    assert journey_words.journey(found) == (
+        f"They wait at “Second”, which was {held}; nothing else is sent to them meanwhile. "
+        "They have been sent 1 email in this run so far."
+    )
+    (note,) = found.notes
+    assert "after an edit (“Second” put on hold, by Alice), their next email was “Second”, without a date" in (
+        journey_words.note(note, found.facts)
+    )
+    engine.run_until(MONDAY_9 + 3 * DAY)
+    assert "that has passed, so when released it goes at the next allowed" in sentences(place, engine)["Second"]
+    places.pause(place.pk, "Alice", "", engine.clock.now())
+    assert sentences(place, engine)["Second"].endswith(f"by Alice. And it was {held}.")
+
+
+def test_an_email_on_hold_further_on_is_told_of(alice: Account, engine: Engine) -> None:
+    place = entered(alice, WELCOME, SECOND, THIRD, {"subject": "Fourth"})
+    engine.run()
+    put_on_hold(place, 2, engine)  # nobody has followed it yet
+    assert outcomes(place, engine) == {"Welcome": "sent", "Second": "next", "Third": "waiting", "Fourth": "waiting"}
+    assert sentences(place, engine)["Third"] == (
+        "No date yet. It comes 3 hours after “Second”. It was put on hold on Monday, 23 November 2026 at 10:00 "
+        "(Europe/Paris), by Alice: unless it is released by then, they wait at it."
+    )
+
+
+def test_mail_held_back_just_before_it_was_sent_says_it_is_on_hold(alice: Account, engine: Engine) -> None:
+    place = entered(alice, WELCOME)
+    plan.everything_due(engine.clock.now())
+    put_on_hold(place, 0, engine)
+    assert sentences(place, engine)["Welcome"] == (
+        "Held back just before it was sent: this email was put on hold on Monday, 23 November 2026 at 10:00 "
+        "(Europe/Paris), by Alice."
+    )
+    assert told(place, engine).waiting_because == "email_on_hold"
+
+
+def test_a_wait_that_was_skipped_is_told(alice: Account, engine: Engine) -> None:
+    place = entered(alice, WELCOME, SECOND)
+    engine.run()
+    second = place.sequence.emails.get(position=1)
+    now = engine.clock.advance(hours=3)
+    edits.skip_wait(alice, place.sequence_id, second.pk, now, "Alice")
+    engine.clock.advance(seconds=2)
+    engine.run()
+    assert sentences(place, engine)["Second"] == (
+        "Sent on Monday, 23 November 2026 at 13:00 (Europe/Paris). The date came from this: on Monday, 23 November "
+        "2026 at 13:00 (Europe/Paris), after an edit (the wait for “Second” skipped for everybody, by Alice), their "
+        "next email was “Second”, to go right away; their date before was Wednesday, 25 November 2026 at 09:00."
+    )
+
+
 def test_a_deleted_email_they_wait_for_is_passed_by_at_its_moment(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME, SECOND, THIRD)
     engine.run()

@@ -207,7 +207,7 @@ step = st.one_of(
     st.tuples(st.just("move_to"), who, which),
     st.tuples(st.just("insert"), which, email_values),
     st.tuples(st.just("move"), which, which),
-    st.tuples(st.sampled_from(["publish", "unpublish", "delete"]), which),
+    st.tuples(st.sampled_from(["publish", "unpublish", "delete", "hold_email", "release_email", "skip_wait"]), which),
     st.tuples(st.just("change"), which, email_values),
     st.tuples(st.sampled_from(["active", "hold"]), st.booleans()),
     st.tuples(st.just("reschedule")),
@@ -275,6 +275,8 @@ class History:
                 edits.update_email(owner, pk, self._email(index).pk, {"published": kind == "publish"}, now)
             case "delete", (index,):
                 edits.delete_email(owner, pk, self._email(index).pk, now)
+            case (("hold_email" | "release_email" | "skip_wait"), (index,)):
+                getattr(edits, kind)(owner, pk, self._email(index).pk, now)
             case "change", (index, values):
                 edits.update_email(owner, pk, self._email(index).pk, values, now)
             case (("active" | "hold"), (value,)):

@@ -300,13 +300,14 @@ NEW = st.fixed_dictionaries(
         "position": POSITION,
     }
 )
+OF_ONE_EMAIL = ["delete_email", "hold_email", "release_email", "skip_wait"]
 PROPOSALS = st.one_of(  # (verb, index of the email, values); "toggle" names what becomes its opposite
     st.tuples(st.just("update_email"), POSITION, st.just({"toggle": "published"})),
     st.tuples(st.just("update_email"), POSITION, st.builds(dict, position=POSITION)),
     st.tuples(st.just("update_email"), POSITION, st.builds(dict, position=POSITION, toggle=st.just("published"))),
     st.tuples(st.just("update_email"), POSITION, st.builds(dict, delay_value=DELAYS)),
     st.tuples(st.just("create_email"), POSITION, NEW),
-    st.tuples(st.just("delete_email"), POSITION, st.just({})),
+    st.tuples(st.sampled_from(OF_ONE_EMAIL), POSITION, st.just({})),
     st.tuples(st.just("update_sequence"), POSITION, st.just({"toggle": "active"})),
     st.tuples(st.just("update_sequence"), POSITION, st.just({"toggle": "hold"})),
     st.tuples(st.just("update_sequence"), POSITION, st.builds(dict, send_hour=st.integers(0, 23))),
@@ -318,7 +319,7 @@ PROPOSALS = st.one_of(  # (verb, index of the email, values); "toggle" names wha
 def resolve(sequence: Sequence, drawn: tuple[str, int, dict[str, Any]]) -> Proposed | None:
     name, index, values = drawn
     emails = list(sequence.emails.filter(deleted_at=None).order_by("pk"))
-    if not emails and name in ("update_email", "delete_email"):
+    if not emails and name in ("update_email", *OF_ONE_EMAIL):
         return None
     email = emails[index % len(emails)] if emails else SequenceEmail()
     row: Any = email if name == "update_email" else Sequence.objects.get(pk=sequence.pk)
@@ -329,7 +330,7 @@ def resolve(sequence: Sequence, drawn: tuple[str, int, dict[str, Any]]) -> Propo
             return Proposed(name)
         case "update_sequence" | "create_email":
             return Proposed(name, (values,))
-    return Proposed(name, (email.pk,) if name == "delete_email" else (email.pk, values))
+    return Proposed(name, (email.pk,) if name in OF_ONE_EMAIL else (email.pk, values))
 
 
 def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple[float, str]]) -> None:
@@ -361,7 +362,7 @@ def stands(sequence: Sequence) -> dict[int, tuple[Any, ...]]:
     )
     result = {}
     for row in rows:
-        at = planned.get(row.pk) if row.in_flight else row.due_at or row.held_due_at
+        at = planned.get(row.pk) if row.in_flight else row.held_due_at if row.paused_at else row.due_at
         result[row.pk] = (row.status, row.next_email_id, None if at == Delivery.PARKED else at, row.in_flight)
     return result
 
@@ -383,6 +384,8 @@ def test_what_is_told_is_what_happens_person_by_person(engine: Engine, data: st.
         ("paused", "planned"),
         ("unpublished", "sending"),
         ("rescheduled", "nothing"),
+        ("held", "planned"),
+        ("released", "nothing"),
     ],
 )
 def test_every_edit_of_a_full_house(alice: Account, engine: Engine, setting: str, in_flight: str) -> None:
@@ -393,11 +396,15 @@ def test_every_edit_of_a_full_house(alice: Account, engine: Engine, setting: str
         edits.update_sequence(alice, sequence.pk, {"active": False}, now)
     elif setting == "unpublished":
         edits.update_email(alice, sequence.pk, email_of(sequence, "Email 4").pk, {"published": False}, now)
-    if setting in ("paused", "unpublished"):
+    elif setting in ("held", "released"):
+        edits.hold_email(alice, sequence.pk, email_of(sequence, "Email 4").pk, now)
+    if setting in ("paused", "unpublished", "held", "released"):
         follow.everybody(sequence.pk, now)
     elif setting == "rescheduled":
         edits.reschedule(alice, sequence.pk, now)  # nobody has followed it yet
     fly(in_flight, engine.clock.advance(hours=50))
+    if setting == "released":
+        edits.release_email(alice, sequence.pk, email_of(sequence, "Email 4").pk, engine.clock.now())
     seen: set[str] = set()
     for proposed in everything_one_can_propose(sequence):
         with transaction.atomic():
@@ -431,7 +438,8 @@ def everything_one_can_propose(sequence: Sequence) -> Iterator[Proposed]:
     for name in ("active", "hold"):
         yield Proposed("update_sequence", ({name: not getattr(Sequence.objects.get(pk=sequence.pk), name)},))
     for email in sequence.emails.filter(deleted_at=None):
-        yield Proposed("delete_email", (email.pk,))
+        for name in OF_ONE_EMAIL:
+            yield Proposed(name, (email.pk,))
         yield Proposed("update_email", (email.pk, {"published": not email.published}))
         yield Proposed("update_email", (email.pk, {"position": 0}))
         yield Proposed("update_email", (email.pk, {"position": 4, "published": True}))

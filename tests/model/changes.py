@@ -25,7 +25,7 @@ class Changes:
         for place in self.of(course):
             flying = place.flight()
             may_go = course.active and not course.deleted
-            if flying is not None and not (may_go and flying.email.published and not flying.email.deleted):
+            if flying is not None and not (may_go and flying.email.goes()):
                 flying.ready_at = None
 
     def follow(self, course: Course) -> None:
@@ -36,7 +36,7 @@ class Changes:
             elif not course.deleted:
                 self._let_go(place)
                 self._bring_in_line(place)
-        course.is_edited, course.anew_at = False, None
+        course.is_edited, course.anew_at, course.hurried = False, None, []
 
     def _bring_in_line(self, place: Place) -> None:
         anew_at = place.course.anew_at
@@ -51,9 +51,12 @@ class Changes:
         if flying.email.deleted:
             flying.end("skipped", self.now)
             place.go_on(self.now)
-        elif flying.ready_at is None and place.may_go() and flying.email.published:
-            by_slot = flying.email.by_day and flying.email.published_at <= course.resumed_at
-            flying.go_again(course.next_slot(flying.email, self.now) if by_slot else self.now, self.now)
+        elif place.may_go() and flying.email.goes():
+            if flying.ready_at is None:
+                by_slot = flying.email.by_day and flying.email.published_at <= course.let_go_at(flying.email)
+                flying.go_again(course.next_slot(flying.email, self.now) if by_slot else self.now, self.now)
+            assert flying.ready_at is not None
+            flying.ready_at = min([flying.ready_at, *(at for email, at in course.hurried if email is flying.email)])
 
     def switch(self, course: Course, active: bool) -> None:
         course.active = active
@@ -130,7 +133,24 @@ class Changes:
 
     def delete_email(self, course: Course, email: Email) -> None:
         email.deleted = True
+        if email.on_hold:
+            email.on_hold, email.released_at = False, self.now
         self.edited(course)
+
+    def set_on_hold(self, course: Course, email: Email, on_hold: bool) -> None:
+        """R22. A second time changes nothing."""
+        if email.on_hold is not on_hold:
+            email.on_hold = on_hold
+            email.released_at = email.released_at if on_hold else self.now
+            self.edited(course)
+
+    def skip_wait(self, course: Course, email: Email) -> bool:
+        """False: nobody could get it."""
+        if not course.active or not email.goes():
+            return False
+        course.hurried.append((email, self.now))
+        self.edited(course)
+        return True
 
     # One person. False: it can't be done, and nothing changes
 
@@ -169,10 +189,10 @@ class Changes:
         if email is None:
             return True
         late = place.course.next_slot(email, self.now) if email.by_day else self.now
-        if place.due is not None and place.due < self.now:
+        if place.due is not None and place.due < self.now and not email.on_hold:
             place.due = late
         flying = place.flight()
-        if flying is not None and place.course.active and email.published and not email.deleted:
+        if flying is not None and place.course.active and email.goes():
             flying.go_again(late, self.now)
         return True
 
@@ -186,7 +206,7 @@ class Changes:
 
     def _send_now(self, place: Place) -> bool:
         email = place.waits_for
-        if email is None or email.deleted or not email.published or not place.may_go() or self.is_excluded(place):
+        if email is None or not email.goes() or not place.may_go() or self.is_excluded(place):
             return False
         if (flying := place.flight()) is not None:
             flying.ready_at = self.now

@@ -170,7 +170,8 @@ class Stage(RuleBasedStateMachine):
     def told_by_model(self, place: Place) -> list[Any]:
         waits = place.waits_for.subject if place.waits_for else None
         in_flight = place.status == "active" and bool(place.flight())
-        here = (place.status, place.run, waits, stamp(place.due), in_flight, place.is_paused)
+        is_kept = place.due is not None and (place.is_paused or bool(place.waits_for and place.waits_for.on_hold))
+        here = (place.status, place.run, waits, stamp(place.due), is_kept, in_flight, place.is_paused)
         return [
             here,
             *((d.email.subject, d.run, d.status, stamp(d.ended_at), stamp(d.ready_at)) for d in place.deliveries),
@@ -181,7 +182,8 @@ class Stage(RuleBasedStateMachine):
         for row in Enrollment.objects.select_related("next_email"):
             waits = row.next_email.subject if row.next_email else None
             due = row.due_at or row.held_due_at
-            here = (row.status, row.run, waits, stamp(due), row.in_flight, row.paused_at is not None)
+            is_kept = row.held_due_at is not None
+            here = (row.status, row.run, waits, stamp(due), is_kept, row.in_flight, row.paused_at is not None)
             told[row.subscriber_id, row.sequence_id] = [here]
         for delivery in Delivery.objects.select_related("email", "enrollment").order_by("pk"):
             place, email = place_of(delivery), delivery.email

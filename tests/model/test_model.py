@@ -200,6 +200,50 @@ class Story(Stage):
             self.model.delete_email(*found)
             self.after()
 
+    @rule(index=indices, email=indices, awaited=st.booleans())
+    def hold_or_release(self, index: int, email: int, awaited: bool) -> None:
+        """Any email, or the one that somebody waits for."""
+        if found := self.awaited(index) if awaited else self.email(index, email):
+            course, one = found
+            self.tick()
+            act = edits.release_email if one.on_hold else edits.hold_email
+            assert act(self.account, self.rows[course].pk, self.rows[one].pk, self.now).moves_people
+            self.model.set_on_hold(course, one, not one.on_hold)
+            self.after()
+
+    @rule(index=indices, n_hours=st.sampled_from([0, 2, 5, 7, 26]), deleted=st.sampled_from([False, False, True]))
+    def hold_over_next(self, index: int, n_hours: int, deleted: bool) -> None:
+        """A hold in which the email falls due; then it is released, or deleted."""
+        instant, found = self.model.next_instant(), self.awaited(index)
+        if instant and found and not found[1].on_hold:
+            self.hold_or_release(index, 0, awaited=True)
+            self.let_pass(max(instant - self.now, timedelta(0)) + timedelta(hours=n_hours))
+            if found[1] in found[0].live():
+                number, email = self.number(found[0]), found[0].live().index(found[1])
+                if deleted:
+                    self.delete_email(number, email, sure=True)
+                else:
+                    self.hold_or_release(number, email, awaited=False)
+
+    @rule(index=indices, email=indices, awaited=st.booleans())
+    def skip_wait(self, index: int, email: int, awaited: bool) -> None:
+        found = self.awaited(index) if awaited else self.email(index, email)
+        if not found:
+            return
+        try:
+            edits.skip_wait(self.account, self.rows[found[0]].pk, self.rows[found[1]].pk, self.now)
+        except Invalid:
+            assert not self.model.skip_wait(*found)
+        else:
+            assert self.model.skip_wait(*found)
+        self.after()
+
+    def awaited(self, index: int) -> tuple[Course, Email] | None:
+        """What somebody waits for."""
+        waited = [(place.course, place.waits_for) for place in self.model.places if not place.course.deleted]
+        there = [(course, email) for course, email in waited if email is not None and email in course.live()]
+        return there[index % len(there)] if there else None
+
     @rule(index=indices)
     def pause_or_resume(self, index: int) -> None:
         if course := self.course(index):

@@ -30,11 +30,17 @@ class Email:
     published: bool
     deleted: bool = False
     published_at: datetime = LONG_AGO
+    on_hold: bool = False
+    released_at: datetime = LONG_AGO
 
     @property
     def order(self) -> tuple[int, bool]:
         """A deleted email stands before the living one at its position."""
         return self.position, not self.deleted
+
+    def goes(self) -> bool:
+        """As far as it is up to the email itself."""
+        return self.published and not self.on_hold and not self.deleted
 
     @property
     def by_day(self) -> bool:
@@ -58,6 +64,7 @@ class Course:
     resumed_at: datetime = LONG_AGO
     is_edited: bool = False  # and nobody in it has been brought in line yet
     anew_at: datetime | None = None  # when new dates for them were last asked for
+    hurried: list[tuple[Email, datetime]] = field(default_factory=list)  # emails whose wait was skipped, and when
 
     def slots(self, first: date, email: Email) -> Iterator[datetime]:
         """Every moment from a local date on at which this day-email may go."""
@@ -66,6 +73,10 @@ class Course:
             day = first + timedelta(days=n)
             if day.weekday() in allowed:
                 yield at_wall(day, self.hour, self.zone)
+
+    def let_go_at(self, email: Email) -> datetime:
+        """When what kept this email from going last ended: a pause of the sequence, or a hold of its own."""
+        return max(self.resumed_at, email.released_at)
 
     def local_date(self, instant: datetime) -> date:
         return instant.astimezone(ZoneInfo(self.zone)).date()

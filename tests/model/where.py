@@ -64,7 +64,7 @@ class Place:
         return self.due is not None and self.due <= now and self.may_go()
 
     def may_go(self) -> bool:
-        return self.course.active and not self.is_paused
+        return self.course.active and not self.is_paused and not (self.waits_for and self.waits_for.on_hold)
 
     def next_email(self) -> Email | None:
         """R1."""
@@ -118,15 +118,30 @@ class Place:
         self.wait(email, max(self.after_pause(email, self.date(email, now)), now))
 
     def after_pause(self, email: Email, due: datetime) -> datetime:
-        """R4: what fell due while the sequence was paused."""
-        if due < self.course.resumed_at and email.by_day:
-            return self.course.next_slot(email, self.course.resumed_at)
+        """R4: what fell due while the sequence was paused, or the email on hold (R22)."""
+        let_go_at = self.course.let_go_at(email)
+        if due < let_go_at and email.by_day:
+            return self.course.next_slot(email, let_go_at)
         return due
 
     def follow(self, now: datetime, *, anew: bool = False) -> None:
         """The sequence was edited: stand where the rules now say (R7 to R11)."""
         if self.status != "active" or self.flight() is not None:
             return
+        before = self.waits_for
+        self._follow(now, anew=anew)
+        if self.waits_for is before is not None:
+            self._hurry(before)
+
+    def _hurry(self, email: Email) -> None:
+        """The wait for their email was skipped for everybody who waited for it then."""
+        if self.due is None or self.is_paused or email.on_hold or email.deleted or not email.published:
+            return
+        came_at = max([self.anchored_at, *filter(None, [self.last_ended()])])
+        asked_at = [at for hurried, at in self.course.hurried if hurried is email and came_at <= at]
+        self.due = min([self.due, *asked_at])
+
+    def _follow(self, now: datetime, *, anew: bool) -> None:
         current, following = self.waits_for, self.next_email()
         if current is not None and current.published and not current.deleted and self.crossed:
             current = None  # R2: the delay counts from another email now
@@ -140,6 +155,10 @@ class Place:
             self.give_anew(current, now)
         elif current is not None and self.due is None:
             self.give(current, now)  # R8, R9: those who had no date
+        elif current is not None and self.due is not None and current.deleted and self.due < current.released_at:
+            self.due = current.released_at  # R22: deleted while on hold, when their turn had come
+        elif current is not None and current.on_hold:
+            pass  # R22: the date is kept as it is
         elif current is not None and self.due is not None:
             self.due = self.after_pause(current, self.due)
 

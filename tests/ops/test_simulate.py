@@ -70,3 +70,10 @@ def test_what_cannot_be_read_is_said(course: Sequence, arguments: list[str], sen
 
 def test_an_unknown_sequence_is_said() -> None:
     assert "There is no sequence 4" in str(simulate("4").exception)
+
+
+def test_it_ends_before_an_email_on_hold(course: Sequence) -> None:
+    course.emails.filter(subject="second").update(held_at=course.created_at)
+    answer = json.loads(simulate(str(course.pk), "--json").stdout)
+    assert [email["subject"] for email in answer["emails"]] == ["[b]welcome"]
+    assert '"second" is on hold: people wait at it, and nothing has a date from there on' in answer["remarks"]

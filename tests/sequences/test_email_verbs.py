@@ -17,7 +17,8 @@ from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequen
 
 pytestmark = pytest.mark.django_db
 
-LATER = MONDAY_9 + timedelta(hours=1)
+HOUR = timedelta(hours=1)
+LATER = MONDAY_9 + HOUR
 HOURS = {"delay_value": 2, "delay_unit": "hours"}
 
 
@@ -373,3 +374,37 @@ def test_emails_belong_to_their_sequence_and_account(alice: Account, course: Seq
         edits.update_email(alice, 2**70, email.pk, {}, LATER)
     with pytest.raises(NotFound):
         edits.delete_email(alice, course.pk, 2**70, LATER)
+
+
+# On hold (R22)
+
+
+def test_an_email_is_held_once_and_released_once(course: Sequence) -> None:
+    email = create(course, published=True)
+    verbs: tuple[Any, ...] = (edits.hold_email, edits.release_email)
+    for number, verb in enumerate(verbs):
+        done = [verb(course.account, course.pk, email.pk, LATER + n * HOUR, name) for n, name in ((0, "Al"), (1, "Bo"))]
+        assert [one.moves_people for one in done] == [True, False]
+        email.refresh_from_db()
+        held = (LATER, "Al", None) if number == 0 else (None, "", LATER)
+        assert (email.held_at, email.held_by, email.released_at) == held
+    log = course.edit_log.order_by("-number").values_list("kind", "changes", "actor")[:2]
+    assert list(log) == [
+        ("email_updated", {"on_hold": [True, False]}, "Al"),
+        ("email_updated", {"on_hold": [False, True]}, "Al"),
+    ]
+
+
+def test_other_writes_leave_it_on_hold(course: Sequence) -> None:
+    email = create(course, published=True)
+    edits.hold_email(course.account, course.pk, email.pk, LATER)
+    assert update(email, published=False, subject="Other", position=4).is_held
+
+
+def test_a_deleted_email_is_neither_held_nor_hurried(course: Sequence) -> None:
+    email = create(course, published=True)
+    delete(email)
+    verbs: tuple[Any, ...] = (edits.hold_email, edits.release_email, edits.skip_wait)
+    for verb in verbs:
+        with pytest.raises(NotFound):
+            verb(course.account, course.pk, email.pk, LATER)

@@ -66,6 +66,7 @@ class Call:
 
 
 _EMAILS = r"/v4/sequences/(\d+)/emails"
+_OUR_EMAIL = r"/ext/v1/sequences/(\d+)/emails/(\d+)"
 CALLS = (
     Call("PUT", re.compile(r"/v4/sequences/(\d+)"), impact.update_sequence, SequenceChanges, needs_body=True),
     Call("DELETE", re.compile(r"/v4/sequences/(\d+)"), impact.delete_sequence),
@@ -73,6 +74,9 @@ CALLS = (
     Call("PUT", re.compile(_EMAILS + r"/(\d+)"), impact.update_email, EmailChanges, needs_body=True),
     Call("DELETE", re.compile(_EMAILS + r"/(\d+)"), impact.delete_email),
     Call("POST", re.compile(r"/ext/v1/sequences/(\d+)/reschedule"), impact.reschedule),
+    Call("POST", re.compile(_OUR_EMAIL + "/hold"), impact.hold_email),
+    Call("POST", re.compile(_OUR_EMAIL + "/release"), impact.release_email),
+    Call("POST", re.compile(_OUR_EMAIL + "/skip_wait"), impact.skip_wait),
 )
 
 

@@ -1,4 +1,4 @@
-"""An email of a sequence before it goes: as one person would get it, and as a test."""
+"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold."""
 
 from typing import Annotated, Any
 
@@ -8,12 +8,14 @@ from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
+from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Text, TextOrNull, WholeOrNull
 from dripstone.api.replies import reply
 from dripstone.api.v4.sequences import sequence_of
-from dripstone.engine.acts import previews
-from dripstone.shapes import deliveries
+from dripstone.engine.acts import edits, previews
+from dripstone.sequences.verbs import Edit
+from dripstone.shapes import deliveries, sequences
 from dripstone.shapes import previews as shapes
 
 router = Router(tags=["Sequence emails"])
@@ -37,6 +39,10 @@ class TestBody(PreviewBody):
     """`to`: users of the account; the first one if it is left out."""
 
     to: Addresses = MISSING
+
+
+class HeldEmailAnswer(TypedDict):
+    email: sequences.HeldEmailShape
 
 
 class PreviewAnswer(TypedDict):
@@ -74,3 +80,41 @@ def send_test(
     unsubscribe link unsubscribes nobody."""
     sent = previews.send_test(sequence_of(request, sequence_id), id, body.given(), clock.now())
     return reply(201, deliveries=deliveries.deliveries(sent))
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/emails/{int:id}/hold", response=HeldEmailAnswer, summary="Put an email on hold"
+)
+def hold_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """Nobody gets it until it is released: people wait at it, without a date. A second time changes nothing."""
+    with if_match.held(request, sequence_id):
+        done = edits.hold_email(request.auth.account, sequence_id, id, clock.now(), request.auth.actor)
+    return _edited(done)
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/emails/{int:id}/release", response=HeldEmailAnswer, summary="Release an email on hold"
+)
+def release_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """People who wait at it get it: with a delay in hours right away if its date has passed, else at the next allowed
+    day and hour. Done in the background."""
+    with if_match.held(request, sequence_id):
+        done = edits.release_email(request.auth.account, sequence_id, id, clock.now(), request.auth.actor)
+    return _edited(done)
+
+
+@router.post(
+    "/sequences/{int:sequence_id}/emails/{int:id}/skip_wait",
+    response={202: dict[str, str]},
+    summary="Skip the wait for an email",
+)
+def skip_wait(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """Everybody who waits for it now gets it right away, but for people who are paused. Done in the background."""
+    with if_match.held(request, sequence_id):
+        edits.skip_wait(request.auth.account, sequence_id, id, clock.now(), request.auth.actor)
+    return reply(202)
+
+
+def _edited(done: Edit) -> HttpResponse:
+    assert done.email is not None
+    return reply(200, email=sequences.held_email(done.email, done.sequence))

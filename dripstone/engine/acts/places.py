@@ -30,7 +30,7 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes
 from dripstone.events.causes import Cause
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
 Verb = Callable[[Enrollment], int | None]
@@ -51,7 +51,7 @@ def pause(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollm
         if row.paused_at is not None:
             raise Invalid("This person is paused already")
         _planned(row).update(ready_at=Delivery.PARKED)
-        row.paused_at, row.held_due_at, row.due_at = now, row.due_at, None
+        row.paused_at, row.held_due_at, row.due_at = now, row.due_at or row.held_due_at, None
         row.save(update_fields=["paused_at", "held_due_at", "due_at"])
         return row.next_email_id
 
@@ -60,15 +60,17 @@ def pause(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollm
 
 def resume(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
     """They go on. An email that fell due meanwhile goes right away if its delay is in hours, else at the next slot
-    (R4)."""
+    (R4). If it is on hold, they wait at it."""
 
     def verb(row: Enrollment) -> int | None:
         if row.paused_at is None:
             raise Invalid("This person is not paused")
-        held, row.paused_at, row.held_due_at = row.held_due_at, None, None
-        row.due_at = held if held is None or held >= now else _after_pause(row, now)
+        row.paused_at = None
+        if not (row.next_email and row.next_email.is_held):
+            kept, row.held_due_at = row.held_due_at, None
+            row.due_at = kept if kept is None or kept >= now else _after_pause(row, now)
         row.save(update_fields=["paused_at", "held_due_at", "due_at"])
-        if row.next_email and _may_go(row.sequence, row.next_email):  # else it stays parked, like all others
+        if row.next_email and follow.may_go(row.sequence, row.next_email):  # else it stays parked, like all others
             _planned(row).update(ready_at=_after_pause(row, now), unparked_at=now)
         _wake(row, now)
         return row.next_email_id
@@ -208,6 +210,8 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
         raise Invalid("Their next email has been deleted: skip it, or move them to another")
     if not email.published:
         raise Invalid("Their next email is not published: publish it first")
+    if email.is_held:
+        raise Invalid("Their next email is on hold: release it first")
     if excluded := audience.excluded(row.sequence, [row.subscriber_id]):
         reason = excluded[row.subscriber_id]
         because = reasons.because(reason, audience.names_of([reason], row.account_id))
@@ -238,10 +242,6 @@ def _must_not_be_on_the_wire(row: Enrollment) -> None:
 
 def _planned(row: Enrollment) -> QuerySet[Delivery]:
     return Delivery.objects.filter(enrollment=row, run=row.run, status=Delivery.Status.PLANNED)
-
-
-def _may_go(sequence: Sequence, email: SequenceEmail) -> bool:
-    return sequence.active and email.published and email.deleted_at is None
 
 
 def _after_pause(row: Enrollment, now: datetime) -> datetime:

@@ -99,4 +99,6 @@ def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
     email = SequenceEmail.objects.get(deliveries=row)
     if email.deleted_at is not None or not email.published:
         raise Invalid("The email is not published any more, so it can't be sent again")
+    if email.is_held:
+        raise Invalid("The email is on hold: release it first")
     places.must_be_sendable(place, email)

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0005_requests_by_credential'),
         ('content', '0003_first_versions'),
-        ('engine', '0023_quick_tokens'),
+        ('engine', '0027_sent_in_week'),
         ('sequences', '0010_drafts_of_emails'),
     ]
 
