@@ -18,13 +18,18 @@ from dripstone.accounts.models import Account, SendingAddress
 from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes, types
 from dripstone.events.record import event, record
-from dripstone.given import Given
+from dripstone.given import MAX_NAME, Given
 from dripstone.sequences import email_checks, sequence_checks, versions, warnings
 from dripstone.sequences.models import EmailDraft, Sequence, SequenceEdit, SequenceEmail
 
 _RETIMING = ("send_days", "send_hour", "time_zone")
 _DELAY = ("delay_value", "delay_unit")
 _HOLD = ("held_at", "held_by", "released_at")
+_SETTINGS = (
+    *("sending_address_id", "email_template_id", "send_days", "send_hour", "time_zone"),
+    *("repeat", "hold", "exclude_subscriber_sources"),
+)
+_COPY = " (copy)"
 OWNER = "owner"
 _FAR = 1_000_000_000  # above every position, below the column's maximum
 
@@ -114,12 +119,13 @@ def create_email(account: Account, sequence_id: int, given: Given, now: datetime
     sequence = lock(account, sequence_id)
     values = email_checks.check(account, sequence, given, None)
     position = values.pop("position", None)
-    if position is None:
-        position = _after_last(sequence)
+    return _add(sequence, values, _after_last(sequence) if position is None else position, now, actor)
+
+
+def _add(sequence: Sequence, values: dict[str, Any], position: int, now: datetime, actor: str) -> Edit:
     shifted = _make_room(sequence, position)
-    email = SequenceEmail.objects.create(
-        account=account, sequence=sequence, position=position, created_at=now, updated_at=now, **values
-    )
+    stamps = {"account_id": sequence.account_id, "created_at": now, "updated_at": now}
+    email = SequenceEmail.objects.create(sequence=sequence, position=position, **stamps, **values)
     if email.published:
         versions.keep(email, now, actor)
     moves_people = email.published or shifted
@@ -238,6 +244,36 @@ def skip_wait(account: Account, sequence_id: int, email_id: int, now: datetime, 
         raise Invalid("This email is on hold: release it first")
     _log(sequence, Kind.WAIT_SKIPPED, actor, now, email=email)
     return Edit(sequence, email, moves_people=True)
+
+
+@transaction.atomic
+def duplicate_email(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = OWNER) -> Edit:
+    """A draft that says the same, right after the original. The copy of an immediate email comes a day after it: only
+    the first may have 0 days (R10)."""
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    return _add(sequence, _copied(email) | {"delay_value": email.delay_value or 1}, email.position + 1, now, actor)
+
+
+@transaction.atomic
+def duplicate_sequence(account: Account, sequence_id: int, now: datetime, actor: str = OWNER) -> Edit:
+    """A new sequence with the same settings and the same emails, all of them drafts, and nobody in it. It is active,
+    as every new one: as long as nothing is published, nothing goes."""
+    original = lock(account, sequence_id)
+    settings = {name: getattr(original, name) for name in _SETTINGS}
+    name = f"{original.name[: MAX_NAME - len(_COPY)]}{_COPY}"
+    copy = Sequence.objects.create(account=account, name=name, created_at=now, updated_at=now, **settings)
+    stamps = {"account": account, "sequence": copy, "created_at": now, "updated_at": now}
+    SequenceEmail.objects.bulk_create(
+        SequenceEmail(position=email.position, **_copied(email), **stamps)
+        for email in original.emails.filter(deleted_at=None).order_by("position")
+    )
+    _record(types.SEQUENCE_CREATED, copy, actor, now)
+    return Edit(copy)
+
+
+def _copied(email: SequenceEmail) -> dict[str, Any]:
+    return {name: getattr(email, name) for name in (*_PRINTED, *_DELAY, "send_days")}
 
 
 def lock(account: Account, sequence_id: int) -> Sequence:

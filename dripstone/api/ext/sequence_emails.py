@@ -1,4 +1,4 @@
-"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold."""
+"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold, a copy."""
 
 from typing import Annotated, Any
 
@@ -89,7 +89,7 @@ def hold_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
     """Nobody gets it until it is released: people wait at it, without a date. A second time changes nothing."""
     with if_match.held(request, sequence_id):
         done = edits.hold_email(request.auth.account, sequence_id, id, clock.now(), request.auth.actor)
-    return _edited(done)
+    return _edited(200, done)
 
 
 @router.post(
@@ -100,7 +100,7 @@ def release_email(request: KitRequest, sequence_id: int, id: int) -> HttpRespons
     day and hour. Done in the background."""
     with if_match.held(request, sequence_id):
         done = edits.release_email(request.auth.account, sequence_id, id, clock.now(), request.auth.actor)
-    return _edited(done)
+    return _edited(200, done)
 
 
 @router.post(
@@ -115,6 +115,16 @@ def skip_wait(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
     return reply(202)
 
 
-def _edited(done: Edit) -> HttpResponse:
+@router.post(
+    "/sequences/{int:sequence_id}/emails/{int:id}/duplicate",
+    response={201: HeldEmailAnswer},
+    summary="Duplicate an email",
+)
+def duplicate_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """A draft that says the same, right after the original."""
+    return _edited(201, edits.duplicate_email(request.auth.account, sequence_id, id, clock.now(), request.auth.actor))
+
+
+def _edited(status: int, done: Edit) -> HttpResponse:
     assert done.email is not None
-    return reply(200, email=sequences.held_email(done.email, done.sequence))
+    return reply(status, email=sequences.held_email(done.email, done.sequence))

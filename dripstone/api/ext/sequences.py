@@ -1,4 +1,4 @@
-"""What Kit has no call for about a sequence: why it does not send, and new dates for the people who wait."""
+"""What Kit has no call for about a sequence: why it does not send, new dates for the people who wait, a copy."""
 
 from django.http import HttpResponse
 from ninja import Router
@@ -8,6 +8,7 @@ from dripstone import clock
 from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.replies import reply
+from dripstone.api.v4.sequences import SequenceAnswer, shapes_of
 from dripstone.engine.acts import edits
 from dripstone.explain import health
 from dripstone.sequences.models import Sequence
@@ -35,3 +36,10 @@ def reschedule(request: KitRequest, id: int) -> HttpResponse:
     with if_match.held(request, id):
         edits.reschedule(request.auth.account, id, clock.now(), request.auth.actor)
     return reply(202)
+
+
+@router.post("/sequences/{int:id}/duplicate", response={201: SequenceAnswer}, summary="Duplicate a sequence")
+def duplicate_sequence(request: KitRequest, id: int) -> HttpResponse:
+    """The same settings and the same emails, all of them drafts, and nobody inside."""
+    done = edits.duplicate_sequence(request.auth.account, id, clock.now(), request.auth.actor)
+    return reply(201, sequence=shapes_of([done.sequence])[0])

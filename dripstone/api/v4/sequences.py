@@ -107,18 +107,18 @@ class SequencesAnswer(TypedDict):
 @router.get("/sequences", response=SequencesAnswer, summary="List sequences")
 def list_sequences(request: KitRequest, filters: Query[SequencesFilters]) -> HttpResponse:
     found = page(_live(request), filters, "-id")
-    return reply(200, sequences=_shaped(found.rows, filters.include), pagination=found.pagination)
+    return reply(200, sequences=shapes_of(found.rows, filters.include), pagination=found.pagination)
 
 
 @router.post("/sequences", response={201: SequenceAnswer}, summary="Create a sequence")
 def create_sequence(request: KitRequest, body: SequenceBody = SequenceBody()) -> HttpResponse:  # noqa: B008
     done = edits.create_sequence(request.auth.account, body.given(), clock.now(), request.auth.actor)
-    return reply(201, sequence=_shaped([done.sequence])[0])
+    return reply(201, sequence=shapes_of([done.sequence])[0])
 
 
 @router.get("/sequences/{int:id}", response=SequenceAnswer, summary="Get a sequence")
 def get_sequence(request: KitRequest, id: int, filters: Query[SequenceFilters]) -> HttpResponse:
-    return reply(200, sequence=_shaped([sequence_of(request, id)], filters.include)[0])
+    return reply(200, sequence=shapes_of([sequence_of(request, id)], filters.include)[0])
 
 
 @router.put("/sequences/{int:id}", response=SequenceAnswer, summary="Update a sequence")
@@ -127,7 +127,7 @@ def update_sequence(request: KitRequest, id: int, body: SequenceChanges) -> Http
     given = body.given()
     with if_match.held(request, id, given):
         done = edits.update_sequence(request.auth.account, id, given, clock.now(), request.auth.actor)
-    return reply(200, sequence=_shaped([done.sequence])[0])
+    return reply(200, sequence=shapes_of([done.sequence])[0])
 
 
 @router.delete("/sequences/{int:id}", response={204: None}, summary="Delete a sequence")
@@ -147,7 +147,7 @@ def _live(request: KitRequest) -> QuerySet[Sequence]:
     return request.auth.account.sequences.filter(deleted_at=None).select_related("sending_address")
 
 
-def _shaped(rows: list[Sequence], include: Iterable[str] = ()) -> list[shapes.SequenceShape]:
+def shapes_of(rows: list[Sequence], include: Iterable[str] = ()) -> list[shapes.SequenceShape]:
     ids = [row.pk for row in rows]
     counts = email_stats.counts(ids)
     stats = email_stats.of_sequences(ids) if "stats" in include else {}

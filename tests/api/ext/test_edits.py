@@ -1,4 +1,4 @@
-"""What Kit has no call for: an email on hold, a wait that is skipped."""
+"""What Kit has no call for: an email on hold, a wait that is skipped, copies."""
 
 from typing import Any
 
@@ -97,3 +97,20 @@ def test_what_a_release_would_do_is_told(alice: Caller, sequence: Sequence, path
     _, answer = ask(alice, sequence, "POST", f"{path}/release")
     assert answer["impact"]["moved"]["after"] == [{"date": "2026-11-25", "people": 2}]
     assert answer["impact"]["examples"][0]["why"] == ("“Day 1” was on hold; now it goes on 2026-11-25 at 09:00 (UTC).")
+
+
+def test_an_email_is_duplicated(alice: Caller, path: str, email: SequenceEmail) -> None:
+    status, answer = alice.post(f"{path}/duplicate")
+    assert status == 201
+    copy = answer["email"]
+    assert (copy["subject"], copy["position"], copy["published"]) == ("Day 1", 2, False)
+    assert copy["id"] != email.pk
+
+
+def test_a_sequence_is_duplicated(alice: Caller, sequence: Sequence) -> None:
+    status, answer = alice.post(f"/ext/v1/sequences/{sequence.pk}/duplicate")
+    assert status == 201
+    copy = answer["sequence"]
+    assert (copy["name"], copy["email_count"], copy["subscriber_count"]) == ("Course (copy)", 3, 0)
+    _, answer = alice.get(f"/v4/sequences/{copy['id']}/emails")
+    assert [email["published"] for email in answer["emails"]] == [False, False, False]
