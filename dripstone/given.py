@@ -398,6 +398,16 @@ def unstorable(text: str) -> str:
 
 
 @cache
+def time_zones() -> list[str]:
+    """To choose from, by name: UTC, then places. Everything that `time_zone` takes beside them is an older name."""
+    places = {name for name in _zones() if name.split("/")[0] in _REGIONS}
+    return ["UTC", *sorted(places)]
+
+
+_REGIONS = ("Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific")
+
+
+@cache
 def _zones() -> frozenset[str]:
     """Reading the zones' folders takes longer than all the rest of a request."""
     return frozenset(available_timezones())

@@ -10,6 +10,7 @@ import os
 import re
 import secrets
 import sys
+from email.utils import getaddresses
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,6 +81,25 @@ DRIPSTONE_URL = _text("DRIPSTONE_URL", f"http://{DRIPSTONE_HOST}:{DRIPSTONE_PORT
 
 # Where finished messages go. inbox:// keeps them here; smtp://user:pass@host:587?starttls=1&connections=10; smtps://…
 DRIPSTONE_MAIL_URL = _text("DRIPSTONE_MAIL_URL", "inbox://")
+
+
+def _mailbox(name: str) -> tuple[str, str] | None:
+    """(name, address) of `Dripstone <accounts@example.com>`, or of a bare address; None when it is not set."""
+    text = _text(name)
+    if not text:
+        return None
+    (shown, address), *others = getaddresses([text])
+    is_address = re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", address) and len(address) <= 254
+    if others or not is_address or not text.isprintable():
+        raise ImproperlyConfigured(f"{name} is {text!r}; give an address, such as Dripstone <accounts@example.com>")
+    return shown, address
+
+
+# Whom mail about accounts comes from (invitations, password resets), through DRIPSTONE_MAIL_URL; never into inbox://.
+DRIPSTONE_FROM = _mailbox("DRIPSTONE_FROM")
+
+# Who may make an account of their own: those whom somebody invited, or everybody with a mailbox (open).
+DRIPSTONE_SIGN_UP = _choice("DRIPSTONE_SIGN_UP", "invited", "invited", "open")
 
 # What to do with a message whose body left while no final reply came: hold (the owner decides) or resend.
 DRIPSTONE_UNKNOWN = _choice("DRIPSTONE_UNKNOWN", "hold", "hold", "resend")
@@ -341,6 +361,7 @@ APPEND_SLASH = False  # Kit's paths have no trailing slash, and neither have our
 AUTH_USER_MODEL = "accounts.User"
 LOGIN_URL = "/sign-in"
 LOGIN_REDIRECT_URL = "/"
+PASSWORD_RESET_TIMEOUT = 3600  # seconds
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -387,9 +408,9 @@ PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks", "dripstone.ops.tasks"]
 
 
 def _without_tokens(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
-    """Django names the path of a failed request; paths of unsubscribe and confirm links hold somebody's token."""
+    """Django names the path of a failed request; paths of links in mails hold somebody's token."""
     event.pop("request", None)
-    event["event"] = re.sub(r"(/[uc]/)\S+", r"\1…", str(event["event"]))
+    event["event"] = re.sub(r"(/(?:[uciv]|passwords|first)/)\S+", r"\1…", str(event["event"]))
     return event
 
 

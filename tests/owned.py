@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from dripstone.accounts.models import Account
+from dripstone import clock
+from dripstone.accounts import invitations, members, sending_addresses, sessions
+from dripstone.accounts.models import Account, User
 from dripstone.content import snippets, templates
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
@@ -12,6 +14,13 @@ from tests import factories
 from tests.factories import MONDAY_9
 from tests.images.making import a_picture
 from tests.web.making import make_delivery, make_edition, make_message
+
+INVITED = {"email_address": "new@example.com", "role": "viewer"}
+
+
+def _user(account: Account) -> User:
+    """Whose session it is."""
+    return members.users_of(account).first() or factories.make_user(account)
 
 
 def one_of_each(account: Account) -> dict[str, Any]:
@@ -34,6 +43,11 @@ def one_of_each(account: Account) -> dict[str, Any]:
     template = templates.create(account.pk, {"name": "B", "html": "{{ message_content }}"}, MONDAY_9)
     return {
         "accounts": account.pk,
+        "addresses": sending_addresses.add(account, {"email_address": "shop@example.com"}, MONDAY_9).pk,
+        "members": factories.make_user(account).memberships.get().pk,
+        "invitations": invitations.invite(account, INVITED, None, clock.system_now()).pk,
+        "keys": factories.make_key(account)[0].pk,
+        "sessions": sessions.begin(_user(account), "", "192.0.2.1", clock.system_now()).pk,
         "subscribers": person.pk,
         "email_addresses": person.email_address,
         "tags": tag.pk,

@@ -51,10 +51,10 @@ def change_role(account: Account, membership_id: int, given: Given) -> Membershi
 
     Raises NotFound, and Invalid for no role, or when it would leave the account without an owner.
     """
+    member = _locked(account, membership_id)
     read = Checked(given, required=("role",))
     read.choice("role", Role.values)
     role = read.sound()["role"]
-    member = _locked(account, membership_id)
     if role != Role.OWNER:
         _leave_an_owner(member)
     member.role = role

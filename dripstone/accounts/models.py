@@ -16,6 +16,8 @@ class Account(models.Model):
     time_zone = models.TextField(default="UTC")  # IANA name; default of new sequences
     send_hour = models.PositiveSmallIntegerField(default=11)  # wall clock in time_zone; default of new sequences
     postal_address = models.TextField(default="", blank=True)  # printed in every email, as the law asks
+    language = models.TextField(default="", db_default="", blank=True)  # of its emails: "de", "pt-BR"; "": not said
+    direction = models.TextField(default="", db_default="", blank=True)  # of its emails: "ltr", "rtl"; "": not said
     per_second = models.PositiveIntegerField(null=True)  # messages, all its sequences together; None: no limit
     per_day = models.PositiveIntegerField(null=True)  # the same in any 24 hours
     first_run_dismissed_at = models.DateTimeField(null=True)  # its pages show the first steps no more
@@ -86,6 +88,47 @@ class Membership(models.Model):
         return self.role == Role.OWNER
 
 
+class Invitation(models.Model):
+    """A link that lets one address in, once: into an account, or (account None) to make one of its own.
+
+    The link holds a signature over the id (invitations.py), so nothing is kept here that opens anything.
+    """
+
+    account = models.ForeignKey(Account, models.CASCADE, null=True, related_name="invitations")
+    email = models.TextField()  # given.plain_address
+    role = models.TextField(choices=Role)
+    invited_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")  # None: by a command or oneself
+    invited_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    accepted_at = models.DateTimeField(null=True)
+    withdrawn_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(name="invitation_role", condition=models.Q(role__in=Role.values)),
+            models.CheckConstraint(
+                name="invitation_ends_once", condition=models.Q(accepted_at=None) | models.Q(withdrawn_at=None)
+            ),
+        ]
+        indexes: ClassVar = [models.Index("email", name="invitation_by_email")]
+
+    def __str__(self) -> str:
+        return f"invitation {self.pk}"
+
+
+class UserSession(models.Model):
+    """Somebody signed in, in one browser. A session of Django's holds the id of one; without its row it is over."""
+
+    user = models.ForeignKey(User, models.CASCADE, related_name="sessions")
+    browser = models.TextField(blank=True)  # what it says of itself, shortened
+    network = models.TextField(blank=True)  # IP address it was last seen at
+    began_at = models.DateTimeField()
+    seen_at = models.DateTimeField()  # to some minutes
+
+    def __str__(self) -> str:
+        return f"session {self.pk}"
+
+
 class SendingAddress(models.Model):
     """A From address of the account. A sequence sends from one of these and from no other."""
 
@@ -94,6 +137,7 @@ class SendingAddress(models.Model):
     from_name = models.TextField(default="", blank=True)
     is_default = models.BooleanField(default=False)
     is_verified = models.BooleanField(default=True)
+    asked_at = models.DateTimeField(null=True)  # when a mail with the link that verifies it was last asked for
     is_dmarc_configured = models.BooleanField(default=False)
     created_at = models.DateTimeField()
 

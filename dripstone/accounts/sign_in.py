@@ -89,3 +89,24 @@ def _forget(address_hash: str, network: str, now: datetime) -> None:
 def forget_old_failures(now: datetime) -> None:
     """Those too old to count; `now` of the machine's clock."""
     SignInFailure.objects.filter(failed_at__lte=now - WINDOW).delete()
+
+
+# --- Asking for mail --------------------------------------------------------------------------------------------------
+
+ASKS_OF_NETWORK = 20
+ASKS_FOR_ADDRESS = 3
+
+
+def may_ask(email: str, network: str, now: datetime) -> bool:
+    """Counts one question for a mail with a link (a new password, an account), and whether it may be answered by one.
+
+    Within a window, an address gets three mails, whoever asks: more are silently none, so that nobody learns which
+    addresses are users', and nobody fills a stranger's mailbox. Raises TooManyFailures for a network that asks for
+    many.
+    """
+    address_hash, network = _hash(f"mail to {email}"), f"asks from {network}"
+    asks = SignInFailure.objects.filter(failed_at__gt=now - WINDOW)
+    if asks.filter(network=network).count() >= ASKS_OF_NETWORK:
+        raise TooManyFailures
+    SignInFailure.objects.create(address_hash=address_hash, network=network, failed_at=now)
+    return asks.filter(address_hash=address_hash).count() <= ASKS_FOR_ADDRESS

@@ -42,6 +42,7 @@ class EmailSource:
     template_html   HTML with Liquid and {{ message_content }}; None is the built-in layout
     snippets        all of the account's by key, archived ones too
     postal_address  plain text, lines
+    language        BCP 47, of an email that names none itself; "": none is said. `direction` alike: "ltr", "rtl"
     """
 
     subject: str
@@ -53,6 +54,8 @@ class EmailSource:
     snippets: Mapping[str, SnippetSource] = field(default_factory=dict)
     reply_to: str | None = None
     postal_address: str | None = None
+    language: str = ""
+    direction: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,8 +374,8 @@ def compile_email(source: EmailSource) -> CompiledEmail:
     problems: list[str] = []
     body = clean(source.content or "")
     template = None if source.template_html is None else clean(source.template_html)
-    merged = html.merge(template, body, layout.DEFAULT_TEMPLATE)
-    page = _page(merged, source)
+    merged = html.merge(template, body, layout.default_template(source.direction))
+    page = _page(html.speaking(merged, source.language, source.direction), source)
     address = _address(source)
     return CompiledEmail(
         source=source,

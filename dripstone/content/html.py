@@ -147,6 +147,21 @@ def _taken_apart(document: Protected) -> tuple[str, str]:
     )
 
 
+def speaking(html: str, language: str, direction: str) -> str:
+    """The document with what its <html> does not say yet: its language and direction. "" adds nothing."""
+    wanted = {name: value for name, value in (("lang", language), ("dir", direction)) if value}
+    if not wanted:
+        return html
+    document = words(html)
+    root = next((one for one in markups(document.html) if one.kind == "start" and one.name == "html"), None)
+    said = {one.name for one in root.attributes} if root else set()
+    added = "".join(f' {name}="{_requoted(value)}"' for name, value in wanted.items() if name not in said)
+    if root is None:
+        return f"<html{added}>{html}"
+    end = root.start + len("<html")
+    return document.restore(f"{document.html[:end]}{added}{document.html[end:]}")
+
+
 def _is_visible_head(one: Markup) -> bool:
     is_style = one.kind == "raw" and one.name == "style"
     return is_style or (one.name == "link" and "stylesheet" in (one.get("rel") or "").lower())

@@ -1,5 +1,7 @@
 """The built-in template, for emails that have none of their own, and the footer that every email must have."""
 
+import re
+
 from liquid import Markup, escape
 
 # A table of 600 px because Outlook knows no max-width; dark colours by media query, with !important because the light
@@ -77,6 +79,18 @@ _FOOTER_STYLE = (
     "max-width:600px;margin:0 auto;padding:24px 18px;text-align:center;font-size:13px;line-height:1.6;color:#6b7280;"
     "font-family:-apple-system,BlinkMacSystemFont,'Segoe UI',Roboto,Helvetica,Arial,sans-serif"
 )
+
+
+def default_template(direction: str) -> str:
+    """Mirrored for what is read from right to left: styles that name a side are stronger than a direction."""
+    return _MIRRORED if direction == "rtl" else DEFAULT_TEMPLATE
+
+
+_MIRRORED = re.sub(
+    r"(text-align: |padding-|border-)(left|right)(?=[:;])",
+    lambda found: found[1] + {"left": "right", "right": "left"}[found[2]],
+    DEFAULT_TEMPLATE,
+).replace("padding: 2px 0 2px 18px", "padding: 2px 18px 2px 0")
 
 
 def html_address(address: str) -> Markup:

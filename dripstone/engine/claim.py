@@ -137,7 +137,7 @@ def take(
 class _Turn:
     """Whose turn it is: accounts with a higher id than `after`. Per process; losing it costs nothing."""
 
-    after: int = 0
+    after: int = queries.BEFORE_ALL
 
 
 _turn = _Turn()
@@ -146,10 +146,10 @@ _turn = _Turn()
 def _accounts_in_turn(most: int, ready_until: datetime) -> list[int]:
     """Up to `most` accounts with something ready, those whose turn it is first. If there are more, the turn goes on."""
     accounts = _accounts_ready(_turn.after, most, ready_until)
-    if _turn.after and len(accounts) < most:
-        begun_again = _accounts_ready(0, most - len(accounts), ready_until)
+    if _turn.after > queries.BEFORE_ALL and len(accounts) < most:
+        begun_again = _accounts_ready(queries.BEFORE_ALL, most - len(accounts), ready_until)
         accounts += [account_id for account_id in begun_again if account_id <= _turn.after]
-    _turn.after = accounts[-1] if len(accounts) == most else 0
+    _turn.after = accounts[-1] if len(accounts) == most else queries.BEFORE_ALL
     return accounts
 
 
@@ -189,7 +189,7 @@ def opens_at(now: datetime) -> datetime | None:
 def next_ready(now: datetime) -> datetime | None:
     """When the next claim will find something; None if nothing is planned."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.NEXT_READY, {"after": 0, "parked": Delivery.PARKED})
+        cursor.execute(queries.NEXT_READY, {"after": queries.BEFORE_ALL, "parked": Delivery.PARKED})
         ready: datetime | None = cursor.fetchone()[0]
     return max(ready, opens_at(now) or ready) if ready else None
 

@@ -60,6 +60,8 @@ class Print(NamedTuple):
     from_address: str
     postal_address: str
     time_zone: str
+    language: str
+    direction: str
 
 
 def of(prints: Mapping[Key, Print], now: datetime) -> dict[Key, int]:
@@ -89,6 +91,8 @@ def source(edition: Edition) -> EmailSource:
         from_name=edition.from_name,
         from_address=edition.from_address,
         postal_address=edition.postal_address,
+        language=edition.language,
+        direction=edition.direction,
     )
 
 
@@ -155,6 +159,8 @@ def _make(prints: Mapping[str, Print], now: datetime) -> None:
             from_address=one.from_address,
             postal_address=one.postal_address,
             time_zone=one.time_zone,
+            language=one.language,
+            direction=one.direction,
             digest=digest,
             made_at=now,
         )

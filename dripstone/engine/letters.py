@@ -91,6 +91,8 @@ class _Email(NamedTuple):
     from_name: str
     from_address: str
     postal_address: str
+    language: str
+    direction: str
     per_second: int | None
     per_day: int | None
 
@@ -102,7 +104,9 @@ def of(batch: Series[Claimed], now: datetime) -> Letters:
     notices = _notices({row.notice_id for row in batch if row.notice_id is not None})
     limits = {email.account_id: Limit(email.per_second, email.per_day) for email in emails}
     for notice in notices:
-        limits[notice.account_id] = Limit(notice.account.per_second, notice.account.per_day)
+        if notice.account is None:
+            continue  # about accounts: of none of them
+        limits[notice.account.pk] = Limit(notice.account.per_second, notice.account.per_day)
     return Letters(
         emails=_letters(emails, n_readers, now, _editions),
         notices={notice.pk: notice for notice in notices},
@@ -128,6 +132,8 @@ def of_email(email: SequenceEmail, now: datetime) -> Letter | None:
         sender.from_name,
         sender.email_address,
         account.postal_address,
+        account.language,
+        account.direction,
         account.per_second,
         account.per_day,
     )
@@ -159,6 +165,8 @@ def _emails(ids: Collection[int]) -> list[_Email]:
         "sequence__sending_address__from_name",
         "sequence__sending_address__email_address",
         "account__postal_address",
+        "account__language",
+        "account__direction",
         "account__per_second",
         "account__per_day",
     )
@@ -215,7 +223,15 @@ def _all_made(emails: Series[_Email], n_readers: Mapping[int, int]) -> list[_Mad
     for email in emails:
         template, account_id = templates[email.email_id], email.account_id
         html = template.html if template else None
-        body = _Body(email.subject, email.preview_text, email.content, html, texts.get(account_id, ()))
+        body = _Body(
+            email.subject,
+            email.preview_text,
+            email.content,
+            html,
+            texts.get(account_id, ()),
+            email.language,
+            email.direction,
+        )
         sender = _Sender(email.from_name, email.from_address, email.postal_address)
         with suppress(ValueError):
             version = _version(body, sender)
@@ -257,6 +273,8 @@ def _print(one: _Made) -> Print:
         from_address=email.from_address,
         postal_address=email.postal_address,
         time_zone=email.time_zone,
+        language=email.language,
+        direction=email.direction,
     )
 
 
@@ -298,6 +316,8 @@ class _Body(NamedTuple):
     content: str | None
     template_html: str | None
     snippets: tuple[tuple[Any, ...], ...]  # key, kind and source of each of the account's
+    language: str
+    direction: str
 
 
 class _Sender(NamedTuple):
@@ -334,6 +354,8 @@ def _compiled(body: _Body, sender: _Sender) -> CompiledEmail:
         content=body.content,
         template_html=body.template_html,
         snippets={key: SnippetSource(kind, text) for key, kind, text in body.snippets},
+        language=body.language,
+        direction=body.direction,
         **sender._asdict(),
     )
     if (known := _bodies.get(body)) is not None:

@@ -133,12 +133,12 @@ def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment
 
 
 class Notice(models.Model):
-    """Mail to one address with no list behind it: a confirmation, a test. engine/notices.py makes them.
+    """Mail to one address with no list behind it: a confirmation, a test, an invitation. engine/notices.py makes them.
 
     Rendered when it is asked for, and kept as bytes until it is sent.
     """
 
-    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    account = models.ForeignKey(Account, models.CASCADE, null=True, related_name="+")  # None: it is about accounts
     subscriber = models.ForeignKey(Subscriber, models.CASCADE, null=True, related_name="+")  # if they are on file
     kind = models.TextField()  # engine/notices.py lists them
     email_address = models.TextField()  # the recipient, as SMTP takes it
@@ -167,6 +167,8 @@ class Edition(models.Model):
     from_address = models.TextField()
     postal_address = models.TextField(blank=True)
     time_zone = models.TextField()  # of the sequence: the message's date is in it
+    language = models.TextField(blank=True)  # of the account's emails, as accounts.Account has it
+    direction = models.TextField(blank=True)
     digest = models.TextField()  # of all the texts themselves
     made_at = models.DateTimeField()
 
@@ -191,6 +193,8 @@ class Delivery(models.Model):
     # account, sequence and subscriber repeat what the enrollment says, so that lists need no join. No foreign key is
     # checked here: planning holds the enrollment locked, and the enrollment's own keys cover the rest. Two checks cost
     # as much as the whole insert (docs/decisions/hot-tables.md).
+    # Of a notice about accounts, account_id is NO_ACCOUNT: less than every id, so that workers of the version before,
+    # who begin their walk behind 0, never claim one.
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_constraint=False, db_index=False)
     sequence = models.ForeignKey(
         Sequence, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False
@@ -208,6 +212,7 @@ class Delivery(models.Model):
     broadcast_id = models.BigIntegerField(null=True)
     notice = models.ForeignKey(Notice, models.CASCADE, null=True, related_name="+", db_constraint=False, db_index=False)
 
+    NO_ACCOUNT: ClassVar = 0
     PARKED: ClassVar = datetime.fromisoformat("9999-12-31T00:00:00+00:00")  # ready_at of rows that must not go for now
 
     status = models.TextField(choices=Status.choices)

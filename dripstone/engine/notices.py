@@ -6,6 +6,9 @@ A crash here means the notice was never asked for: it is all in the caller's tra
 
 From the claim on it is a delivery like any other, with three differences: it goes before everything else
 (queries.CLAIM), it goes whatever the person's state is (R15 is about lists), and it is in no statistics.
+
+Mail about accounts (invitations, password resets) belongs to no account: its deliveries have account 0, which no key
+and no page of an account can ask for. It leaves through a real mail server or not at all (render.py).
 """
 
 from collections.abc import Collection
@@ -13,18 +16,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.db import transaction
 from django.template.loader import render_to_string
 
-from dripstone.accounts.models import Account, SendingAddress
+from dripstone.accounts import invitations, sending_addresses
+from dripstone.accounts.models import Account, Invitation, SendingAddress, User
 from dripstone.content import mime
 from dripstone.content.liquid import clean
 from dripstone.engine import counters, identity, wake
 from dripstone.engine.models import Delivery, Notice
 from dripstone.errors import Invalid
+from dripstone.senders import ways
 from dripstone.subscribers.models import State, Subscriber
 
-CONFIRMATION, TEST = "confirmation", "test"
+CONFIRMATION, TEST, VERIFICATION = "confirmation", "test", "verification"
+INVITATION, SIGN_UP, PASSWORD_RESET = "invitation", "sign_up", "password_reset"
+
+NO_ACCOUNT = Delivery.NO_ACCOUNT
 
 NOT_AGAIN_WITHIN = timedelta(minutes=5)
 LARGEST_MESSAGE = 1_000_000  # bytes
@@ -67,6 +76,62 @@ def test(
     return [_plan(TEST, account, sender, address, written, now) for address in addresses]
 
 
+def verification(address: SendingAddress, now: datetime) -> Delivery:
+    """Ask whoever reads an address whether the account may send from it. From the account's default address, so it is
+    captured in its own inbox while nothing leaves the machine: then no mail goes out in that address's name either."""
+    account = address.account
+    context = {
+        "address": address.email_address,
+        "account": account.name,
+        "verify_url": sending_addresses.link(address),
+        "server": settings.DRIPSTONE_URL,
+    }
+    written = _from_files(VERIFICATION, context)
+    return _plan(VERIFICATION, account, _sender(account), address.email_address, written, now)
+
+
+# --- Mail about accounts ------------------------------------------------------------------------------------------
+
+
+def why_no_account_mail() -> str:
+    """Why no mail about accounts can be sent, as a sentence for the operator; "" when it can."""
+    if ways.is_local(settings.DRIPSTONE_MAIL_URL):
+        return "No mail server is set (DRIPSTONE_MAIL_URL), so this server sends no mail about accounts."
+    if not settings.DRIPSTONE_FROM:
+        return "DRIPSTONE_FROM is not set, so this server sends no mail about accounts."
+    return ""
+
+
+def invitation(row: Invitation, now: datetime) -> Delivery:
+    """To somebody who is invited into an account, or who asked to make one of their own."""
+    kind = INVITATION if row.account else SIGN_UP
+    context = {
+        "account": row.account.name if row.account else "",
+        "role": row.role,
+        "invited_by": row.invited_by.email if row.invited_by else "",
+        "url": invitations.link(row),
+        "server": settings.DRIPSTONE_URL,
+        "days": str(invitations.LASTS.days),
+    }
+    return _about_accounts(kind, row.email, context, now)
+
+
+def password_reset(user: User, url: str, now: datetime) -> Delivery:
+    context = {"address": user.email, "url": url, "server": settings.DRIPSTONE_URL}
+    context["minutes"] = str(settings.PASSWORD_RESET_TIMEOUT // 60)
+    return _about_accounts(PASSWORD_RESET, user.email, context, now)
+
+
+@transaction.atomic
+def _about_accounts(kind: str, address: str, context: dict[str, str], now: datetime) -> Delivery:
+    """Raises Invalid when there is no way out for it."""
+    if problem := why_no_account_mail():
+        raise Invalid(problem)
+    name, from_address = settings.DRIPSTONE_FROM or ("", "")
+    sender = SendingAddress(from_name=name or "Dripstone", email_address=from_address)
+    return _plan(kind, None, sender, address, _from_files(kind, context), now)
+
+
 @dataclass(frozen=True, slots=True)
 class Written:
     """What a notice says."""
@@ -83,7 +148,7 @@ def _from_files(kind: str, context: dict[str, str]) -> Written:
 
 def _plan(
     kind: str,
-    account: Account,
+    account: Account | None,
     sender: SendingAddress,
     address: str,
     written: Written,
@@ -105,7 +170,7 @@ def _plan(
         asked_at=now,
     )
     delivery = Delivery.objects.create(
-        account=account,
+        account_id=account.pk if account else NO_ACCOUNT,
         subscriber_id=subscriber_id,
         notice=notice,
         status=Delivery.Status.PLANNED,
@@ -133,7 +198,7 @@ def _message(notice: Notice, delivery: Delivery, sender: SendingAddress, written
         _from(sender),
         f"To: {notice.email_address}",
         mime.unstructured("Subject", notice.subject),
-        mime.date(notice.asked_at.astimezone(ZoneInfo(notice.account.time_zone))),
+        mime.date(notice.asked_at.astimezone(ZoneInfo(notice.account.time_zone if notice.account else "UTC"))),
         f"Message-ID: <{identity.message_id(delivery.pk)}>",
         "Auto-Submitted: auto-generated",
     ]

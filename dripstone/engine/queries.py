@@ -29,6 +29,9 @@ def records(values: Iterable[Mapping[str, Any]]) -> str:
     return json.dumps(list(values), default=datetime.isoformat)
 
 
+# Where a walk over accounts begins, behind `after`: notices about accounts have account 0.
+BEFORE_ALL = -1
+
 # Sequences that may plan and have somebody due, all or those `among` these ids, and how many (up to `most`). One probe
 # of the index enrollment_due for each active sequence: 1.4 µs.
 SEQUENCES_WITH_DUE = """

@@ -40,6 +40,7 @@ STOPPED_AFTER_BODY: Final = "worker_stopped_after_body"
 STOPPED_WITHOUT_LOG: Final = "worker_stopped_without_log"
 STOPPED_BEFORE_RECORDING: Final = "worker_stopped_before_recording"
 NO_MESSAGE: Final = "no_message"
+NO_MAIL_SERVER: Final = "no_mail_server"
 LIQUID_OVER_BUDGET: Final = "liquid_over_budget"
 BAD_RECIPIENT, BAD_SENDER = senders.BAD_RECIPIENT, senders.BAD_SENDER
 
@@ -70,6 +71,7 @@ WORDS: Mapping[str, str] = {
     STOPPED_AFTER_BODY: "its worker stopped after the message had begun to leave",
     STOPPED_WITHOUT_LOG: "its worker stopped, and its flight log does not say whether the message had begun to leave",
     NO_MESSAGE: "what it said is no longer kept",
+    NO_MAIL_SERVER: "it is about accounts, and no mail server is set through which it could leave",
     LIQUID_OVER_BUDGET: "its Liquid takes more work than one message may take",
     STOPPED_BEFORE_RECORDING: "its worker stopped before it had written down the answer",
     TOO_LATE: "it was more than six hours late, so it waits for the next allowed day and hour",

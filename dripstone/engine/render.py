@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Literal
 
 import structlog
+from django.conf import settings
 from django.db import connection
 
 from dripstone.content.compile import Envelope, Person
@@ -26,6 +27,7 @@ from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Claimed
 from dripstone.engine.letters import Letter
 from dripstone.engine.models import Notice
+from dripstone.senders import ways
 from dripstone.senders.base import Outgoing
 from dripstone.senders.limits import Limit
 from dripstone.subscribers.models import CustomField, State
@@ -104,6 +106,8 @@ def _notice(row: Claimed, notice: Notice | None, not_after: float) -> Outgoing |
     """A notice goes as it was rendered when it was asked for, even if the person has changed since."""
     if notice is None or not notice.message:
         return _withheld(row, "failed", reasons.NO_MESSAGE)
+    if notice.account_id is None and ways.is_local(settings.DRIPSTONE_MAIL_URL):
+        return _withheld(row, "failed", reasons.NO_MAIL_SERVER)  # it must not land in anybody's inbox
     head = (row.delivery_id, row.account_id, row.attempt)
     return Outgoing(*head, notice.from_address, notice.email_address, bytes(notice.message), not_after)
 

@@ -57,7 +57,8 @@ def _next_instant() -> datetime | None:
     """When something is due next: somebody's email, a retry, the end of a lease."""
     with connection.cursor() as cursor:
         cursor.execute(
-            queries.NEXT_INSTANT, {"after": 0, "opens_at": claim.opens_at(clock.now()), "parked": Delivery.PARKED}
+            queries.NEXT_INSTANT,
+            {"after": queries.BEFORE_ALL, "opens_at": claim.opens_at(clock.now()), "parked": Delivery.PARKED},
         )
         instant: datetime | None = cursor.fetchone()[0]
     return instant

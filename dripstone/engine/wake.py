@@ -50,6 +50,8 @@ def _defer(task: str, **arguments: int) -> None:
 def missing_senders(now: datetime, most: int) -> None:
     """Queue send jobs for ready deliveries that have none: retries whose time has come, and leftovers of a lost job."""
     with connection.cursor() as cursor:
-        cursor.execute(queries.READY_AND_SEND_JOBS, {"after": 0, "now": now, "limit": most * CLAIM_BATCH})
+        cursor.execute(
+            queries.READY_AND_SEND_JOBS, {"after": queries.BEFORE_ALL, "now": now, "limit": most * CLAIM_BATCH}
+        )
         n_ready, n_jobs = cursor.fetchone()
     senders(min(n_ready, most * CLAIM_BATCH) - n_jobs * CLAIM_BATCH)

@@ -115,11 +115,12 @@ def up(
 @app.command()
 def web() -> None:
     """Run the web server alone: API, pages, /healthz and /metrics."""
-    from dripstone.ops import serve
+    from dripstone.ops import serve, welcome
 
     if problem := serve.port_problem():
         fail(problem)
     with lasting_database():
+        welcome.show_if_empty()
         serve.web()
 
 
@@ -312,6 +313,28 @@ def set_password(
         first = user.memberships.order_by("pk").first()
     answer = {"account_id": first.account_id if first else None, "user_email": user.email}
     _answer(answer if chosen else {**answer, "password": password}, as_json)
+
+
+@users_app.command("invite")
+def invite_user(
+    email: Annotated[str, typer.Argument(help="The address that may use the link.")],
+    account: AccountOption = None,
+    role: Annotated[str, typer.Option(help="owner, editor or viewer.")] = "editor",
+    as_json: JsonOption = False,
+) -> None:
+    """Invite somebody into an account, and print the link. It works once, within 7 days; no mail is sent."""
+    from dripstone import clock
+    from dripstone.accounts import invitations
+
+    with ready_database():
+        given = {"email_address": email, "role": role}
+        row = invitations.invite(_account(account), given, None, clock.system_now())
+        answer = {"account_id": row.account_id, "email_address": row.email, "role": row.role}
+    link = invitations.link(row)
+    if as_json:
+        _answer({**answer, "expires_at": row.expires_at.isoformat(timespec="seconds"), "url": link}, as_json)
+    else:
+        out.print(link, markup=False)  # nothing else on stdout, so that it can be piped
 
 
 @users_app.command("list")

@@ -4,10 +4,11 @@ import sys
 from pathlib import Path
 
 from django.conf import settings
+from django.db import connections
 from rich.console import Console
 
-from dripstone.accounts import members
-from dripstone.accounts.models import Account
+from dripstone.accounts import members, verbs
+from dripstone.accounts.models import Account, User
 from dripstone.ops.demo import DemoResult
 from dripstone.sequences.models import Sequence
 
@@ -22,9 +23,15 @@ def show(first: DemoResult | None) -> None:
     elif account := Account.objects.order_by("id").first():
         _show_later(account)
     else:
-        out.print("There is no account yet. Make one beside this running server:")
-        _line(f"{_command()} accounts create --name 'My account' --email you@example.com --time-zone UTC")
+        _show_none()
     out.print("\nCtrl-C stops everything.", style="dim")
+
+
+def show_if_empty() -> None:
+    """For `dripstone web`, which has nothing else to say."""
+    if not User.objects.exists():
+        _show_none()
+    connections.close_all()  # a child forked later must not inherit one
 
 
 def _show_first(first: DemoResult) -> None:
@@ -35,6 +42,16 @@ def _show_first(first: DemoResult) -> None:
     out.print("Password and keys are shown this once.\n\nTry:", style="dim")
     for line in curl_lines(first.api_key, first.sequence_id):
         _line(line)
+
+
+def _show_none() -> None:
+    """Whoever opens the link first owns the server; then it leads nowhere."""
+    if User.objects.exists():
+        out.print("There is no account. Make one beside this running server:")
+        _line(f"{_command()} accounts create --name 'My account' --email you@example.com --time-zone UTC")
+    else:
+        out.print("There is no account yet. This link makes the first one, once:")
+        _line(f"  {verbs.first_link()}")
 
 
 def _show_later(account: Account) -> None:

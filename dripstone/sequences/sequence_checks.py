@@ -27,7 +27,7 @@ def check(account: Account, given: Given, sequence: Sequence | None) -> dict[str
     else:
         body.drop_empty("send_days")  # Kit's PHP SDK sends [] when its caller gave none
     body.words("name", MAX_NAME)
-    _sending_address(body, account)
+    _sending_address(body, account, sequence)
     template(body, account)
     body.days("send_days")
     body.whole_number("send_hour", 0, 23)
@@ -38,8 +38,9 @@ def check(account: Account, given: Given, sequence: Sequence | None) -> dict[str
     return body.sound()
 
 
-def _sending_address(body: Checked, account: Account) -> None:
-    """Null, which Kit may answer, means the account's default. A new sequence without a value gets the default too."""
+def _sending_address(body: Checked, account: Account, sequence: Sequence | None) -> None:
+    """Null, which Kit may answer, means the account's default. A new sequence without a value gets the default too. One
+    that is not verified is refused, unless the sequence has it already: values that were read may be written back."""
     value = body.take("email_address")
     if value is ABSENT:
         return
@@ -53,6 +54,8 @@ def _sending_address(body: Checked, account: Account) -> None:
         return
     if found is None:
         body.wrong("email_address", "must be one of the account's sending addresses")
+    elif not found.is_verified and (sequence is None or found.pk != sequence.sending_address_id):
+        body.wrong("email_address", "is not verified yet: the link in the mail that went to it does that")
     else:
         body.values["sending_address"] = found
 

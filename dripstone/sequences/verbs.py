@@ -273,7 +273,7 @@ def duplicate_sequence(account: Account, sequence_id: int, now: datetime, actor:
 
 
 def _copied(email: SequenceEmail) -> dict[str, Any]:
-    return {name: getattr(email, name) for name in (*_PRINTED, *_DELAY, "send_days")}
+    return {name: getattr(email, name) for name in (*versions.PRINTED, *_DELAY, "send_days")}
 
 
 def lock(account: Account, sequence_id: int) -> Sequence:

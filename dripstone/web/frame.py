@@ -14,7 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from dripstone import clock, words
 from dripstone.accounts import members
 from dripstone.accounts.models import Account, Membership, User
-from dripstone.web import places
+from dripstone.web import places, who
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, Account, P], HttpResponse]
@@ -49,9 +49,9 @@ def own(view: View[P]) -> Guarded[P]:
 def _guarded(view: View[P], access: str, may: Callable[[str, Membership], bool]) -> Guarded[P]:
     @wraps(view)
     def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if not isinstance(request.user, User):
+        if (user := who.user_of(request)) is None:
             return _to_sign_in(request)
-        all_of_them = list(members.of_user(request.user))
+        all_of_them = list(members.of_user(user))
         if not all_of_them:
             return redirect("no_account")
         one = _current(request, all_of_them)
@@ -93,17 +93,28 @@ def _refused(request: HttpRequest, one: Membership) -> HttpResponse:
     return response
 
 
+def person(request: HttpRequest) -> User:
+    """Whoever is signed in, behind one of the decorators above."""
+    assert isinstance(request.user, User)
+    return request.user
+
+
+def membership(request: HttpRequest) -> Membership:
+    """Theirs in the account they look at."""
+    found: Membership = request.membership  # type: ignore[attr-defined]
+    return found
+
+
 def actor(request: HttpRequest) -> str:
     """Who does it, as notes and versions say: the address of whoever is signed in."""
-    assert isinstance(request.user, User)
-    return request.user.email
+    return person(request).email
 
 
 def show(
     request: HttpRequest, template: str, account: Account, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
     """A page of the account: its times stand in the account's zone, and its foot says which that is."""
-    one: Membership = request.membership  # type: ignore[attr-defined]
+    one = membership(request)
     shared = {
         "account": account,
         "role": one.role,

@@ -1,9 +1,6 @@
 """Sign in with an address and a password, and out again."""
 
-import ipaddress
-
 from django.conf import settings
-from django.contrib.auth import login, logout
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -11,6 +8,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from dripstone import clock
 from dripstone.accounts.sign_in import WINDOW, TooManyFailures, check, token_for
+from dripstone.web import who
 
 BROWSER_COOKIE = "dripstone_browser"
 BROWSER_SECONDS = 400 * 24 * 60 * 60  # browsers keep none for longer
@@ -21,19 +19,19 @@ WAIT = f"Too many wrong passwords. Try again in {WINDOW.seconds // 60} minutes."
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
-    if request.user.is_authenticated:
+    if who.user_of(request):
         return redirect(_next(request))
     if request.method != "POST":
         return _form(request)
     email = request.POST.get("email", "").replace("\0", "").strip().lower()  # PostgreSQL takes no NUL
     password, token = request.POST.get("password", ""), request.COOKIES.get(BROWSER_COOKIE, "")
     try:
-        user = check(request, email, password, network_of(request), clock.system_now(), token)
+        user = check(request, email, password, who.network_of(request), clock.system_now(), token)
     except TooManyFailures:
         return _form(request, email, WAIT, status=429)
     if user is None:
         return _form(request, email, WRONG, status=422)
-    login(request, user)
+    who.enter(request, user)
     response = redirect(_next(request))
     _remember_browser(response, email)
     return response
@@ -41,28 +39,8 @@ def sign_in(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def sign_out(request: HttpRequest) -> HttpResponse:
-    logout(request)
+    who.leave(request)
     return redirect("sign_in")
-
-
-def network_of(request: HttpRequest) -> str:
-    """Where a request comes from. A proxy in front of us is on this machine or its private network; only then is
-    the address it adds (the last of X-Forwarded-For) worth more than the connection's own."""
-    peer = request.META.get("REMOTE_ADDR", "")
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return told if told and _is_address(told) and _is_near(peer) else peer
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_near(peer: str) -> bool:
-    return not _is_address(peer) or ipaddress.ip_address(peer).is_private
 
 
 def _remember_browser(response: HttpResponse, email: str) -> None:
@@ -88,5 +66,5 @@ def _next(request: HttpRequest) -> str:
 
 def _form(request: HttpRequest, email: str = "", problem: str = "", status: int = 200) -> HttpResponse:
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    context = {"email": email, "problem": problem, "next": wanted}
+    context = {"email": email, "problem": problem, "next": wanted, "is_open": settings.DRIPSTONE_SIGN_UP == "open"}
     return render(request, "sign_in.html", context, status=status)

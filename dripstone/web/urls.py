@@ -5,22 +5,27 @@ from django.urls import URLPattern, URLResolver, path
 from dripstone.web import sign_in
 from dripstone.web.pages import (
     accounts,
+    addresses,
     beside,
     deliveries,
     first_run,
     home,
     images,
     inbox,
+    keys,
+    members,
     new_person,
     new_sequence,
     sequence_emails,
     sequence_people,
     sequence_settings,
     sequences,
+    settings,
     snippets,
     templates,
+    you,
 )
-from dripstone.web.public import confirm, pictures, unsubscribe
+from dripstone.web.public import confirm, joining, passwords, pictures, unsubscribe, verification
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -82,9 +87,32 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("images", images.images, name="images"),
     path("images/<int:image_id>", images.image, name="image"),
     path("images/<int:image_id>/deletion", images.deletion, name="image_deletion"),
+    path("settings", settings.general, name="settings"),
+    path("settings/addresses", addresses.addresses, name="settings_addresses"),
+    path("settings/addresses/<int:address_id>", addresses.address, name="settings_address"),
+    path("settings/addresses/<int:address_id>/default", addresses.default, name="address_default"),
+    path("settings/addresses/<int:address_id>/verification", addresses.verification, name="address_verification"),
+    path("settings/addresses/<int:address_id>/removal", addresses.removal, name="address_removal"),
+    path("settings/members", members.everybody, name="settings_members"),
+    path("settings/members/<int:member_id>/role", members.role, name="member_role"),
+    path("settings/members/<int:member_id>/removal", members.removal, name="member_removal"),
+    path("settings/invitations/<int:invitation_id>/withdrawal", members.withdrawal, name="invitation_withdrawal"),
+    path("settings/keys", keys.keys, name="settings_keys"),
+    path("settings/keys/<int:key_id>/revocation", keys.revocation, name="key_revocation"),
+    path("settings/you", you.you, name="settings_you"),
+    path("settings/you/leaving", you.leaving, name="leaving"),
+    path("settings/sessions/others/ending", you.ending_others, name="sessions_ending"),
+    path("settings/sessions/<int:session_id>/ending", you.ending, name="session_ending"),
+    # How people get in.
+    path("sign-up", joining.sign_up, name="sign_up"),
+    path("first/<str:token>", joining.first, name="first"),
+    path("i/<str:token>", joining.invitation, name="invitation"),
+    path("passwords/forgotten", passwords.forgotten, name="forgotten"),
+    path("passwords/<int:user_id>/<str:token>", passwords.new, name="new_password"),
     # Public: the links in emails. Short, because they stand in every one.
     path("i/<str:name>", pictures.picture, name="picture"),
     path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/resubscription", unsubscribe.resubscription, name="resubscription"),
     path("c/<str:token>", confirm.confirm, name="confirm"),
+    path("v/<str:token>", verification.verification, name="verification"),
 ]

@@ -251,7 +251,7 @@ def test_an_edition_is_made_once_however_many_workers_need_it() -> None:
 
 
 def a_print(**values: Any) -> Print:
-    one = Print(1, 1, 1, "Hello", None, None, None, None, (), "A", "a@example.com", "1 Lane", "UTC")
+    one = Print(1, 1, 1, "Hello", None, None, None, None, (), "A", "a@example.com", "1 Lane", "UTC", "", "")
     return one._replace(**values)
 
 

@@ -9,9 +9,11 @@ import pytest
 from django.db import connection
 from typer.testing import CliRunner
 
-from dripstone.accounts.models import Account, ApiKey, User
+from dripstone.accounts import invitations, verbs
+from dripstone.accounts.models import Account, ApiKey, Invitation, User
 from dripstone.accounts.verbs import account_for_key
 from dripstone.errors import Invalid, NotFound
+from dripstone.ops import welcome
 from dripstone.ops.cli import app
 
 # Each command opens and closes the database by itself, as in life: no transaction can be around it.
@@ -154,6 +156,28 @@ def test_users_are_listed() -> None:
     (user,) = json.loads(dripstone("users", "list", "--json"))["users"]
     assert (user["user_email"], user["role"], user["last_sign_in_at"]) == ("alice@example.com", "owner", None)
     assert "alice@example.com" in dripstone("users", "list")
+
+
+def test_an_invitation_is_all_it_prints() -> None:
+    made = alice()
+    link = dripstone("users", "invite", "Bob@example.com", "--role", "viewer").strip()
+    row = Invitation.objects.get()
+    assert link == invitations.link(row)
+    assert (row.email, row.role, row.account_id) == ("bob@example.com", "viewer", made["account_id"])
+
+
+def test_nobody_is_invited_as_what_there_is_not() -> None:
+    alice()
+    result = CliRunner().invoke(app, ["users", "invite", "bob@example.com", "--role", "king"])
+    assert "role must be one of: owner, editor, viewer" in str(result.exception)
+
+
+def test_an_empty_server_prints_the_link_for_its_first_owner(capsys: pytest.CaptureFixture[str]) -> None:
+    welcome.show(None)
+    assert verbs.first_link() in capsys.readouterr().out
+    alice()
+    welcome.show(None)
+    assert "/first/" not in capsys.readouterr().out
 
 
 def test_a_new_key_is_all_it_prints() -> None:

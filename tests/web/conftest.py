@@ -1,7 +1,7 @@
 """Alice owns the account, Mallory owns another one; each has a browser. Imports wait until Django is set up."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client
@@ -62,3 +62,10 @@ def delivery(account: "Account", now: datetime) -> "Delivery":
     bob = make_subscriber(account, email_address="bob@example.org", first_name="Bob")
     sequence = make_sequence(account, {"delay_value": 0}, {"delay_value": 2}, name="Caves")
     return make_delivery(make_enrollment(sequence, bob, now))
+
+
+@pytest.fixture
+def mail_server(settings: Any) -> None:
+    """Mail about accounts can leave. Nothing does: no worker runs."""
+    settings.DRIPSTONE_MAIL_URL = "smtp://mail.example.com"
+    settings.DRIPSTONE_FROM = ("Our server", "accounts@example.com")

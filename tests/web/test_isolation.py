@@ -19,6 +19,10 @@ OPEN = {
     "unsubscribe": "the link in an email: its signed token is the permission",
     "resubscription": "the link in an email: its signed token is the permission",
     "picture": "whoever gets an email must be able to load its pictures: what they are called is the permission",
+    "verification": "the link in a mail: its signed token is the permission",
+    "invitation": "the link in a mail: its signed token is the permission",
+    "new_password": "the link in a mail: its token is the permission",
+    "first": "the link that the server prints: its signed token is the permission",
     "confirm": "the link in an email: its signed token is the permission",
 }
 

@@ -42,7 +42,9 @@ def test_it_can_show_an_error_when_nothing_else_works(name: str) -> None:
 
 
 def test_it_asks_for_sign_in_everywhere_but_on_public_pages(client: Client, db: None) -> None:
-    public = {"sign_in", "sign_out", "unsubscribe", "resubscription", "confirm", "picture"}
+    entrances = {"sign_up", "first", "invitation", "forgotten", "new_password"}
+    links = {"unsubscribe", "resubscription", "confirm", "verification", "picture"}
+    public = {"sign_in", "sign_out"} | entrances | links
     for pattern in urls.urlpatterns:
         if isinstance(pattern, URLPattern) and pattern.name not in public:
             route = re.sub(r"<int:\w+>", "1", str(pattern.pattern))

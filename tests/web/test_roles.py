@@ -22,9 +22,15 @@ OPEN = {
     "resubscription": "the link in an email: its signed token is the permission",
     "picture": "whoever gets an email must be able to load its pictures: what they are called is the permission",
     "confirm": "the link in an email: its signed token is the permission",
+    "verification": "the link in a mail: its signed token is the permission",
+    "first": "the link that the server prints: its signed token is the permission",
+    "invitation": "the link in a mail: its signed token is the permission",
+    "new_password": "the link in a mail: its token is the permission",
+    "forgotten": "for those who cannot sign in",
+    "sign_up": "for those who have no user yet",
 }
 # What is one's own, and nobody else's: a viewer changes it like anybody.
-OWN = {"choosing"}
+OWN = {"choosing", "settings_you", "leaving", "sessions_ending", "session_ending"}
 
 
 def path_of(route: str, ids: dict[str, Any]) -> str:

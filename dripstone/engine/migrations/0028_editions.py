@@ -24,6 +24,8 @@ class Migration(migrations.Migration):
                 ('from_address', models.TextField()),
                 ('postal_address', models.TextField(blank=True)),
                 ('time_zone', models.TextField()),
+                ('language', models.TextField(blank=True)),
+                ('direction', models.TextField(blank=True)),
                 ('digest', models.TextField()),
                 ('made_at', models.DateTimeField()),
                 ('account', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='accounts.account')),

@@ -6,7 +6,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dripstone.accounts import members
 from dripstone.accounts.models import Account, User
-from dripstone.web import frame
+from dripstone.web import frame, who
 from dripstone.web.frame import own
 
 
@@ -23,8 +23,9 @@ def choosing(request: HttpRequest, account: Account, account_id: int) -> HttpRes
 @require_safe
 def none(request: HttpRequest) -> HttpResponse:
     """For those who have been taken out of the last one."""
-    if not isinstance(request.user, User):
+    user = who.user_of(request)
+    if user is None:
         return redirect("sign_in")
-    if members.of_user(request.user).exists():
+    if members.of_user(user).exists():
         return redirect("home")
     return render(request, "accounts/none.html")

@@ -27,6 +27,14 @@ def show(request: HttpRequest, template: str, context: dict[str, Any], status: i
     return private(render(request, template, {"is_public": True, **context}, status=status))
 
 
+def entrance(request: HttpRequest, template: str, context: dict[str, Any], status: int = 200) -> HttpResponse:
+    """A page through which people get in, with a form that needs its CSRF token. Its address goes to no other site; to
+    ours it must: without a Referer browsers send forms with `Origin: null`, which Django refuses."""
+    response = private(render(request, template, context, status=status))
+    response["Referrer-Policy"] = "same-origin"
+    return response
+
+
 def private(response: HttpResponse) -> HttpResponse:
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
