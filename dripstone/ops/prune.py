@@ -84,6 +84,52 @@ KINDS = (
         " AND NOT EXISTS (SELECT 1 FROM engine_delivery d WHERE d.notice_id = span.id)",
     ),
     Kind(
+        # Of deleted sequences, when no delivery names one any more. Of the others somebody may still be asked about.
+        name="editions",
+        table="engine_edition",
+        setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
+        columns="id, email_version_id, made_at",
+        begun="made_at",
+        joins="JOIN sequences_emailversion v ON v.id = span.email_version_id"
+        " JOIN sequences_sequenceemail m ON m.id = v.email_id JOIN sequences_sequence s ON s.id = m.sequence_id",
+        is_old="s.deleted_at < %(cutoff)s"
+        " AND NOT EXISTS (SELECT 1 FROM engine_delivery d WHERE d.sequence_id = s.id AND d.edition_id = span.id)",
+    ),
+    Kind(
+        # That nobody was sent and that another has followed.
+        name="versions of emails",
+        table="sequences_emailversion",
+        setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
+        columns="id, email_id, number, published_at",
+        begun="published_at",
+        is_old="span.published_at < %(cutoff)s"
+        " AND NOT EXISTS (SELECT 1 FROM engine_edition e WHERE e.email_version_id = span.id)"
+        " AND EXISTS (SELECT 1 FROM sequences_emailversion v WHERE v.email_id = span.email_id"
+        " AND v.number > span.number AND v.published_at < %(cutoff)s)",
+    ),
+    Kind(
+        name="versions of templates",
+        table="content_templateversion",
+        setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
+        columns="id, template_id, number, saved_at",
+        begun="saved_at",
+        is_old="span.saved_at < %(cutoff)s"
+        " AND NOT EXISTS (SELECT 1 FROM engine_edition e WHERE e.template_version_id = span.id)"
+        " AND EXISTS (SELECT 1 FROM content_templateversion v WHERE v.template_id = span.template_id"
+        " AND v.number > span.number AND v.saved_at < %(cutoff)s)",
+    ),
+    Kind(
+        name="versions of snippets",
+        table="content_snippetversion",
+        setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
+        columns="id, account_id, snippet_id, number, saved_at",
+        begun="saved_at",
+        is_old="span.saved_at < %(cutoff)s AND NOT EXISTS (SELECT 1 FROM engine_edition e"
+        " WHERE e.account_id = span.account_id AND span.id = ANY(e.snippet_versions))"
+        " AND EXISTS (SELECT 1 FROM content_snippetversion v WHERE v.snippet_id = span.snippet_id"
+        " AND v.number > span.number AND v.saved_at < %(cutoff)s)",
+    ),
+    Kind(
         name="events",
         table="events_event",
         setting="DRIPSTONE_KEEP_EVENTS_DAYS",

@@ -12,13 +12,16 @@ from typer.testing import CliRunner
 
 from dripstone import clock
 from dripstone.accounts.models import Account, SignInFailure
+from dripstone.content import snippets, templates
+from dripstone.content import versions as content_versions
 from dripstone.engine import notices, process
-from dripstone.engine.models import Delivery, Enrollment, Notice
+from dripstone.engine.models import Delivery, Edition, Enrollment, Notice
 from dripstone.events import reading
 from dripstone.events.models import Event, Number
 from dripstone.ops import cli, prune, tasks
 from dripstone.senders.models import CapturedMessage
-from dripstone.sequences.models import Sequence
+from dripstone.sequences import versions
+from dripstone.sequences.models import Sequence, SequenceEmail
 from tests.factories import (
     MONDAY_9,
     make_account,
@@ -28,6 +31,7 @@ from tests.factories import (
     make_subscriber,
     make_user,
 )
+from tests.web.making import make_edition
 
 pytestmark = pytest.mark.django_db
 
@@ -238,3 +242,48 @@ def test_notices_and_broadcasts_go_when_they_are_old_and_decided_about(alice: Ac
     assert (done["deliveries"], done["notices"]) == (2, 1)
     assert left() == {unknown.pk, young.pk}
     assert set(Notice.objects.values_list("pk", flat=True)) == {unknown.notice_id, young.notice_id}
+
+
+# --- What emails were made of -------------------------------------------------------------------------------------
+
+
+def test_an_edition_goes_with_the_last_delivery_of_its_deleted_sequence(alice: Account) -> None:
+    going, staying, undecided = (make_sequence(alice, {}) for _ in range(3))
+    editions = {one.pk: make_edition(one.emails.get()) for one in (going, staying, undecided)}
+    for sequence in (going, staying, undecided):
+        delivered(sequence, edition=editions[sequence.pk], current_run=1)
+    Delivery.objects.filter(sequence=undecided).update(status="unknown", sent_at=None)
+    Sequence.objects.exclude(pk=staying.pk).update(deleted_at=OLD)
+    Edition.objects.update(made_at=OLD)
+    assert gone("editions") == 1
+    assert set(Edition.objects.all()) == {editions[staying.pk], editions[undecided.pk]}
+
+
+def test_versions_that_nobody_was_sent_go_once_another_has_long_followed(alice: Account) -> None:
+    email = make_sequence(alice, {}).emails.get()
+    for number, subject in enumerate(("sent", "not sent", "followed", "newest")):
+        SequenceEmail.objects.filter(pk=email.pk).update(subject=subject)
+        email.refresh_from_db()
+        at = OLD if number < 3 else NOW
+        if versions.keep(email, at, "owner").number == 1:
+            make_edition(email)
+    assert gone("versions of emails") == 1
+    assert set(email.versions.values_list("subject", flat=True)) == {"sent", "followed", "newest"}
+
+
+def test_versions_of_snippets_and_templates_go_likewise(alice: Account) -> None:
+    given = {"name": "A", "snippet_type": "inline", "content": "sent"}
+    snippet = snippets.create(alice.pk, given, OLD)
+    template = templates.create(alice.pk, {"name": "T", "html": "sent {{ message_content }}"}, OLD)
+    edition = make_edition(make_sequence(alice, {}).emails.get())
+    kept = {"snippet_versions": [snippet.versions.get().pk], "template_version": template.versions.get()}
+    Edition.objects.filter(pk=edition.pk).update(**kept)
+    for text in ("not sent", "followed", "newest"):
+        at = NOW if text == "newest" else OLD
+        snippets.update(snippet, {"content": text}, at)
+        template.html = text
+        content_versions.keep_template(template, at, "owner")
+    counts = {one.name: one.n_gone for one in prune.everything(NOW)}
+    assert (counts["versions of snippets"], counts["versions of templates"]) == (1, 1)
+    assert [one.source for one in content_versions.of_snippet(snippet)] == ["newest", "followed", "sent"]
+    assert [one.number for one in content_versions.of_template(template)] == [4, 3, 1]
