@@ -9,6 +9,7 @@ from dripstone.content import snippets, templates
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.images import store
+from dripstone.sequences import versions
 from dripstone.subscribers import fields, forms, segments
 from tests import factories
 from tests.factories import MONDAY_9
@@ -61,6 +62,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "other_sequences": factories.make_sequence(account).pk,
         "sending_addresses": sequence.sending_address.email_address,
         "emails": first.pk,
+        "versions": versions.of(first)[0].number,
         "enrollments": place.pk,
         "deliveries": delivery.pk,
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,

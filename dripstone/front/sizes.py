@@ -11,7 +11,9 @@ LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"/v4/bulk(/|$)"), 16 * MB),
     (re.compile(r"/(v4|ext/v1)(/|$)"), 1 * MB),
     (re.compile(r"/images$"), 10 * MB + FORM),
-    (re.compile(r"/(snippets|templates)(/|$)"), 2 * MB),  # 200,000 characters, up to nine bytes each in a form
+    # 200,000 characters, up to nine bytes each in a form.
+    (re.compile(r"/(snippets|templates)(/|$)"), 2 * MB),
+    (re.compile(r"/sequences/\d+/emails/"), 2 * MB),
     (re.compile(""), FORM),
 )
 LARGEST = max(limit for _, limit in LIMITS)

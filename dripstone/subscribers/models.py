@@ -39,7 +39,7 @@ class Subscriber(models.Model):
                 condition=models.Q(canceled_at__isnull=False) | ~models.Q(state=State.CANCELLED),
             ),
         ]
-        # Sending an email does not write this table. An insert takes 60 µs with these six and 45 with three, an
+        # Sending an email does not write this table. An insert takes 60 µs with six of these and 45 with three, an
         # update 50 instead of 20, of the 2 ms that the call takes. Each is as wide as its list needs to find a page
         # without the rows (api/paging.py): what a page passes over costs 0.06 µs a row.
         indexes: ClassVar = [
@@ -49,6 +49,12 @@ class Subscriber(models.Model):
             # Created or changed within some time, and in that order.
             models.Index("account", "created_at", "id", include=["state"], name="subscriber_by_creation"),
             models.Index("account", "updated_at", "id", include=["state"], name="subscriber_by_change"),
+            # People whose address begins so, whatever the database's collation (web/previewing.py).
+            models.Index(
+                fields=["account", "email_address"],
+                opclasses=["int8_ops", "text_pattern_ops"],
+                name="subscriber_by_prefix",
+            ),
             # In the order in which people left: few rows, and they do not move.
             models.Index(
                 "account", "canceled_at", "id", condition=models.Q(state="cancelled"), name="subscriber_by_leaving"

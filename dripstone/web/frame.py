@@ -6,7 +6,7 @@ from typing import Any, Concatenate, ParamSpec
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render
 from django_htmx.http import HttpResponseClientRedirect
@@ -14,6 +14,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from dripstone import clock, words
 from dripstone.accounts import members
 from dripstone.accounts.models import Account, Membership, User
+from dripstone.errors import NotFound
 from dripstone.web import places, who
 
 P = ParamSpec("P")
@@ -58,7 +59,10 @@ def _guarded(view: View[P], access: str, may: Callable[[str, Membership], bool])
         request.memberships, request.membership = all_of_them, one  # type: ignore[attr-defined]
         if not may(request.method or "", one):
             return _refused(request, one)
-        return view(request, one.account, *args, **kwargs)
+        try:
+            return view(request, one.account, *args, **kwargs)
+        except NotFound:  # gone since the view looked
+            raise Http404 from None
 
     guarded.access = access  # type: ignore[attr-defined]  # tests/web/test_roles.py asks every page for it
     return guarded

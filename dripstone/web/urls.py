@@ -8,6 +8,8 @@ from dripstone.web.pages import (
     addresses,
     beside,
     deliveries,
+    email_editor,
+    email_versions,
     first_run,
     home,
     images,
@@ -26,6 +28,8 @@ from dripstone.web.pages import (
     you,
 )
 from dripstone.web.public import confirm, joining, passwords, pictures, unsubscribe, verification
+
+EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -63,6 +67,17 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("first-run/test", first_run.test, name="first_run_test"),
     path("first-run/dismissal", first_run.dismissal, name="first_run_dismissal"),
     path("deliveries", deliveries.sendings, name="sendings"),
+    path(EMAIL, email_editor.email, name="sequence_email"),
+    path(f"{EMAIL}/draft/publication", email_editor.publication, name="draft_publication"),
+    path(f"{EMAIL}/draft/discarding", email_editor.discarding, name="draft_discarding"),
+    path(f"{EMAIL}/test", email_editor.test, name="email_test"),
+    path(f"{EMAIL}/preview", email_editor.preview, name="email_preview"),
+    path(f"{EMAIL}/preview/body", email_editor.preview_body, name="email_preview_body"),
+    path(f"{EMAIL}/preview/people", email_editor.preview_people, name="email_preview_people"),
+    path(f"{EMAIL}/checks", email_editor.checks, name="email_checks"),
+    path(f"{EMAIL}/versions", email_versions.email_versions, name="email_versions"),
+    path(f"{EMAIL}/versions/<int:number>/body", email_versions.version_body, name="email_version_body"),
+    path(f"{EMAIL}/versions/<int:number>/restoration", email_versions.restoration, name="email_restoration"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
     path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),
     path("inbox", inbox.inbox, name="inbox"),

@@ -6,7 +6,6 @@ from django.conf import settings
 from django.contrib import messages as notices
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_http_methods, require_safe
 
 from dripstone.accounts.models import Account
@@ -84,17 +83,17 @@ def message(request: HttpRequest, account: Account, message_id: int) -> HttpResp
 
 @require_safe
 @member
-@xframe_options_sameorigin
 def body(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
     """The HTML part alone, for the frame of the message page. It is unchanged: as the person would get it."""
     return framed(contents(_source(_find(account, message_id))).html or "")
 
 
 def framed(html: str) -> HttpResponse:
-    """HTML of an email, for a sandboxed frame of a page of ours and nothing else."""
+    """Somebody's HTML, for a sandboxed frame of ours: it runs nothing, wherever it is opened."""
     response = HttpResponse(_with_links_outside(html))
     response["Content-Security-Policy"] = BODY_POLICY.format(images=headers.images())
     response["Referrer-Policy"] = "no-referrer"
+    response["X-Frame-Options"] = "SAMEORIGIN"
     return response
 
 

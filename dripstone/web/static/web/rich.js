@@ -381,9 +381,20 @@ export function make(tiptap) {
     return [inList ? "Liquid between the items of a list" : "the way something is nested"]
   }
 
-  function open(element, source, { onChange, ...options }) {
+  function open(element, source, { onChange, onFiles = () => {}, ...options }) {
+    const take = (event, data) => {
+      const files = [...(data?.files ?? [])].filter((file) => file.type.startsWith("image/"))
+      if (!files.length) return false
+      event.preventDefault()
+      onFiles(files)
+      return true
+    }
     const editor = new tiptap.Editor({
-      element, injectCSS: false, extensions: extensions(tiptap, options), editorProps: { attributes: options.attributes ?? {} },
+      element, injectCSS: false, extensions: extensions(tiptap, options),
+      editorProps: {
+        attributes: options.attributes ?? {},
+        handlePaste: (_, event) => take(event, event.clipboardData), handleDrop: (_, event) => take(event, event.dataTransfer),
+      },
       onUpdate: ({ editor }) => onChange(write(editor.state.doc)),
     })
     set(editor, source)
