@@ -14,6 +14,7 @@ from dripstone.engine.models import Delivery, Enrollment
 from dripstone.ops import demo
 from dripstone.ops.demo import contract, letters, people
 from dripstone.senders.memory import MemorySender, accept
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Form, State, Subscriber, Tag
 from tests.factories import make_account
@@ -192,6 +193,8 @@ def test_it_tells_one_story_of_forty_people(loaded: demo.DemoResult, now: dateti
         sent = Delivery.objects.filter(sequence=sequence, status="sent")
         assert sent.filter(sent_at__gt=now - timedelta(days=3)).exists(), sequence.name
         assert sent.filter(sent_at__lt=now - timedelta(days=8)).exists(), sequence.name
+    workshop = sequences.get(name=letters.WORKSHOP.name)
+    assert drafts.changed(workshop) == {workshop.emails.get(position=2).pk}
     failed = Delivery.objects.get(account=loaded.account, status="failed")
     assert failed.reply.startswith("550 5.1.1")
 

@@ -15,7 +15,6 @@ from dripstone.accounts.models import Account, Role
 from dripstone.accounts.verbs import create_account
 from dripstone.ops.demo import contract, story
 
-USER_EMAIL = "demo@dripstone.example"
 EXAMPLES_EMAIL = "examples@dripstone.example"
 
 
@@ -42,7 +41,7 @@ def load(now: datetime) -> DemoResult | None:
     """
     if Account.objects.exists():
         return None
-    account, user, password, api_key = create_account("The Plain Letter", USER_EMAIL, story.TIME_ZONE, now=now)
+    account, user, password, api_key = create_account("The Plain Letter", story.USER_EMAIL, story.TIME_ZONE, now=now)
     examples, examples_key = _examples(now)
     members.join(examples, user, Role.OWNER, now)
     account.postal_address = story.POSTAL_ADDRESS

@@ -75,6 +75,9 @@ WORKSHOP = Series(
 # In the order they are made: a list shows the newest first, and the course is what the documentation is about.
 ALL = (WORKSHOP, WELCOME, COURSE)
 
+# Written after it was published, and not published yet.
+CHANGED = (WORKSHOP.letters[2], "A month of short mornings, and twelve places")
+
 
 def html(name: str) -> str:
     return (_HTML / f"{name}.html").read_text(encoding="utf-8")

@@ -81,7 +81,7 @@ PEOPLE = (
               ("Dmitri", "dmitri.volkov@example.com", 5.2), ("Leila", "leila.haddad@example.org", 3.4),
               ("Noor", "noor.aziz@example.com", 0.9)),
     Person("Grace", "grace.mensah@example.org", (SHOP,), ((WELCOME, ago(10.3)),), cancelled=ago(6)),
-    Person("Ruth", "ruth.levin@example.com", (), ((WELCOME, ago(7.5)),),
+    Person("Ruth", "ruth.levin@example.com", (), ((WELCOME, ago(4.7)),),
            refused="550 5.1.1 There is no such mailbox here"),
     # The workshop was a week and a half ago; two came to the one before.
     *_readers(WORKSHOP, "import", (GUEST,),

@@ -17,14 +17,16 @@ from dripstone.engine.claim import Claimed
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.ops.demo import letters, people
-from dripstone.ops.demo.letters import COURSE, WELCOME, Series
+from dripstone.ops.demo.letters import COURSE, WELCOME, WORKSHOP, Series
 from dripstone.ops.demo.people import PEOPLE, Person
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscriber, Tag
 
 TIME_ZONE = "America/New_York"
 SENDER = "Robin Vale"
+USER_EMAIL = "demo@dripstone.example"
 POSTAL_ADDRESS = "The Plain Letter\n12 Limestone Lane\nSpringfield, NY 13333"
 REFERRER = "https://plain-letter.example/course?utm_source=newsletter&utm_medium=email&utm_campaign=autumn"
 NEWCOMER = "bob.hart@example.org"  # he enters the course at the very first start
@@ -61,6 +63,7 @@ def load(account: Account, now: datetime) -> tuple[Sequence, Subscriber]:
     Segment.objects.create(account=account, name="Writers in the course", created_at=began, filter=_writers(cast))
     subscribers = {person.email_address: _subscriber(account, person, cast, now) for person in PEOPLE}
     _live_through(cast, subscribers, now)
+    _leave_a_draft(account, cast, now)
     return sequences[COURSE.name], subscribers[NEWCOMER]
 
 
@@ -166,3 +169,12 @@ def _outcome(row: Claimed, refusal: str) -> Outcome:
     if refusal:
         return Outcome(row.delivery_id, row.attempt, "failed", hard_bounce=True, reply=refusal)
     return Outcome(row.delivery_id, row.attempt, "sent", "", reply="250 OK")
+
+
+def _leave_a_draft(account: Account, cast: _Cast, now: datetime) -> None:
+    """A letter that was changed yesterday, and not published yet."""
+    letter, subject = letters.CHANGED
+    sequence = cast.sequences[WORKSHOP.name]
+    email = sequence.emails.get(position=WORKSHOP.letters.index(letter))
+    revision = drafts.of(email).revision
+    drafts.save(account, sequence.pk, email.pk, {"subject": subject}, revision, now - timedelta(days=1), USER_EMAIL)
