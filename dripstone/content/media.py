@@ -5,6 +5,9 @@ from typing import Any
 
 import tinycss2
 
+from dripstone.content import conditions
+from dripstone.content.conditions import word
+
 # Lengths in px, resolutions in dppx.
 _MEASURES = {"width": 1000, "device-width": 1000, "height": 800, "device-height": 800, "resolution": 1, "color": 8}
 _MEASURES["-webkit-device-pixel-ratio"] = 1
@@ -31,39 +34,21 @@ def holds(query_list: str) -> bool:
 
 def _query(tokens: list[Any]) -> bool | None:
     """One query. None: it asks for something unknown, and then neither it nor its opposite holds."""
-    words = [token.lower_value if token.type == "ident" else "" for token in tokens]
-    if not tokens or words[0] == "" or (words[0] == "not" and words[1:2] == [""]):
-        return _condition(tokens, words)
-    is_negated, is_marked = words[0] == "not", words[0] in ("not", "only")
-    tokens, words = tokens[is_marked:], words[is_marked:]
-    held: bool | None = words[:1] in (["all"], ["screen"])
-    if words[1:]:
-        held = False if words[1] != "and" else _all([held, _condition(tokens[2:], words[2:])])
+    first, second = word(tokens), word(tokens[1:])
+    if not first or (first == "not" and not second):
+        return conditions.holds(tokens, _parenthesis)
+    is_negated, is_marked = first == "not", first in ("not", "only")
+    tokens = tokens[is_marked:]
+    held: bool | None = word(tokens) in ("all", "screen")
+    if tokens[1:]:
+        rest = conditions.holds(tokens[2:], _parenthesis) if word(tokens[1:]) == "and" else False
+        held = conditions.all_of([held, rest])
     return not held if is_negated and held is not None else held
 
 
-def _condition(tokens: list[Any], words: list[str]) -> bool | None:
-    """`not (…)`, or parentheses joined by `and` or by `or`."""
-    if words[:1] == ["not"]:
-        held = _condition(tokens[1:], words[1:])
-        return None if held is None else not held
-    if any(token.type != "() block" for token in tokens[::2]) or len(set(words[1::2])) > 1 or len(tokens) % 2 == 0:
+def _parenthesis(tokens: list[Any]) -> bool | None:
+    if any(token.type in ("() block", "function") for token in tokens):
         return None
-    held_each = [_parenthesis(token.content) for token in tokens[::2]]
-    if "or" in words:
-        return True if True in held_each else None if None in held_each else False
-    return _all(held_each) if set(words[1::2]) <= {"and"} else None
-
-
-def _all(held_each: list[bool | None]) -> bool | None:
-    return False if False in held_each else None if None in held_each else True
-
-
-def _parenthesis(content: list[Any]) -> bool | None:
-    tokens = [token for token in content if token.type not in ("whitespace", "comment")]
-    words = [token.lower_value if token.type == "ident" else "" for token in tokens]
-    if any(token.type == "() block" for token in tokens):
-        return _condition(tokens, words)
     return _feature("".join(tinycss2.serialize(tokens).lower().split()))
 
 
@@ -82,7 +67,7 @@ def _feature(text: str) -> bool | None:
         return None
     measure = _MEASURES[asked["name"]]
     low = asked["low"] is None or _compared(measure, _TURNED[asked["first"]], asked["low"])
-    return _all([low, asked["high"] is None or _compared(measure, asked["second"], asked["high"])])
+    return conditions.all_of([low, asked["high"] is None or _compared(measure, asked["second"], asked["high"])])
 
 
 def _compared(measure: float, relation: str, text: str) -> bool | None:

@@ -1,34 +1,27 @@
 """Which styles hold for the elements of a page, as far as they decide what is seen and where lines end.
 
-The cascade of CSS for a handful of properties: rules of `<style>` elements (in `@media` too, where it holds: media.py),
-`style` attributes, `!important`, specificity. What mail clients do not agree on is left out: `@supports`, `@layer`,
-`@import`, nesting.
+The cascade of CSS for a handful of properties: rules of `<style>` elements (in `@media` and `@supports` too, where they
+hold: media.py, supports.py), rules nested in rules, `style` attributes, `!important`, `@layer`, specificity.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 import tinycss2
 from selectolax.lexbor import LexborHTMLParser, LexborNode, SelectolaxError
 
-from dripstone.content import media
+from dripstone.content import conditions, media, supports
 
 # What is beyond these does not count: reading CSS takes a second per megabyte.
 MAX_WORK = 2_000_000  # elements times steps of selectors
 MAX_CSS = 200_000  # characters in a <style>
 MAX_ATTRIBUTE = 20_000  # characters
+MAX_NESTED = 30  # blocks within blocks
 _BEYOND = frozenset(("not", "is", "where", "has", "matches", "-webkit-any"))  # pseudo-classes with selectors inside
 
-_DISPLAYS = frozenset(
-    [
-        *("none", "inline", "block", "inline-block", "flow-root", "list-item", "contents"),
-        *("flex", "inline-flex", "grid", "inline-grid", "table", "inline-table", "table-row", "table-cell"),
-        *("table-row-group", "table-header-group", "table-footer-group", "table-caption"),
-        *("table-column", "table-column-group"),
-    ]
-)
 _ABSOLUTE = frozenset(("px", "pt", "pc", "in", "cm", "mm", "q", "rem", "vw", "vh"))
 _SIZES = ("medium", "small", "large", "x-small", "x-large", "xx-small", "xx-large", "xxx-large", "initial")
 
@@ -40,18 +33,39 @@ class Declaration:
     is_important: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Selector:
-    """steps   from left to right, each with what binds it to the one before: " ", ">", "+", "~" ("" for the first)"""
+    """steps    from left to right, each with what binds it to the one before: " ", ">", "+", "~" ("" for the first);
+    and whether it also is `&`, what one of `parents` selects
+    """
 
     specificity: tuple[int, int, int]
-    steps: tuple[tuple[str, str], ...]
+    steps: tuple[tuple[str, str, bool], ...]
+    parents: "Selectors | None" = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Selectors:
+    """Those of a rule, with what is asked of them again and again."""
+
+    each: tuple[Selector, ...] = ()
+    specificity: tuple[int, int, int] = (0, 0, 0)  # the highest
+    n_steps: int = 0
+
+    @classmethod
+    def of(cls, each: Iterable[Selector]) -> "Selectors":
+        found = tuple(each)
+        best = max((one.specificity for one in found), default=(0, 0, 0))
+        return cls(found, best, sum(len(one.steps) for one in found))
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    selectors: tuple[Selector, ...]
+    """layer    the names of the layers it is in, outermost first. A rule without selectors only says that it exists"""
+
+    selectors: Selectors
     declarations: tuple[Declaration, ...]
+    layer: tuple[str, ...] = ()
 
 
 class Styles:
@@ -65,14 +79,16 @@ class Styles:
 
     def _match(self, tree: LexborHTMLParser, rules: list[Rule]) -> None:
         page = _Page(tree)
-        n_steps = sum(len(selector.steps) for rule in rules for selector in rule.selectors)
-        if len(page.ids) * n_steps > MAX_WORK:
+        if len(page.ids) * _n_steps(rules) > MAX_WORK:
             return
+        ranks = _ranks(rules)
         for order, rule in enumerate(rules):
-            for selector in rule.selectors:
+            rank = ranks[rule.layer]
+            for selector in rule.selectors.each:
+                ranked = ((one, _reversed(rank) if one.is_important else rank) for one in rule.declarations)
+                rows = [(one.is_important, False, place, selector.specificity, order, one) for one, place in ranked]
                 for element in page.matches(selector):
-                    found = self._matched.setdefault(page.ids[element], [])
-                    found += ((one.is_important, False, selector.specificity, order, one) for one in rule.declarations)
+                    self._matched.setdefault(page.ids[element], []).extend(rows)
 
     def of(self, element: LexborNode, attribute: str | None) -> Mapping[str, str]:
         """attribute   what its `style` attribute says"""
@@ -80,7 +96,7 @@ class Styles:
         ruled = self._matched.get(element.mem_id) if self._matched else None
         if not ruled:
             return _settled(own)
-        inline = [(one.is_important, True, (0, 0, 0), 0, one) for one in own]
+        inline = [(one.is_important, True, (), (0, 0, 0), 0, one) for one in own]
         return _settled(tuple(row[-1] for row in sorted([*ruled, *inline], key=lambda row: row[:-1])))
 
 
@@ -89,6 +105,35 @@ def _settled(declarations: tuple[Declaration, ...]) -> Mapping[str, str]:
     """The later one wins, unless the earlier one is important. (What comes from rules is sorted already.)"""
     ordered = sorted(declarations, key=lambda one: one.is_important)
     return {one.name: one.value for one in ordered}
+
+
+Rank = tuple[float, ...]
+"""Of a layer: the higher wins. Later ones win over earlier ones, and what is in none over all."""
+
+
+def _ranks(rules: list[Rule]) -> dict[tuple[str, ...], Rank]:
+    numbers: dict[tuple[str, ...], int] = {}
+    for rule in rules:
+        for depth in range(len(rule.layer)):
+            numbers.setdefault(rule.layer[: depth + 1], len(numbers))
+    layers = {rule.layer for rule in rules}
+    return {one: (*(numbers[one[: depth + 1]] for depth in range(len(one))), float("inf")) for one in layers}
+
+
+def _reversed(rank: Rank) -> Rank:
+    """For what is important, it is the other way round."""
+    return tuple(-number for number in rank)
+
+
+def _n_steps(rules: list[Rule]) -> int:
+    """Of all selectors, and of those around nested ones."""
+    around: set[Selectors] = set()
+    ahead = list({rule.selectors for rule in rules})
+    while ahead:
+        parents = {one.parents for one in ahead.pop().each if one.parents is not None} - around
+        around |= parents
+        ahead += parents
+    return sum(rule.selectors.n_steps for rule in rules) + sum(one.n_steps for one in around)
 
 
 # --- What was declared ------------------------------------------------------------------------------------------
@@ -103,34 +148,89 @@ def _rules_of(tree: LexborHTMLParser) -> Iterator[Rule]:
 
 @lru_cache(maxsize=64)
 def _rules(css: str) -> tuple[Rule, ...]:
-    """The rules that hold and say something that matters here."""
-    return tuple(_rules_in(tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True)))
+    """The rules that hold and say something that matters here; none of a sheet whose brackets nest too deep to read."""
+    try:
+        return tuple(_rules_in(tinycss2.parse_stylesheet(css, skip_comments=True, skip_whitespace=True), _Around()))
+    except RecursionError:
+        return ()
 
 
-def _rules_in(parsed: list[Any]) -> Iterator[Rule]:
-    for rule in parsed:
-        if rule.type == "qualified-rule":
-            declarations = tuple(_read(rule.content))
-            if declarations and (selectors := tuple(_selectors(rule.prelude))):
-                yield Rule(selectors, declarations)
-        elif _is_media(rule) and media.holds(tinycss2.serialize(rule.prelude)):
-            yield from _rules_in(tinycss2.parse_rule_list(rule.content, skip_comments=True, skip_whitespace=True))
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What stands around a rule."""
+
+    depth: int = 0
+    layer: tuple[str, ...] = ()
+    selectors: Selectors | None = None  # of the rule it is nested in
+
+    def deeper(self, **changes: Any) -> "_Around":
+        return replace(self, depth=self.depth + 1, **changes)
 
 
-def _is_media(rule: Any) -> bool:
-    return bool(rule.type == "at-rule" and rule.lower_at_keyword == "media" and rule.content is not None)
+def _rules_in(parsed: Iterable[Any], around: _Around) -> Iterator[Rule]:
+    """Declarations among them, in a nested group, are for the elements of the rule around it."""
+    for is_declared, nodes in groupby(parsed, lambda node: node.type == "declaration"):
+        if is_declared:
+            yield from _declared(nodes, around)
+            continue
+        for node in nodes:
+            if node.type == "qualified-rule":
+                yield from _rule(node, around)
+            elif node.type == "at-rule":
+                yield from _group(node, around)
+
+
+def _declared(nodes: Iterable[Any], around: _Around) -> Iterator[Rule]:
+    declarations = tuple(_read(nodes))
+    if declarations and around.selectors:
+        yield Rule(around.selectors, declarations, around.layer)
+
+
+def _rule(node: Any, around: _Around) -> Iterator[Rule]:
+    selectors = Selectors.of(_selectors(node.prelude, around.selectors))
+    if selectors.each and around.depth < MAX_NESTED:
+        yield from _rules_in(_contents(node, is_nested=True), around.deeper(selectors=selectors))
+
+
+def _group(node: Any, around: _Around) -> Iterator[Rule]:
+    """@media, @supports and @layer with what is in them, if they hold."""
+    kind = node.lower_at_keyword
+    if kind == "layer":
+        layers = [(*around.layer, *name) for name in _layers(node) if len(name) <= MAX_NESTED]
+        yield from (Rule(Selectors(), (), layer) for layer in layers)
+        inside = around.deeper(layer=layers[0]) if len(layers) == 1 else None
+    else:
+        is_held = (kind == "media" and media.holds(tinycss2.serialize(node.prelude))) or (
+            kind == "supports" and supports.holds(node.prelude)
+        )
+        inside = around.deeper() if is_held else None
+    if inside is not None and node.content is not None and around.depth < MAX_NESTED:
+        yield from _rules_in(_contents(node, is_nested=around.selectors is not None), inside)
+
+
+def _contents(node: Any, *, is_nested: bool) -> list[Any]:
+    """Within rules there may be declarations; in a group around rules, what looks like one spoils the next rule."""
+    parse = tinycss2.parse_blocks_contents if is_nested else tinycss2.parse_rule_list
+    return list(parse(node.content, skip_comments=True, skip_whitespace=True))
+
+
+def _layers(node: Any) -> list[tuple[str, ...]]:
+    """`a`, `a.b`, or several, of which only the order is said. A block without a name is a layer of its own."""
+    names = [name.strip() for name in tinycss2.serialize(conditions.bare(node.prelude)).split(",")]
+    if names == [""]:
+        return [(f"{node.source_line}:{node.source_column}",)]
+    return [tuple(name.split(".")) for name in names]
 
 
 @lru_cache(maxsize=1024)
 def _declarations(css: str) -> tuple[Declaration, ...]:
-    return tuple(_read(css))
+    return tuple(_read(tinycss2.parse_declaration_list(css, skip_comments=True, skip_whitespace=True)))
 
 
-def _read(css: Any) -> Iterator[Declaration]:
-    for one in tinycss2.parse_declaration_list(css, skip_comments=True, skip_whitespace=True):
+def _read(nodes: Iterable[Any]) -> Iterator[Declaration]:
+    for one in nodes:
         if one.type == "declaration" and one.lower_name in _READERS:
-            tokens = [token for token in one.value if token.type not in ("whitespace", "comment")]
-            for name, value in _READERS[one.lower_name](one.lower_name, tokens):
+            for name, value in _READERS[one.lower_name](one.lower_name, conditions.bare(one.value)):
                 yield Declaration(name, value, one.important)
 
 
@@ -146,7 +246,7 @@ def _word(name: str, tokens: list[Any]) -> Values:
 def _display(name: str, tokens: list[Any]) -> Values:
     for _, value in _word(name, tokens):
         value = "inline" if value in ("initial", "unset") else value
-        if value in _DISPLAYS or value == "revert":
+        if value in supports.DISPLAYS or value == "revert":
             yield name, value
 
 
@@ -214,33 +314,87 @@ _READERS: dict[str, Callable[[str, list[Any]], Values]] = {
 # --- For whom ---------------------------------------------------------------------------------------------------
 
 
-def _selectors(prelude: list[Any]) -> Iterator[Selector]:
-    """The selectors of a rule, without those for what no page of a mail has (`::before`, `:hover` of nobody)."""
+def _selectors(prelude: list[Any], parents: Selectors | None = None) -> Iterator[Selector]:
+    """The selectors of a rule, without those for what no page of a mail has (`::before`, `:hover` of nobody).
+
+    parents  of the rule in which it is nested
+    """
+    groups = list(_groups(prelude))
+    if all(_is_selector(conditions.bare(group), is_nested=parents is not None) for group in groups):
+        for group in groups:
+            if selector := _selector(group, parents):
+                yield selector
+
+
+def _is_selector(tokens: list[Any], *, is_nested: bool) -> bool:
+    """As far as its signs say."""
+    if not tokens or (_is(tokens[0], *COMBINATORS) and not is_nested):
+        return False
+    return all(token.type in ("ident", "hash", "function", "[] block") or _is(token, *_SIGNS) for token in tokens)
+
+
+def _is(token: Any, *signs: str) -> bool:
+    return token.type == "literal" and token.value in signs
+
+
+def _groups(prelude: list[Any]) -> Iterator[list[Any]]:
+    """What stands between the commas. If one of them is no selector, the whole rule is none."""
     group: list[Any] = []
     for token in [*prelude, None]:
-        if token is not None and not (token.type == "literal" and token.value == ","):
+        if token is not None and not _is(token, ","):
             group.append(token)
             continue
-        if selector := _selector(group):
-            yield selector
+        yield group
         group = []
 
 
-def _selector(tokens: list[Any]) -> Selector | None:
-    steps, binding, counted = [["", ""]], "", [0, 0, 0]
+def _selector(tokens: list[Any], parents: Selectors | None) -> Selector | None:
+    steps, binding, counted = [_Step()], "", [0, 0, 0]
     while tokens and tokens[-1].type in ("whitespace", "comment"):
         tokens = tokens[:-1]
+    if parents and not any(_is(token, "&") for token in tokens):  # `b` and `> b` in `.a` are `& b` and `& > b`
+        tokens = [_AMPERSAND, _SPACE, *tokens]
     for before, token in zip([None, *tokens], tokens, strict=False):
-        if token.type in ("whitespace", "comment") or (token.type == "literal" and token.value in (">", "+", "~")):
+        if token.type in ("whitespace", "comment") or _is(token, *COMBINATORS):
             binding = token.value if token.type == "literal" else binding or " "
             continue
-        if binding and steps[-1][1]:
-            steps.append([binding, ""])
+        if binding and steps[-1].is_something:
+            steps.append(_Step(binding))
         binding = ""
-        if not _count(counted, before, token):
+        if _is(token, "&"):
+            if parents:
+                _add(counted, parents)
+                steps[-1].is_parent = True
+            else:
+                steps[-1].compound += ":root"
+        elif _count(counted, before, token):
+            steps[-1].compound += tinycss2.serialize([token])
+        else:
             return None
-        steps[-1][1] += tinycss2.serialize([token])
-    return Selector((counted[0], counted[1], counted[2]), tuple((a, b) for a, b in steps)) if steps[-1][1] else None
+    if not steps[-1].is_something:
+        return None
+    plain = tuple((step.binding, step.compound, step.is_parent) for step in steps)
+    return Selector((counted[0], counted[1], counted[2]), plain, parents)
+
+
+COMBINATORS = (">", "+", "~")
+_SIGNS = (*COMBINATORS, ".", ":", "*", "|", "&")
+_AMPERSAND, _SPACE = tinycss2.parse_component_value_list("& ")
+
+
+@dataclass(slots=True)
+class _Step:
+    binding: str = ""
+    compound: str = ""
+    is_parent: bool = False
+
+    @property
+    def is_something(self) -> bool:
+        return bool(self.compound or self.is_parent)
+
+
+def _add(counted: list[int], selectors: Selectors) -> None:
+    counted[:] = [have + more for have, more in zip(counted, selectors.specificity, strict=True)]
 
 
 def _count(counted: list[int], before: Any, token: Any) -> bool:
@@ -264,11 +418,10 @@ def _count_inside(counted: list[int], function: Any) -> bool:
     if function.lower_name not in _BEYOND:
         return True
     counted[1] -= 1
-    inside = list(_selectors(function.arguments))
-    if function.lower_name != "where" and inside:
-        best = max(one.specificity for one in inside)
-        counted[:] = [have + more for have, more in zip(counted, best, strict=True)]
-    return all(len(one.steps) == 1 for one in inside)
+    inside = Selectors.of(_selectors(function.arguments))
+    if function.lower_name != "where":
+        _add(counted, inside)
+    return inside.n_steps == len(inside.each)
 
 
 class _Page:
@@ -284,6 +437,8 @@ class _Page:
         self.parents: list[int] = []
         self.previous: list[int] = []
         self.numbers: dict[int, int] = {}
+        self.known: dict[Selector, set[int]] = {}
+        self.parents_known: dict[Selectors, set[int]] = {}
         last_child: dict[int, int] = {}
         assert tree.root is not None
         for number, element in enumerate(tree.root.traverse(include_text=False)):
@@ -295,14 +450,32 @@ class _Page:
             last_child[parent] = number
 
     def matches(self, selector: Selector) -> set[int]:
+        if selector not in self.known:
+            self.known[selector] = self._found(selector)
+        return self.known[selector]
+
+    def _found(self, selector: Selector) -> set[int]:
         found: set[int] = set()
-        for binding, compound in selector.steps:
-            try:
-                alike = {self.numbers[one.mem_id] for one in self.tree.css(compound) if one.mem_id in self.numbers}
-            except SelectolaxError:
-                return set()
+        for binding, compound, is_parent in selector.steps:
+            alike = self._alike(compound) if compound else None
+            if is_parent:
+                parents = self._parents(selector.parents)
+                alike = parents if alike is None else alike & parents
+            assert alike is not None
             found = alike & self._bound(binding, found) if binding else alike
         return found
+
+    def _parents(self, selectors: Selectors | None) -> set[int]:
+        assert selectors is not None
+        if selectors not in self.parents_known:
+            self.parents_known[selectors] = set().union(*map(self.matches, selectors.each))
+        return self.parents_known[selectors]
+
+    def _alike(self, compound: str) -> set[int]:
+        try:
+            return {self.numbers[one.mem_id] for one in self.tree.css(compound) if one.mem_id in self.numbers}
+        except SelectolaxError:
+            return set()
 
     def _bound(self, binding: str, found: set[int]) -> set[int]:
         """The elements that stand in this relation to one of those found."""

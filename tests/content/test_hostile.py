@@ -22,6 +22,8 @@ HOSTILE = {
     "mixed quotes": "<a \"'" * 20_000,
     "body tags": "<body \"'" * 20_000,
     "comments": "<!--" * 50_000,
+    "deep rules": "<style>" + ".a{" * 60_000,
+    "deep layers": "<style>" + "@layer a{" * 20_000,
     "CSS for everyone": "<style>b { font-family: '" + "x" * 100_000 + "' }</style>" + "<b></b>" * 5_000,
 }
 

@@ -122,6 +122,40 @@ def test_a_page_that_nests_too_deep_keeps_its_words_but_not_its_styles() -> None
     assert html_to_text(html) == "Said &amp; done"
 
 
+def test_brackets_that_nest_too_deep_hide_nothing() -> None:
+    deep = "(" * 40_000 + ")" * 40_000
+    for css in (f"@media {deep} {{ p {{ display: none }} }}", f"p:not{deep} {{ display: none }}",
+                f"@supports selector{deep} {{ p {{ display: none }} }}"):  # fmt: skip
+        assert html_to_text(f"<style>{css}</style><p>Said</p>") == "Said"
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ("(display: grid)", True),
+        ("(display: grid) and (color: red)", True),
+        ("(display: nonsense) or (color: red)", True),
+        ("not (display: grid)", False),
+        ("(not (display: nonsense))", True),
+        ("(-moz-appearance: none)", False),
+        ("(-webkit-touch-callout: none)", False),  # Safari's, on phones
+        ("(-webkit-appearance: none)", True),
+        ("(--of-ours: 1)", True),
+        ("selector(a > b)", True),
+        ("selector(::-moz-selection)", False),
+        ("not selector(::-moz-selection)", True),
+        ("(display)", False),
+        ("display: grid", False),
+        ("(display: grid) and (color: red) or (top: 0)", False),
+        ("not not (display: nonsense)", False),
+        ("", False),
+    ],
+)
+def test_what_is_supported(condition: str, holds: bool) -> None:
+    html = f"<style>@supports {condition} {{ .gone {{ display: none }} }}</style><p>Said</p><p class=gone>Gone</p>"
+    assert (html_to_text(html) == "Said") == holds
+
+
 @pytest.mark.parametrize(
     ("query", "holds"),
     [

@@ -111,9 +111,15 @@ STYLES = """
 @media screen and (min-width: 601px) { .q { display: none } .a.r { display: block } }
 @media (prefers-color-scheme: dark), print { .s { display: none } .t { display: inline } }
 @media not print { .t { display: none } }
+@layer low, high; @layer high { .u { display: block !important } .v { display: none } } .v { visibility: visible }
+@layer low { .u { display: none !important } .v { display: block } } @layer low.deep { .w { display: none } }
+@supports (display: grid) and (not (-moz-appearance: none)) { .x { display: none } }
+@supports not (display: flex) { .y { display: none } }
+.y { & .b { display: none } > .x { display: block } .a & { visibility: hidden } &.v { display: none }
+     @media print { display: none } @supports (color: red) { .k { display: none } } }
 """
 EXAMPLES = 60
-CLASSES = st.lists(st.sampled_from("abdefghijklmnopqrst"), max_size=2).map(" ".join)
+CLASSES = st.lists(st.sampled_from("abdefghijklmnopqrstuvwxy"), max_size=2).map(" ".join)
 STYLE = st.sampled_from(
     ["", "", "", "display:none", "display:block", "visibility:hidden", "white-space:pre", "font:0/0 a", "color:red"]
 )
@@ -148,3 +154,43 @@ def test_it_does_for_any_page(browser_page: "Page", body: str) -> None:
     page = f"<!DOCTYPE html><html><head><style>{STYLES}</style></head><body>{body}</body></html>"
     mail = rendered(page)
     assert words_of_text(mail.text) == words_shown(browser_page, mail.html)
+
+
+# --- Generated rules ----------------------------------------------------------------------------------------------
+
+SAYS = st.sampled_from(
+    ["display:none", "display:block", "display:inline", "visibility:hidden", "visibility:visible", "colour:red",
+     "display:none!important", "display:block!important", "display:nonsense"]
+).map("{};".format)  # fmt: skip
+SELECTORS = st.sampled_from(
+    [".a", ".b", "p", "div .c", ".a > .b", ".b + p", "p, .c", ".a.b", "#one", "p:not(.a)", "& .a", "&.b", ".b &", "> p",
+     "+ .c", "& + &", ".a, & > .c", "&.c"]
+)  # fmt: skip
+GROUPS = st.sampled_from(
+    ["@layer one", "@layer two", "@layer two.one", "@layer", "@supports (display: grid)", "@supports selector(:not(p))",
+     "@supports (not (display: grid))", "@supports (-moz-appearance: none) or (color: red)",
+     "@supports (display: nonsense)", "@media screen", "@media print", "@container (min-width: 9000px)"]
+)  # fmt: skip
+
+
+def blocks(inside: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    contents = st.lists(inside, max_size=3).map(" ".join)
+    return st.builds("{} {{ {} }}".format, SELECTORS | GROUPS, contents)
+
+
+RULES = st.lists(
+    st.recursive(SAYS, blocks, max_leaves=6) | st.sampled_from(["@layer two, one;", "@layer three;"]), max_size=5
+)
+PEOPLE = """<div id="one" class="a">one <p class="b">two</p> <p class="a b">three</p> <span class="c">four</span></div>
+<div class="b">five <div class="c">six <p>seven</p> <b class="a">eight</b></div> <p class="c">nine</p></div>"""
+
+
+NUMBERS = re.compile("one|two|three|four|five|six|seven|eight|nine")
+
+
+@settings(max_examples=3 * EXAMPLES, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(RULES.map("\n".join))
+def test_rules_in_layers_and_in_rules_count_as_in_the_browser(browser_page: "Page", css: str) -> None:
+    page = f"<!DOCTYPE html><html><head><style>{css}</style></head><body>{PEOPLE}</body></html>"
+    said, shown = html_to_text(page), " ".join(words_shown(browser_page, page))
+    assert NUMBERS.findall(said) == NUMBERS.findall(shown)  # without looking at the spaces between them
