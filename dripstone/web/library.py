@@ -139,10 +139,10 @@ def show_list(request: HttpRequest, account: Account, name: str, context: dict[s
     return response
 
 
-def show_deletion(request: HttpRequest, account: Account, name: str, context: dict[str, Any]) -> HttpResponse:
+def show_deletion(request: HttpRequest, account: Account, template: str, context: dict[str, Any]) -> HttpResponse:
     """A POST that was not carried out says why."""
     context = {"section": "library", "current": "true", "is_again": request.method == "POST"} | context
-    return show(request, f"library/{name}_deletion.html", account, context, 409 if request.method == "POST" else 200)
+    return show(request, template, account, context, 409 if request.method == "POST" else 200)
 
 
 # --- Asking first ----------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from dripstone.accounts.models import Account
 from dripstone.images import store
 from dripstone.images.models import Image
-from tests.factories import make_user
+from tests.factories import make_email, make_sequence, make_user
 from tests.images.making import a_picture
+from tests.web.reading import hidden_members
 
 JSON = {"Accept": "application/json"}
 
@@ -95,10 +96,17 @@ def test_the_list_asks_the_database_a_fixed_number_of_times(alice: Client, accou
     assert n_queries() == alone
 
 
-def test_an_image_is_deleted_after_a_question(alice: Client, image: Image) -> None:
-    page = alice.get(f"/images/{image.pk}/deletion").content.decode()
-    assert "also those that lie in people’s inboxes" in page
-    alice.post(f"/images/{image.pk}/deletion")
+def test_an_image_is_deleted_after_a_question(alice: Client, account: Account, image: Image) -> None:
+    make_email(make_sequence(account), position=0, subject="Caves", content=f"<img src='{store.url(image)}'>")
+    assert "in 1 email" in alice.get("/images").content.decode()
+    assert "Caves" in alice.get(f"/images/{image.pk}").content.decode()
+    question = alice.get(f"/images/{image.pk}/deletion")
+    assert "also those that lie in people’s inboxes" in question.content.decode() and b"Caves" in question.content
+    seen = hidden_members(question)["seen"][0]
+    make_email(make_sequence(account), position=0, content=f"<img src='{store.url(image)}'>")
+    assert alice.post(f"/images/{image.pk}/deletion", {"seen": seen}).status_code == 409
+    seen = hidden_members(alice.get(f"/images/{image.pk}/deletion"))["seen"][0]
+    alice.post(f"/images/{image.pk}/deletion", {"seen": seen})
     assert alice.get(image.path).status_code == 404
 
 

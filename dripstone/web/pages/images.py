@@ -11,6 +11,8 @@ from dripstone.accounts.models import Account
 from dripstone.errors import Invalid
 from dripstone.images import store
 from dripstone.images.models import Image
+from dripstone.uses import of as uses
+from dripstone.web import library
 from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 
@@ -27,9 +29,11 @@ def images(request: HttpRequest, account: Account) -> HttpResponse:
 
 def _listed(request: HttpRequest, account: Account, problems: list[str] | None = None) -> HttpResponse:
     n_images, n_bytes = store.used(account.pk)
+    found, graph = page(request, account.images.defer("content"), PER_PAGE), uses.Graph(account.pk)
     context = {
         "section": "library",
-        "images_page": page(request, account.images.defer("content"), PER_PAGE),
+        "images_page": found,
+        "rows": [(row, library.tally(graph.of_image(row.digest))) for row in found.rows],
         "n_images": n_images,
         "n_bytes": n_bytes,
         "most_images": settings.DRIPSTONE_MAX_IMAGES,
@@ -72,17 +76,20 @@ def _upload_one(request: HttpRequest, account: Account) -> HttpResponse:
 @member
 def image(request: HttpRequest, account: Account, image_id: int) -> HttpResponse:
     found = _find(account, image_id)
-    context = {"section": "library", "current": "true", "image": found, "url": store.url(found)}
+    used = library.used(account, uses.of_image(found))
+    context = {"section": "library", "current": "true", "image": found, "url": store.url(found), "used": used}
     return show(request, "images/detail.html", account, context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @member
 def deletion(request: HttpRequest, account: Account, image_id: int) -> HttpResponse:
-    """GET asks, POST does it."""
+    """GET asks, POST does it, unless other emails show it by now."""
     found = _find(account, image_id)
-    if request.method != "POST":
-        return show(request, "images/deletion.html", account, {"section": "library", "current": "true", "image": found})
+    reach = uses.of_image(found)
+    if request.method != "POST" or request.POST.get("seen") != library.figure(reach):
+        context = {"image": found, "used": library.used(account, reach), "seen": library.figure(reach)}
+        return library.show_deletion(request, account, "images/deletion.html", context)
     store.delete(found)
     messages.success(request, f"{words.title(found.name)} is deleted.")
     return redirect("images")

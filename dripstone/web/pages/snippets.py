@@ -109,9 +109,8 @@ def _writing(request: HttpRequest, account: Account, found: Snippet, form: Form,
 @require_POST
 def archiving(request: HttpRequest, account: Account, snippet_id: int) -> HttpResponse:
     """Nothing changes for emails."""
-    found = snippets.update(
-        _find(account, snippet_id), FromText(archived=request.POST.get("archived", "")), clock.now()
-    )
+    is_archived = request.POST.get("archived") == "true"
+    found = snippets.update(_find(account, snippet_id), {"archived": is_archived}, clock.now())
     done = "archived: menus no longer offer it, and emails that have it keep it" if found.archived else "in use again"
     messages.success(request, f"{words.title(found.name)} is {done}.")
     return redirect("snippet", found.pk)
@@ -125,7 +124,7 @@ def deletion(request: HttpRequest, account: Account, snippet_id: int) -> HttpRes
     reach = uses.of_snippet(found)
     if request.method != "POST" or request.POST.get("seen") != library.figure(reach):
         context = {"snippet": found, "used": library.used(account, reach), "seen": library.figure(reach)}
-        return library.show_deletion(request, account, "snippet", context)
+        return library.show_deletion(request, account, "library/snippet_deletion.html", context)
     snippets.delete(found)
     messages.success(request, f"{words.title(found.name)} is deleted.")
     return redirect("snippets")

@@ -150,10 +150,11 @@ def deletion(request: HttpRequest, account: Account, template_id: int) -> HttpRe
         "sequences": acts.sequences_with(found),
         "emails": acts.emails_with(found),
         "replacements": others,
+        "has_default": any(is_default for *_, is_default in others),
         "chosen": request.POST.get("replacement_id", ""),
         "problem": problem,
     }
-    return library.show_deletion(request, account, "template", context)
+    return library.show_deletion(request, account, "library/template_deletion.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
