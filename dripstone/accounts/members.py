@@ -21,7 +21,8 @@ def users_of(account: Account) -> QuerySet[User]:
 
 
 def addresses_of_owners(account: Account) -> list[str]:
-    return list(users_of(account).filter(memberships__role=Role.OWNER).values_list("email", flat=True))
+    owners = Membership.objects.filter(account=account, role=Role.OWNER).order_by("pk")
+    return list(owners.values_list("user__email", flat=True))
 
 
 def everybody(account_id: int | None) -> Iterator[tuple[User, int | None, str | None]]:

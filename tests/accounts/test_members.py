@@ -26,6 +26,15 @@ def test_somebody_belongs_to_several_accounts_with_a_role_in_each() -> None:
     assert list(members.users_of(club)) == [carol]
 
 
+def test_an_owner_of_another_account_is_none_of_this_one() -> None:
+    work, club = make_account("Work"), make_account("Club")
+    ann, bob = make_user(work), make_user(club)
+    members.join(work, bob, "viewer", MONDAY_9)
+    members.join(club, ann, "viewer", MONDAY_9)
+    assert members.addresses_of_owners(work) == [ann.email]
+    assert list(members.users_of(club)) == [bob, ann]
+
+
 def test_who_joins_again_keeps_the_role_they_have() -> None:
     account = make_account()
     owner = make_user(account)
