@@ -393,6 +393,7 @@ CSRF_COOKIE_SECURE = SESSION_COOKIE_SECURE = _is_https
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_NAME = "dripstone_session"
 CSRF_COOKIE_NAME = "dripstone_csrf"
+CSRF_FAILURE_VIEW = "dripstone.web.refusals.csrf"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _is_https else None
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"

@@ -18,6 +18,7 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.given import Checked, Given, plain_address
 
 LASTS = timedelta(days=7)
+KEPT = timedelta(days=90)  # after that
 MOST_OPEN = 50  # of an account
 KIND = "invitation"
 
@@ -65,6 +66,11 @@ def withdraw(account: Account, invitation_id: int, now: datetime) -> Invitation:
     if (row := found.first()) is None or not found.update(withdrawn_at=now):
         raise NotFound
     return row
+
+
+def forget_ended(now: datetime) -> None:
+    """Those whose time was over long ago, however they ended: their addresses are nobody's business any more."""
+    Invitation.objects.filter(expires_at__lt=now - KEPT).delete()
 
 
 def link(invitation: Invitation) -> str:

@@ -33,6 +33,11 @@ def of_user(user: User, now: datetime) -> QuerySet[UserSession]:
     return UserSession.objects.filter(user=user, seen_at__gt=now - KEPT).order_by("-seen_at", "-pk")
 
 
+def forget_unused(now: datetime) -> None:
+    """Those that are over because nobody has used them."""
+    UserSession.objects.filter(seen_at__lt=now - KEPT).delete()
+
+
 def forget(user: User, session_id: int | None) -> None:
     """It is over: they signed out."""
     if session_id is not None:

@@ -20,7 +20,7 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
 from dripstone import clock
-from dripstone.accounts import sign_in
+from dripstone.accounts import invitations, sessions, sign_in
 from dripstone.engine import process
 from dripstone.senders import pace
 
@@ -176,6 +176,8 @@ def everything(
         _delete_ended_jobs()
         SessionStore.clear_expired()
         sign_in.forget_old_failures(clock.system_now())
+        sessions.forget_unused(clock.system_now())
+        invitations.forget_ended(clock.system_now())
         n_meters = pace.forget_unused(now)
         log.info("pruned", meters=n_meters, **{one.name.replace(" ", "_"): one.n_gone for one in done})
     return done

@@ -15,6 +15,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 from django.conf import settings
 from django.db import connection
+from django.db.models import QuerySet
 
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.accounts.verbs import account_for_key
@@ -170,13 +171,18 @@ def keep(signed_in: int | None, envelope: Envelope) -> str:
 
 
 def sends_from(account_id: int, address: str) -> bool:
-    return SendingAddress.objects.filter(account_id=account_id, email_address__iexact=address).exists()
+    return _verified(address).filter(account_id=account_id).exists()
 
 
 def whose(address: str) -> int | None:
     """The account that sends from this address; None when there are two, rather than a guess."""
-    owners = SendingAddress.objects.filter(email_address__iexact=address).values_list("account_id", flat=True)[:2]
+    owners = _verified(address).values_list("account_id", flat=True)[:2]
     return owners[0] if len(owners) == 1 else None
+
+
+def _verified(address: str) -> QuerySet[SendingAddress]:
+    """Others do not count: anybody may write any address into their settings."""
+    return SendingAddress.objects.filter(email_address__iexact=address, is_verified=True)
 
 
 def the_only_one() -> int | None:

@@ -1,5 +1,7 @@
 """Sign in with an address and a password, and out again."""
 
+from typing import Any
+
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -7,6 +9,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_http_methods, require_POST
 
 from dripstone import clock
+from dripstone.accounts.models import User
 from dripstone.accounts.sign_in import WINDOW, TooManyFailures, check, token_for
 from dripstone.web import who
 
@@ -66,5 +69,6 @@ def _next(request: HttpRequest) -> str:
 
 def _form(request: HttpRequest, email: str = "", problem: str = "", status: int = 200) -> HttpResponse:
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    context = {"email": email, "problem": problem, "next": wanted, "is_open": settings.DRIPSTONE_SIGN_UP == "open"}
+    context: dict[str, Any] = {"email": email, "problem": problem, "next": wanted}
+    context |= {"is_open": settings.DRIPSTONE_SIGN_UP == "open", "is_empty": not User.objects.exists()}
     return render(request, "sign_in.html", context, status=status)

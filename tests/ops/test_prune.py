@@ -11,7 +11,8 @@ from procrastinate.contrib.django import app
 from typer.testing import CliRunner
 
 from dripstone import clock
-from dripstone.accounts.models import Account, SignInFailure
+from dripstone.accounts import invitations, sessions
+from dripstone.accounts.models import Account, Invitation, SignInFailure, UserSession
 from dripstone.content import snippets, templates
 from dripstone.content import versions as content_versions
 from dripstone.engine import notices, process
@@ -197,6 +198,17 @@ def test_sessions_that_have_ended_go(client: Client) -> None:
     assert Session.objects.count() == 2
     prune.everything(clock.now())
     assert [session.pk for session in Session.objects.all()] == [kept]
+
+
+def test_invitations_and_sessions_that_ended_long_ago_go() -> None:
+    now, account = clock.system_now(), make_account("Carol")
+    user, given = make_user(account), {"email_address": "bob@example.com", "role": "viewer"}
+    for days in (10, 100):
+        invitations.invite(account, given, None, now - timedelta(days=days))
+        sessions.begin(user, "", "", now - timedelta(days=days))
+    prune.everything(clock.now())
+    assert Invitation.objects.count() == 1
+    assert UserSession.objects.count() == 1
 
 
 def test_wrong_passwords_that_no_longer_count_go() -> None:

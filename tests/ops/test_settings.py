@@ -60,6 +60,14 @@ def test_the_virtual_clock_lifts_the_limits(tmp_path: Path) -> None:
     assert (settings["DRIPSTONE_VIRTUAL_CLOCK"], settings["DRIPSTONE_RATE_LIMITS"]) == (True, None)
 
 
+@pytest.mark.parametrize(
+    ("text", "mailbox"),
+    [("Us <a@b.example>", ["Us", "a@b.example"]), ("a@b.example", ["", "a@b.example"]), (" ", None)],
+)
+def test_a_mailbox_has_a_name_or_none(tmp_path: Path, text: str, mailbox: list[str] | None) -> None:
+    assert read(tmp_path, DRIPSTONE_FROM=text)["DRIPSTONE_FROM"] == mailbox
+
+
 def test_kits_limits_have_a_name(tmp_path: Path) -> None:
     assert read(tmp_path, DRIPSTONE_RATE_LIMITS="kit")["DRIPSTONE_RATE_LIMITS"] == [120, 600]
 

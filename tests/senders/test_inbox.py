@@ -134,6 +134,13 @@ def test_of_two_accounts_the_key_decides(door: int, now: datetime) -> None:
     assert inbox.messages(mallory.pk).count() == CapturedMessage.objects.count() == 2
 
 
+def test_an_address_that_somebody_only_claims_takes_nobodys_mail(door: int, now: datetime) -> None:
+    alice, mallory = make_account(now), make_account(now, "Mallory", "m@evil.example")
+    SendingAddress.objects.create(account=mallory, email_address="alice@ck.lol", is_verified=False, created_at=now)
+    send_through(door, "alice@ck.lol")
+    assert inbox.messages(alice.pk).count() == CapturedMessage.objects.count() == 2
+
+
 @pytest.mark.parametrize(("mail_from", "from_header"), [("alice@ck.lol", "m@evil.example"), ("m@evil.example", "")])
 def test_whoever_signed_in_sends_only_from_their_own_addresses(
     door: int, now: datetime, mail_from: str, from_header: str

@@ -52,6 +52,12 @@ def test_the_printed_link_works_once(client: Client, db: None) -> None:
     assert User.objects.count() == 1
 
 
+def test_signing_in_to_an_empty_server_says_where_the_link_is(client: Client, db: None) -> None:
+    assert "no user yet" in client.get("/sign-in").content.decode()
+    client.post(path_of(verbs.first_link()), FIRST)
+    assert "no user yet" not in Client().get("/sign-in").content.decode()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_use_the_printed_link_at_once_one_is_first() -> None:
     path, addresses = path_of(verbs.first_link()), [f"user{number}@example.com" for number in range(4)]

@@ -140,6 +140,9 @@ def test_a_form_of_the_account_before_is_refused(alice: Client, club: Account) -
     token = careful.get("/inbox/emptying").context["csrf_token"]
     assert careful.post(f"/accounts/{club.pk}/choosing", {"csrfmiddlewaretoken": str(token)}).status_code == 302
     assert careful.post("/inbox/emptying", {"csrfmiddlewaretoken": str(token)}).status_code == 403
+    part = careful.post("/inbox/emptying", headers={"HX-Request": "true", "X-CSRFToken": str(token)})
+    assert (part.status_code, part["HX-Retarget"]) == (403, "#notices")
+    assert "Nothing was changed" in part.content.decode()
 
 
 def test_somebody_elses_account_cannot_be_chosen(mallory: Client, account: Account) -> None:
