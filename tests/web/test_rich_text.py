@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,9 +56,8 @@ def _serve(route: "Route") -> None:
     if path in FILES:
         route.fulfill(body=FILES[path].read_bytes(), content_type="text/javascript")
     else:
-        body = "<!doctype html><title>Rich</title><div id=room></div>"
-        headers = {"Content-Security-Policy": content_security_policy()}
-        route.fulfill(body=body, content_type="text/html", headers=headers)
+        body, policy = "<!doctype html><title>Rich</title><div id=room></div>", content_security_policy()
+        route.fulfill(body=body, content_type="text/html", headers={"Content-Security-Policy": policy})
 
 
 def through(rich: "Page", source: str) -> tuple[list[str], str]:
@@ -154,7 +154,8 @@ def test_whatever_it_keeps_it_keeps_for_good(rich: "Page", sources: list[str]) -
         lost, written = through(rich, source)
         if lost:
             continue
-        assert tags(written) == tags(source), source
+        # Two links to one place, side by side, are one.
+        assert [tag for tag, _ in groupby(tags(written))] == [tag for tag, _ in groupby(tags(source))], source
         assert through(rich, written) == ([], written), source
 
 

@@ -8,10 +8,13 @@ from django.test import Client
 
 from dripstone.accounts.models import Account, User
 from dripstone.engine.models import Notice
+from dripstone.images import store
+from dripstone.images.models import Image
 from dripstone.sequences import drafts
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import CustomField
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, make_user
+from tests.images.making import a_picture
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -179,6 +182,43 @@ def test_a_link_and_bold_by_keyboard(context: "BrowserContext", email: SequenceE
     link = '<a href="https://example.com/course">https://example.com/course</a>'
     page.wait_for_function("document.body.dataset && !document.querySelector('dialog[open]')")
     assert page.locator("textarea.source").input_value().endswith(f"here it is. <strong>bold</strong> {link}</p>")
+
+
+def test_a_picture_is_asked_for_its_words(context: "BrowserContext", email: SequenceEmail) -> None:
+    page = open_editor(context, email)
+    type_at_end(page, " ")
+    page.get_by_role("button", name="Image").click()
+    dialog = page.get_by_role("dialog", name="Image")
+    dialog.get_by_label("From this device").set_input_files(
+        {"name": "cat.png", "mimeType": "image/png", "buffer": a_picture()}
+    )
+    dialog.get_by_role("button", name="Put it in").click()
+    dialog.get_by_text("Say in words what it shows, or that it is only decoration.").wait_for()
+    dialog.get_by_label("In words, for those who do not see it").fill('A "cat"')
+    dialog.get_by_role("button", name="Put it in").click()
+    page.locator(".ProseMirror").get_by_role("img", name='A "cat"').wait_for()
+    image = Image.objects.get()
+    size = f'width="{image.width}" height="{image.height}"'
+    html = f'<img src="{store.url(image)}" alt="A &quot;cat&quot;" {size}>'
+    becomes(page, email, CONTENT.replace("it is.", f"it is. {html}"))
+
+
+def test_a_dropped_picture_that_is_none_is_refused_in_words(context: "BrowserContext", email: SequenceEmail) -> None:
+    page = open_editor(context, email)
+    page.evaluate(
+        """() => {
+          const data = new DataTransfer()
+          data.items.add(new File(["no picture"], "x.png", { type: "image/png" }))
+          const paste = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true })
+          document.querySelector(".ProseMirror").dispatchEvent(paste)
+        }"""
+    )
+    dialog = page.get_by_role("dialog", name="Image")
+    dialog.get_by_label("In words, for those who do not see it").fill("Nothing")
+    dialog.get_by_role("button", name="Put it in").click()
+    dialog.locator(".wrong").wait_for()
+    page.keyboard.press("Escape")
+    assert page.locator("textarea.source").input_value() == CONTENT
 
 
 def test_two_tabs_lose_nobodys_words(context: "BrowserContext", email: SequenceEmail) -> None:

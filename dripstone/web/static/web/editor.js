@@ -100,7 +100,6 @@ async function enhance(root) {
   const changed = () => source.dispatchEvent(new Event("input", { bubbles: true }))
   const explain = (text) => {
     why.textContent = text
-    why.hidden = !text
   }
 
   function showSource(reason = "") {
@@ -136,6 +135,8 @@ async function enhance(root) {
 
   const marks = { bold: ["bold"], italic: ["italic"], link: ["link"], heading: ["heading"], list: ["bulletList"], numbers: ["orderedList"], quote: ["blockquote"] }
   function pressed() {
+    // A mark of ProseMirror's own behind a chip at the end of a line: an image without a size, to whoever looks for one.
+    for (const mark of all("img.ProseMirror-separator:not([width])", paper)) mark.width = mark.height = 0
     for (const [name, [type]] of Object.entries(marks)) here(`[data-do=${name}]`, bar)?.setAttribute("aria-pressed", String(editor.isActive(type)))
   }
 
@@ -454,7 +455,6 @@ function autosave(form, editors) {
 /* ---- The page of an email --------------------------------------------------------------------------------------------------------- */
 
 async function begin() {
-  for (const part of all(".without-script")) part.hidden = true
   for (const line of all(".subject-line, .preview-line")) {
     line.addEventListener("keydown", (event) => {
       if (event.key !== "Enter") return
@@ -503,11 +503,7 @@ async function begin() {
     write.dataset.side = side
     for (const button of all("button", sides)) button.setAttribute("aria-pressed", String(button.dataset.side === side))
   }
-  if (sides) {
-    sides.hidden = false
-    write.classList.add("has-sides")
-    sides.addEventListener("click", (event) => { const button = event.target.closest("button"); if (button) choose(button.dataset.side) })
-  }
+  sides?.addEventListener("click", (event) => { const button = event.target.closest("button"); if (button) choose(button.dataset.side) })
   document.documentElement.dataset.editor = "ready"
 }
 

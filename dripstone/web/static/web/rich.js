@@ -248,7 +248,7 @@ function extensions(tiptap, { placeholder = "", onChip = () => {} } = {}) {
   const link = tiptap.Link.extend({ addAttributes: () => kept("href", "title", "target", "rel"), inclusive: () => false })
     .configure({ openOnClick: false, autolink: false, linkOnPaste: true })
   return [
-    tiptap.Document, tiptap.Text, paragraph, tiptap.HardBreak, tiptap.Heading.configure({ levels: [1, 2, 3, 4, 5, 6] }),
+    tiptap.Document, tiptap.Text, paragraph, tiptap.HardBreak, heading(tiptap),
     tiptap.BulletList, tiptap.OrderedList.extend({ addAttributes: () => kept("start", "type", "reversed") }),
     tiptap.ListItem.extend({ addAttributes: () => kept("value") }), tiptap.Blockquote, tiptap.HorizontalRule,
     named(tiptap.Bold, ["strong", "b"]), named(tiptap.Italic, ["em", "i"]), named(tiptap.Strike, ["s", "del", "strike"]),
@@ -256,6 +256,17 @@ function extensions(tiptap, { placeholder = "", onChip = () => {} } = {}) {
     link, image, chip(tiptap, onChip), tiptap.History, tiptap.Dropcursor, tiptap.Gapcursor,
     tiptap.Placeholder.configure({ placeholder }),
   ]
+}
+
+/** Shown one level lower: on the page it stands below the page's own heading. */
+function heading(tiptap) {
+  return tiptap.Heading.extend({ addNodeView: () => ({ node }) => {
+    const dom = document.createElement("div")
+    dom.className = `is-h${node.attrs.level}`
+    dom.setAttribute("role", "heading")
+    dom.setAttribute("aria-level", Math.min(node.attrs.level + 1, 6))
+    return { dom, contentDOM: dom, update: (next) => next.type === node.type && next.attrs.level === node.attrs.level }
+  } }).configure({ levels: [1, 2, 3, 4, 5, 6] })
 }
 
 /** A tag of Liquid, shown as a chip. What is typed or pasted as Liquid becomes one when it is complete. */
