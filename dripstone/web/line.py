@@ -12,13 +12,14 @@ from dripstone.stats import emails as email_stats
 from dripstone.stats import places
 from dripstone.stats.places import Dates
 
-State = Literal["published", "changed", "draft"]
+State = Literal["published", "changed", "held", "draft"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """An email in its place.
 
+    state         what its ring says; is_changed: something is written in it that people do not get yet
     delay, days   what stands between it and the one before: `2 days later, at 11:00`, `Monday to Friday`
     next_at       when the next person gets it; None: nobody has a date
     after         nobody before this instant: the first dates of the sequence are all of other emails
@@ -28,6 +29,7 @@ class Step:
     number: int
     email: SequenceEmail
     state: State
+    is_changed: bool
     delay: str
     days: str
     sent: int
@@ -47,8 +49,8 @@ class Step:
 
     @property
     def can_skip_wait(self) -> bool:
-        """Somebody has a date that could be earlier."""
-        return self.waiting > 0 and self.state in ("published", "changed") and (self.next_at or self.after) is not None
+        """Somebody has a date."""
+        return self.waiting > 0 and (self.next_at or self.after) is not None
 
 
 def steps(sequence: Sequence) -> list[Step]:
@@ -60,12 +62,13 @@ def steps(sequence: Sequence) -> list[Step]:
         Step(
             number,
             email,
-            _state(email, changed),
+            _state(email, is_changed=email.pk in changed),
+            email.pk in changed,
             *gap(sequence, email, is_first=email.pk in firsts),
             sent[email.pk],
             waiting[email.pk],
-            dates.first.get(email.pk) if email.published else None,
-            dates.seen_until if waiting[email.pk] and email.published else None,
+            dates.first.get(email.pk) if _goes(email) else None,
+            dates.seen_until if waiting[email.pk] and _goes(email) else None,
             *_neighbours(emails, number - 1),
         )
         for number, email in enumerate(emails, 1)
@@ -96,11 +99,17 @@ def _counting_from_entry(emails: list[SequenceEmail]) -> set[int]:
     return found
 
 
-def _state(email: SequenceEmail, changed: set[int]) -> State:
-    """changed: something is written in it that people do not get yet."""
+def _goes(email: SequenceEmail) -> bool:
+    """While people are being moved after an edit, some still have the dates they had before."""
+    return email.published and not email.is_held
+
+
+def _state(email: SequenceEmail, *, is_changed: bool) -> State:
     if not email.published:
         return "draft"
-    return "changed" if email.pk in changed else "published"
+    if email.is_held:
+        return "held"
+    return "changed" if is_changed else "published"
 
 
 def _neighbours(emails: list[SequenceEmail], index: int) -> Iterator[str | None]:

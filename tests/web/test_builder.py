@@ -247,6 +247,57 @@ def test_it_says_who_gets_what_before_it_publishes_all(
     assert all(row.published for row in sequence.emails.all())
 
 
+# --- Hold, skip the wait, duplicate ------------------------------------------------------------------------------
+
+
+def test_an_email_is_put_on_hold_after_a_question_and_released_after_another(
+    alice: Client, sequence: Sequence, bob: Enrollment
+) -> None:
+    page = alice.post(url(sequence, "A", "hold"))
+    assert asks(page)
+    assert "Put “A” on hold?" in page.content.decode()
+    assert "Bob" in page.content.decode()
+    alice.post(url(sequence, "A", "hold"), hidden_members(page))
+    assert email(sequence, "A").held_by == "alice@example.com"
+    text = alice.get(f"/sequences/{sequence.pk}").content.decode()
+    assert "On hold" in text
+    assert "without a date until it is released" in text
+    follow.everybody(sequence.pk, clock.now())
+    page = alice.post(url(sequence, "A", "release"))
+    assert asks(page)
+    alice.post(url(sequence, "A", "release"), hidden_members(page))
+    assert email(sequence, "A").held_at is None
+
+
+def test_everybody_at_an_email_gets_it_now_after_a_question(alice: Client, sequence: Sequence, bob: Enrollment) -> None:
+    assert "Skip the wait for everybody here" in alice.get(f"/sequences/{sequence.pk}").content.decode()
+    page = alice.post(url(sequence, "A", "skipping"))
+    assert "Skip the wait, mail 1 now" in page.content.decode()
+    alice.post(url(sequence, "A", "skipping"), hidden_members(page))
+    follow.everybody(sequence.pk, clock.now())
+    bob.refresh_from_db()
+    assert bob.due_at == clock.now()
+
+
+def test_nobody_waits_where_nobody_is(alice: Client, sequence: Sequence) -> None:
+    assert "Skip the wait" not in alice.get(f"/sequences/{sequence.pk}").content.decode()
+
+
+def test_an_email_is_duplicated_right_below(alice: Client, sequence: Sequence, bob: Enrollment) -> None:
+    answer = alice.post(url(sequence, "A", "copy"))
+    assert order(sequence) == ["A", "A", "B", "C"]
+    copy = sequence.emails.get(subject="A", published=False)
+    assert answer["Location"] == f"/sequences/{sequence.pk}#e{copy.pk}"
+
+
+def test_a_sequence_is_duplicated_without_its_people(alice: Client, sequence: Sequence, bob: Enrollment) -> None:
+    answer = alice.post(f"/sequences/{sequence.pk}/copy", follow=True)
+    copy = Sequence.objects.get(name="Caves (copy)")
+    assert answer.redirect_chain == [(f"/sequences/{copy.pk}", 302)]
+    assert order(copy) == ["A", "B", "C"]
+    assert "All its emails are drafts" in answer.content.decode()
+
+
 # --- Delete ------------------------------------------------------------------------------------------------------
 
 

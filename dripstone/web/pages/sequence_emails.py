@@ -33,6 +33,9 @@ Verb = tuple[Callable[..., Edit], Callable[..., Edit]]
 
 PUBLISH: Verb = (edits.publish_email, impact.publish_email)
 UPDATE: Verb = (edits.update_email, impact.update_email)
+HOLD: Verb = (edits.hold_email, impact.hold_email)
+RELEASE: Verb = (edits.release_email, impact.release_email)
+SKIP_WAIT: Verb = (edits.skip_wait, impact.skip_wait)
 DELETE: Verb = (edits.delete_email, impact.delete_email)
 
 UNTITLED = "Untitled email"
@@ -88,6 +91,16 @@ def _position(sequence: Sequence, before: str, moving: int = 0) -> dict[str, Any
     if found.delay_value == 0:
         raise Invalid(f"{title(found)} goes at once, so it stays the first: give it a delay to put another before it")
     return {"position": found.position}
+
+
+@member
+@require_POST
+def copy(request: HttpRequest, account: Account, sequence_id: int, email_id: int) -> HttpResponse:
+    """A draft that says the same, right after it. It touches nobody."""
+    email = email_of(account, sequence_id, email_id)
+    made = edits.duplicate_email(account, sequence_id, email.pk, clock.now(), actor(request)).email
+    assert made is not None
+    return changed(request, account, sequence_id, "The copy is a draft, right below.", made.pk)
 
 
 # --- Order -------------------------------------------------------------------------------------------------------
@@ -167,6 +180,55 @@ def _place_in_line(email: SequenceEmail) -> str:
     step = next(step for step in steps if step.email.pk == email.pk)
     delay = step.delay[0].lower() + step.delay[1:]
     return f"It is email {step.number} of {len(steps)}: {', '.join(filter(None, (delay, step.days)))}."
+
+
+@member
+@require_POST
+def hold(request: HttpRequest, account: Account, sequence_id: int, email_id: int) -> HttpResponse:
+    email = email_of(account, sequence_id, email_id)
+    return _act(
+        request,
+        email,
+        HOLD,
+        (),
+        title=f"Put {title(email)} on hold?",
+        button="Put on hold",
+        facts="Nobody gets it until it is released. Whoever comes to it waits there; nobody passes it over.",
+        said=f"{title(email)} is on hold.",
+    )
+
+
+@member
+@require_POST
+def release(request: HttpRequest, account: Account, sequence_id: int, email_id: int) -> HttpResponse:
+    email = email_of(account, sequence_id, email_id)
+    return _act(
+        request,
+        email,
+        RELEASE,
+        (),
+        title=f"Release {title(email)}?",
+        button="Release",
+        facts="What fell due meanwhile goes right away if its delay is in hours, else at the next hour and day for it.",
+        said=f"{title(email)} is released.",
+    )
+
+
+@member
+@require_POST
+def skipping(request: HttpRequest, account: Account, sequence_id: int, email_id: int) -> HttpResponse:
+    """Everybody who waits for it now gets it now."""
+    email = email_of(account, sequence_id, email_id)
+    return _act(
+        request,
+        email,
+        SKIP_WAIT,
+        (),
+        title=f"Skip the wait for {title(email)}?",
+        button="Skip the wait",
+        facts="Everybody who waits for it now gets it now. Who comes later waits as ever.",
+        said=f"The wait for {title(email)} is skipped.",
+    )
 
 
 @member

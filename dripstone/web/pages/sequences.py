@@ -144,6 +144,16 @@ def rescheduling(request: HttpRequest, account: Account, sequence_id: int) -> Ht
 
 @member
 @require_POST
+def copy(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
+    """Another one with the same settings and emails, all of them drafts, and nobody in it."""
+    found = sequence_of(account, sequence_id)
+    made = edits.duplicate_sequence(account, found.pk, clock.now(), actor(request)).sequence
+    messages.success(request, "This is the copy. All its emails are drafts, and nobody is in it.")
+    return asking.leave(request, reverse("sequence", args=[made.pk]))
+
+
+@member
+@require_POST
 def deletion(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
     found = sequence_of(account, sequence_id)
     arguments = (account, found.pk, clock.now(), actor(request))
