@@ -226,6 +226,11 @@ def test_it_leads_back_to_the_page_that_offered_to_publish(alice: Client, sequen
         assert answer["Location"] == back
 
 
+def test_it_says_so_when_there_is_nothing_to_publish(alice: Client, sequence: Sequence) -> None:
+    page = alice.post(f"/sequences/{sequence.pk}/publication", follow=True)
+    assert "All is published already." in page.content.decode()
+
+
 def test_it_publishes_all_drafts_or_none(alice: Client, sequence: Sequence) -> None:
     sequence.emails.update(published=False)
     write(sequence, "C", content="{{ broken")

@@ -121,7 +121,7 @@ def publication(request: HttpRequest, account: Account, sequence_id: int) -> Htt
         facts="All of them or none. People get one at a time, each after its delay.",
         back=back,
     )
-    said = f"{drafts.capitalize()} {words.agree(n_drafts, 'is', 'are')} published."
+    said = f"{drafts} {words.agree(n_drafts, 'is', 'are')} published." if n_drafts else "All is published already."
     then = partial(_away, request, said, back) if came_from in COMES_FROM else None
     return done(request, account, act, said, then)
 
