@@ -197,6 +197,19 @@ def test_it_publishes_after_showing_who_gets_it_now(opened: "Open", sequence: Se
     assert sequence.emails.get(subject="Birch").published
 
 
+def test_when_an_email_is_gone_the_page_has_the_focus(opened: "Open") -> None:
+    page = opened()
+    step = page.locator(".step", has_text="Birch")
+    step.locator(".email").hover()
+    step.locator(".menu summary").click()
+    step.get_by_role("button", name="Delete…").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete email").click()
+    page.get_by_text("“Birch” is deleted.").wait_for()
+    page.get_by_role("dialog").wait_for(state="hidden")
+    assert order(page) == ["Apple", "Cedar"]
+    assert page.evaluate("document.activeElement.id") == "main"
+
+
 def test_all_of_it_works_without_javascript(opened: "Open", sequence: Sequence) -> None:
     page = opened(scripted=False)
     page.get_by_role("link", name="1 day later, at 9:00").first.click()

@@ -15,7 +15,7 @@ document.addEventListener("acted", (event) => {
   if (dialog.open) dialog.close();
   const email = document.getElementById(`e${event.detail.email}`);
   const last = pressed && document.getElementById(pressed);
-  (last || email?.querySelector(".subject") || builder.querySelector("h1 + *, .acts button"))?.focus({ preventScroll: true });
+  (last || email?.querySelector(".subject") || document.getElementById("main")).focus({ preventScroll: true });
   email?.scrollIntoView({ block: "nearest" });
 });
 
