@@ -1,22 +1,26 @@
-"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold, a copy."""
+"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold, a copy, and
+what was published of it."""
 
 from typing import Annotated, Any
 
 from django.http import HttpResponse
-from ninja import Router
+from ninja import Query, Router
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Text, TextOrNull, WholeOrNull
+from dripstone.api.body import MISSING, Body, Flag, Text, TextOrNull, WholeOrNull
+from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
 from dripstone.api.v4.sequences import sequence_of
 from dripstone.engine.acts import edits, previews
+from dripstone.sequences import verbs, versions
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import deliveries, sequences
 from dripstone.shapes import previews as shapes
+from dripstone.shapes import versions as version_shapes
 
 router = Router(tags=["Sequence emails"])
 
@@ -51,6 +55,19 @@ class PreviewAnswer(TypedDict):
 
 class TestAnswer(TypedDict):
     deliveries: list[deliveries.DeliveryShape]
+
+
+class VersionFilters(Paging):
+    include_content: Flag = False
+
+
+class VersionAnswer(TypedDict):
+    version: version_shapes.EmailVersionShape
+
+
+class VersionsAnswer(TypedDict):
+    versions: list[version_shapes.EmailVersionShape]
+    pagination: Pagination
 
 
 @router.post(
@@ -128,3 +145,23 @@ def duplicate_email(request: KitRequest, sequence_id: int, id: int) -> HttpRespo
 def _edited(status: int, done: Edit) -> HttpResponse:
     assert done.email is not None
     return reply(status, email=sequences.held_email(done.email, done.sequence))
+
+
+@router.get("/sequences/{int:sequence_id}/emails/{int:id}/versions", response=VersionsAnswer, summary="List versions")
+def list_versions(request: KitRequest, sequence_id: int, id: int, filters: Query[VersionFilters]) -> HttpResponse:
+    """What was published, when and by whom; the newest first."""
+    email = verbs.email_of(sequence_of(request, sequence_id), id)
+    versions.current(email)
+    found = page(email.versions.all(), filters, "-number")
+    shaped = [version_shapes.email_version(row, with_content=filters.include_content) for row in found.rows]
+    return reply(200, versions=shaped, pagination=found.pagination)
+
+
+@router.get(
+    "/sequences/{int:sequence_id}/emails/{int:id}/versions/{int:number}",
+    response=VersionAnswer,
+    summary="Get a version of an email",
+)
+def get_version(request: KitRequest, sequence_id: int, id: int, number: int) -> HttpResponse:
+    email = verbs.email_of(sequence_of(request, sequence_id), id)
+    return reply(200, version=version_shapes.email_version(versions.one(email, number)))
