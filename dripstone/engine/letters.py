@@ -179,12 +179,16 @@ def _notices(ids: Collection[int]) -> list[Notice]:
 
 @dataclass(slots=True)
 class _Made:
-    """An email, what goes into it besides, and what came out."""
+    """An email, what goes into it besides, and what came out.
+
+    parts   what an edition depends on besides the texts, which are the version's: whose they are, and how often changed
+    """
 
     email: _Email
     template: Template | None
     snippets: tuple[Snippet, ...]
     version: "_Version"
+    parts: Hashable
 
 
 Editions = Callable[[list[_Made], datetime], dict[int, int]]
@@ -219,6 +223,7 @@ def _all_made(emails: Series[_Email], n_readers: Mapping[int, int]) -> list[_Mad
     templates = _templates(emails)
     snippets = _snippets({email.account_id for email in emails})
     texts = {account_id: tuple(row[2:] for row in rows) for account_id, rows in snippets.items()}
+    changes = {account_id: tuple(row[:2] for row in rows) for account_id, rows in snippets.items()}
     made = []
     for email in emails:
         template, account_id = templates[email.email_id], email.account_id
@@ -233,28 +238,21 @@ def _all_made(emails: Series[_Email], n_readers: Mapping[int, int]) -> list[_Mad
             email.direction,
         )
         sender = _Sender(email.from_name, email.from_address, email.postal_address)
+        parts = (email.email_id, email.change, template and template[:2], changes.get(account_id), email.time_zone)
         with suppress(ValueError):
             version = _version(body, sender)
             version.n_readers += n_readers[email.email_id]
-            made.append(_Made(email, template, snippets.get(account_id, ()), version))
+            made.append(_Made(email, template, snippets.get(account_id, ()), version, parts))
     return made
 
 
 def _editions(made: list[_Made], now: datetime) -> dict[int, int]:
     """By email. This process remembers those of the letters it keeps."""
-    prints = {one.email.email_id: _print(one) for one in made if _print_key(one) not in one.version.editions}
-    new = editions.of(prints, now)
+    new = editions.of({one.parts: _print(one) for one in made if one.parts not in one.version.editions}, now)
     for one in made:
-        if (edition_id := new.get(one.email.email_id)) is not None:
-            one.version.editions[_print_key(one)] = edition_id
-    return {one.email.email_id: one.version.editions[_print_key(one)] for one in made}
-
-
-def _print_key(one: _Made) -> Hashable:
-    """What an edition depends on besides the texts, which are the version's: whose they are, and how often changed."""
-    email = one.email
-    snippets = tuple((row.id, row.change) for row in one.snippets)
-    return email.email_id, email.change, one.template and one.template[:2], snippets, email.time_zone
+        if one.parts in new:
+            one.version.editions[one.parts] = new[one.parts]
+    return {one.email.email_id: one.version.editions[one.parts] for one in made}
 
 
 def _print(one: _Made) -> Print:
@@ -330,7 +328,7 @@ class _Sender(NamedTuple):
 class _Version:
     compiled: CompiledEmail
     n_readers: int = 0  # so far, in this process
-    editions: dict[Hashable, int] = field(default_factory=dict)  # ids, by _print_key
+    editions: dict[Hashable, int] = field(default_factory=dict)  # ids, by _Made.parts
 
 
 _bodies: Kept[_Body, CompiledEmail] = Kept(MOST_BYTES // 2)
