@@ -10,7 +10,8 @@ published: a version, or of an unpublished email, with a minus, the change it ha
 """
 
 import copy
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,8 +78,17 @@ def of(email: SequenceEmail) -> Draft:
 
 def changed(sequence: Sequence) -> set[int]:
     """Ids of the emails with something unpublished, for a list of them: one query."""
-    drafts = EmailDraft.objects.filter(email__sequence=sequence, email__deleted_at=None).exclude(values={})
-    return {draft.pk for draft in drafts.select_related("email") if _differing(draft.values, _row(draft.email))}
+    return {draft.pk for draft in _changed([sequence.pk])}
+
+
+def n_changed(sequence_ids: Collection[int]) -> Counter[int]:
+    """Sequence id → published emails with something unpublished: one query."""
+    return Counter(draft.email.sequence_id for draft in _changed(sequence_ids) if draft.email.published)
+
+
+def _changed(sequence_ids: Collection[int]) -> Iterator[EmailDraft]:
+    drafts = EmailDraft.objects.filter(email__sequence__in=sequence_ids, email__deleted_at=None).exclude(values={})
+    return (draft for draft in drafts.select_related("email") if _differing(draft.values, _row(draft.email)))
 
 
 @transaction.atomic

@@ -8,9 +8,9 @@ from typing import NamedTuple
 from django.urls import reverse
 
 from dripstone import clock
-from dripstone.explain import health, health_content
+from dripstone.explain import health
 from dripstone.explain.findings import Finding
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence
 
 
 class Mending(NamedTuple):
@@ -45,12 +45,6 @@ def of_sequence(sequence: Sequence, now: datetime) -> Checked:
     """Reads all people in it: 0.1 s for a million. The sequence comes with account and sending_address."""
     [found] = health.of([sequence], now, clock.system_now())
     return Checked([_check(one, sequence) for one in found.findings], found.is_healthy, _sound(found.findings))
-
-
-def of_email(email: SequenceEmail) -> list[Check]:
-    """About what it says, saved or not. No people are read."""
-    found = health_content.findings({email.sequence: [email]})
-    return [_check(one, email.sequence) for one in found[email.sequence_id]]
 
 
 def mend(finding: Finding, sequence: Sequence) -> Mending:
@@ -92,9 +86,16 @@ def _in_line(label: str) -> Way:
     return way
 
 
+def _in_editor(label: str) -> Way:
+    def way(sequence: Sequence, finding: Finding) -> Mending:
+        return Mending(f"{reverse('sequence', args=[sequence.pk])}/emails/{finding.email_id}", label)
+
+    return way
+
+
 def _people(label: str, status: str = "") -> Way:
     query = f"?status={status}" if status else ""
-    return lambda sequence, _: Mending(f"{reverse('sequence', args=[sequence.pk])}{query}#people", label)
+    return lambda sequence, _: Mending(reverse("sequence_people", args=[sequence.pk]) + query, label)
 
 
 def _to(name: str, label: str, rest: str = "") -> Way:
@@ -112,26 +113,27 @@ _MENDING: Mapping[str, Way] = {
     "all_drafts": _in_line("Publish the first"),
     "draft_in_the_middle": _in_line("See it"),
     "edits_not_followed": _to("sendings", "See what goes out"),
+    "email_on_hold": _in_line("Release it"),
     "engine_silent": _to("sendings", "See what went out last"),
     "everybody_at_the_end": _in_line("Add an email"),
     "everybody_completed": _of_sequence("new_person", "Add somebody"),
     "everybody_excluded": _setting("exclude_subscriber_sources", "Change who is left out"),
     "everybody_paused": _people("See them", "active"),
     "everybody_unconfirmed": _people("See them", "unconfirmed"),
-    "field_compared_with_number": _in_line("Change the email"),
-    "field_without_fallback": _in_line("Give it a fallback"),
+    "field_compared_with_number": _in_editor("Change the email"),
+    "field_without_fallback": _in_editor("Give it a fallback"),
     "following_edits": _people("See who is inside", "active"),
     "inactive": _setting("active", "Let it run"),
     "late": _to("sendings", "See what goes out"),
     "liquid_over_budget": _in_line("Shorten the email"),
     "mail_failing": _to("sendings", "See what failed", "?status=failed"),
-    "missing_snippet": _in_line("Change the email"),
+    "missing_snippet": _in_editor("Change the email"),
     "no_emails": _in_line("Write the first"),
     "no_postal_address": _to("first_run", "Give the address", "#f-postal_address"),
     "nobody_inside": _of_sequence("new_person", "Add somebody"),
     "sender_unverified": _setting("email_address", "Choose another sender"),
     "sending_halted": _to("home", "See what waits", "#week"),
     "server_left_alone": _to("sendings", "See what went out last"),
-    "unknown_field": _in_line("Change the email"),
+    "unknown_field": _in_editor("Change the email"),
     "waiting_for_a_draft": _in_line("Publish it"),
 }

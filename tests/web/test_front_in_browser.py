@@ -119,9 +119,9 @@ def test_it_goes_from_nothing_to_the_first_email(
     page.get_by_text("is on its way to ann@example.com").wait_for()
     assert fits(page)
     page.get_by_role("button", name="Publish all 5").click()
-    page.get_by_text("Publish all 5 drafts?").wait_for()
+    page.get_by_text("Publish 5 drafts?").wait_for()
     assert page.locator(".effects .sub").inner_text() == "Ann"
-    page.get_by_role("button", name="Publish all 5, mail 1 now").click()
+    page.get_by_role("button", name="Publish, mail 1 now").click()
     page.get_by_text("All is set up").wait_for()
     engine.run()
     sent = [message.data.decode().partition("Subject: ")[2].partition("\r\n")[0] for message in engine.mail.messages]

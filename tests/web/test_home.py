@@ -6,6 +6,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine import reasons
 from dripstone.engine.acts import edits
 from dripstone.engine.models import Delivery, Enrollment, Pulse
+from dripstone.sequences import drafts
 from dripstone.tallies import verbs as tallies
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, place_of
@@ -78,6 +79,19 @@ def test_each_state_but_the_usual_one_is_said(alice: Client, account: Account, c
     page = alice.get("/").content.decode()
     assert "when it runs again" in page
     assert "2 emails, 1 draft" in page
+
+
+def test_unpublished_changes_of_a_published_email_are_said(
+    alice: Client, account: Account, clock: VirtualClock
+) -> None:
+    sequence = make_sequence(account, {}, {})
+    email = sequence.emails.order_by("position")[0]
+    revision = drafts.of(email).revision
+    drafts.save(account, sequence.pk, email.pk, {"subject": "Better"}, revision, clock.now(), "ann@example.com")
+    assert [row.state for row in alice.get("/").context["rows"]] == ["changed"]
+    page = alice.get("/").content.decode()
+    assert "Unpublished changes" in page
+    assert "2 emails, 1 changed" in page
 
 
 def test_it_says_when_the_next_email_goes_and_never_a_time_that_has_passed(
@@ -165,7 +179,7 @@ def test_it_costs_the_same_queries_however_many_sequences(
 ) -> None:
     for _ in range(5):
         make_delivery(make_enrollment(make_sequence(account, {}), make_subscriber(account)))
-    with django_assert_max_num_queries(26):  # type: ignore[operator]
+    with django_assert_max_num_queries(27):  # type: ignore[operator]
         alice.get("/")
 
 

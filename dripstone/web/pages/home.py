@@ -13,6 +13,7 @@ from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.engine.acts import overdue, undecided
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.stats import deliveries as delivery_stats
 from dripstone.stats import emails as email_stats
@@ -38,7 +39,7 @@ ROWS = "rows"  # the id of the element that htmx puts the rows into
 class Row:
     """A sequence in the list.
 
-    state    "", "paused" or "draft": the usual one has no name
+    state    "", "paused", "draft" or "changed": the usual one has no name
     facts    its schedule and emails; of a paused one, since when
     next_at  when the next email goes; None: nobody waits for a date, or it is paused
     """
@@ -48,6 +49,7 @@ class Row:
     facts: str
     published: int
     drafts: int
+    changed: int  # published emails with unpublished changes
     inside: int  # waiting for confirmation included
     completed: int
     sent: int
@@ -113,14 +115,16 @@ def _rows(account: Account, sequences: list[Sequence], now: datetime) -> list[Ro
     ids = [sequence.pk for sequence in sequences]
     written, n, sent = _written(ids), places.by_status(ids), email_stats.sent_of_sequences(ids)
     due, weeks = places.first_due(ids), email_stats.sent_by_week(ids, now, TREND)
+    changed = drafts.n_changed(ids)
     pauses = _pauses([sequence.pk for sequence in sequences if not sequence.active])
     return [
         Row(
             sequence,
-            state=_state(sequence, written.get((sequence.pk, True), 0)),
+            state=_state(sequence, written.get((sequence.pk, True), 0), changed[sequence.pk]),
             facts=_facts(account, sequence, pauses.get(sequence.pk), now),
             published=written.get((sequence.pk, True), 0),
             drafts=written.get((sequence.pk, False), 0),
+            changed=changed[sequence.pk],
             inside=n[sequence.pk, "active"] + n[sequence.pk, "unconfirmed"],
             completed=n[sequence.pk, "completed"],
             sent=sent[sequence.pk],
@@ -145,10 +149,12 @@ def _pauses(ids: Collection[int]) -> dict[int, SequenceEdit]:
     return {edit.sequence_id: edit for edit in edits.order_by("sequence", "-pk").distinct("sequence")} if ids else {}
 
 
-def _state(sequence: Sequence, n_published: int) -> str:
+def _state(sequence: Sequence, n_published: int, n_changed: int) -> str:
     if not sequence.active:
         return "paused"
-    return "" if n_published else "draft"
+    if not n_published:
+        return "draft"
+    return "changed" if n_changed else ""
 
 
 def _facts(account: Account, sequence: Sequence, pause: SequenceEdit | None, now: datetime) -> str:
