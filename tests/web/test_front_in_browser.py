@@ -138,6 +138,7 @@ def test_settings_ask_before_they_touch_people(opened: Any, empty: Account, cloc
     page = sign_in(opened())
     page.goto(f"/sequences/{sequence.pk}/settings")
     page.locator(".picker").first.locator("summary").click()
+    assert page.locator(".picks label").filter(visible=True).count() == 12
     page.get_by_label("Search tags").fill("tag 29")
     page.get_by_text("tag 1", exact=True).wait_for(state="hidden")
     page.get_by_label("tag 29").check()

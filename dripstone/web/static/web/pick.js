@@ -1,14 +1,17 @@
-// Lists of ticks: narrowed by what one types, counted as one ticks. Without it they are whole, and can be scrolled.
-
-const prepare = (root) => {
-  for (const search of root.querySelectorAll("[data-narrow]")) search.hidden = false;
-};
+// Lists of ticks: narrowed by what one types, counted as one ticks. Without it they are whole.
 
 document.addEventListener("input", (event) => {
   const picker = event.target.closest(".picker");
   if (!picker) return;
   if (event.target.matches("[data-narrow]")) narrow(picker, event.target.value);
   else count(picker);
+});
+
+document.addEventListener("click", (event) => {
+  const picker = event.target.closest("[data-whole]")?.closest(".picker");
+  if (!picker) return;
+  picker.classList.add("is-whole");
+  picker.querySelector(".picks label:nth-child(13) input")?.focus();
 });
 
 // Enter in the search is no "Save".
@@ -18,6 +21,7 @@ document.addEventListener("keydown", (event) => {
 
 function narrow(picker, text) {
   const wanted = text.trim().toLocaleLowerCase();
+  picker.classList.toggle("is-searched", wanted !== "");
   for (const row of picker.querySelectorAll(".picks label")) {
     row.hidden = !row.textContent.toLocaleLowerCase().includes(wanted);
   }
@@ -29,8 +33,4 @@ function count(picker) {
 }
 
 // A form that was refused comes back in place of the old one: what is wrong is read first.
-document.addEventListener("htmx:afterSettle", () => {
-  prepare(document);
-  document.querySelector("#settings [data-focus]")?.focus();
-});
-prepare(document);
+document.addEventListener("htmx:afterSettle", () => document.querySelector("#settings [data-focus]")?.focus());
