@@ -87,10 +87,7 @@ def _in_line(label: str) -> Way:
 
 
 def _in_editor(label: str) -> Way:
-    def way(sequence: Sequence, finding: Finding) -> Mending:
-        return Mending(f"{reverse('sequence', args=[sequence.pk])}/emails/{finding.email_id}", label)
-
-    return way
+    return lambda sequence, finding: Mending(reverse("sequence_email", args=[sequence.pk, finding.email_id]), label)
 
 
 def _people(label: str, status: str = "") -> Way:
