@@ -16,6 +16,7 @@ from dripstone.content.selectors import TooMuch
 from dripstone.content.tree import Element
 
 MAX_SELECTOR = 4_000  # characters; nested rules repeat the selectors around them
+MAX_NESTED = 20_000  # selectors of nested rules and groups on one page, which repeat those around them too
 
 # At-rules that hold no rules for elements, or whose rules win over style attributes anyway.
 _WITHOUT_RULES = frozenset(
@@ -114,6 +115,8 @@ class Reader:
 
     word: str
     rules: list[Rule] = field(default_factory=list)
+    n_nested: int = 0
+    _selectors: dict[str, list[Any] | None] = field(default_factory=dict)
 
     def read(self, style: Element) -> None:
         if style.markup is None or style.source is None or not _is_css(style):
@@ -122,6 +125,16 @@ class Reader:
         sheet = _Sheet(self, style, text, style.markup.end)
         nodes = tinycss2.parse_stylesheet(text, skip_comments=False, skip_whitespace=False)
         sheet.take(nodes, len(text), sheet.outermost())
+
+    def selectors(self, text: str) -> list[Any] | None:
+        """Read once, however often it stands there: each at-rule in a rule repeats the selector around it. None of one
+        that browsers do not understand."""
+        if text not in self._selectors:
+            try:
+                self._selectors[text] = list(parser.parse(text))
+            except SelectorError:
+                self._selectors[text] = None
+        return self._selectors[text]
 
 
 def _is_css(style: Element) -> bool:
@@ -223,10 +236,13 @@ class _Sheet:
         is_led_by_liquid = bool(re.match(rf"(?:{word}\d+z\s*)+", selector))
         selector = re.sub(rf"^(?:{word}\d+z\s*)+", "", selector)
         has_liquid = word in selector
-        try:
-            selectors = None if has_liquid else list(parser.parse(selector))
-        except SelectorError:
+        selectors = None if has_liquid else self.reader.selectors(selector)
+        if selectors is None and not has_liquid:
             return None  # browsers ignore the whole rule
+        if is_nested:
+            self.reader.n_nested += len(selectors or ())
+            if self.reader.n_nested > MAX_NESTED:
+                raise TooMuch
         rule = Rule(
             selectors,
             declarations,

@@ -23,6 +23,7 @@ HOSTILE = {
     "body tags": "<body \"'" * 20_000,
     "comments": "<!--" * 50_000,
     "deep rules": "<style>" + ".a{" * 60_000,
+    "groups in a rule of many selectors": "<style>" + ".a," * 5_000 + ".b{" + "@media all{top:0}" * 2_000 + "}</style>",
     "deep layers": "<style>" + "@layer a{" * 20_000,
     "CSS for everyone": "<style>b { font-family: '" + "x" * 100_000 + "' }</style>" + "<b></b>" * 5_000,
 }
