@@ -179,7 +179,7 @@ def test_it_costs_the_same_queries_however_many_sequences(
 ) -> None:
     for _ in range(5):
         make_delivery(make_enrollment(make_sequence(account, {}), make_subscriber(account)))
-    with django_assert_max_num_queries(30):  # type: ignore[operator]
+    with django_assert_max_num_queries(31):  # type: ignore[operator]
         alice.get("/")
 
 
