@@ -143,6 +143,7 @@ def test_who_comes_second_gets_both_texts_and_overwrites_nothing(
     assert answer.status_code == 409
     told = answer.json()
     assert told["theirs"]["content"] == "<p>Theirs</p>"
+    assert f"{now(email).saved_by} changed this email meanwhile" in told["html"]
     assert "<ins>Mine</ins>" in told["html"] and "<del>Theirs</del>" in told["html"]
     assert now(email).values["content"] == "<p>Theirs</p>"
     save(alice, email, told["revision"], content="<p>Mine, after all</p>")

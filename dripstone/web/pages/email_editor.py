@@ -273,6 +273,7 @@ def overtaken_page(request: HttpRequest, account: Account, email: SequenceEmail,
         "email": email,
         "sequence": email.sequence,
         "theirs": theirs,
+        "who": "You, in another tab," if theirs.saved_by == actor(request) else theirs.saved_by or "Somebody else",
         "differences": differences,
         "tab": request.POST.get("tab", ""),
     }
