@@ -53,6 +53,12 @@ def update(template: EmailTemplate, given: Given, now: datetime, actor: str = ve
     return template
 
 
+def restore(template: EmailTemplate, number: int, now: datetime, actor: str = versions.OWNER) -> EmailTemplate:
+    """The HTML of a version, saved anew, which makes another version. Raises NotFound, and Invalid if it could not be
+    saved today."""
+    return update(template, {"html": versions.numbered(template.versions.all(), number).html}, now, actor)
+
+
 def _make_room_for_default(account_id: int, now: datetime) -> None:
     EmailTemplate.objects.filter(account_id=account_id, is_default=True).update(is_default=False, updated_at=now)
 

@@ -14,6 +14,7 @@ class Mentions(models.Model):
 
     class Source(models.TextChoices):
         EMAIL = "email"
+        DRAFT = "draft"  # what is written in an email and not published; `source_id` is the email's
         TEMPLATE = "template"
         SNIPPET = "snippet"
 

@@ -23,17 +23,19 @@ class Uses:
     """Ids of what uses something, in no order.
 
     emails     → the snippet or template through which; None where the email itself names it
+    drafts     → the same, of emails that have it in their unpublished changes only
     templates  → the snippet through which, or None
     snippets   → the same
     """
 
     emails: dict[int, "Through"] = field(default_factory=dict)
+    drafts: dict[int, "Through"] = field(default_factory=dict)
     templates: dict[int, "Through"] = field(default_factory=dict)
     snippets: dict[int, "Through"] = field(default_factory=dict)
 
     @property
     def is_none(self) -> bool:
-        return not (self.emails or self.templates or self.snippets)
+        return not (self.emails or self.drafts or self.templates or self.snippets)
 
 
 Through = tuple[Source, int] | None
@@ -80,6 +82,7 @@ class Graph:
     def _is_there(self, source: Source, pk: int) -> bool:
         rows: dict[Source, Collection[int]] = {
             Source.EMAIL: self.emails,
+            Source.DRAFT: self.emails,
             Source.TEMPLATE: self.template_ids,
             Source.SNIPPET: self.keys,
         }
@@ -107,7 +110,12 @@ class Graph:
         while level:
             further: list[tuple[tuple[Source, int], Through]] = []
             for (source, pk), through in level:
-                found = {Source.EMAIL: uses.emails, Source.TEMPLATE: uses.templates, Source.SNIPPET: uses.snippets}
+                found = {
+                    Source.EMAIL: uses.emails,
+                    Source.DRAFT: uses.drafts,
+                    Source.TEMPLATE: uses.templates,
+                    Source.SNIPPET: uses.snippets,
+                }
                 if pk not in found[source]:
                     found[source][pk] = through
                     if source == Source.SNIPPET:
@@ -115,6 +123,8 @@ class Graph:
             level = further
         for template_id in uses.templates:
             self._add_readers(uses, template_id, (Source.TEMPLATE, template_id))
+        for pk in uses.drafts.keys() & uses.emails.keys():
+            del uses.drafts[pk]
         return uses
 
     def _add_readers(self, uses: Uses, template_id: int, through: Through) -> None:

@@ -15,6 +15,7 @@ from dripstone import words
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.errors import Invalid, Problem
+from dripstone.given import as_number, is_id
 from dripstone.sequences.models import SequenceEmail
 from dripstone.uses.models import Mentions
 from dripstone.uses.of import Reach, Through, Uses
@@ -25,16 +26,17 @@ from dripstone.web.subjects import readable
 
 SHOWN = 50  # of each kind; an account may have thousands
 NAMED = 6  # emails in a question
+MAX_VERSION = 2**31  # numbers of versions are integers of the database
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Something that uses it. note: through what, or what it is"""
+    """Something that uses it. note: where it is, and through what. state: for a pill"""
 
     name: str
     url: str
     note: str = ""
-    is_draft: bool = False
+    state: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,14 @@ def used(account: Account, reach: Reach) -> Used:
     uses = reach.uses
     names = _Names(account, uses)
     emails = list(names.emails())
-    return Used(reach, emails, len(uses.emails) - len(emails), list(names.templates()), list(names.snippets()))
+    n_more = len(uses.emails) + len(uses.drafts) - len(emails)
+    return Used(reach, emails, n_more, list(names.templates()), list(names.snippets()))
 
 
 class _Names:
     def __init__(self, account: Account, uses: Uses) -> None:
-        through = {one for one in (*uses.emails.values(), *uses.templates.values(), *uses.snippets.values()) if one}
+        all_of_them = (uses.emails, uses.drafts, uses.templates, uses.snippets)
+        through = {one for using in all_of_them for one in using.values() if one}
         self._uses = uses
         self._account = account
         self._templates = self._rows(EmailTemplate, uses.templates, through, Mentions.Source.TEMPLATE)
@@ -75,11 +79,13 @@ class _Names:
 
     def emails(self) -> Iterator[Place]:
         """Published ones first, those of a sequence together."""
-        rows = SequenceEmail.objects.filter(account=self._account, pk__in=list(self._uses.emails))
+        using = self._uses.drafts | self._uses.emails
+        rows = SequenceEmail.objects.filter(account=self._account, pk__in=list(using))
         shown = rows.select_related("sequence").defer("content").order_by("-published", "sequence__name", "position")
         for email in shown[:SHOWN]:
-            notes = filter(None, [email.sequence.name, self._through(self._uses.emails[email.pk])])
-            yield Place(readable(email.subject), email_url(email), ", ".join(notes), not email.published)
+            notes = filter(None, [email.sequence.name, self._through(using[email.pk])])
+            state = "Unpublished changes" if email.pk in self._uses.drafts else "" if email.published else "Draft"
+            yield Place(readable(email.subject), email_url(email), ", ".join(notes), state)
 
     def templates(self) -> Iterator[Place]:
         for pk, name in list(self._templates.items())[:SHOWN]:
@@ -100,7 +106,7 @@ class _Names:
 
 
 def email_url(email: SequenceEmail) -> str:
-    return f"{reverse('sequence', args=[email.sequence_id])}#e{email.pk}"
+    return reverse("sequence_email", args=[email.sequence_id, email.pk])
 
 
 def in_words(reach: Reach) -> str:
@@ -125,9 +131,16 @@ def typed(request: HttpRequest) -> str:
     return request.GET.get("q", "").replace("\0", "").strip()
 
 
+def version_asked_for(request: HttpRequest) -> int | None:
+    """`?version=3`; None: the text of today."""
+    number = as_number(request.GET.get("version", ""))
+    return number if is_id(number) and number < MAX_VERSION else None
+
+
 def tally(uses: Uses) -> str:
     """ "4 emails, 1 template", in a list."""
-    counts = ((len(uses.emails), "email"), (len(uses.templates), "template"), (len(uses.snippets), "snippet"))
+    n_emails = len(uses.emails) + len(uses.drafts)
+    counts = ((n_emails, "email"), (len(uses.templates), "template"), (len(uses.snippets), "snippet"))
     return ", ".join(words.count(n, noun) for n, noun in counts if n)
 
 
@@ -153,16 +166,18 @@ class Question:
     """title    "Change “Footer”?"
     facts    what follows for people
     button   what pressing it does
+    back     where "Cancel" leads, if nothing was typed that one could go back to
     """
 
     title: str
     facts: str
     button: str
+    back: str = ""
 
 
 def figure(reach: Reach) -> str:
     """Of the emails a question told about: with others in their place it is asked again."""
-    ids = ",".join(map(str, sorted(reach.uses.emails)))
+    ids = ",".join(map(str, sorted(reach.uses.emails | reach.uses.drafts)))
     return hashlib.sha256(f"{reach.n_published}:{ids}".encode()).hexdigest()[:16]
 
 
@@ -171,10 +186,13 @@ def must_ask(request: HttpRequest, reach: Reach) -> bool:
     return reach.n_people > 0 and request.POST.get("seen") != figure(reach)
 
 
-def ask_about_change(request: HttpRequest, account: Account, name: str, reach: Reach) -> HttpResponse:
+def ask_about_change(
+    request: HttpRequest, account: Account, name: str, reach: Reach, *, back: str = "", button: str = "Save the change"
+) -> HttpResponse:
+    """back   as in Question"""
     emails = words.count(reach.n_published, "published email")
-    facts = "They get it as it is now, in the emails that are still to go. What was sent stays as it was."
-    return ask(request, account, Question(f"Change {words.title(name)} in {emails}?", facts, "Save the change"), reach)
+    facts = "Emails that are still to go have the new text. What was sent stays as it was."
+    return ask(request, account, Question(f"Change {words.title(name)} in {emails}?", facts, button, back), reach)
 
 
 def ask_about_default(
@@ -183,7 +201,8 @@ def ask_about_default(
     title = f"Make {words.title(template.name)} the default?" if wants else "Go without a default template?"
     which = "it" if wants else "the built-in one"
     facts = f"Emails without a template of their own get {which}, from their next sending on."
-    return ask(request, account, Question(title, facts, "Make it the default" if wants else "Go without"), reach)
+    button, back = "Make it the default" if wants else "Go without", reverse("template", args=[template.pk])
+    return ask(request, account, Question(title, facts, button, back), reach)
 
 
 def ask(request: HttpRequest, account: Account, question: Question, reach: Reach) -> HttpResponse:

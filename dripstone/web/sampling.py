@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 
 from dripstone.accounts.models import Account
+from dripstone.content import schemes
 from dripstone.engine.acts.previews import Preview
 from dripstone.errors import Invalid, NotFound
 from dripstone.given import FromText
@@ -35,6 +36,7 @@ def shown(request: HttpRequest, make: Callable[[], Preview]) -> HttpResponse:
         raise Http404 from None
     except Invalid as broken:
         return framed(render_to_string("library/_broken.html", {"problems": broken.messages}))
-    if request.POST.get("view") == "text":
+    view = request.POST.get("view", "")
+    if view == "text":
         return framed(render_to_string("library/_text.html", {"text": rendered.text}))
-    return framed(rendered.html)
+    return framed(schemes.shown_in(rendered.html, schemes.DARK if view == "dark" else schemes.LIGHT))

@@ -25,6 +25,7 @@ from dripstone.web.pages import (
     settings,
     snippets,
     templates,
+    text_versions,
     you,
 )
 from dripstone.web.public import confirm, joining, passwords, pictures, unsubscribe, verification
@@ -96,12 +97,24 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("snippets/<int:snippet_id>", snippets.snippet, name="snippet"),
     path("snippets/<int:snippet_id>/preview", snippets.preview, name="snippet_preview"),
     path("snippets/<int:snippet_id>/archiving", snippets.archiving, name="snippet_archiving"),
+    path("snippets/<int:snippet_id>/versions", text_versions.of_snippet, name="snippet_versions"),
+    path(
+        "snippets/<int:snippet_id>/versions/<int:number>/restoration",
+        text_versions.snippet_restoration,
+        name="snippet_restoration",
+    ),
     path("snippets/<int:snippet_id>/deletion", snippets.deletion, name="snippet_deletion"),
     path("templates", templates.listed, name="templates"),
     path("templates/new", templates.new, name="new_template"),
     path("templates/new/preview", templates.new_preview, name="new_template_preview"),
     path("templates/<int:template_id>", templates.template, name="template"),
     path("templates/<int:template_id>/preview", templates.preview, name="template_preview"),
+    path("templates/<int:template_id>/versions", text_versions.of_template, name="template_versions"),
+    path(
+        "templates/<int:template_id>/versions/<int:number>/restoration",
+        text_versions.template_restoration,
+        name="template_restoration",
+    ),
     path("templates/<int:template_id>/default", templates.default, name="template_default"),
     path("templates/<int:template_id>/deletion", templates.deletion, name="template_deletion"),
     path("images", images.images, name="images"),
@@ -126,11 +139,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     # How people get in.
     path("sign-up", joining.sign_up, name="sign_up"),
     path("first/<str:token>", joining.first, name="first"),
+    path("i/<str:digest>.<str:kind>", pictures.picture, name="picture"),  # tokens of invitations have no dot
     path("i/<str:token>", joining.invitation, name="invitation"),
     path("passwords/forgotten", passwords.forgotten, name="forgotten"),
     path("passwords/<int:user_id>/<str:token>", passwords.new, name="new_password"),
     # Public: the links in emails. Short, because they stand in every one.
-    path("i/<str:name>", pictures.picture, name="picture"),
     path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/resubscription", unsubscribe.resubscription, name="resubscription"),
     path("c/<str:token>", confirm.confirm, name="confirm"),

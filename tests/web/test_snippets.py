@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from dripstone.accounts.models import Account
 from dripstone.content import snippets
 from dripstone.content.models import Snippet
+from dripstone.sequences.models import EmailDraft
 from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
 from tests.web.reading import hidden_members
 
@@ -205,7 +206,36 @@ def test_pages_ask_the_database_a_fixed_number_of_times(
     assert [n_queries(path) for path in paths] == before
 
 
+def test_every_text_is_kept_and_can_come_back(alice: Client, account: Account, footer: Snippet, reader: None) -> None:
+    snippets.update(footer, {"content": "So long"}, footer.created_at, "bob@example.com")
+    page = alice.get(f"/snippets/{footer.pk}/versions").content.decode()
+    assert "bob@example.com" in page and "<del>Bye</del><ins>So long</ins>" in page
+    assert "Bye" in alice.get(f"/snippets/{footer.pk}/preview?version=1").content.decode()
+    path = f"/snippets/{footer.pk}/versions/1/restoration"
+    question = alice.post(path)
+    assert "Restore version 1" in question.content.decode() and "Caves" in question.content.decode()
+    alice.post(path, {"seen": hidden_members(question)["seen"][0]})
+    footer.refresh_from_db()
+    assert (footer.content, footer.versions.count()) == ("Bye", 3)
+    assert footer.versions.get(number=3).saved_by == "alice@example.com"
+
+
+@pytest.mark.parametrize("number", ["9", "99999999999999999999"])
+def test_a_version_that_is_not_there_is_not_found(alice: Client, footer: Snippet, number: str) -> None:
+    assert alice.get(f"/snippets/{footer.pk}/versions?version={number}").status_code == 404
+    assert alice.post(f"/snippets/{footer.pk}/versions/{number}/restoration").status_code == 404
+
+
+def test_unpublished_changes_are_a_use_that_reaches_nobody(alice: Client, account: Account, footer: Snippet) -> None:
+    sequence = make_sequence(account, {"subject": "Caves"}, name="Course")
+    email = sequence.emails.get()
+    EmailDraft.objects.create(email=email, values={"content": "{{ snippet.footer }}"}, revision=1)
+    page = alice.get(f"/snippets/{footer.pk}").content.decode()
+    assert "Unpublished changes" in page and "published email has it" not in page
+    assert "1 email" in alice.get("/snippets").content.decode()
+
+
 def test_a_viewer_sees_all_and_is_offered_nothing(viewer: Client, footer: Snippet) -> None:
     page = viewer.get(f"/snippets/{footer.pk}").content.decode()
-    assert "readonly" in page and ">Save<" not in page and "Delete" not in page
+    assert "readonly" in page and ">Save<" not in page and "Delete…" not in page
     assert viewer.get(f"/snippets/{footer.pk}/preview").status_code == 200

@@ -108,6 +108,16 @@ def test_a_replacement_that_is_gone_is_said(alice: Client, account: Account, tem
         assert answer.status_code == 409 and EmailTemplate.objects.filter(pk=template.pk).exists()
 
 
+def test_every_text_is_kept_and_can_come_back(alice: Client, template: EmailTemplate) -> None:
+    alice.post(f"/templates/{template.pk}", typed(template, HTML + "<hr>"))
+    page = alice.get(f"/templates/{template.pk}/versions").content.decode()
+    assert "Version 2" in page and "<ins>" in page
+    assert "<hr>" not in alice.get(f"/templates/{template.pk}/preview?version=1").content.decode()
+    alice.post(f"/templates/{template.pk}/versions/1/restoration")
+    template.refresh_from_db()
+    assert template.html == HTML
+
+
 def test_a_letter_is_shown_in_what_is_typed(alice: Client, template: EmailTemplate) -> None:
     answer = alice.post(f"/templates/{template.pk}/preview", {"html": "<h6>Top</h6>{{ message_content }}"})
     page = answer.content.decode()

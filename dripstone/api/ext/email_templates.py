@@ -65,7 +65,7 @@ def get_email_template(request: KitRequest, id: int) -> HttpResponse:
 @router.put("/email_templates/{int:id}", response=EmailTemplateAnswer, summary="Update an email template")
 def update_email_template(request: KitRequest, id: int, body: EmailTemplateChanges) -> HttpResponse:
     """What is left out stays. Emails get it with their next sending."""
-    template = templates.update(_template(request, id), body.given(), clock.now())
+    template = templates.update(_template(request, id), body.given(), clock.now(), request.auth.actor)
     said = templates.warnings(template)
     return reply(200, email_template=shapes.email_template(template), **({"warnings": said} if said else {}))
 

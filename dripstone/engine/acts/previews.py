@@ -83,7 +83,7 @@ def send_test(sequence: Sequence, email_id: int, given: Given, now: datetime) ->
 
 
 def of_template(account: Account, html: str, given: Given, now: datetime) -> Preview:
-    """A letter of sample text in a template that need not be saved.
+    """A letter of sample text in a template that need not be saved, with what is empty marked.
 
     given   `subscriber_id`
 
@@ -121,7 +121,7 @@ def _sample(
         raise Invalid(_NO_SENDER) from None
     letter = letters.Letter(compiled, now.astimezone(ZoneInfo(account.time_zone)), "", is_read_by_many=False)
     try:
-        rendered = compiled.render(reader, _envelope(letter))
+        rendered = _with_gaps(compiled.render(reader, _envelope(letter), gap=gaps.GAP))
     except OverBudget as over:
         raise Invalid(trial.sentence(over)) from None
     return Preview(rendered, [*rendered.warnings, *_about_size(rendered)])

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             name='Mentions',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('source', models.TextField(choices=[('email', 'Email'), ('template', 'Template'), ('snippet', 'Snippet')])),
+                ('source', models.TextField(choices=[('email', 'Email'), ('draft', 'Draft'), ('template', 'Template'), ('snippet', 'Snippet')])),
                 ('source_id', models.BigIntegerField()),
                 ('version', models.BigIntegerField()),
                 ('snippets', django.contrib.postgres.fields.ArrayField(base_field=models.TextField(), default=list, size=None)),

@@ -18,10 +18,10 @@ from dripstone.engine.acts import previews
 from dripstone.errors import Invalid
 from dripstone.given import FromText
 from dripstone.uses import of as uses
-from dripstone.web import library, sampling
+from dripstone.web import editing, library, sampling
 from dripstone.web.asking import leave
 from dripstone.web.forms import Form
-from dripstone.web.frame import member, show
+from dripstone.web.frame import actor, member, show
 from dripstone.web.paging import page
 
 KINDS = {"block": "Block", "inline": "Inline"}
@@ -54,7 +54,7 @@ def new(request: HttpRequest, account: Account) -> HttpResponse:
         return _writing(request, account, empty, Form())
     try:
         text = library.text_of(request, "text", "") or ""
-        made = snippets.create(account.pk, _given(request, empty, text), clock.now())
+        made = snippets.create(account.pk, _given(request, empty, text), clock.now(), actor(request))
     except Invalid as refused:
         return library.refuse(request, account, refused, MEMBERS, partial(_writing, request, account, empty))
     messages.success(request, f"{words.title(made.name)} is saved. Emails insert it by its tag.")
@@ -77,7 +77,7 @@ def _save(request: HttpRequest, account: Account, found: Snippet) -> HttpRespons
     text = library.text_of(request, "text", found.source)
     if text is not None and request.POST.get("version") != str(found.version):
         return library.overtaken(request, account, found.name, found.source, found.version)
-    save = partial(snippets.update, found, _given(request, found, text), clock.now())
+    save = partial(snippets.update, found, _given(request, found, text), clock.now(), actor(request))
     try:
         if text is not None and library.must_ask(request, reach := uses.of_snippet(found)):
             library.tried(save)
@@ -100,9 +100,16 @@ def _writing(request: HttpRequest, account: Account, found: Snippet, form: Form,
         "tag": f"{{{{ snippet.{found.key} }}}}",
         "used": library.used(account, uses.of_snippet(found)) if found.pk else None,
         "preview_url": _preview_url(found),
+        "editor": _editor(account, found, form),
         **sampling.context(account),
     }
-    return show(request, "library/snippet.html", account, context, status)
+    return editing.allow_images(show(request, "library/snippet.html", account, context, status))
+
+
+def _editor(account: Account, found: Snippet, form: Form) -> editing.Editor:
+    """Of a block; inline text is written as it is."""
+    insertables = editing.insertables(account, but=found.key)
+    return editing.Editor("text", "Text", str(form.values.get("text", "")), insertables, form.problem("text"))
 
 
 @member
@@ -110,7 +117,7 @@ def _writing(request: HttpRequest, account: Account, found: Snippet, form: Form,
 def archiving(request: HttpRequest, account: Account, snippet_id: int) -> HttpResponse:
     """Nothing changes for emails."""
     is_archived = request.POST.get("archived") == "true"
-    found = snippets.update(_find(account, snippet_id), {"archived": is_archived}, clock.now())
+    found = snippets.update(_find(account, snippet_id), {"archived": is_archived}, clock.now(), actor(request))
     done = "archived: menus no longer offer it, and emails that have it keep it" if found.archived else "in use again"
     messages.success(request, f"{words.title(found.name)} is {done}.")
     return redirect("snippet", found.pk)
@@ -146,11 +153,16 @@ def new_preview(request: HttpRequest, account: Account) -> HttpResponse:
 
 
 def _preview(request: HttpRequest, account: Account, found: Snippet) -> HttpResponse:
-    """Of what is typed, or else of what is saved."""
-    text = request.POST.get("text", found.source)
+    """Of what is typed, or else of a version (`?version=`), or of what is saved."""
+    text = request.POST.get("text", _text_of_version(request, found))
     found.content, found.value_html = (text, None) if found.snippet_type == Snippet.Type.INLINE else ("", text)
     make = partial(previews.of_snippet, account, found, sampling.reader(request), clock.now())
     return sampling.shown(request, make)
+
+
+def _text_of_version(request: HttpRequest, found: Snippet) -> str:
+    number = library.version_asked_for(request)
+    return found.source if number is None else get_object_or_404(found.versions, number=number).source
 
 
 def _preview_url(found: Snippet) -> str:

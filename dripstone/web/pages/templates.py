@@ -18,7 +18,7 @@ from dripstone.engine.acts import templates as acts
 from dripstone.errors import Conflict, Invalid
 from dripstone.given import FromText, as_number
 from dripstone.uses import of as uses
-from dripstone.web import library, sampling
+from dripstone.web import editing, library, sampling
 from dripstone.web.asking import leave
 from dripstone.web.forms import Form
 from dripstone.web.frame import actor, member, show
@@ -52,7 +52,7 @@ def new(request: HttpRequest, account: Account) -> HttpResponse:
         return _writing(request, account, EmailTemplate(), Form({"html": layout.DEFAULT_TEMPLATE}))
     try:
         html = library.text_of(request, "html", "") or ""
-        made = templates.create(account.pk, _given(request, html), clock.now())
+        made = templates.create(account.pk, _given(request, html), clock.now(), actor(request))
     except Invalid as refused:
         return library.refuse(request, account, refused, MEMBERS, partial(_writing, request, account, EmailTemplate()))
     _say(request, made, "Saved. Choose it for a sequence or an email, or make it the default.")
@@ -75,7 +75,7 @@ def _save(request: HttpRequest, account: Account, found: EmailTemplate) -> HttpR
     html = library.text_of(request, "html", found.html)
     if html is not None and request.POST.get("version") != str(found.version):
         return library.overtaken(request, account, found.name, found.html, found.version)
-    save = partial(templates.update, found, _given(request, html), clock.now())
+    save = partial(templates.update, found, _given(request, html), clock.now(), actor(request))
     try:
         if html is not None and library.must_ask(request, reach := uses.of_template(found)):
             library.tried(save)
@@ -103,9 +103,15 @@ def _writing(
         "form": form,
         "used": library.used(account, uses.of_template(found)) if found.pk else None,
         "preview_url": reverse("template_preview", args=[found.pk]) if found.pk else reverse("new_template_preview"),
+        "editor": _editor(account, form),
         **sampling.context(account),
     }
-    return show(request, "library/template.html", account, context, status)
+    return editing.allow_images(show(request, "library/template.html", account, context, status))
+
+
+def _editor(account: Account, form: Form) -> editing.Editor:
+    insertables = editing.insertables(account)
+    return editing.Editor("html", "HTML", str(form.values.get("html", "")), insertables, form.problem("html"))
 
 
 @member
@@ -118,7 +124,7 @@ def default(request: HttpRequest, account: Account, template_id: int) -> HttpRes
     reach = graph.reach(concerned)
     if wants != found.is_default and library.must_ask(request, reach):
         return library.ask_about_default(request, account, found, reach, wants=wants)
-    templates.update(found, {"is_default": wants}, clock.now())
+    templates.update(found, {"is_default": wants}, clock.now(), actor(request))
     done = (
         "is the default now." if wants else "is no longer the default: emails without a template get the built-in one."
     )
@@ -161,7 +167,9 @@ def deletion(request: HttpRequest, account: Account, template_id: int) -> HttpRe
 @member
 @xframe_options_sameorigin
 def preview(request: HttpRequest, account: Account, template_id: int) -> HttpResponse:
-    return _preview(request, account, _find(account, template_id).html)
+    found, number = _find(account, template_id), library.version_asked_for(request)
+    html = found.html if number is None else get_object_or_404(found.versions, number=number).html
+    return _preview(request, account, html)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
