@@ -191,6 +191,36 @@ def publish_all(account: Account, sequence_id: int, now: datetime, actor: str = 
     return Edit(sequence, moves_people=bool(shown))
 
 
+# --- Copies -------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def duplicate_email(account: Account, sequence_id: int, email_id: int, now: datetime, actor: str = verbs.OWNER) -> Edit:
+    """As verbs.duplicate_email; the copy says what was written last, published or not."""
+    done = verbs.duplicate_email(account, sequence_id, email_id, now, actor)
+    assert done.email is not None
+    _lay_over({email_id: done.email}, now, actor)
+    return done
+
+
+@transaction.atomic
+def duplicate_sequence(account: Account, sequence_id: int, now: datetime, actor: str = verbs.OWNER) -> Edit:
+    """The same of verbs.duplicate_sequence."""
+    done = verbs.duplicate_sequence(account, sequence_id, now, actor)
+    originals = SequenceEmail.objects.filter(sequence=sequence_id, deleted_at=None).values_list("position", "pk")
+    ids = dict(originals)
+    _lay_over({ids[email.position]: email for email in done.sequence.emails.all()}, now, actor)
+    return done
+
+
+def _lay_over(copies: Mapping[int, SequenceEmail], now: datetime, actor: str) -> None:
+    """copies  by the id of the original"""
+    for draft in EmailDraft.objects.filter(email__in=copies).exclude(values={}):
+        email = copies[draft.email_id]
+        if not _apply(email, draft.values, now):
+            _keep(email, EmailDraft(email=email), draft.values, now, actor)
+
+
 # --- What was given -----------------------------------------------------------------------------------------------
 
 

@@ -12,6 +12,7 @@ from dripstone.errors import NotFound
 from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.given import MAX_NAME
+from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber, make_tag
 
@@ -127,3 +128,25 @@ def test_what_is_deleted_or_elses_is_not_copied(course: Sequence, alice: Account
         duplicate(gone)
     with pytest.raises(NotFound):
         edits.duplicate_sequence(make_account("Mallory"), course.pk, LATER)
+
+
+def write(email: SequenceEmail, subject: str) -> None:
+    drafts.save(email.account, email.sequence_id, email.pk, {"subject": subject}, drafts.of(email).revision, LATER)
+
+
+def test_a_copy_says_what_was_written_last(course: Sequence) -> None:
+    original = email(course, "By hour")
+    write(original, "By the hour")
+    assert duplicate(original).subject == "By the hour"
+    assert SequenceEmail.objects.get(pk=original.pk).subject == "By hour"
+    whole = edits.duplicate_sequence(course.account, course.pk, LATER).sequence
+    assert whole.emails.filter(subject="By the hour").count() == 2
+
+
+def test_a_copy_keeps_words_that_cannot_be_saved_yet(course: Sequence) -> None:
+    original = email(course, "By hour")
+    write(original, "{{ broken")
+    copy = duplicate(original)
+    assert copy.subject == "By hour"
+    assert drafts.of(copy).values["subject"] == "{{ broken"
+    assert drafts.of(copy).problems

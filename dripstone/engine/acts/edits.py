@@ -40,5 +40,5 @@ reschedule = _followed(verbs.reschedule)
 hold_email = _followed(verbs.hold_email)
 release_email = _followed(verbs.release_email)
 skip_wait = _followed(verbs.skip_wait)
-duplicate_email = _followed(verbs.duplicate_email)
-duplicate_sequence = verbs.duplicate_sequence  # the copy has no people yet
+duplicate_email = _followed(drafts.duplicate_email)
+duplicate_sequence = drafts.duplicate_sequence  # the copy has no people yet
