@@ -195,6 +195,7 @@ def test_it_tells_one_story_of_forty_people(loaded: demo.DemoResult, now: dateti
         assert sent.filter(sent_at__lt=now - timedelta(days=8)).exists(), sequence.name
     workshop = sequences.get(name=letters.WORKSHOP.name)
     assert drafts.changed(workshop) == {workshop.emails.get(position=2).pk}
+    assert not Delivery.objects.filter(account=loaded.account, status="sent", edition=None).exists()
     failed = Delivery.objects.get(account=loaded.account, status="failed")
     assert failed.reply.startswith("550 5.1.1")
 

@@ -12,8 +12,10 @@ from typing import Any
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import claim, enroll, plan, record, transitions
+from dripstone.engine import letters as engine_letters
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.claim import Claimed
+from dripstone.engine.letters import Letter
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.ops.demo import letters, people
@@ -162,13 +164,15 @@ def _send_until(sequence_ids: list[int], refusals: dict[int, str], instant: date
     while (due := waiting.values_list("due_at", flat=True).first()) is not None:
         plan.batch(sequence_ids, due)
         claimed = claim.take("demo", due)
-        record.outcomes([_outcome(row, refusals.get(row.subscriber_id or 0, "")) for row in claimed], due)
+        written = engine_letters.of(claimed, due).emails
+        record.outcomes([_outcome(row, written, refusals.get(row.subscriber_id or 0, "")) for row in claimed], due)
 
 
-def _outcome(row: Claimed, refusal: str) -> Outcome:
-    if refusal:
-        return Outcome(row.delivery_id, row.attempt, "failed", hard_bounce=True, reply=refusal)
-    return Outcome(row.delivery_id, row.attempt, "sent", "", reply="250 OK")
+def _outcome(row: Claimed, written: Mapping[int, Letter | None], refusal: str) -> Outcome:
+    letter = written[row.email_id] if row.email_id is not None else None
+    edition_id = letter.edition_id if letter else None
+    sent = Outcome(row.delivery_id, row.attempt, "sent", reply="250 OK", edition_id=edition_id)
+    return sent._replace(status="failed", hard_bounce=True, reply=refusal) if refusal else sent
 
 
 def _leave_a_draft(account: Account, cast: _Cast, now: datetime) -> None:
