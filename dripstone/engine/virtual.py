@@ -7,7 +7,7 @@ it alone. With the real clock a turn costs nothing.
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 
 from django.db import connection
 
@@ -16,6 +16,7 @@ from dripstone.engine import claim, life, queries
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
 
+END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)  # room for delays before the calendar ends in 9999
 TURN = 0x6472_6970  # the advisory lock's number: "drip"
 
 
@@ -38,10 +39,12 @@ def turn(*, alone: bool = False) -> Iterator[None]:
 def advance_to(target: datetime, account_id: int) -> Counter[str]:
     """Move the virtual clock to `target` (aware) and return when idle: the account's deliveries by status.
 
-    Raises Invalid with a real clock, or when `target` lies behind.
+    Raises Invalid with a real clock, when `target` lies behind, and at the end of time.
     """
     if not clock.is_virtual():
         raise Invalid("The clock is not virtual: start with DRIPSTONE_VIRTUAL_CLOCK=1")
+    if target > END_OF_TIME:
+        raise Invalid("The clock ends in the year 9000")
     with turn(alone=True):
         if target < clock.now():
             raise Invalid(f"The clock cannot be moved backwards: it is {clock.now():%Y-%m-%dT%H:%M:%SZ}")

@@ -8,7 +8,8 @@ question and act the server keeps nothing; whoever walks away has changed nothin
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,7 @@ from dripstone.foresight import impact
 from dripstone.foresight.impact import Impact, Where
 from dripstone.sequences.verbs import Edit
 from dripstone.subscribers.models import Subscriber
+from dripstone.web import subjects
 from dripstone.web.forms import NOT_MEMBERS
 from dripstone.web.frame import show
 
@@ -85,7 +87,7 @@ def first(request: HttpRequest, account: Account, act: Act, then: Callable[[Edit
     if seen and (done := _do(account, act, seen)):
         return then(done)
     while True:
-        told = impact.of(account, act.sequence_id, act.proposal, now)
+        told = _readable(impact.of(account, act.sequence_id, act.proposal, now))
         if told.affected or (act.is_grave and not seen):
             return _ask(request, account, act, told, now, is_again=bool(seen))
         if done := _do(account, act, impact.figure(told.world)):
@@ -111,6 +113,14 @@ def _do(account: Account, act: Act, seen: str) -> Edit | None:
     with suppress(PreconditionFailed), impact.unchanged(account, act.sequence_id, seen):
         return act.verb()
     return None
+
+
+def _readable(told: Impact) -> Impact:
+    """With subjects as people read them, names in place of Liquid."""
+    emails = {pk: copy(email) for pk, email in told.emails.items()}
+    for email in emails.values():
+        email.subject = subjects.readable(email.subject)
+    return replace(told, emails=emails)
 
 
 def _ask(

@@ -129,6 +129,7 @@ def show(
         "zone": account.time_zone,
         "zone_in_words": words.zone(account.time_zone),
         "is_virtual": clock.is_virtual(),
+        "here": request.get_full_path() if request.method in SAFE_METHODS else "/",
         "work": places.WORK,
         "running": places.RUNNING,
     }

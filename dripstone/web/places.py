@@ -1,4 +1,4 @@
-"""The places of the app: in the side of every page, and on a phone in the bar at the foot.
+"""The places of the app: in the side of every page, and on a phone in the bar at the foot, which has room for five.
 
 A page that people come back to is a row here; a page inside one of them says whose it is by `section`.
 """
@@ -8,12 +8,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """section   what the context of its pages says, so that the place is marked"""
+    """section   what the context of its pages says, so that the place is marked
+    short     the first words of its label, where there is no room for all"""
 
     section: str
     label: str
     url_name: str
+    short: str = ""
 
 
-WORK = (Place("sequences", "Sequences", "home"), Place("library", "Snippets and templates", "snippets"))
+WORK = (
+    Place("sequences", "Sequences", "home"),
+    Place("library", "Snippets and templates", "snippets", short="Snippets"),
+)
 RUNNING = (Place("inbox", "Inbox", "inbox"),)

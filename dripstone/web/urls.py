@@ -26,6 +26,7 @@ from dripstone.web.pages import (
     snippets,
     templates,
     text_versions,
+    virtual_clock,
     you,
 )
 from dripstone.web.public import confirm, joining, passwords, pictures, unsubscribe, verification
@@ -72,6 +73,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("first-run/postal-address", first_run.postal_address, name="first_run_address"),
     path("first-run/test", first_run.test, name="first_run_test"),
     path("first-run/dismissal", first_run.dismissal, name="first_run_dismissal"),
+    path("clock/advancing", virtual_clock.advancing, name="clock_advancing"),
     path("deliveries", deliveries.sendings, name="sendings"),
     path(EMAIL, email_editor.email, name="sequence_email"),
     path(f"{EMAIL}/draft/publication", email_editor.publication, name="draft_publication"),

@@ -93,9 +93,21 @@ def test_one_changes_between_accounts(browsers: Any) -> None:
     members.join(club, ann, "viewer", MONDAY_9)
     for width in (1440, 390):
         page = sign_in(browsers(width), "ann@example.com")
-        page.locator(".who summary").click()
+        menu = page.locator(".who summary" if width == 1440 else ".mine summary")
+        menu.click()
         page.get_by_role("button", name="The Club").click()
-        page.locator(".who summary b", has_text="The Club").wait_for()
+        menu.get_by_text("The Club").wait_for()
+
+
+def test_on_a_phone_one_menu_has_settings_and_the_way_out(browsers: Any) -> None:
+    make_user(make_account("Work"), "ann@example.com", PASSWORD)
+    page = sign_in(browsers(390), "ann@example.com")
+    assert page.get_by_role("button", name="Sign out").count() == 0
+    page.locator(".mine summary").click()
+    box = page.get_by_role("link", name="Settings").bounding_box()
+    assert box is not None and box["height"] >= 44
+    page.get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/sign-in")
 
 
 def test_without_javascript_all_of_it_works(browsers: Any, mail_server: None) -> None:

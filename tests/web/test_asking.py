@@ -8,6 +8,7 @@ from django.test import Client
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence
+from tests.conftest import VirtualClock
 from tests.factories import make_enrollment, make_sequence, make_subscriber
 from tests.web.reading import hidden_members
 
@@ -37,6 +38,18 @@ def test_it_says_how_many_and_who_before_it_does_it(alice: Client, sequence: Seq
     assert "Pause “Caves”?" in text
     assert "keeps their place" in text
     assert "Bob" in text
+
+
+def test_it_names_emails_as_people_read_them(
+    alice: Client, account: Account, clock: VirtualClock, now: datetime
+) -> None:
+    subject = "{% if subscriber.first_name != blank %}{{ subscriber.first_name }}, look{% endif %}"
+    sequence = make_sequence(account, {"delay_value": 1, "subject": subject})
+    make_enrollment(sequence, make_subscriber(account), now)
+    email = sequence.emails.get()
+    text = alice.post(f"/sequences/{sequence.pk}/emails/{email.pk}/skipping").content.decode()
+    assert "gets “[first name], look” right away" in text
+    assert "{%" not in text
 
 
 def test_the_answer_does_what_was_asked(alice: Client, sequence: Sequence, bob: Enrollment) -> None:

@@ -53,7 +53,8 @@ def email_versions(request: HttpRequest, account: Account, sequence_id: int, ema
     if names:
         right = _side(email, request.GET.get("right") or names[0], rows, draft.values)
         left = _side(email, request.GET.get("left") or _before(right.name, names), rows, draft.values)
-        context |= {"left": left, "right": right, "sides": [left, right], "changes": list(_changes(left, right))}
+        sides = [left, right] if left.name != right.name else [right]
+        context |= {"left": left, "right": right, "sides": sides, "changes": list(_changes(left, right))}
     return editing.allow_images(show(request, "editor/versions.html", account, context))
 
 

@@ -24,6 +24,12 @@ def soon(context: Context, at: datetime) -> SafeString:
     return _time(at, context["zone"], words.soon(at, context["zone"], context["now"]))
 
 
+@register.simple_tag(takes_context=True)
+def day(context: Context, at: datetime) -> SafeString:
+    """Its day alone, where there is little room: `today`, `Wed 21 Oct`."""
+    return _time(at, context["zone"], words.soon(at, context["zone"], context["now"]).rpartition(",")[0])
+
+
 def _time(at: datetime, zone: str, said: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',

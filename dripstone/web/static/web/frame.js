@@ -53,7 +53,7 @@ document.addEventListener("keydown", (event) => {
   }
   const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
   if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    const find = document.querySelector("[data-find]");
+    const find = document.querySelector("input[data-find]");
     if (find) {
       event.preventDefault();
       find.focus();
