@@ -15,6 +15,7 @@ document.addEventListener("submit", (event) => {
 
 document.addEventListener("htmx:afterSwap", (event) => {
   if (event.detail.target !== dialog || !dialog.firstElementChild) return;
+  closeMenus(null); // the act came from one
   if (!dialog.open) dialog.showModal();
   dialog.querySelector("[autofocus], .foot button")?.focus();
 });
