@@ -49,6 +49,12 @@ def soon(at: datetime, time_zone: str, now: datetime) -> str:
     return text[0].lower() + text[1:] if text.startswith(tuple(_NEAR.values())) else text
 
 
+def by_date(at: datetime, time_zone: str) -> str:
+    """`Mon 23 Nov 2026, 09:00`: where "today" would say nothing."""
+    local = at.astimezone(ZoneInfo(time_zone))
+    return f"{local:%a} {local.day} {local:%b %Y, %H:%M}"
+
+
 def instant_in_full(at: datetime, time_zone: str) -> str:
     """`Monday 23 November 2026, 09:00:12 EST`: what hovering over a time tells."""
     local = at.astimezone(ZoneInfo(time_zone))

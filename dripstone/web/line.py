@@ -90,13 +90,10 @@ def _dates(sequence: Sequence) -> Dates:
 
 
 def _counting_from_entry(emails: list[SequenceEmail]) -> set[int]:
-    """Those before which nothing published stands."""
-    found = set()
-    for email in emails:
-        found.add(email.pk)
-        if email.published:
-            break
-    return found
+    """The first one, and the first that is published: people pass over the drafts before it. Another draft counts from
+    the email before it, as it will when both are published."""
+    published = [email for email in emails if email.published]
+    return {email.pk for email in [*emails[:1], *published[:1]]}
 
 
 def _goes(email: SequenceEmail) -> bool:

@@ -37,6 +37,15 @@ def test_it_says_the_schedule_and_every_delay_in_words(alice: Client, account: A
     assert page.count(">Draft<") == 1
 
 
+def test_a_course_of_drafts_is_told_as_it_will_be_published(alice: Client, account: Account) -> None:
+    sequence = make_sequence(account, *({"delay_value": days, "published": False} for days in (0, 1, 2)))
+    steps = alice.get(f"/sequences/{sequence.pk}").context["steps"]
+    assert [step.delay for step in steps] == ["At once", "1 day later, at 9:00", "2 days later, at 9:00"]
+    last = sequence.emails.get(position=2)
+    editor = alice.get(f"/sequences/{sequence.pk}/emails/{last.pk}").content.decode()
+    assert "<b>Sent</b> 2 days later, at 9:00" in editor
+
+
 def test_it_counts_sent_and_waiting_for_each_email(alice: Client, account: Account, delivery: Delivery) -> None:
     make_enrollment(place_of(delivery).sequence, make_subscriber(account))
     steps = alice.get(f"/sequences/{delivery.sequence_id}").context["steps"]

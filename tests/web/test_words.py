@@ -62,6 +62,7 @@ def test_it_says_an_instant_on_the_wall_clock_of_the_zone() -> None:
     assert words.instant(at, zone, at + timedelta(days=9)) == "Sun 1 Nov, 01:30"
     assert words.instant(at, zone, at + timedelta(days=99)) == "1 Nov 2026, 01:30"
     assert words.instant_in_full(at, "America/New_York") == "Sunday 1 November 2026, 01:30:00 EDT"
+    assert words.by_date(at, "America/New_York") == "Sun 1 Nov 2026, 01:30"
 
 
 def test_it_says_dates_of_these_days_as_people_do() -> None:

@@ -180,8 +180,9 @@ def _wait(email: SequenceEmail) -> str:
 
 
 def _is_first(email: SequenceEmail) -> bool:
-    before = SequenceEmail.objects.filter(sequence=email.sequence_id, deleted_at=None, published=True)
-    return not before.filter(position__lt=email.position).exists()
+    """As on the page of the sequence: a draft counts from the email before it, published or not."""
+    before = SequenceEmail.objects.filter(sequence=email.sequence_id, deleted_at=None, position__lt=email.position)
+    return not (before.filter(published=True) if email.published else before).exists()
 
 
 def _standing(email: SequenceEmail, draft: Draft) -> dict[str, Any]:

@@ -30,6 +30,12 @@ def day(context: Context, at: datetime) -> SafeString:
     return _time(at, context["zone"], words.soon(at, context["zone"], context["now"]).rpartition(",")[0])
 
 
+@register.simple_tag(takes_context=True)
+def by_date(context: Context, at: datetime) -> SafeString:
+    """The same with its date, whatever day it is."""
+    return _time(at, context["zone"], words.by_date(at, context["zone"]))
+
+
 def _time(at: datetime, zone: str, said: str) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>',
