@@ -11,7 +11,7 @@ from dripstone.accounts import members
 from dripstone.accounts.models import Account, Membership, User
 from tests import owned
 from tests.factories import MONDAY_9, make_account
-from tests.web.test_isolation import PAGES
+from tests.web.routes import PAGES
 
 # Who may open a page is said by frame.member, .owner or .own. These are open to whoever comes.
 OPEN = {

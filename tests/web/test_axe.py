@@ -1,0 +1,174 @@
+"""axe on every page: wide and light, on a phone and dark. What it finds is what somebody would trip over who hears the
+page, moves by keys or sees little.
+
+The pages come from web/urls.py, so a new one is tried as soon as it exists. What has no address of its own (a question,
+a refused form, an open menu) is opened here by hand.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from django.conf import settings
+from django.http import HttpResponse
+from django.test import Client
+
+from dripstone import clock, signing
+from dripstone.accounts import invitations, sending_addresses, verbs
+from dripstone.accounts.models import Account
+from dripstone.engine.models import Delivery
+from tests import owned
+from tests.factories import MONDAY_9, make_sequence, make_user, place_of
+from tests.web.letters import link_in, sent
+from tests.web.routes import WITH_IDS, WITHOUT_IDS, path_to
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LOOKS: list[Any] = [
+    ({"width": 1440, "height": 900}, "light"),
+    ({"width": 390, "height": 844}, "dark"),
+]
+
+# WCAG 2.2 AA and axe's own good practice. The letters in frames are the creator's, not ours.
+RULES = {
+    "resultTypes": ["violations"],
+    "iframes": False,
+    "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+}
+FINISHED = """() => !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling")
+                    && (!document.querySelector("form[data-writing]") || document.documentElement.dataset.editor)"""
+FAULTS = """([within, rules]) => axe.run(within, rules).then(found =>
+    found.violations.flatMap(fault => fault.nodes.map(node =>
+        `${fault.id}: ${node.target.join(" ")}: ${node.failureSummary.split("\\n").slice(1).join(";")}`)))"""
+
+
+@pytest.fixture
+def page(chromium: "Browser", live_server: Any, alice: Client) -> Iterator["Page"]:
+    """Alice's browser, in which nothing is half faded."""
+    context = chromium.new_context(base_url=live_server.url, reduced_motion="reduce")
+    context.set_default_timeout(10_000)
+    key = alice.cookies[settings.SESSION_COOKIE_NAME].value
+    context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
+    yield context.new_page()
+    context.close()
+
+
+def faults(page: "Page", within: str = "html") -> list[str]:
+    """Of what stands there now, in both looks."""
+    page.wait_for_function(FINISHED)
+    page.evaluate(AXE_SCRIPT)
+    found = []
+    for size, scheme in LOOKS:
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        found += [f"{size['width']} {scheme}: {fault}" for fault in page.evaluate(FAULTS, [within, RULES])]
+    return found
+
+
+def visited(page: "Page", paths: list[str]) -> list[str]:
+    """What is wrong there, with the page it is wrong on."""
+    found = []
+    for path in paths:
+        page.set_viewport_size(LOOKS[0][0])
+        page.goto(path)
+        found += [f"{path}: {fault}" for fault in faults(page)]
+    return found
+
+
+def assert_none(wrong: list[str]) -> None:
+    assert not wrong, "\n".join(wrong)
+
+
+def is_page(answer: HttpResponse | Any) -> bool:
+    """Not a part of one, a redirect, a file, or a letter that stands in a frame."""
+    is_letter = "sandbox" in answer.headers.get("Content-Security-Policy", "")
+    return answer.status_code == 200 and not is_letter and not answer.streaming and b"<html" in answer.content
+
+
+def test_every_page_behind_sign_in(page: "Page", account: Account, alice: Client, mail_server: None) -> None:
+    ids = owned.one_of_each(account)
+    paths = [path_to(route, ids) for route in WITHOUT_IDS + WITH_IDS]
+    found = [path for path in paths if is_page(alice.get(path))]
+    assert len(found) > 30
+    assert_none(visited(page, found))
+
+
+def test_every_page_of_an_account_with_nothing_in_it(page: "Page", account: Account) -> None:
+    account.postal_address = ""
+    account.save()
+    everywhere = ["/", "/first-run", "/deliveries", "/inbox", "/snippets", "/templates", "/images", "/settings"]
+    assert_none(visited(page, everywhere))
+    sequence = make_sequence(account)
+    assert_none(visited(page, [f"/sequences/{sequence.pk}{part}" for part in ("", "/people", "/checks", "/week")]))
+
+
+def test_every_page_by_which_people_get_in_or_out(
+    page: "Page", account: Account, delivery: Delivery, mail_server: None, live_server: Any
+) -> None:
+    person = place_of(delivery).subscriber
+    bob = make_user(account, "bob@example.com")
+    invited = invitations.invite(account, owned.INVITED, bob, clock.system_now())
+    address = sending_addresses.add(account, {"email_address": "shop@example.com"}, MONDAY_9)
+    Client().post("/passwords/forgotten", {"email_address": bob.email})
+    unsubscription = f"/u/{signing.make('unsubscribe', delivery.pk)}"
+    paths = ["/sign-in", "/sign-up", "/passwords/forgotten", "/i/gone", "/v/gone", "/c/gone", "/u/gone", "/nothing"]
+    paths += [invitations.link(invited), sending_addresses.link(address), link_in(sent()[-1])]
+    paths += [unsubscription, f"/c/{signing.make('confirm', person.pk)}"]
+    page.context.clear_cookies()
+    assert_none(visited(page, [path.removeprefix(settings.DRIPSTONE_URL) for path in paths]))
+    page.goto(unsubscription)
+    page.get_by_role("button", name="Unsubscribe").click()
+    page.get_by_role("heading", name="You are unsubscribed").wait_for()
+    assert_none(faults(page))
+
+
+def test_the_page_of_the_first_owner(chromium: "Browser", live_server: Any) -> None:
+    with chromium.new_context(base_url=live_server.url) as context:
+        assert_none(visited(context.new_page(), [verbs.first_link().removeprefix(settings.DRIPSTONE_URL)]))
+
+
+def test_what_opens_on_the_page_of_a_sequence(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    page.goto(f"/sequences/{ids['sequences']}")
+    page.set_viewport_size(LOOKS[0][0])
+    page.locator(".step .email").first.hover()
+    page.locator(".step .menu summary").first.click()
+    page.get_by_role("button", name="Delete…").first.wait_for()
+    assert_none(faults(page, within=".menu[open]"))  # what lies below it is covered, as it should be
+    page.get_by_role("button", name="Delete…").first.click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete email").wait_for()
+    assert_none(faults(page))
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="hidden")
+    page.locator(".step .gap a").last.click()
+    page.get_by_label("Wait how many").fill("9999")
+    page.locator(".changing").get_by_role("button", name="Save").click()
+    page.get_by_role("alert").wait_for()
+    assert_none(faults(page))
+
+
+def test_the_editor_in_both_its_ways(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    page.goto(f"/sequences/{ids['sequences']}/emails/{ids['emails']}")
+    page.locator("html[data-editor=ready]").wait_for()
+    page.set_viewport_size(LOOKS[0][0])
+    page.locator(".editor summary", has_text="Insert").click()
+    assert_none(faults(page))
+    page.keyboard.press("Escape")
+    page.get_by_role("button", name="HTML", exact=True).click()
+    page.locator("textarea.source").wait_for()
+    assert_none(faults(page))
+
+
+@pytest.mark.parametrize("path", ["/sequences/new", "/settings"])
+def test_a_refused_form(page: "Page", path: str) -> None:
+    page.goto(path)
+    page.get_by_label("Name", exact=True).fill("")
+    page.evaluate("document.querySelectorAll('main form').forEach(form => form.noValidate = true)")
+    page.locator("main form button.primary").filter(visible=True).first.click()
+    page.locator("[aria-invalid=true]").first.wait_for()
+    assert_none(faults(page))
