@@ -1,12 +1,17 @@
 """Alice owns the account, Mallory owns another one; each has a browser. Imports wait until Django is set up."""
 
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from django.conf import settings
 from django.test import Client
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
     from dripstone.accounts.models import Account, User
     from dripstone.engine.models import Delivery
 
@@ -77,3 +82,32 @@ def mail_server(settings: Any) -> None:
     """Mail about accounts can leave. Nothing does: no worker runs."""
     settings.DRIPSTONE_MAIL_URL = "smtp://mail.example.com"
     settings.DRIPSTONE_FROM = ("Our server", "accounts@example.com")
+
+
+@pytest.fixture
+def opened(chromium: "Browser", live_server: Any) -> "Iterator[Callable[..., Page]]":
+    """A function that opens a browser at the live server, signed in as `who` is. Its console must stay silent, but for
+    answers with a status of 4xx, which a test asks for."""
+    with ExitStack() as closing:
+        heard: list[str] = []
+
+        def open_page(width: int = 1440, *, scripted: bool = True, who: Client | None = None, **more: Any) -> "Page":
+            context = chromium.new_context(
+                base_url=live_server.url,
+                viewport={"width": width, "height": 900},
+                java_script_enabled=scripted,
+                has_touch=width < 500,
+                **more,
+            )
+            closing.callback(context.close)
+            context.set_default_timeout(20_000)
+            if who is not None:
+                key = who.cookies[settings.SESSION_COOKIE_NAME].value
+                context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
+            page = context.new_page()
+            page.on("console", lambda message: heard.append(message.text))
+            page.on("pageerror", lambda error: heard.append(str(error)))
+            return page
+
+        yield open_page
+        assert [text for text in heard if "responded with a status of 4" not in text] == []
