@@ -1,13 +1,14 @@
 """An email, compiled once per version; then a message per person in a fraction of a millisecond.
 
-What does not depend on the person happens in `compile_email`: body into template, CSS inlined, Liquid parsed, From
-header encoded. `CompiledEmail.render` fills in the person. It raises OverBudget when the Liquid would take too much
+What does not depend on the person happens in `compile_email`: body into template, CSS inlined, From header encoded; and
+once, when somebody first needs it, Liquid is parsed and a stencil cut. What came out is kept in the database
+(precompiled.py). `CompiledEmail.render` fills in the person. It raises OverBudget when the Liquid would take too much
 work (liquid_cost.py), and nothing else: see liquid_render.py. The text part is made from the finished HTML (text.py),
 so nothing that the HTML says or hides can come out otherwise there.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -116,18 +117,42 @@ _PREVIEW_ENVELOPE = Envelope("preview@localhost", datetime(2000, 1, 1, tzinfo=UT
 
 
 @dataclass
+class Liquid:
+    """A letter's Liquid, parsed when something first asks for it: who has a stencil needs it for few people."""
+
+    subject_source: str
+    preview_source: str
+    page: html.Finished
+    snippets: dict[tuple[str, bool], BoundTemplate | None] = field(default_factory=dict)
+
+    @cached_property
+    def _parsed(self) -> tuple[list[BoundTemplate], tuple[str, ...]]:
+        problems: list[str] = []
+        templates = [
+            _parsed("subject", self.subject_source, problems, is_html=False),
+            _parsed("preview text", self.preview_source, problems, is_html=False),
+            _parsed("content", self.page.html, problems, is_html=True),
+        ]
+        return templates, tuple(problems)
+
+    @property
+    def templates(self) -> list[BoundTemplate]:
+        """Subject, preview text and HTML."""
+        return self._parsed[0]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        return self._parsed[1]
+
+
+@dataclass
 class CompiledEmail:
     source: EmailSource
     boundary: str
     from_headers: list[str]
-    subject: BoundTemplate
-    preview: BoundTemplate
-    html: BoundTemplate
-    problems: tuple[str, ...]
+    liquid: Liquid
     address: str  # postal address, lines
     html_address: Markup
-    styled_snippets: Mapping[str, str]  # by the keys that `html` uses for them (html.finish)
-    snippet_templates: dict[tuple[str, bool], BoundTemplate | None] = field(default_factory=dict)
 
     def from_sender(self, source: EmailSource) -> "CompiledEmail":
         """The same letter from another sender: a source that differs in name, addresses and postal address alone. None
@@ -161,7 +186,7 @@ class CompiledEmail:
     @cached_property
     def stencil(self) -> "MessageStencil | None":
         """Cut from a message whose personal values are marks; None when Liquid must run for every person."""
-        holes = stencil.holes_of([self.subject, self.preview, self.html], self._snippets_of_both_parts)
+        holes = stencil.holes_of(self.liquid.templates, self._snippets_of_both_parts)
         if not holes:
             return None
         marks = {hole.key: stencil.mark(number) for number, hole in enumerate(holes)}
@@ -176,13 +201,7 @@ class CompiledEmail:
         decides_about_url = any(hole.key and stencil.begins_url(plain, number) for number, hole in enumerate(holes))
         if not is_whole or decides_about_url or text.is_shaped_by(OPEN, page):
             return None
-        return MessageStencil(
-            holes,
-            stencil.Stencil(subject, len(holes)),
-            stencil.BodyStencil(plain, len(holes), "text/plain", self.boundary, is_html=False),
-            stencil.BodyStencil(page, len(holes), "text/html", self.boundary, is_html=True),
-            tuple(state.warnings),
-        )
+        return MessageStencil.cut(holes, (subject, plain, page), self.boundary, state.warnings)
 
     def _snippets_of_both_parts(self, key: str) -> list[BoundTemplate]:
         found = [self.snippet_template(key, is_html=is_html) for is_html in (False, True)]
@@ -205,16 +224,17 @@ class CompiledEmail:
         return Rendered(data, subject, preview_text, plain, page, tuple(state.warnings))
 
     def _texts(self, person: Person, envelope: Envelope, state: State) -> Texts:
-        for problem in self.problems:
+        for problem in self.liquid.problems:
             state.warn(problem)
         plain_values = self._values(person, envelope, state, is_html=False)
+        of_subject, of_preview, of_page = self.liquid.templates
         state.part = "subject"
-        subject = mime.one_line(liquid_render.render(self.subject, plain_values, state))
+        subject = mime.one_line(liquid_render.render(of_subject, plain_values, state))
         state.part = "preview_text"
-        preview = mime.one_line(liquid_render.render(self.preview, plain_values, state))
+        preview = mime.one_line(liquid_render.render(of_preview, plain_values, state))
         state.part = "content"
         html_values = self._values(person, envelope, state, is_html=True) | {"preview_text": preview}
-        page = clean(liquid_render.render(self.html, html_values, state))
+        page = clean(liquid_render.render(of_page, html_values, state))
         state.spend(len(page) // TEXT_PER_STEP)
         plain = text.html_to_text(page)
         missing = self._missing(str(plain_values["unsubscribe_url"]), plain)
@@ -281,13 +301,14 @@ class CompiledEmail:
 
     def snippet_template(self, key: str, *, is_html: bool) -> BoundTemplate | None:
         """A snippet, parsed for where it stands (a block is always HTML); None when it does not exist or is broken."""
-        if (key, is_html) not in self.snippet_templates:
-            self.snippet_templates[key, is_html] = self._parse_snippet(key, is_html=is_html)
-        return self.snippet_templates[key, is_html]
+        parsed = self.liquid.snippets
+        if (key, is_html) not in parsed:
+            parsed[key, is_html] = self._parse_snippet(key, is_html=is_html)
+        return parsed[key, is_html]
 
     def _parse_snippet(self, key: str, *, is_html: bool) -> BoundTemplate | None:
-        if is_html and key in self.styled_snippets:
-            return _parsed_or_none(HTML, self.styled_snippets[key])
+        if is_html and key in self.liquid.page.snippets:
+            return _parsed_or_none(HTML, self.liquid.page.snippets[key])
         snippet = self.source.snippets.get(key)
         if snippet is None:
             return None
@@ -306,6 +327,25 @@ class MessageStencil:
     text: stencil.BodyStencil
     html: stencil.BodyStencil
     warnings: tuple[str, ...]
+
+    @classmethod
+    def cut(
+        cls, holes: list[stencil.Hole], marked: Iterable[str], boundary: str, warnings: Iterable[str]
+    ) -> "MessageStencil":
+        """marked  subject, text part and HTML part, with marks for the holes"""
+        subject, plain, page = marked
+        return cls(
+            holes,
+            stencil.Stencil(subject, len(holes)),
+            stencil.BodyStencil(plain, len(holes), "text/plain", boundary, is_html=False),
+            stencil.BodyStencil(page, len(holes), "text/html", boundary, is_html=True),
+            tuple(warnings),
+        )
+
+    @property
+    def marked(self) -> list[str]:
+        """What it was cut from."""
+        return [self.subject.marked, self.text.marked, self.html.marked]
 
 
 def _known(person: Person, envelope: Envelope) -> dict[str, str | None]:
@@ -371,23 +411,22 @@ def compile_email(source: EmailSource) -> CompiledEmail:
     Broken Liquid is refused when it is saved. If some gets here all the same, that part is sent with the Liquid as
     empty as possible, and `render` warns. Raises ValueError when `from_address` cannot be written in a header.
     """
-    problems: list[str] = []
     body = clean(source.content or "")
     template = None if source.template_html is None else clean(source.template_html)
     merged = html.merge(template, body, layout.default_template(source.direction))
-    page = _page(html.speaking(merged, source.language, source.direction), source)
+    return with_page(source, _page(html.speaking(merged, source.language, source.direction), source))
+
+
+def with_page(source: EmailSource, page: html.Finished) -> CompiledEmail:
+    """With the HTML that compiling this source made before. Raises ValueError like `compile_email`."""
     address = _address(source)
     return CompiledEmail(
         source=source,
         boundary=_boundary(source),
         from_headers=_from_headers(source),
-        subject=_parsed("subject", source.subject, problems, is_html=False),
-        preview=_parsed("preview text", source.preview_text or "", problems, is_html=False),
-        html=_parsed("content", page.html, problems, is_html=True),
-        problems=tuple(problems),
+        liquid=Liquid(source.subject, source.preview_text or "", page),
         address=address,
         html_address=layout.html_address(address),
-        styled_snippets=page.snippets,
     )
 
 

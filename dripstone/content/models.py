@@ -96,3 +96,15 @@ class SnippetVersion(models.Model):
 
     def __str__(self) -> str:
         return f"version {self.number} of snippet {self.snippet_id}"
+
+
+class Precompiled(models.Model):
+    """What compiling made of a letter (precompiled.py). Rows can go at any time."""
+
+    digest = models.TextField(primary_key=True)
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    packed = models.BinaryField()
+    used_at = models.DateTimeField()  # to the week
+
+    def __str__(self) -> str:
+        return self.digest

@@ -10,6 +10,7 @@ others get the ordinary rendering, with which tests compare this one.
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from operator import mul
 
 from liquid import Node, escape
@@ -166,12 +167,22 @@ class Stencil:
     """
 
     def __init__(self, marked: str, n_holes: int) -> None:
+        self.n_holes = n_holes
         marks = list(_MARK.finditer(marked))
         starts, ends = [0, *(one.end() for one in marks)], [*(one.start() for one in marks), len(marked)]
         self.pieces = [marked[start:end] for start, end in zip(starts, ends, strict=True)]
         holes = [(ord(one["number"]) - FIRST, one["space"] != " ") for one in marks]
         self.in_urls = sorted({hole for hole, is_in_url in holes if is_in_url})
         self.holes = [n_holes + self.in_urls.index(hole) if is_in_url else hole for hole, is_in_url in holes]
+
+    @property
+    def marked(self) -> str:
+        """What it was cut from."""
+        parts = [self.pieces[0]]
+        for piece, hole in zip(self.pieces[1:], self.holes, strict=True):
+            is_in_url = hole >= self.n_holes
+            parts += (in_url(mark(self.in_urls[hole - self.n_holes])) if is_in_url else mark(hole), piece)
+        return "".join(parts)
 
     def fillings(self, values: list[str]) -> list[str]:
         return [*values, *(in_url(values[hole]) for hole in self.in_urls)] if self.in_urls else values
@@ -214,8 +225,12 @@ class BodyStencil(Stencil):
         as_is = [mime.crlf(piece) for piece in self.pieces]
         self.seven_bit, self.eight_bit = (self._with_gaps(encoding, as_is) for encoding in ("7bit", "8bit"))
         self.lines = mime.lines_of(b"x".join(as_is) + b"\r\n")
+
+    @cached_property
+    def quoted(self) -> list[bytes]:
+        """For servers that take seven bits, and for lines that are too long."""
         quoted = [*(mime.quoted(piece) for piece in self.pieces[:-1]), mime.quoted(self.pieces[-1], is_last=True)]
-        self.quoted = self._with_gaps("quoted-printable", quoted)
+        return self._with_gaps("quoted-printable", quoted)
 
     def part(self, filling: Filling, *, eight_bit: bool) -> tuple[bytes, Lines]:
         """One body part with its headers, as mime.part makes it; and what is known of its lines."""

@@ -2,11 +2,12 @@
 whose message is finished already. A broadcast will be a Letter too.
 
 Takes       claimed deliveries
-Leaves      a letter per email, with its list, sender, zone and edition; the notices unchanged. Writes editions alone
+Leaves      a letter per email, with its list, sender, zone and edition; the notices unchanged. Writes editions, and
+            what compiling made (content/precompiled.py)
 A crash here means rows in `sending` that never left: rescue.py gives them back.
 """
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from collections.abc import Sequence as Series
 from contextlib import suppress
@@ -18,15 +19,8 @@ from zoneinfo import ZoneInfo
 from django.db.models.functions import Coalesce
 
 from dripstone.accounts.models import SendingAddress
-from dripstone.content.compile import (
-    CompiledEmail,
-    EmailSource,
-    Envelope,
-    Person,
-    SnippetSource,
-    Written,
-    compile_email,
-)
+from dripstone.content import precompiled
+from dripstone.content.compile import CompiledEmail, EmailSource, SnippetSource, compile_email
 from dripstone.content.models import EmailTemplate
 from dripstone.content.models import Snippet as SnippetRow
 from dripstone.engine import editions, identity
@@ -44,9 +38,7 @@ BYTES_EACH = 30_000
 BYTES_PER_CHARACTER = 18
 BYTES_PER_CHARACTER_OF_SNIPPETS = 2
 
-# A stencil saves time from about the fifth message on, and before that it costs some: who sends a letter to one person
-# a week should not pay for it. So the first readers' messages are rendered.
-FEW_READERS = 4
+READY_AT_ONCE = 100  # emails of a sequence, which may be 200 KB each
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +49,7 @@ class Letter:
     compiled: CompiledEmail
     date: datetime
     list_id: str
-    is_read_by_many: bool
     edition_id: int | None = None
-
-    def written(self, person: Person, envelope: Envelope, *, eight_bit: bool) -> Written:
-        """The message; the same content either way."""
-        if self.is_read_by_many:
-            return self.compiled.written(person, envelope, eight_bit=eight_bit)
-        rendered = self.compiled.render(person, envelope, eight_bit=eight_bit)
-        return Written(rendered.data, rendered.warnings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +83,7 @@ class _Email(NamedTuple):
 
 def of(batch: Series[Claimed], now: datetime) -> Letters:
     """A fixed number of queries, whatever the batch; those about notices only if there are any."""
-    n_readers = Counter(row.email_id for row in batch if row.email_id is not None)
-    emails = _emails(n_readers)
+    emails = _emails({row.email_id for row in batch if row.email_id is not None})
     notices = _notices({row.notice_id for row in batch if row.notice_id is not None})
     limits = {email.account_id: Limit(email.per_second, email.per_day) for email in emails}
     for notice in notices:
@@ -108,7 +91,7 @@ def of(batch: Series[Claimed], now: datetime) -> Letters:
             continue  # about accounts: of none of them
         limits[notice.account.pk] = Limit(notice.account.per_second, notice.account.per_day)
     return Letters(
-        emails=_letters(emails, n_readers, now, _editions),
+        emails=_letters(emails, now, _precompiled_versions, _editions),
         notices={notice.pk: notice for notice in notices},
         limits={pk: limit for pk, limit in limits.items() if not limit.is_none},
     )
@@ -137,7 +120,16 @@ def of_email(email: SequenceEmail, now: datetime) -> Letter | None:
         account.per_second,
         account.per_day,
     )
-    return _letters([row], {email.pk: 0}, now)[email.pk]
+    return _letters([row], now)[email.pk]
+
+
+def make_ready(sequence_id: int, now: datetime) -> None:
+    """Compiles the published emails of a sequence before anybody reads them, so that who sends them need not. What is
+    there already costs a row read."""
+    published = SequenceEmail.objects.filter(sequence=sequence_id, published=True, deleted_at=None).order_by("position")
+    ids = list(published.values_list("pk", flat=True))
+    for start in range(0, len(ids), READY_AT_ONCE):
+        _letters(_emails(ids[start : start + READY_AT_ONCE]), now, _precompiled_versions)
 
 
 def sending_address(delivery: Delivery) -> SendingAddress:
@@ -199,10 +191,13 @@ def _no_editions(made: list[_Made], now: datetime) -> dict[int, int]:
 
 
 def _letters(
-    emails: Series[_Email], n_readers: Mapping[int, int], now: datetime, editions_of: Editions = _no_editions
+    emails: Series[_Email],
+    now: datetime,
+    versions_of: "Versions | None" = None,
+    editions_of: Editions = _no_editions,
 ) -> dict[int, Letter | None]:
     """Compiling happens once per version of everything an email is made of."""
-    made = _all_made(emails, n_readers)
+    made = _all_made(emails, now, versions_of or _unkept_versions)
     edition_ids = editions_of(made, now)
     letters: dict[int, Letter | None] = {email.email_id: None for email in emails}
     for one in made:
@@ -210,13 +205,12 @@ def _letters(
             one.version.compiled,
             now.astimezone(ZoneInfo(one.email.time_zone)),
             identity.list_id(one.email.sequence_id),
-            one.version.n_readers > FEW_READERS,
             edition_ids.get(one.email.email_id),
         )
     return letters
 
 
-def _all_made(emails: Series[_Email], n_readers: Mapping[int, int]) -> list[_Made]:
+def _all_made(emails: Series[_Email], now: datetime, versions_of: "Versions") -> list[_Made]:
     """Without those whose sender cannot be written in a header."""
     if not emails:
         return []
@@ -224,26 +218,23 @@ def _all_made(emails: Series[_Email], n_readers: Mapping[int, int]) -> list[_Mad
     snippets = _snippets({email.account_id for email in emails})
     texts = {account_id: tuple(row[2:] for row in rows) for account_id, rows in snippets.items()}
     changes = {account_id: tuple(row[:2] for row in rows) for account_id, rows in snippets.items()}
+    keys = {email.email_id: _key(email, templates[email.email_id], texts.get(email.account_id, ())) for email in emails}
+    versions = versions_of({keys[email.email_id]: email.account_id for email in emails}, now)
     made = []
     for email in emails:
         template, account_id = templates[email.email_id], email.account_id
-        html = template.html if template else None
-        body = _Body(
-            email.subject,
-            email.preview_text,
-            email.content,
-            html,
-            texts.get(account_id, ()),
-            email.language,
-            email.direction,
-        )
-        sender = _Sender(email.from_name, email.from_address, email.postal_address)
         parts = (email.email_id, email.change, template and template[:2], changes.get(account_id), email.time_zone)
-        with suppress(ValueError):
-            version = _version(body, sender)
-            version.n_readers += n_readers[email.email_id]
+        if version := versions.get(keys[email.email_id]):
             made.append(_Made(email, template, snippets.get(account_id, ()), version, parts))
     return made
+
+
+def _key(email: _Email, template: Template | None, texts: tuple[tuple[Any, ...], ...]) -> "_Key":
+    html = template.html if template else None
+    return (
+        _Body(email.subject, email.preview_text, email.content, html, texts, email.language, email.direction),
+        _Sender(email.from_name, email.from_address, email.postal_address),
+    )
 
 
 def _editions(made: list[_Made], now: datetime) -> dict[int, int]:
@@ -324,29 +315,66 @@ class _Sender(NamedTuple):
     postal_address: str
 
 
+_Key = tuple[_Body, _Sender]
+
+
 @dataclass(slots=True)
 class _Version:
     compiled: CompiledEmail
-    n_readers: int = 0  # so far, in this process
     editions: dict[Hashable, int] = field(default_factory=dict)  # ids, by _Made.parts
 
 
+Versions = Callable[[Mapping[_Key, int], datetime], dict[_Key, _Version]]
+
 _bodies: Kept[_Body, CompiledEmail] = Kept(MOST_BYTES // 2)
-_versions: Kept[tuple[_Body, _Sender], _Version] = Kept(MOST_BYTES // 2)
+_versions: Kept[_Key, _Version] = Kept(MOST_BYTES // 2)
 
 
-def _version(body: _Body, sender: _Sender) -> _Version:
-    """Raises ValueError when the sender's address cannot be written in a header."""
-    version = _versions.get((body, sender))
-    if version is None:
-        version = _Version(_compiled(body, sender))
-        _versions.keep((body, sender), version, _size(body))
+def _precompiled_versions(wanted: Mapping[_Key, int], now: datetime) -> dict[_Key, _Version]:
+    """Without those whose sender's address cannot be written in a header. From this process's memory, else from the
+    database, else compiled and kept in both.
+
+    wanted  with the id of an account that sends it
+    """
+    known = _remembered(wanted)
+    sources = {key: _source(*key) for key in wanted if key not in known}
+    digests = {key: precompiled.digest(wanted[key], source) for key, source in sources.items()}
+    rows = precompiled.read(digests.values(), now)
+    new = {}
+    for key, source in sources.items():
+        with suppress(ValueError):
+            packed = rows.get(digests[key])
+            compiled = precompiled.unpack(source, packed) if packed else None
+            if compiled is None:
+                compiled = _compiled(key[0], source)
+                new[digests[key]] = wanted[key], precompiled.pack(compiled)
+            known[key] = _remember(key, compiled)
+    precompiled.keep(new, now)
+    return known
+
+
+def _unkept_versions(wanted: Mapping[_Key, int], now: datetime) -> dict[_Key, _Version]:
+    """The same of texts that may not be saved: nothing is written."""
+    known = _remembered(wanted)
+    for key in wanted:
+        if key not in known:
+            with suppress(ValueError):
+                known[key] = _remember(key, _compiled(key[0], _source(*key)))
+    return known
+
+
+def _remembered(wanted: Iterable[_Key]) -> dict[_Key, _Version]:
+    return {key: version for key in wanted if (version := _versions.get(key)) is not None}
+
+
+def _remember(key: _Key, compiled: CompiledEmail) -> _Version:
+    version = _Version(compiled)
+    _versions.keep(key, version, _size(key[0]))
     return version
 
 
-def _compiled(body: _Body, sender: _Sender) -> CompiledEmail:
-    """Compiled, or where another account sends the same, addressed anew."""
-    source = EmailSource(
+def _source(body: _Body, sender: _Sender) -> EmailSource:
+    return EmailSource(
         subject=body.subject,
         preview_text=body.preview_text,
         content=body.content,
@@ -356,6 +384,10 @@ def _compiled(body: _Body, sender: _Sender) -> CompiledEmail:
         direction=body.direction,
         **sender._asdict(),
     )
+
+
+def _compiled(body: _Body, source: EmailSource) -> CompiledEmail:
+    """Compiled, or where another account sends the same, addressed anew."""
     if (known := _bodies.get(body)) is not None:
         return known.from_sender(source)
     compiled = compile_email(source)

@@ -91,7 +91,7 @@ def _email(
     if letter is None:
         return _withheld(row, "failed", reasons.BAD_SENDER)
     try:
-        written = letter.written(person, _envelope(row, letter), eight_bit=eight_bit)
+        written = letter.compiled.written(person, _envelope(row, letter), eight_bit=eight_bit)
     except OverBudget as over:
         log.warning("message_over_budget", delivery_id=row.delivery_id, part=over.part, tag=over.where)
         return _withheld(row, "failed", reasons.LIQUID_OVER_BUDGET)

@@ -16,7 +16,7 @@ from procrastinate.contrib.django import app
 from procrastinate.exceptions import ConnectorException
 
 from dripstone import clock
-from dripstone.engine import claim, counters, follow, life, plan, process, pulse, rescue, virtual, wake
+from dripstone.engine import claim, counters, follow, letters, life, plan, process, pulse, rescue, virtual, wake
 from dripstone.engine.models import Delivery
 from dripstone.engine.record import Tally
 
@@ -69,7 +69,8 @@ def send() -> None:
 
 @app.task(name="dripstone.engine.tasks.reevaluate", queue="engine")
 def reevaluate(sequence_id: int) -> None:
-    """Move people after an edit. One process at a time per sequence; the tick finds what was left over."""
+    """Move people after an edit, and compile what they will get. One process at a time per sequence; the tick finds
+    what was left over."""
     with virtual.turn(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s, %s)", [virtual.TURN, sequence_id % 2**31])
         if not cursor.fetchone()[0]:
@@ -79,6 +80,7 @@ def reevaluate(sequence_id: int) -> None:
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s, %s)", [virtual.TURN, sequence_id % 2**31])
     log.info("reevaluated", sequence_id=sequence_id, moved=moved)
+    letters.make_ready(sequence_id, clock.now())
 
 
 def look_after(neighbours: rescue.Watch) -> None:

@@ -21,6 +21,7 @@ from procrastinate.jobs import Status
 
 from dripstone import clock
 from dripstone.accounts import invitations, sessions, sign_in
+from dripstone.content import precompiled
 from dripstone.engine import process
 from dripstone.senders import pace
 
@@ -178,6 +179,7 @@ def everything(
         sign_in.forget_old_failures(clock.system_now())
         sessions.forget_unused(clock.system_now())
         invitations.forget_ended(clock.system_now())
+        precompiled.forget_unused(now)
         n_meters = pace.forget_unused(now)
         log.info("pruned", meters=n_meters, **{one.name.replace(" ", "_"): one.n_gone for one in done})
     return done

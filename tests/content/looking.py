@@ -3,13 +3,12 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from dripstone.content import html, layout
-from dripstone.content.compile import EmailSource, Envelope, Person, compile_email
-from dripstone.content.liquid import HTML, clean, parse
+from dripstone.content.compile import EmailSource, Envelope, Person, compile_email, with_page
+from dripstone.content.liquid import clean
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -80,7 +79,7 @@ def source_and_message(source: EmailSource, person: Person) -> tuple[str, str]:
     email = compile_email(source)
     template = None if source.template_html is None else clean(source.template_html)
     merged = html.merge(template, clean(source.content or ""), layout.DEFAULT_TEMPLATE)
-    plain = replace(email, html=parse(HTML, merged), styled_snippets={})
+    plain = with_page(source, html.Finished(merged, {}))
     merged_html = plain.render(person, ENVELOPE).html
     if not re.search("<(?:html|body)", merged_html, re.I):
         merged_html = f"<!DOCTYPE html><html><body>{merged_html}</body></html>"

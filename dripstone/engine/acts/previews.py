@@ -119,7 +119,7 @@ def _sample(
         compiled = compile_email(source)
     except ValueError:
         raise Invalid(_NO_SENDER) from None
-    letter = letters.Letter(compiled, now.astimezone(ZoneInfo(account.time_zone)), "", is_read_by_many=False)
+    letter = letters.Letter(compiled, now.astimezone(ZoneInfo(account.time_zone)), "")
     try:
         rendered = _with_gaps(compiled.render(reader, _envelope(letter), gap=gaps.GAP))
     except OverBudget as over:
