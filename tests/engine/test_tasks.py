@@ -14,7 +14,9 @@ from procrastinate.contrib.django import app
 from procrastinate.contrib.django.django_connector import DjangoConnector
 
 from dripstone import clock
-from dripstone.engine import enroll, plan, process, tasks, wake
+from dripstone.content.models import Precompiled
+from dripstone.engine import enroll, letters, plan, process, tasks, wake
+from dripstone.engine.kept import Kept
 from dripstone.engine.models import Delivery
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber
@@ -160,6 +162,15 @@ def test_an_edit_is_followed_up_by_a_job() -> None:
     work_until_idle()
     sequence.refresh_from_db()
     assert sequence.edits_done == sequence.edits
+
+
+def test_the_job_that_follows_an_edit_makes_its_letters_ready(monkeypatch: pytest.MonkeyPatch) -> None:
+    for cache in ("_bodies", "_versions"):  # as in a process that has just begun
+        monkeypatch.setattr(letters, cache, Kept(letters.MOST_BYTES))
+    sequence = course()
+    wake.reevaluation(sequence.pk)
+    work_until_idle()
+    assert Precompiled.objects.count() == sequence.emails.filter(published=True).count() > 0
 
 
 def test_the_job_of_a_killed_worker_starts_over() -> None:
