@@ -1,6 +1,7 @@
 """Where snippets, images and templates of an account are used: in which emails, templates and snippets, directly or
 through one another. Whom a change of one reaches."""
 
+import heapq
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from dripstone.uses import reading
 from dripstone.uses.models import Mentions
 
 Source = Mentions.Source
+MOST_NAMED = 50  # emails that a page shows; an account may have thousands
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,12 @@ class _Email(NamedTuple):
     is_published: bool
     sequence_id: int
     position: int
+    sequence_name: str
+
+    @property
+    def rank(self) -> tuple[bool, str, int, int]:
+        """Published ones first, those of a sequence together, in its order."""
+        return not self.is_published, self.sequence_name, self.sequence_id, self.position
 
 
 class Graph:
@@ -131,19 +139,24 @@ class Graph:
         for pk in self._by_template[template_id]:
             uses.emails.setdefault(pk, through)
 
+    def first(self, uses: Uses, most: int) -> list[int]:
+        """The emails that are named first, drafts among them. Of thousands, the database is asked for these alone."""
+        return heapq.nsmallest(most, {*uses.emails, *uses.drafts}, key=lambda pk: self.emails[pk].rank)
+
     def reach(self, uses: Uses) -> "Reach":
         published = [self.emails[pk] for pk in uses.emails if self.emails[pk].is_published]
         last = dict(sorted((email.sequence_id, email.position) for email in published))
         before = [pk for pk, email in self.emails.items() if email.position <= last.get(email.sequence_id, -1)]
         n_people = places.waiting_for(before).total() if before else 0
-        return Reach(uses, len(published), len(last), n_people)
+        return Reach(uses, len(published), len(last), n_people, self.first(uses, MOST_NAMED))
 
 
 def _emails(account_id: int, default_template_id: int | None) -> Iterator[tuple[int, _Email]]:
     rows = SequenceEmail.objects.filter(account_id=account_id, deleted_at=None, sequence__deleted_at=None)
     template = Coalesce("email_template_id", "sequence__email_template_id")
-    for pk, template_id, *others in rows.values_list("pk", template, "published", "sequence_id", "position"):
-        yield pk, _Email(template_id or default_template_id, template_id is not None, *others)
+    others = ("published", "sequence_id", "position", "sequence__name")
+    for pk, template_id, *of_email in rows.values_list("pk", template, *others):
+        yield pk, _Email(template_id or default_template_id, template_id is not None, *of_email)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,12 +165,14 @@ class Reach:
     n_sequences  that these belong to
     n_people     who are still to get one of them, that is who wait for the last of them in their sequence or for one
                  before it, by kept counts; who is in two sequences counts in both
+    named        ids of the emails to show: the first MOST_NAMED
     """
 
     uses: Uses
     n_published: int
     n_sequences: int
     n_people: int
+    named: list[int]
 
 
 def of_snippet(snippet: Snippet) -> Reach:

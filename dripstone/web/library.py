@@ -57,17 +57,19 @@ class Used:
 def used(account: Account, reach: Reach) -> Used:
     """The names behind ids: three queries."""
     uses = reach.uses
-    names = _Names(account, uses)
+    names = _Names(account, reach)
     emails = list(names.emails())
     n_more = len(uses.emails) + len(uses.drafts) - len(emails)
     return Used(reach, emails, n_more, list(names.templates()), list(names.snippets()))
 
 
 class _Names:
-    def __init__(self, account: Account, uses: Uses) -> None:
+    def __init__(self, account: Account, reach: Reach) -> None:
+        uses = reach.uses
         all_of_them = (uses.emails, uses.drafts, uses.templates, uses.snippets)
         through = {one for using in all_of_them for one in using.values() if one}
         self._uses = uses
+        self._named = reach.named
         self._account = account
         self._templates = self._rows(EmailTemplate, uses.templates, through, Mentions.Source.TEMPLATE)
         self._snippets = self._rows(Snippet, uses.snippets, through, Mentions.Source.SNIPPET)
@@ -79,10 +81,10 @@ class _Names:
 
     def emails(self) -> Iterator[Place]:
         """Published ones first, those of a sequence together."""
-        using = self._uses.drafts | self._uses.emails
-        rows = SequenceEmail.objects.filter(account=self._account, pk__in=list(using))
-        shown = rows.select_related("sequence").defer("content").order_by("-published", "sequence__name", "position")
-        for email in shown[:SHOWN]:
+        rows = SequenceEmail.objects.filter(account=self._account).select_related("sequence").defer("content")
+        shown = rows.in_bulk(self._named)
+        for email in (shown[pk] for pk in self._named if pk in shown):
+            using = self._uses.emails if email.pk in self._uses.emails else self._uses.drafts
             notes = filter(None, [email.sequence.name, self._through(using[email.pk])])
             state = "Unpublished changes" if email.pk in self._uses.drafts else "" if email.published else "Draft"
             yield Place(readable(email.subject), email_url(email), ", ".join(notes), state)
