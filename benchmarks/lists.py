@@ -21,13 +21,17 @@ if TYPE_CHECKING:
     from django.test import Client
 
     from dripstone.accounts.models import Account
+    from dripstone.images.models import Image
     from dripstone.sequences.models import Sequence
 
 SIZES: tuple[int, ...] = (100_000, 1_000_000)
 SMALL_SIZES: tuple[int, ...] = (500, 3_000)
 N_CALLS = 7
 PATIENCE = 3.0  # seconds: what takes longer is called fewer times
-N_SMALL_THINGS = 200  # tags, forms, sequences that few people have
+N_SMALL_THINGS = 200  # tags, forms, sequences that few people have; snippets and templates beside those in use
+N_EMAILS = 15  # in each of the small sequences
+N_IMAGES = 1_000
+N_VERSIONS = 100  # of the large sequence's first email
 YEARS_2 = timedelta(days=730)
 
 # n-th of N people: 90 in 100 active, spread over two years in order of their ids; changed some time after that.
@@ -54,7 +58,8 @@ INSERT INTO subscribers_formsubscription (form_id, subscriber_id, referrer, adde
 SELECT %(owner)s, id, 'https://example.com/?utm_source=bench', created_at FROM subscribers_subscriber
 WHERE account_id = %(account)s AND id * 7 %% 1009 %% 100 < %(percent)s
 """
-# 95 in 100 people: 60 wait for the third email, 20 have completed, 10 were removed, and the unconfirmed wait.
+# 95 in 100 people: 60 wait for the last email (of 8,009 one for the second), 20 have completed, 10 were removed, and
+# the unconfirmed wait.
 _PLACES = """
 INSERT INTO engine_enrollment (account_id, sequence_id, subscriber_id, status, run, source, entered_at, anchored_at,
                                next_email_id, due_at, in_flight, completed_at, removed_at, removed_reason)
@@ -64,14 +69,15 @@ SELECT p.account_id, %(sequence)s, p.id, s.status, 1, 'api', p.created_at, p.cre
        CASE WHEN s.status = 'completed' THEN %(now)s END, CASE WHEN s.status = 'removed' THEN %(now)s END,
        CASE WHEN s.status = 'removed' THEN {reason} ELSE '' END
 FROM subscribers_subscriber p
-JOIN sequences_sequenceemail m ON m.sequence_id = %(sequence)s AND m.position = 2
+JOIN sequences_sequenceemail m ON m.sequence_id = %(sequence)s AND m.position = 3 - 2 * (p.id * 7 %% 8009 = 1)::int
 CROSS JOIN LATERAL (
     SELECT CASE WHEN p.state = 'inactive' THEN 'unconfirmed' WHEN p.id %% 10 < 2 THEN 'completed'
                 WHEN p.state = 'active' AND p.id %% 10 < 9 THEN 'active' ELSE 'removed' END AS status) s
 WHERE p.account_id = %(account)s AND p.id %% 20 > 0
 ORDER BY p.id
 """
-# Two each, the first email to everybody and then the second; of a thousand, 2 failed, 5 were skipped.
+# Two each, the first email to everybody and then the second; of a thousand, 2 failed, 5 were skipped, and of one in
+# 20,000 it is not known.
 _DELIVERIES = """
 INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
                              attempt, planned_at, sent_at, ended_at, worker, provider_id)
@@ -79,9 +85,10 @@ SELECT e.account_id, e.sequence_id, e.subscriber_id, e.id, 1, m.id, s.status, ''
        CASE WHEN s.status = 'sent' THEN s.at END, s.at, '', ''
 FROM sequences_sequenceemail m JOIN engine_enrollment e ON e.sequence_id = m.sequence_id
 CROSS JOIN LATERAL (
-    SELECT CASE WHEN e.id %% 1000 < 2 THEN 'failed' WHEN e.id %% 1000 < 7 THEN 'skipped' ELSE 'sent' END AS status,
+    SELECT CASE WHEN e.id %% 1000 < 2 THEN 'failed' WHEN e.id %% 1000 < 7 THEN 'skipped'
+                WHEN e.id %% 20000 = 7 THEN 'unknown' ELSE 'sent' END AS status,
            e.entered_at + m.position * interval '1 day' AS at) s
-WHERE m.sequence_id = %(sequence)s AND m.position < 2
+WHERE m.sequence_id = %(sequence)s AND m.position < 2 AND m.id IS DISTINCT FROM e.next_email_id
 ORDER BY m.position, e.id
 """
 _CAPTURED = """
@@ -102,11 +109,14 @@ _REMOVED_REASON = "CASE p.state WHEN 'active' THEN 'removed_by_owner' ELSE 'subs
 
 
 class Call(NamedTuple):
-    """limit   milliseconds on a quiet machine"""
+    """limit    milliseconds on a quiet machine
+    is_act   by POST, from the page: an act that asks first, and is never answered
+    """
 
     name: str
     url: str
     limit: int = 50
+    is_act: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,34 +204,34 @@ def clients(world: World) -> "tuple[Client, Client]":
 
 
 def measure(client: "Client", call: Call) -> Measured:
-    get(client, call.url)
-    n_queries = len(queries_of(client, call.url))
+    get(client, call)
+    n_queries = len(queries_of(client, call))
     times: list[float] = []
     with common.measured() as cost:
         while len(times) < N_CALLS and sum(times) < PATIENCE:
             began = time.perf_counter()
-            get(client, call.url)
+            get(client, call)
             times.append(time.perf_counter() - began)
     return Measured(statistics.median(times) * 1000, (cost.python + cost.server) / len(times) * 1000, n_queries)
 
 
-def get(client: "Client", url: str) -> Any:
-    response = client.get(url)
-    assert response.status_code == 200, (url, response.status_code, response.content[:300])
+def get(client: "Client", call: Call) -> Any:
+    response = client.post(call.url) if call.is_act else client.get(call.url)
+    assert response.status_code == 200, (call.url, response.status_code, response.content[:300])
     return response
 
 
-def queries_of(client: "Client", url: str) -> list[dict[str, str]]:
+def queries_of(client: "Client", call: Call) -> list[dict[str, str]]:
     from django.db import connection
     from django.test.utils import CaptureQueriesContext
 
     with CaptureQueriesContext(connection) as captured:
-        get(client, url)
+        get(client, call)
     return list(captured.captured_queries)
 
 
 def explain_slowest(client: "Client", call: Call) -> None:
-    slowest = max(queries_of(client, call.url), key=lambda query: float(query["time"]))
+    slowest = max(queries_of(client, call), key=lambda query: float(query["time"]))
     common.out.print(f"\n{call.name}: {slowest['time']} s\n{slowest['sql']}", style="dim")
     if slowest["sql"].startswith(("SELECT", "WITH")):
         for (line,) in common.execute("EXPLAIN (ANALYZE, BUFFERS) " + slowest["sql"]):
@@ -335,23 +345,74 @@ def _pages(world: World) -> Iterator[Call]:
     page = f"/sequences/{world.sequence.pk}"
     yield Call("page: home", "/", 100)
     yield Call("page: home, searched", "/?q=quence 1", 100)
+    yield Call("page: home, older", f"/?before={world.ids['middle_sequence']}", 100)
     yield Call("page: new sequence", "/sequences/new", 100)
     yield Call("page: first run", "/first-run", 100)
     yield Call("page: sequence", page, 100)
-    for status in ("active", "unconfirmed", "completed", "removed"):
-        yield Call(f"page: people of a sequence, {status}", f"{page}/people?status={status}", 100)
-    yield Call("page: people of a sequence, older", f"{page}/people?before={world.ids['place']}", 100)
-    yield Call("page: people waiting for an email", f"{page}/people?waiting={world.ids['waited_for']}", 100)
+    yield from _people_pages(world, f"{page}/people")
     yield Call("page: settings of a sequence", f"{page}/settings", 100)
     yield Call("page: a new person", f"{page}/people/new", 100)
     for part in ("checks", "week"):  # loaded after the page, since they read everybody inside
         yield Call(f"page: {part} of a sequence", f"{page}/{part}", 1000)
+    yield from _editor_pages(world, f"{page}/emails/{world.ids['email']}")
     yield Call("page: what was sent", "/deliveries", 100)
     for status in ("failed", "unknown", "skipped"):
         yield Call(f"page: what was sent, {status}", f"/deliveries?status={status}", 100)
+        yield Call(f"page: what was sent, {status}, last", f"/deliveries?status={status}&after=0", 100)
     yield Call("page: inbox", "/inbox", 100)
     yield Call("page: inbox, to", "/inbox?to=reader7", 100)
     yield Call("page: message", f"/inbox/{world.ids['message']}", 100)
+    yield from _library_pages(world)
+    for name in ("", "/addresses", "/members", "/keys", "/you"):
+        yield Call(f"page: settings{name}", f"/settings{name}", 100)
+    yield from _questions(page, world)
+
+
+def _people_pages(world: World, url: str) -> Iterator[Call]:
+    for status in ("active", "unconfirmed", "completed", "removed"):
+        yield Call(f"page: people of a sequence, {status}", f"{url}?status={status}", 100)
+    yield Call("page: people of a sequence, older", f"{url}?before={world.ids['place']}", 100)
+    for email, who in (("waited_for", "most"), ("rarely_waited_for", "few")):
+        waiting = f"{url}?waiting={world.ids[email]}"
+        yield Call(f"page: people waiting for an email, {who}", waiting, 100)
+        yield Call(f"page: people waiting for an email, {who}, older", f"{waiting}&before={world.ids['place']}", 100)
+        yield Call(f"page: people waiting for an email, {who}, last", f"{waiting}&before={world.ids['old_place']}", 100)
+        yield Call(f"page: people waiting for an email, {who}, newer", f"{waiting}&after={world.ids['place']}", 100)
+
+
+def _editor_pages(world: World, url: str) -> Iterator[Call]:
+    yield Call("page: an email", url, 100)
+    yield Call("page: an email, as somebody", f"{url}?as={world.ids['person']}", 100)
+    yield Call("page: preview of an email", f"{url}/preview", 100)
+    yield Call("page: preview of an email, its HTML", f"{url}/preview/body", 100)
+    yield Call("page: people of a preview", f"{url}/preview/people", 100)
+    for typed in ("r", "reader7", "nobody"):
+        yield Call(f"page: people of a preview, {typed}", f"{url}/preview/people?q={typed}", 100)
+    yield Call("page: checks of an email", f"{url}/checks", 100)
+    yield Call("page: versions of an email", f"{url}/versions", 100)
+    yield Call("page: an old version of an email", f"{url}/versions?right=7", 100)
+
+
+def _library_pages(world: World) -> Iterator[Call]:
+    for noun in ("snippet", "template", "image"):
+        yield Call(f"page: {noun}s", f"/{noun}s", 100)
+        for which in ("", "rare_"):
+            url = f"/{noun}s/{world.ids[f'{which}{noun}']}"
+            yield Call(f"page: a {which.replace('_', ' ')}{noun}", url, 100)
+        yield Call(f"page: deleting a {noun}", f"/{noun}s/{world.ids[f'{noun}']}/deletion", 100)
+    yield Call("page: snippets, searched", "/snippets?q=19", 100)
+    for noun in ("snippet", "template"):
+        yield Call(f"page: a new {noun}", f"/{noun}s/new", 100)
+        yield Call(f"page: versions of a {noun}", f"/{noun}s/{world.ids[noun]}/versions", 100)
+
+
+def _questions(page: str, world: World) -> Iterator[Call]:
+    """Whom an act would touch: everybody inside is asked about. Not for the eye of somebody who only looks."""
+    email, draft = f"{page}/emails/{world.ids['email']}", f"{page}/emails/{world.ids['draft']}"
+    yield Call("question: publish before everybody", f"{draft}/publication", 10_000, is_act=True)
+    yield Call("question: skip the wait", f"{page}/emails/{world.ids['waited_for']}/skipping", 10_000, is_act=True)
+    yield Call("question: delete an email", f"{email}/deletion", 10_000, is_act=True)
+    yield Call("question: reschedule", f"{page}/rescheduling", 10_000, is_act=True)
 
 
 # --- Rows -------------------------------------------------------------------------------------------------------
@@ -368,6 +429,7 @@ def seed(n_people: int) -> World:
     account = common.make_account()
     world = World(account, create_key(account, "bench", now)[1], common.make_sequence(account, "Course"), {}, now)
     make_small_things(world)
+    make_library(world)
     steps: list[Callable[[], object]] = [
         lambda: make_people(world, n_people),
         lambda: make_places(world),
@@ -401,6 +463,51 @@ def make_small_things(world: World) -> None:
     )  # fmt: skip
 
 
+def make_library(world: World) -> None:
+    """Thousands of emails, nearly all of which have one snippet, one template and one image; many of each that none
+    has; an email that was published often; a draft before the email that most people wait for."""
+    from dripstone.content.models import EmailTemplate, Snippet
+    from dripstone.images.models import Image
+    from dripstone.sequences import versions
+    from dripstone.sequences.models import EmailVersion, SequenceEmail
+
+    account, sequence = world.account, world.sequence
+    stamps = {"account": account, "created_at": world.now, "updated_at": world.now}
+    texts = {"snippet_type": "inline", "content": "Yours", **stamps}
+    Snippet.objects.bulk_create(Snippet(name=f"Text {i}", key=f"text_{i}", **texts) for i in range(N_SMALL_THINGS))
+    html = common.TEMPLATE
+    EmailTemplate.objects.bulk_create(
+        EmailTemplate(name=f"Look {i}", html=html, **stamps) for i in range(N_SMALL_THINGS)
+    )
+    Image.objects.bulk_create(_image(account, i, world.now) for i in range(N_IMAGES))
+    content = f'{common.CONTENT}<img src="/i/{_digest(account, 0)}.png" alt="A cave">'
+    written = {"published": True, "delay_value": 1, "delay_unit": "days", "content": content, **stamps}
+    for small in account.sequences.exclude(pk=sequence.pk):
+        SequenceEmail.objects.bulk_create(
+            SequenceEmail(sequence=small, subject=f"Letter {i}", position=i, **written) for i in range(N_EMAILS)
+        )
+    draft = written | {"published": False, "subject": "Not yet", "position": 2}
+    sequence.emails.filter(position=2).update(position=3)
+    SequenceEmail.objects.create(sequence=sequence, **draft)
+    email = sequence.emails.get(position=0)
+    kept = versions.values(email) | {"published_at": world.now, "published_by": "alice@example.com"}
+    EmailVersion.objects.bulk_create(
+        EmailVersion(email=email, number=i, **kept | {"subject": f"Letter as of version {i}"})
+        for i in range(1, N_VERSIONS)
+    )
+
+
+def _image(account: "Account", number: int, now: datetime) -> "Image":
+    from dripstone.images.models import Image
+
+    return Image(account=account, digest=_digest(account, number), kind="png", width=600, height=400, n_bytes=20_000,
+                 name=f"cave {number}.png", created_at=now, content=b"\x89PNG" * 5_000)  # fmt: skip
+
+
+def _digest(account: "Account", number: int) -> str:
+    return f"{account.pk:016x}{number:016x}"
+
+
 def make_people(world: World, n_people: int) -> None:
     account = world.account
     names = {"account": account.pk, "now": world.now}
@@ -423,13 +530,33 @@ def make_places(world: World) -> None:
 def note_ids(world: World) -> None:
     world.ids |= {
         "email": world.sequence.emails.order_by("position")[0].pk,
-        "waited_for": world.sequence.emails.get(position=2).pk,
+        "waited_for": world.sequence.emails.get(position=3).pk,
         "person": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM subscribers_subscriber")[
             0
         ][0],
+        "rarely_waited_for": world.sequence.emails.get(position=1).pk,
+        "draft": world.sequence.emails.get(position=2).pk,
         "place": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM engine_enrollment")[0][0],
         "message": common.execute("SELECT max(id) FROM senders_capturedmessage")[0][0],
         "small_sequence": world.account.sequences.order_by("-pk")[0].pk,
+        "middle_sequence": world.account.sequences.order_by("-pk")[N_SMALL_THINGS // 2].pk,
+        "old_place": common.execute("SELECT percentile_disc(0.05) WITHIN GROUP (ORDER BY id) FROM engine_enrollment")[
+            0
+        ][0],
+    }
+    note_library(world)
+
+
+def note_library(world: World) -> None:
+    """What most emails have, and what none has."""
+    account = world.account
+    world.ids |= {
+        "snippet": account.snippets.get(key="greeting").pk,
+        "rare_snippet": account.snippets.order_by("-pk")[0].pk,
+        "template": account.email_templates.get(is_default=True).pk,
+        "rare_template": account.email_templates.order_by("-pk")[0].pk,
+        "image": account.images.order_by("pk")[0].pk,
+        "rare_image": account.images.order_by("-pk")[0].pk,
     }
 
 
