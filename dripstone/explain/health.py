@@ -17,6 +17,7 @@ from django.db import connection
 
 from dripstone import words
 from dripstone.accounts.models import SendingAddress
+from dripstone.content import subjects
 from dripstone.engine import audience, claim, pulse, reasons
 from dripstone.engine.acts import overdue
 from dripstone.engine.models import Enrollment
@@ -224,7 +225,7 @@ def _what_comes(look: Look, coming: Next | None) -> str:
         return " Nothing has a date." if not look.people.in_flight else ""
     subject = next((email.subject for email in look.emails if email.pk == coming.email_id), "")
     moment = words.moment(coming.at, look.sequence.time_zone)
-    what = words.title(subject) if subject else "a deleted email is passed by"
+    what = subjects.title(subject) if subject else "a deleted email is passed by"
     return f" Next: {what}, for {words.count(coming.n_people, 'person', 'people')}, on {moment}."
 
 
@@ -391,7 +392,7 @@ def _about_emails(look: Look) -> Iterator[Finding]:
             yield Finding(
                 "draft_in_the_middle",
                 NOTICE,
-                f"{words.title(email.subject)} is a draft with published emails behind it: people pass over it. "
+                f"{subjects.title(email.subject)} is a draft with published emails behind it: people pass over it. "
                 "Publishing it sends it to those who have passed, most of them right away.",
                 _publish(look, email.pk),
                 email_id=email.pk,
@@ -410,7 +411,7 @@ def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
         yield Finding(
             "waiting_for_a_draft",
             ERROR if is_everybody else WARNING,
-            f"{words.people(n_people, 'waits', 'wait')} for {words.title(email.subject)}, which was "
+            f"{words.people(n_people, 'waits', 'wait')} for {subjects.title(email.subject)}, which was "
             "unpublished; they get nothing until it is published, moved or deleted.",
             _publish(look, email.pk),
             email_id=email.pk,
@@ -428,8 +429,8 @@ def _about_holds(look: Look) -> Iterator[Finding]:
         yield Finding(
             "email_on_hold",
             NOTICE if not n_people else ERROR if n_people == look.people.active else WARNING,
-            f"{words.title(email.subject)} was put on hold on {since}, by {email.held_by}: nobody gets it, and {wait} "
-            "without a date until it is released or deleted.",
+            f"{subjects.title(email.subject)} was put on hold on {since}, by {email.held_by}: nobody gets it, and "
+            f"{wait} without a date until it is released or deleted.",
             Mend("POST", f"/ext/v1/sequences/{look.sequence.pk}/emails/{email.pk}/release"),
             email_id=email.pk,
         )
@@ -580,7 +581,7 @@ def _over_budget(look: Look, n_messages: int, email_id: int | None) -> Finding:
     return Finding(
         "liquid_over_budget",
         ERROR,
-        f"{words.title(subject) if subject else 'A deleted email'} did not go to {words.people(n_messages)} lately, "
+        f"{subjects.title(subject) if subject else 'A deleted email'} did not go to {words.people(n_messages)} lately, "
         f"because {reasons.WORDS[reasons.LIQUID_OVER_BUDGET]}.",
         mend_by="Make its loops, lists and texts shorter, or those of its template and snippets. The worker's log "
         "names the tag that went over (message_over_budget).",

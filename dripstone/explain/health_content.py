@@ -5,8 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from dripstone import words
-from dripstone.content import liquid
+from dripstone.content import liquid, subjects
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.content.snippets import key_for
 from dripstone.explain.findings import WARNING, Finding, Mend
@@ -68,7 +67,7 @@ def libraries(accounts: set[int]) -> dict[int, Library]:
 
 def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[Finding]:
     path = f"/v4/sequences/{sequence.pk}/emails/{email.pk}"
-    title = words.title(email.subject)
+    title = subjects.title(email.subject)
     for use in uses(list(sources(sequence, email, shelf)), shelf):
         where = f"{title} {'uses' if use.place in PARTS else f'uses, through its {use.place},'}"
         if use.kind == "snippet":

@@ -21,6 +21,7 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.content import subjects
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, PreconditionFailed
 from dripstone.explain import impact_words
@@ -29,7 +30,6 @@ from dripstone.foresight import impact
 from dripstone.foresight.impact import Impact, Where
 from dripstone.sequences.verbs import Edit
 from dripstone.subscribers.models import Subscriber
-from dripstone.web import subjects
 from dripstone.web.forms import NOT_MEMBERS
 from dripstone.web.frame import show
 

@@ -14,6 +14,7 @@ from django.urls import reverse
 from dripstone import words
 from dripstone.accounts.models import Account
 from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.content.subjects import readable
 from dripstone.errors import Invalid, Problem
 from dripstone.given import as_number, is_id
 from dripstone.sequences.models import SequenceEmail
@@ -22,7 +23,6 @@ from dripstone.uses.of import Reach, Through, Uses
 from dripstone.web.asking import DIALOG
 from dripstone.web.forms import NOT_MEMBERS, Form
 from dripstone.web.frame import show
-from dripstone.web.subjects import readable
 
 SHOWN = 50  # of each kind; an account may have thousands
 NAMED = 6  # emails in a question

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from dripstone import clock, words
 from dripstone.accounts import members
 from dripstone.accounts.models import Account
+from dripstone.content import subjects
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine.acts import edits, previews
 from dripstone.engine.acts.previews import Preview
@@ -27,7 +28,7 @@ from dripstone.foresight import impact
 from dripstone.sequences import drafts
 from dripstone.sequences.drafts import Draft, Overtaken
 from dripstone.sequences.models import SequenceEmail
-from dripstone.web import asking, comparing, editing, forms, line, previewing, subjects
+from dripstone.web import asking, comparing, editing, forms, line, previewing
 from dripstone.web.frame import actor, member, show
 from dripstone.web.previewing import Reader, Ways
 

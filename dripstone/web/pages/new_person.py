@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.content import subjects
 from dripstone.engine import reasons
 from dripstone.engine.acts import entries
 from dripstone.engine.enroll import Entry
@@ -19,7 +20,7 @@ from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Line
 from dripstone.given import FromText
 from dripstone.sequences.models import Sequence
-from dripstone.web import forms, subjects
+from dripstone.web import forms
 from dripstone.web.forms import Form
 from dripstone.web.frame import member, show
 

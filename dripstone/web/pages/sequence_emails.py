@@ -15,6 +15,7 @@ from django_htmx.http import trigger_client_event
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.content import subjects
 from dripstone.engine.acts import edits
 from dripstone.errors import Invalid
 from dripstone.foresight import impact
@@ -22,7 +23,7 @@ from dripstone.given import FromText, Given
 from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
-from dripstone.web import asking, forms, line, subjects
+from dripstone.web import asking, forms, line
 from dripstone.web.forms import Form
 from dripstone.web.frame import actor, member, show
 from dripstone.web.pages.sequences import changed, done, sequence_of

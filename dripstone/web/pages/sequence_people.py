@@ -10,10 +10,10 @@ from django.views.decorators.http import require_safe
 
 from dripstone import words
 from dripstone.accounts.models import Account
+from dripstone.content import subjects
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import places
-from dripstone.web import subjects
 from dripstone.web.frame import member, show
 from dripstone.web.paging import number, page
 

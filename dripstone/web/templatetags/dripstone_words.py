@@ -6,8 +6,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from dripstone import words
+from dripstone.content import subjects
 from dripstone.engine import reasons
-from dripstone.web import subjects
 
 register = template.Library()
 

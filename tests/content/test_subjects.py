@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dripstone.web.subjects import LONGEST, Part, parts, readable
+from dripstone.content.subjects import LONGEST, Part, parts, readable
 
 
 @pytest.mark.parametrize(

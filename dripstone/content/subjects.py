@@ -16,6 +16,7 @@ from liquid.builtin.tags.liquid_tag import LiquidNode
 from liquid.builtin.tags.unless_tag import UnlessNode
 from liquid.exceptions import LiquidError
 
+from dripstone import words
 from dripstone.content import liquid, mime
 from dripstone.content.liquid_render import tag_of
 
@@ -32,6 +33,11 @@ class Part(NamedTuple):
 def readable(source: str) -> str:
     """ "Hello {{ subscriber.first_name }}" → "Hello [first name]". Broken Liquid is shown unchanged."""
     return mime.one_line("".join(f"[{part.text}]" if part.is_name else part.text for part in parts(source))) or source
+
+
+def title(source: str) -> str:
+    """The same within a sentence: in quotation marks, and not too long."""
+    return words.title(readable(source))
 
 
 def parts(source: str) -> list[Part]:
