@@ -41,4 +41,13 @@ def _several(post: QueryDict, name: str) -> list[str]:
 
 
 def refused(request: HttpRequest, error: Invalid, lists: Collection[str] = ()) -> Form:
-    return Form(given(request, lists), error.problems)
+    return Form(given(request, lists), [_for_a_page(problem) for problem in error.problems])
+
+
+def _for_a_page(problem: Problem) -> Problem:
+    """The member as a word: `send_hour must be …` is for those who write the API's members."""
+    member, sentence = problem
+    if member and sentence.startswith(f"{member} "):
+        word = member.rpartition(".")[2].replace("_", " ").capitalize()
+        sentence = word + sentence.removeprefix(member)
+    return member, sentence

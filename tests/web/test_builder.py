@@ -394,7 +394,7 @@ def test_what_is_refused_stands_beside_the_delay_with_what_was_typed(alice: Clie
         assert answer.status_code == 422
         assert 'value="5000"' in text
         assert 'value="sunday" checked' in text
-        assert "delay_value must be between 0 and 1095 days" in text
+        assert "Delay value must be between 0 and 1095 days" in text
     assert email(sequence, "B").delay_value == 1
 
 

@@ -73,4 +73,4 @@ def test_a_refusal_of_a_verb_fills_a_form() -> None:
     except Invalid as refused:
         form = forms.refused(request, refused)
     assert form.values["name"] == " "
-    assert form.problem("name") == "name can't be blank"
+    assert form.problem("name") == "Name can't be blank"

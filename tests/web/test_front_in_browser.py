@@ -147,7 +147,7 @@ def test_settings_ask_before_they_touch_people(opened: Any, empty: Account, cloc
     page.get_by_label("Name", exact=True).fill("")
     page.evaluate("document.querySelector('#settings').noValidate = true")
     page.get_by_role("button", name="Save").click()
-    page.get_by_role("link", name="name can't be blank").click()  # the summary leads to the field
+    page.get_by_role("link", name="Name can't be blank").click()  # the summary leads to the field
     assert page.evaluate("document.activeElement.id") == "f-name"
     page.keyboard.type("Deeper")
     page.get_by_role("button", name="Save").click()

@@ -79,7 +79,7 @@ def test_what_is_unticked_is_left_out_no_more(alice: Client, account: Account, s
 @pytest.mark.parametrize(
     ("members", "field", "sentence"),
     [
-        ({"name": ""}, "name", "name can’t be blank"),
+        ({"name": ""}, "name", "Name can’t be blank"),
         ({"send_days": [""]}, "send_days", "Choose at least one day"),
         ({"time_zone": "Mars/Base"}, "time_zone", "must be an IANA time zone"),
         ({"email_address": "who@example.com"}, "email_address", "sending address"),

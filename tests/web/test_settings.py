@@ -48,7 +48,7 @@ def test_an_account_is_changed(alice: Client, account: Account) -> None:
 @pytest.mark.parametrize(
     ("member", "value", "sentence"),
     [
-        ("name", " ", "name can&#x27;t be blank"),
+        ("name", " ", "Name can&#x27;t be blank"),
         ("time_zone", "Nowhere", "must be an IANA time zone"),
         ("send_hour", "24", "between 0 and 23"),
         ("language", 'de"><script>', "must be a language tag"),
