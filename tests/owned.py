@@ -6,10 +6,12 @@ from dripstone import clock
 from dripstone.accounts import invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
 from dripstone.content import snippets, templates
+from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.images import store
 from dripstone.sequences import versions
+from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import fields, forms, segments
 from tests import factories
 from tests.factories import MONDAY_9
@@ -40,7 +42,8 @@ def one_of_each(account: Account) -> dict[str, Any]:
     delivery = make_delivery(place, "unknown", edition=make_edition(first))
     Enrollment.objects.filter(pk=place.pk).update(next_email=second, due_at=MONDAY_9)
     everybody = {"name": "Everybody", "filter": {"match": "all", "conditions": []}}
-    snippet = {"name": "A", "snippet_type": "inline", "content": "x"}
+    text = {"name": "A", "snippet_type": "inline", "content": "x"}
+    snippet = snippets.create(account.pk, text, MONDAY_9)
     template = templates.create(account.pk, {"name": "B", "html": "{{ message_content }}"}, MONDAY_9)
     return {
         "accounts": account.pk,
@@ -55,16 +58,25 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "forms": form.pk,
         "segments": segments.create(account.pk, everybody, MONDAY_9, sequence_ids=()).pk,
         "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,
-        "snippets": snippets.create(account.pk, snippet, MONDAY_9).pk,
+        "snippets": snippet.pk,
         "email_templates": template.pk,
         "templates": template.pk,
         "sequences": sequence.pk,
         "other_sequences": factories.make_sequence(account).pk,
         "sending_addresses": sequence.sending_address.email_address,
         "emails": first.pk,
-        "versions": versions.of(first)[0].number,
+        "versions": _number_of_versions(first, template, snippet),
         "enrollments": place.pk,
         "deliveries": delivery.pk,
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "inbox": make_message(account, to=person.email_address).pk,
     }
+
+
+def _number_of_versions(email: SequenceEmail, template: EmailTemplate, snippet: Snippet) -> int:
+    """Of a version of each. Numbers begin at 1 everywhere, so these get one that no other account's has."""
+    number = 1 + email.pk
+    email.versions.filter(pk=versions.of(email)[0].pk).update(number=number)
+    template.versions.update(number=number)
+    snippet.versions.update(number=number)
+    return number

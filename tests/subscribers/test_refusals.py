@@ -131,7 +131,7 @@ def test_an_account_is_judged_alike(now: datetime) -> None:
     made = problems_of(lambda: create_account(" ", "bea@", "Mars", now=now))
     zone = ("time_zone", "time_zone must be an IANA time zone, such as America/New_York")
     assert made == [
-        ("name", "name can't be blank"),
+        ("name", "Name can't be blank"),
         zone,
         ("email_address", "Email address is invalid"),
     ]

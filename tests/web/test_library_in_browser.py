@@ -54,7 +54,7 @@ def write(page: "Page", html: str) -> None:
     """As source. The editor decides, once its scripts are there, whether it opens as rich text."""
     has_scripts = not page.get_by_role("button", name="Show").count()
     if has_scripts:
-        page.wait_for_function("document.querySelector('.ProseMirror, .editor.is-source')")
+        page.locator(".ProseMirror, .editor.is-source").first.wait_for()
         if not page.locator("textarea.source").is_visible():
             page.get_by_role("button", name="HTML", exact=True).click()
     page.locator("textarea.source").fill(html)

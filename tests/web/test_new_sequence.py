@@ -27,7 +27,7 @@ def test_what_is_refused_keeps_what_was_typed(alice: Client) -> None:
     answer = alice.post("/sequences/new", {"name": " ", "starter": "evergreen"})
     assert answer.status_code == 422
     page = answer.content.decode()
-    assert '<a href="#f-name">name can' in page
+    assert '<a href="#f-name">Name can' in page
     assert 'value="evergreen" checked' in page
     assert not Sequence.objects.exists()
 
