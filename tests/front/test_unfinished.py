@@ -185,7 +185,6 @@ def test_large_bodies_of_all_together_have_a_limit_and_small_ones_always_find_ro
         assert web.slowest(5) < 1.0
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="the system keeps no time")
 def test_a_connection_whose_answers_nobody_reads_is_closed(web: Web) -> None:
     """Half a minute after the last byte was taken, whatever fits into the buffers of both sides."""
     web.slowest(1)
