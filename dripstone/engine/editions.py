@@ -164,7 +164,7 @@ def _make(prints: Mapping[str, Print], now: datetime) -> None:
             digest=digest,
             made_at=now,
         )
-        for digest, one in prints.items()
+        for digest, one in sorted(prints.items())
     ]
     Edition.objects.bulk_create(made, ignore_conflicts=True)
 
@@ -212,13 +212,15 @@ FROM ROWS FROM (json_to_recordset(%(given)s) AS (account_id bigint, owner bigint
 ORDER BY place
 """
 
-# Without a lock. Who does not see yet what another process makes wants the same number, gets none, and looks again.
+# Without a lock. Who does not see yet what another process makes waits for it, wants the same number, gets none, and
+# looks again. All go in the order of the owners' ids, so that two never wait for each other.
 _MAKE = """
 INSERT INTO {table} ({account}{owner}, number, {says}, {stamps})
 SELECT {account}owner, COALESCE((SELECT max(number) FROM {table} v WHERE v.{owner} = g.owner), 0) + 1, {says},
        COALESCE((SELECT updated_at FROM {rows} r WHERE r.id = g.owner), %(now)s), ''
 FROM json_to_recordset(%(given)s) AS g (account_id bigint, owner bigint, {typed})
 WHERE NOT EXISTS (SELECT FROM {table} v WHERE v.{owner} = g.owner AND {same})
+ORDER BY g.owner
 ON CONFLICT DO NOTHING
 """
 

@@ -9,12 +9,12 @@ import pytest
 from django.db import connection, transaction
 
 from dripstone.accounts.models import Account
-from dripstone.engine import claim, enroll, follow, life, plan, record, transitions
+from dripstone.engine import claim, editions, enroll, follow, life, plan, record, transitions
 from dripstone.engine.acts import edits
 from dripstone.engine.attempts import Outcome
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.senders.memory import MemorySender
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import EmailVersion, Sequence, SequenceEmail
 from tests.crash.doomed import until
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
@@ -160,6 +160,30 @@ def test_whoever_is_about_to_arrive_at_an_email_that_is_released_is_not_forgotte
     released.result(60)
     place.refresh_from_db()
     assert (place.due_at, place.held_due_at) == (NOW + timedelta(days=2), None)
+
+
+def test_workers_that_make_many_editions_do_not_wait_for_each_other_in_a_circle(threads: ThreadPoolExecutor) -> None:
+    """Another one has made the first version, and goes on to the last. No plan of a join may be what sorts them."""
+
+    def make(_: int) -> dict[editions.Key, int]:
+        with connection.cursor() as cursor:
+            cursor.execute("SET enable_mergejoin = off; SET enable_hashjoin = off")
+        return editions.of(backwards, NOW)
+
+    emails = list(make_sequence(make_account(), *[{} for _ in range(9)]).emails.order_by("pk"))
+    sender = ("A", "a@example.com", "1 Lane", "UTC", "", "")
+    prints = {one.pk: editions.Print(one.account_id, one.pk, 1, "x", "", "", None, None, (), *sender) for one in emails}
+    backwards = dict(reversed(prints.items()))
+    with transaction.atomic():
+        for is_last, email in enumerate((emails[0], emails[-1])):
+            if is_last:
+                working = threads.submit(in_parallel, threads, make, 1)
+                until(lambda: waits_for_us() or working.done())
+            EmailVersion.objects.create(
+                email=email, number=1, subject="x", preview_text="", content="", published_at=NOW
+            )
+    (made,) = working.result(60)
+    assert made.keys() == prints.keys()
 
 
 def release_and_follow(account: Account, email: SequenceEmail) -> None:
