@@ -1,4 +1,5 @@
-"""Does every email say what it is meant to? Finds missing snippets, unknown fields, and missing fallbacks."""
+"""Does every email say what it is meant to? Finds missing snippets, unknown fields, missing fallbacks, and words that
+came with a starter."""
 
 import re
 from collections import defaultdict
@@ -9,6 +10,7 @@ from dripstone.content import liquid, subjects
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.content.snippets import key_for
 from dripstone.explain.findings import WARNING, Finding, Mend
+from dripstone.sequences import starters
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.warnings import OWN_FIELDS
 from dripstone.subscribers.models import CustomField
@@ -68,6 +70,8 @@ def libraries(accounts: set[int]) -> dict[int, Library]:
 def _of_email(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterator[Finding]:
     path = f"/v4/sequences/{sequence.pk}/emails/{email.pk}"
     title = subjects.title(email.subject)
+    if found := starters.not_replaced(email.content or ""):
+        yield _not_replaced(found, title, email)
     for use in uses(list(sources(sequence, email, shelf)), shelf):
         where = f"{title} {'uses' if use.place in PARTS else f'uses, through its {use.place},'}"
         if use.kind == "snippet":
@@ -110,6 +114,12 @@ def sources(sequence: Sequence, email: SequenceEmail, shelf: Library) -> Iterato
         for key in sorted(liquid.variables(source).snippets & set(shelf.snippets) - seen):
             seen.add(key)
             sources.append((f"snippet {key}", shelf.snippets[key]))
+
+
+def _not_replaced(found: list[str], title: str, email: SequenceEmail) -> Finding:
+    more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+    sentence = f"{title} still says {found[0]}{more}, which came with the starter for you to replace."
+    return Finding("words_to_replace", WARNING, sentence, mend_by="Write your own words there.", email_id=email.pk)
 
 
 def _missing_snippet(key: str, where: str, email: SequenceEmail) -> Finding:

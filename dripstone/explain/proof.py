@@ -19,6 +19,7 @@ from dripstone.errors import Problem
 from dripstone.explain import health_content
 from dripstone.explain.findings import ERROR, NOTICE, WARNING
 from dripstone.explain.health_content import Library, Use
+from dripstone.sequences import starters
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import places
 from dripstone.subscribers.models import CustomField
@@ -59,6 +60,7 @@ class Proof:
 
 
 _ORDER = (ERROR, WARNING, NOTICE)
+SILENT = ("words to replace", "size")  # not worth a word when nothing is wrong, or said with a figure
 
 
 def read(email: SequenceEmail, problems: Iterable[Problem], size: int | None) -> Proof:
@@ -72,6 +74,7 @@ def read(email: SequenceEmail, problems: Iterable[Problem], size: int | None) ->
     broken = [_broken(member, sentence, email) for member, sentence in problems]
     parts = {
         "Liquid": broken,
+        "words to replace": list(_not_replaced(sources)),
         "fields and snippets": list(_uses(sequence, sources, shelf)),
         "pictures": list(_images(sources)),
         "links": list(_links(sources)),
@@ -80,7 +83,7 @@ def read(email: SequenceEmail, problems: Iterable[Problem], size: int | None) ->
         "size": list(_size(size)),
     }
     checks = sorted((one for found in parts.values() for one in found), key=lambda one: _ORDER.index(one.severity))
-    passed = [name for name, found in parts.items() if not found and name != "size"]
+    passed = [name for name, found in parts.items() if not found and name not in SILENT]
     if size is not None and not parts["size"]:
         passed.append(f"{_kilobytes(size)} of {_kilobytes(CLIPPED_AT)}")
     return Proof(checks, passed)
@@ -157,6 +160,12 @@ def _empty(sequence: Sequence, keys: Collection[str]) -> dict[str, tuple[int, in
 def _tag(source: str, path: str) -> str:
     """The first tag that mentions it, as it is written."""
     return next((one.text for one in liquid.pieces(source) if one.is_liquid and path in one.text), "")
+
+
+def _not_replaced(sources: list[tuple[str, str]]) -> Iterator[Check]:
+    for place, source in sources:
+        for found in starters.not_replaced(source):
+            yield Check(WARNING, found, "came with the starter, for you to replace.", place, found)
 
 
 def _images(sources: list[tuple[str, str]]) -> Iterator[Check]:

@@ -133,4 +133,5 @@ _MENDING: Mapping[str, Way] = {
     "server_left_alone": _to("sendings", "See what went out last"),
     "unknown_field": _in_editor("Change the email"),
     "waiting_for_a_draft": _in_line("Publish it"),
+    "words_to_replace": _in_editor("Write it"),
 }

@@ -261,6 +261,17 @@ def test_a_field_without_fallback_is_mended_by_the_call_it_names(alice: Account,
     assert codes(sequence, engine) == []
 
 
+def test_words_of_a_starter_that_were_published_as_they_are(alice: Account, engine: Engine) -> None:
+    mine = "<p>[sic] [your name] was here, said [your name] in [your field]</p>"
+    sequence = make_sequence(alice, SECOND | {"content": mine})
+    enter(sequence, engine)
+    finding = only(sequence, engine)
+    assert finding.code == "words_to_replace"
+    assert finding.sentence == (
+        "“Second” still says [your name] and 1 more, which came with the starter for you to replace."
+    )
+
+
 def test_an_unknown_field(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, SECOND | {"subject": "Hi {{ subscriber.shoe_size }}"})
     enter(sequence, engine)

@@ -45,6 +45,13 @@ def test_it_counts_the_people_inside_whose_field_is_empty(alice: "Account") -> N
     ]
 
 
+def test_words_that_came_with_a_starter_are_named_until_they_are_replaced(alice: "Account") -> None:
+    found = read(alice, "<p>[Anne] is [your name]. [your name]</p>", size=None)
+    assert found.checks == [
+        Check(WARNING, "[your name]", "came with the starter, for you to replace.", "content", "[your name]")
+    ]
+
+
 def test_a_field_that_everybody_has_is_only_worth_knowing(alice: "Account") -> None:
     sequence = make_sequence(alice, {"subject": "{{ subscriber.first_name }}!", "content": ""})
     make_enrollment(sequence, make_subscriber(alice, first_name="Ann"), MONDAY_9)

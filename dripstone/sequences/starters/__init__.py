@@ -4,12 +4,15 @@ The letters are the HTML files beside this one, with Liquid that has a fallback 
 engine/acts/beginnings.py makes a sequence of them.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).parent
+_IN_BRACKETS = re.compile(r"\[[^\[\]]+\]")
 EMPTY = "empty"
 
 
@@ -88,3 +91,15 @@ STARTERS = (
     ),
     Starter(EMPTY, "Nothing yet", "An empty sequence"),
 )
+
+
+def not_replaced(source: str) -> list[str]:
+    """What of the starters' words in [brackets] still stands in a text, each once, in its order. Other words in
+    brackets are the owner's own."""
+    return list(dict.fromkeys(found for found in _IN_BRACKETS.findall(source) if found in _to_replace()))
+
+
+@cache
+def _to_replace() -> frozenset[str]:
+    letters = (letter.as_given()["content"] for starter in STARTERS for letter in starter.letters)
+    return frozenset(found for content in letters for found in _IN_BRACKETS.findall(content))
