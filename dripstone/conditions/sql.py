@@ -1,0 +1,348 @@
+"""A condition as SQL over a person.
+
+Every leaf is true or false and never NULL, so that `not` turns it into its opposite. Most leaves ask whether a person
+has a row somewhere. They become EXISTS, whose plan PostgreSQL chooses by how many there are: a probe for each person of
+a page, one scan for a count. Several of them under `any` are one EXISTS over all their rows, since no index is of use
+with OR between them.
+
+Tables of the engine are named in text, since the engine stands to the right (test_tables_and_columns_are_there).
+"""
+
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Sequence as Series
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from functools import reduce
+from operator import and_, or_
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.db.models import BooleanField, Expression, F, Q
+
+from dripstone.accounts.models import Account
+from dripstone.given import plain_address
+from dripstone.grammar import kinds
+from dripstone.grammar.kinds import NUMBER
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Of whom, and when. Days are those of the account's zone."""
+
+    account: Account
+    now: datetime
+    among: Collection[int] | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.account.time_zone)
+
+    @property
+    def today(self) -> date:
+        return self.now.astimezone(self.zone).date()
+
+    def begin(self, day: date) -> datetime:
+        """The first instant of a day."""
+        return datetime.combine(day, time.min, self.zone)
+
+    def days_ago(self, n: int) -> datetime:
+        """The same time of day on the wall."""
+        return self.now.astimezone(self.zone) - timedelta(days=n)
+
+
+class Rows(NamedTuple):
+    """A statement that selects `subscriber_id`: who is among them."""
+
+    select: str
+    values: Series[Any]
+
+
+class Test(Expression):
+    """A truth about a person. `{id}`, `{state}` … in the text are columns of Subscriber, `%s` values."""
+
+    output_field = BooleanField()
+    COLUMNS = ("id", "email_address", "state", "fields", "created_at")
+
+    def __init__(self, text: str, values: Iterable[Any] = ()) -> None:
+        super().__init__()
+        self.text, self.values = text, list(values)
+        self.names = [name for name in self.COLUMNS if f"{{{name}}}" in text]
+        self.columns: list[Any] = [F(name) for name in self.names]
+
+    def get_source_expressions(self) -> list[Any]:
+        return self.columns
+
+    def set_source_expressions(self, exprs: Series[Any]) -> None:
+        self.columns = list(exprs)
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        text = self.text
+        for name, column in zip(self.names, self.columns, strict=True):
+            text = text.replace(f"{{{name}}}", compiler.compile(column)[0])
+        return text, self.values
+
+
+# --- All of it ----------------------------------------------------------------------------------------------------
+
+
+def met(condition: Mapping[str, Any], asked: Asked) -> Q:
+    """A condition without segments (people.expanded) that is not broken."""
+    if "type" in condition:
+        found = of_leaf(condition, asked)
+        return Q(found) if isinstance(found, Test) else reduce(and_, (Q(_among([rows])) for rows in found))
+    if "not" in condition:
+        return ~met(condition["not"], asked)
+    if "all" in condition:
+        return reduce(and_, [met(part, asked) for part in condition["all"]] or [Q(Test("true"))])
+    return _any(condition["any"], asked)
+
+
+def _any(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
+    rows: list[Rows] = []
+    others: list[Q] = []
+    for part in parts:
+        found = of_leaf(part, asked) if "type" in part else None
+        if isinstance(found, list) and len(found) == 1:
+            rows += found
+        else:
+            others.append(met(part, asked))
+    if rows:
+        others.append(Q(_among(rows)))
+    return reduce(or_, others)
+
+
+def _among(rows: Series[Rows]) -> Test:
+    together = " UNION ALL ".join(one.select for one in rows)
+    values = [value for one in rows for value in one.values]
+    return Test(f"EXISTS (SELECT FROM ({together}) r WHERE r.subscriber_id = {{id}})", values)
+
+
+# --- Leaves -------------------------------------------------------------------------------------------------------
+
+
+def of_leaf(leaf: Mapping[str, Any], asked: Asked) -> Test | list[Rows]:
+    """Rows of which a person must have one each; or a test."""
+    return _LEAVES[leaf["type"]](leaf, asked)
+
+
+def _in(column: str, items: Collection[Any]) -> str:
+    return f"{column} IN ({', '.join(['%s'] * len(items))})"
+
+
+_SELECT = "SELECT subscriber_id FROM {table} WHERE {where}"
+
+
+def _owned(table: str, column: str) -> Callable[[Mapping[str, Any], Asked], list[Rows]]:
+    def rows(leaf: Mapping[str, Any], asked: Asked) -> list[Rows]:
+        ids = leaf["ids"]
+        each = [[pk] for pk in ids] if leaf.get("has") == "all" else [ids]
+        return [Rows(_SELECT.format(table=table, where=_in(column, one)), one) for one in each]
+
+    return rows
+
+
+_STATUSES = {"inside": ("active", "unconfirmed"), "completed": ("completed",), "left": ("removed",)}
+
+
+def _sequences(leaf: Mapping[str, Any], asked: Asked) -> list[Rows]:
+    text, values = _in("sequence_id", leaf["ids"]), [*leaf["ids"]]
+    if statuses := _STATUSES.get(leaf["place"]):
+        text, values = f"{text} AND {_in('status', statuses)}", [*values, *statuses]
+    if waiting := leaf.get("waiting_for"):
+        text, values = f"{text} AND {_in('next_email_id', waiting)}", [*values, *waiting]
+    return [Rows(_SELECT.format(table="engine_enrollment", where=text), values)]
+
+
+def _state(leaf: Mapping[str, Any], asked: Asked) -> Test:
+    return Test(_in("{state}", leaf["states"]), leaf["states"])
+
+
+def _address(leaf: Mapping[str, Any], asked: Asked) -> Test:
+    """Addresses are kept in small letters (given.plain_address), and so is what they are compared with."""
+    value = leaf["value"]
+    if leaf["comparison"] == "is":
+        return Test("{email_address} = %s", [plain_address(value)])
+    text = unicodedata.normalize("NFC", value.strip().lower())
+    if leaf["comparison"] == "contains":
+        return Test("strpos({email_address}, %s) > 0", [text])
+    return Test("right({email_address}, %s) = %s", [len(text), text])
+
+
+def _subscribed(leaf: Mapping[str, Any], asked: Asked) -> Test:
+    bounds, values = _between("{created_at}", leaf, asked)
+    return Test(" AND ".join(bounds), values)
+
+
+def _between(column: str, leaf: Mapping[str, Any], asked: Asked) -> tuple[list[str], list[Any]]:
+    """`after` a day begins with the next one; the day itself is neither before nor after."""
+    bounds, values = [], []
+    if leaf.get("after"):
+        bounds.append(f"{column} >= %s")
+        values.append(asked.begin(date.fromisoformat(leaf["after"]) + timedelta(days=1)))
+    if leaf.get("before"):
+        bounds.append(f"{column} < %s")
+        values.append(asked.begin(date.fromisoformat(leaf["before"])))
+    if leaf.get("within_days"):
+        bounds.append(f"{column} >= %s")
+        values.append(asked.days_ago(leaf["within_days"]))
+    return bounds, values
+
+
+# --- Custom fields ------------------------------------------------------------------------------------------------
+
+_TRIMMED = "btrim({fields} ->> %s, E' \\t\\r\\n')"
+_NUMBERS = {
+    "greater_than": ">",
+    "greater_than_or_equal": ">=",
+    "less_than": "<",
+    "less_than_or_equal": "<=",
+}
+
+# A day that there is, and perhaps a time; no other text may reach a cast, which would refuse it with an error.
+_LEAP = "([0-9]{2}(0[48]|[2468][048]|[13579][26])|([02468][048]|[13579][26])00)"
+_DAY = (
+    "(?!0000)([0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    f"|02-(0[1-9]|1[0-9]|2[0-8]))|{_LEAP}-02-29)"
+)
+_TIME = "[T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\\.[0-9]{1,9})?)?"
+_OFFSET = "(Z|[+-](0[0-9]|1[0-4])(:?[0-5][0-9])?)"
+LOCAL = f"^{_DAY}({_TIME})?$"
+WITH_OFFSET = f"^{_DAY}{_TIME}{_OFFSET}$"
+
+
+def _field(leaf: Mapping[str, Any], asked: Asked) -> Test:
+    field_id, comparison = str(leaf["subscriber_custom_field_id"]), leaf["comparison"]
+    if comparison == "has_value":
+        return Test("COALESCE({fields} ->> %s <> '', false)", [field_id])
+    if comparison == "is":
+        return Test("COALESCE({fields} ->> %s = %s, false)", [field_id, leaf["value"]])
+    if comparison == "contains":
+        text = "COALESCE(strpos(upper({fields} ->> %s), upper(%s)) > 0, false)"
+        return Test(text, [field_id, leaf["value"]])
+    if comparison in _NUMBERS:
+        text = f"CASE WHEN {_TRIMMED} ~ %s THEN {_TRIMMED}::numeric {_NUMBERS[comparison]} %s::numeric ELSE false END"
+        return Test(text, [field_id, f"^{NUMBER}$", field_id, leaf["value"].strip()])
+    return _date(field_id, comparison, leaf["value"].strip(), asked)
+
+
+def _date(field_id: str, comparison: str, value: str, asked: Asked) -> Test:
+    """A time without an offset is one of the account's zone, so its day is the one that is written."""
+    bounds: tuple[datetime | None, datetime | None]
+    if comparison == "days_from_now":
+        first = asked.today + timedelta(days=int(value))
+        written, bounds = "=", (asked.begin(first), asked.begin(first + timedelta(days=1)))
+    elif comparison == "before":
+        first = date.fromisoformat(value)
+        written, bounds = "<", (None, asked.begin(first))
+    else:
+        first = date.fromisoformat(value)
+        written, bounds = ">", (asked.begin(first + timedelta(days=1)), None)
+    instants = [(sign, bound) for sign, bound in zip((">=", "<"), bounds, strict=True) if bound is not None]
+    text = (
+        f"CASE WHEN {_TRIMMED} ~ %s THEN left({_TRIMMED}, 10)::date {written} %s WHEN {_TRIMMED} ~ %s"
+        f" THEN {' AND '.join(f'{_TRIMMED}::timestamptz {sign} %s' for sign, _ in instants)} ELSE false END"
+    )
+    values = [field_id, LOCAL, field_id, first, field_id, WITH_OFFSET]
+    return Test(text, [*values, *(item for _, bound in instants for item in (field_id, bound))])
+
+
+# --- Where they came from -----------------------------------------------------------------------------------------
+
+# Of the form that they came by first, which is their attribution (shapes/subscribers.py).
+_FIRST_FORM = """
+SELECT f.subscriber_id FROM subscribers_formsubscription f JOIN subscribers_form o ON o.id = f.form_id
+WHERE o.account_id = %s AND ({parts})
+  AND f.id = (SELECT min(m.id) FROM subscribers_formsubscription m WHERE m.subscriber_id = f.subscriber_id)"""
+
+
+def _attribution(leaf: Mapping[str, Any], asked: Asked) -> list[Rows]:
+    parts = [_origin(part) for part in leaf["any"]]
+    text = _FIRST_FORM.format(parts=" OR ".join(text for text, _ in parts))
+    return [Rows(text, [asked.account.pk, *(value for _, values in parts for value in values)])]
+
+
+def _origin(part: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Case does not matter: people type these, and tools write them in any."""
+    if part["type"] == "forms":
+        return _in("f.form_id", part["ids"]), part["ids"]
+    column = f"f.{part['type']}"
+    if part["comparison"] == "has_value":
+        return f"COALESCE({column} <> '', false)", []
+    text, value = _TEXTS[part["comparison"]].format(column=f"upper({column})"), part["value"].strip()
+    return f"COALESCE({text}, false)", [value] * text.count("%s")
+
+
+_TEXTS = {
+    "is": "{column} = upper(%s)",
+    "contains": "strpos({column}, upper(%s)) > 0",
+    "starts_with": "left({column}, char_length(upper(%s))) = upper(%s)",
+    "ends_with": "right({column}, char_length(upper(%s))) = upper(%s)",
+}
+
+
+# --- What was sent to them ----------------------------------------------------------------------------------------
+
+# By their places: neither a delivery nor a place has an index by person (docs/decisions/hot-tables.md), and a place is
+# found by its sequence and person.
+_SENT = """
+SELECT e.subscriber_id FROM engine_enrollment e JOIN engine_delivery d ON d.enrollment_id = e.id
+WHERE e.sequence_id IN ({sequences}) AND d.status = 'sent'{bounds}"""
+
+
+def _sent(leaf: Mapping[str, Any], asked: Asked) -> Test | list[Rows]:
+    low, high = _counted(leaf)
+    if high is not None and high < low:
+        return Test("false")
+    if low == 0 and high is None:
+        return Test("true")
+    text, values = _sent_rows(leaf, asked)
+    if low <= 1 and high is None:
+        return [Rows(text, values)]
+    bounds = "count(*) >= %s" if high is None else "count(*) BETWEEN %s AND %s" if low else "count(*) > %s"
+    limits = [low] if high is None else [low, high] if low else [high]
+    rows = Rows(f"{text} GROUP BY e.subscriber_id HAVING {bounds}", [*values, *limits])
+    return [rows] if low else Test(f"NOT {_among([rows]).text}", rows.values)
+
+
+def _counted(leaf: Mapping[str, Any]) -> tuple[int, int | None]:
+    """At least and at most how many. Where nothing is said, one at least."""
+    lows = [leaf.get("count_greater_than_or_equal"), _plus(leaf.get("count_greater_than"), 1)]
+    highs = [leaf.get("count_less_than_or_equal"), _plus(leaf.get("count_less_than"), -1)]
+    low, high = [one for one in lows if one is not None], [one for one in highs if one is not None]
+    return max(low, default=0 if high else 1), min(high, default=None)
+
+
+def _plus(number: int | None, more: int) -> int | None:
+    return None if number is None else number + more
+
+
+def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
+    bounds, values = _between("d.sent_at", leaf, asked)
+    emails = [pk for part in leaf.get("any", []) if part["type"] == "emails" for pk in part["ids"]]
+    sequences = [pk for part in leaf.get("any", []) if part["type"] == "sequences" for pk in part["ids"]]
+    of: list[Any]
+    if asked.among is not None:
+        bounds, values = [*bounds, "e.subscriber_id = ANY(%s)"], [*values, list(asked.among)]
+    if not leaf.get("any"):
+        inside, of = "SELECT id FROM sequences_sequence WHERE account_id = %s", [asked.account.pk]
+    else:
+        inside = (
+            "SELECT sequence_id FROM sequences_sequenceemail WHERE id = ANY(%s) UNION ALL SELECT unnest(%s::bigint[])"
+        )
+        of = [emails, sequences]
+        bounds, values = [*bounds, "(d.email_id = ANY(%s) OR d.sequence_id = ANY(%s))"], [*values, emails, sequences]
+    return _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds)), [*of, *values]
+
+
+_LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Test | list[Rows]]] = {
+    kinds.TAGS: _owned("subscribers_tagging", "tag_id"),
+    kinds.FORMS: _owned("subscribers_formsubscription", "form_id"),
+    kinds.SEQUENCES: _sequences,
+    kinds.STATE: _state,
+    kinds.ADDRESS: _address,
+    kinds.FIELD: _field,
+    kinds.SUBSCRIBED: _subscribed,
+    kinds.ATTRIBUTION: _attribution,
+    kinds.SENT: _sent,
+}

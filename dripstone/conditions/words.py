@@ -1,0 +1,363 @@
+"""A condition in plain English: what follows "people who …".
+
+names = words.names([condition], account_id)
+words.sentence(condition, account_id, names)   "have the tag “Course” and are inside “Write better emails”"
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Series
+from datetime import date
+from enum import Enum
+from typing import Any
+
+from dripstone import grammar, words
+from dripstone.grammar import Condition, Thing, kinds
+from dripstone.sequences import known
+
+Names = Mapping[Thing, str]
+"""Of what is there; what is missing in it is gone."""
+
+EVERYBODY, NOBODY = "are on the list", "are not on the list"
+
+
+# --- Names --------------------------------------------------------------------------------------------------------
+
+
+def names(conditions: Iterable[Condition | None], account_id: int) -> Names:
+    """Of all that these conditions name: a query for each kind of thing, however many there are."""
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for condition in conditions:
+        for kind, pk in grammar.things(condition):
+            wanted[kind].add(pk)
+    rows = known.rows(account_id)
+    return {
+        (kind, pk): name
+        for kind, ids in wanted.items()
+        if kind in rows
+        for pk, name in rows[kind].filter(pk__in=ids).values_list("pk", _NAMES.get(kind, "name"))
+    }
+
+
+_NAMES = {"custom_field": "label", "email": "subject"}
+
+
+# --- The whole ----------------------------------------------------------------------------------------------------
+
+
+def sentence(condition: Condition | None, account_id: int, named: Names | None = None) -> str:
+    """Without a capital and a full stop. `named`: from `names`; looked up if it is left out."""
+    if condition is None:
+        return EVERYBODY
+    plain = grammar.plain(condition)
+    return _said(plain, names([plain], account_id) if named is None else named, Joint.NONE, denied=False)
+
+
+class Joint(Enum):
+    """What stands around a part; then `either` and `both` say where a group begins."""
+
+    NONE = ""
+    AND = "and"
+    OR = "or"
+
+
+def _said(condition: Mapping[str, Any], named: Names, around: Joint, *, denied: bool) -> str:
+    if "type" in condition:
+        return leaf(condition, named, denied=denied)
+    if "not" in condition:
+        return _said(condition["not"], named, around, denied=not denied)
+    parts = condition.get("all", condition.get("any", []))
+    if not parts:
+        return NOBODY if denied else EVERYBODY
+    if len(parts) == 1:
+        return _said(parts[0], named, around, denied=denied)
+    joint = Joint.AND if ("all" in condition) is not denied else Joint.OR
+    said = _joined([_said(part, named, joint, denied=denied) for part in parts], joint)
+    if around in (Joint.NONE, joint):
+        return said
+    return f"{'both' if joint is Joint.AND else 'either'} {said}"
+
+
+def _joined(parts: Series[str], joint: Joint) -> str:
+    *first, last = parts
+    return f"{', '.join(first)} {joint.value} {last}" if first else last
+
+
+def nothing_yet(unrecorded: Iterable[str]) -> str:
+    """Why nobody meets a condition with such leaves (conditions.unrecorded): a sentence; "" if there are none."""
+    what = [_UNRECORDED.get(kind, kind) for kind in unrecorded]
+    return f"Nothing is recorded yet about {words.listed(what)}, so nobody is found by it." if what else ""
+
+
+_UNRECORDED = {
+    kinds.AUTOMATIONS: "automations",
+    kinds.LOCATION: "where people are",
+    kinds.PURCHASES: "purchases",
+    kinds.OPENS: "who opened an email",
+    kinds.CLICKS: "who clicked a link",
+    kinds.DELIVERED: "which emails arrived",
+    "kit_source": "sources other than forms",
+}
+
+
+def gone(missing: Iterable[Thing]) -> str:
+    """Why nobody meets a condition that names such things (conditions.missing): a sentence; "" if there are none."""
+    what = [f"the {kinds.noun(kind)} number {pk}" for kind, pk in missing]
+    is_or_are = words.agree(len(what), "is", "are")
+    return f"{_capital(words.listed(what))} {is_or_are} gone, so nobody is found by it." if what else ""
+
+
+def _capital(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+# --- Leaves -------------------------------------------------------------------------------------------------------
+
+
+def leaf(leaf: Mapping[str, Any], named: Names, *, denied: bool = False) -> str:
+    """`have the tag “Course”`; denied: `do not have the tag “Course”`."""
+    return _LEAVES[leaf["type"]](leaf, named, denied)
+
+
+def _things(kind: str, ids: Iterable[int], named: Names, joint: Joint = Joint.OR) -> str:
+    """`“Course” or “Reader”`."""
+    return _joined([_name((kind, pk), named) for pk in ids], joint)
+
+
+def _name(thing: Thing, named: Names) -> str:
+    name = named.get(thing)
+    return words.title(name) if name is not None else f"number {thing[1]}, which is gone"
+
+
+def _verb(verb: str, past: str | None = None, *, denied: bool) -> str:
+    """`have`, `do not have`; with a past form `completed`, `did not complete`."""
+    if past is not None:
+        return f"did not {verb}" if denied else past
+    return f"{'do not ' if denied else ''}{verb}"
+
+
+def _is(denied: bool) -> str:
+    return "are not" if denied else "are"
+
+
+def _several(leaf: Mapping[str, Any], noun: str) -> tuple[str, Joint]:
+    """The noun before the names, and what joins them."""
+    if leaf.get("has") != "all" or len(leaf["ids"]) == 1:
+        return f"the {noun}", Joint.OR
+    return f"all of the {noun}s", Joint.AND
+
+
+def _tags(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    noun, joint = _several(leaf, "tag")
+    return f"{_verb('have', denied=denied)} {noun} {_things('tag', leaf['ids'], named, joint)}"
+
+
+def _forms(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    noun, joint = _several(leaf, "form")
+    return f"{_verb('sign up', 'signed up', denied=denied)} by {noun} {_things('form', leaf['ids'], named, joint)}"
+
+
+def _segments(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    noun, joint = _several(leaf, "segment")
+    return f"{_is(denied)} in {noun} {_things('segment', leaf['ids'], named, joint)}"
+
+
+def _places(kind: str) -> "Said":
+    def said(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+        which = _things(kind, leaf["ids"], named)
+        if leaf.get("waiting_for"):
+            emails = _things("email", leaf["waiting_for"], named)
+            return f"{_verb('wait', denied=denied)} for {emails} in {which}"
+        return f"{_PLACES[leaf['place']][denied]} {which}"
+
+    return said
+
+
+_PLACES = {
+    "inside": ("are inside", "are not inside"),
+    "completed": ("completed", "did not complete"),
+    "left": ("left", "did not leave"),
+    "ever": ("have ever been in", "have never been in"),
+}
+
+
+def _state(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    said = [_STATES[state][denied] for state in leaf["states"]]
+    return _joined(said, Joint.AND if denied else Joint.OR)
+
+
+_STATES = {
+    "active": ("are active", "are not active"),
+    "inactive": ("have yet to confirm", "do not have to confirm"),
+    "cancelled": ("unsubscribed", "did not unsubscribe"),
+    "bounced": ("bounced", "did not bounce"),
+    "complained": ("complained", "did not complain"),
+}
+
+
+def _address(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    have, value = _verb("have", denied=denied), words.title(leaf["value"])
+    match leaf["comparison"]:
+        case "is":
+            return f"{have} the address {value}"
+        case "contains":
+            return f"{have} an address that contains {value}"
+    return f"{have} an address that ends with {value}"
+
+
+def _field(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    field = f"the field {_name(('custom_field', leaf['subscriber_custom_field_id']), named)}"
+    have = _verb("have", denied=denied)
+    if leaf["comparison"] == "has_value":
+        return f"{have} a value in {field}"
+    return f"{have} {_compared(leaf['comparison'], leaf['value'])} in {field}"
+
+
+def _compared(comparison: str, value: str) -> str:
+    if comparison in _COMPARED:
+        shown = _day(value) if comparison in kinds.DATE_COMPARISONS else value
+        return _COMPARED[comparison].format(shown)
+    if comparison == "days_from_now":
+        return f"the date of {_days_from_now(int(value))}"
+    return f"{'a text with ' if comparison == 'contains' else ''}{words.title(value)}"
+
+
+_COMPARED = {
+    "greater_than": "a number above {}",
+    "greater_than_or_equal": "a number of at least {}",
+    "less_than": "a number below {}",
+    "less_than_or_equal": "a number of at most {}",
+    "before": "a date before {}",
+    "after": "a date after {}",
+}
+
+
+def _days_from_now(days: int) -> str:
+    if abs(days) <= 1:
+        return ("yesterday", "today", "tomorrow")[days + 1]
+    return f"in {days} days" if days > 0 else f"{-days} days ago"
+
+
+def _day(text: str) -> str:
+    day = date.fromisoformat(text.strip())
+    return f"{day.day} {day:%B %Y}"
+
+
+def _subscribed(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    return f"{_verb('subscribe', 'subscribed', denied=denied)}{_time(leaf)}"
+
+
+def _time(leaf: Mapping[str, Any]) -> str:
+    """` after 1 May 2026`, ` within the last 7 days`, with a blank before it; "" for any time."""
+    said = [f"{name} {_day(leaf[name])}" for name in ("after", "before") if leaf.get(name)]
+    if leaf.get("within_days"):
+        said.append(f"within the last {words.count(leaf['within_days'], 'day')}")
+    return f" {words.listed(said)}" if said else ""
+
+
+def _attribution(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    parts = [_origin(part, named) for part in leaf["any"]]
+    return f"{_verb('come', 'first came', denied=denied)} {_joined(parts, Joint.OR)}"
+
+
+def _origin(part: Mapping[str, Any], named: Names) -> str:
+    if part["type"] == "forms":
+        return f"by the form {_things('form', part['ids'], named)}"
+    if part["type"] == "kit_source":
+        return "from a source of Kit's"
+    what = _ORIGINS.get(part["type"], part["type"])
+    if part["comparison"] == "has_value":
+        return f"with {what}"
+    return f"with {what} that {_ORIGIN_VERBS[part['comparison']]} {words.title(part['value'])}"
+
+
+_ORIGINS = {"referrer": "a referrer", **{name: f"a {name}" for name in kinds.ORIGINS[1:]}}
+_ORIGIN_VERBS = {"is": "is", "contains": "contains", "starts_with": "starts with", "ends_with": "ends with"}
+
+
+def _location(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    if "countries" in leaf:
+        return f"{_is(denied)} in {_joined(leaf['countries'], Joint.OR)}"
+    return f"{_is(denied)} within {leaf['radius']:g} miles of {leaf['latitude']:g}, {leaf['longitude']:g}"
+
+
+def _purchases(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    numbers = [f"number {pk}" for pk in leaf.get("products", [])]
+    what = f"the product {_joined(numbers, Joint.OR)}" if numbers else "something"
+    counted = [said for of in ("count", "total") for said in _counted(leaf, of)]
+    how_often = f" with {words.listed(counted)}" if counted else ""
+    return f"{_verb('buy', 'bought', denied=denied)} {what}{how_often}{_time(leaf)}"
+
+
+def _counted(leaf: Mapping[str, Any], of: str) -> list[str]:
+    """`a count above 3`."""
+    said = {"greater_than": "above", "greater_than_or_equal": "of at least"}
+    said |= {"less_than": "below", "less_than_or_equal": "of at most"}
+    return [f"a {of} {how} {leaf[f'{of}_{name}']}" for name, how in said.items() if f"{of}_{name}" in leaf]
+
+
+def _mail(verb: str, past: str, noun: str = "email") -> "Said":
+    def said(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+        return f"{_verb(verb, past, denied=denied)} {_how_many(leaf, noun)}{_which(leaf, named)}{_time(leaf)}"
+
+    return said
+
+
+def _sent(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    were = "were not sent" if denied else "were sent"
+    return f"{were} {_how_many(leaf, 'email')}{_which(leaf, named)}{_time(leaf)}"
+
+
+def _how_many(leaf: Mapping[str, Any], noun: str) -> str:
+    """`an email`, `more than 3 emails`, `at least 2 and fewer than 5 emails`."""
+    counts = [(how, leaf[f"count_{name}"]) for name, how in _HOW_MANY.items() if f"count_{name}" in leaf]
+    if not counts:
+        return f"{'an' if noun[0] in 'aeiou' else 'a'} {noun}"
+    *first, (how, last) = counts
+    return words.listed([*(f"{how} {number}" for how, number in first), f"{how} {words.count(last, noun)}"])
+
+
+_HOW_MANY = {
+    "greater_than": "more than",
+    "greater_than_or_equal": "at least",
+    "less_than": "fewer than",
+    "less_than_or_equal": "at most",
+}
+
+
+def _which(leaf: Mapping[str, Any], named: Names) -> str:
+    """` of “Course”`, with a blank before it; "" for any."""
+    said = []
+    for part in leaf.get("any", []):
+        if part["type"] == "urls":
+            said.append(_joined([words.title(url) for url in part.get("urls", [])] or ["some addresses"], Joint.OR))
+        else:
+            kind = part["type"].removesuffix("s")
+            said.append(_things(kind, part["ids"], named) if kind != "sequence" else _emails_of(part, named))
+    return f" ({_joined(said, Joint.OR)})" if said else ""
+
+
+def _emails_of(part: Mapping[str, Any], named: Names) -> str:
+    return f"any of {_things('sequence', part['ids'], named)}"
+
+
+Said = Callable[[Mapping[str, Any], Names, bool], str]
+
+_LEAVES: Mapping[str, Said] = {
+    kinds.TAGS: _tags,
+    kinds.FORMS: _forms,
+    kinds.SEGMENTS: _segments,
+    kinds.SEQUENCES: _places("sequence"),
+    kinds.AUTOMATIONS: _places("automation"),
+    kinds.STATE: _state,
+    kinds.ADDRESS: _address,
+    kinds.FIELD: _field,
+    kinds.SUBSCRIBED: _subscribed,
+    kinds.ATTRIBUTION: _attribution,
+    kinds.LOCATION: _location,
+    kinds.PURCHASES: _purchases,
+    kinds.OPENS: _mail("open", "opened"),
+    kinds.CLICKS: _mail("click", "clicked", "link"),
+    kinds.SENT: _sent,
+    kinds.DELIVERED: _mail("get", "got"),
+}
