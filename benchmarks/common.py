@@ -162,8 +162,8 @@ def make_sequence(account: "Account", name: str, *, active: bool = True) -> "seq
 def empty() -> None:
     """Deletes all people, and everything that happened to them."""
     execute(
-        "TRUNCATE subscribers_subscriber, engine_enrollment, engine_entry, engine_delivery, tallies_tally,"
-        " events_event, tracking_response, procrastinate_jobs CASCADE"
+        "TRUNCATE subscribers_subscriber, subscribers_nameword, engine_enrollment, engine_entry, engine_delivery,"
+        " tallies_tally, events_event, tracking_response, procrastinate_jobs CASCADE"
     )
 
 

@@ -38,7 +38,10 @@ YEARS_2 = timedelta(days=730)
 _PEOPLE = """
 INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at,
                                     canceled_at)
-SELECT %(account)s, 'reader' || i || '@example.org', 'Ana', s.state, jsonb_build_object(%(field)s::text, 'Łódź'),
+SELECT %(account)s, 'reader' || i || '@example.org',
+       CASE WHEN i %% 20000 = 3 THEN 'Zebulon Ortíz' WHEN i %% 3 = 0 THEN 'Ana María' WHEN i %% 3 = 1 THEN 'Ana'
+            ELSE (ARRAY['Björn Öberg', 'Đorđe', 'Łukasz Nowak', 'Grace Kim'])[1 + i %% 4] END, s.state,
+       jsonb_build_object(%(field)s::text, 'Łódź'),
        s.created_at, s.updated_at, CASE WHEN s.state = 'cancelled' THEN s.updated_at END
 FROM generate_series(1, %(n)s) i
 CROSS JOIN LATERAL (
@@ -104,6 +107,10 @@ SELECT account_id, 'subscriber.unsubscribed', subscriber_id, id, '{}', ended_at 
 _ENTRIES = """
 INSERT INTO engine_entry (enrollment_id, sequence_id, entered_at)
 SELECT id, sequence_id, entered_at FROM engine_enrollment
+"""
+_NAMES = """
+INSERT INTO subscribers_nameword (account_id, word, subscriber_id)
+SELECT account_id, word, id FROM subscribers_subscriber CROSS JOIN LATERAL unnest(dripstone_words(first_name)) word
 """
 _REMOVED_REASON = "CASE p.state WHEN 'active' THEN 'removed_by_owner' ELSE 'subscriber_' || p.state END"
 
@@ -362,10 +369,18 @@ def _pages(world: World) -> Iterator[Call]:
     yield Call("page: inbox", "/inbox", 100)
     yield Call("page: inbox, to", "/inbox?to=reader7", 100)
     yield Call("page: message", f"/inbox/{world.ids['message']}", 100)
+    yield from _search_pages()
     yield from _library_pages(world)
     for name in ("", "/addresses", "/members", "/keys", "/you"):
         yield Call(f"page: settings{name}", f"/settings{name}", 100)
     yield from _questions(page, world)
+
+
+def _search_pages() -> Iterator[Call]:
+    """What most are called, what few are, two words of which one is common, an address, an email's subject, nothing."""
+    typed = ("a", "an", "zebulon", "ana mar", "ana ortiz", "reader77", "letter", "tag 1", "xyz", "Ｌｕｋａｓｚ")
+    for text in typed:
+        yield Call(f"page: search, {text}", f"/search?q={text}", 100)
 
 
 def _people_pages(world: World, url: str) -> Iterator[Call]:
@@ -442,6 +457,7 @@ def seed(n_people: int) -> World:
     tallies.differences(repair=True)  # what was made without triggers, too, is counted
     tallies.fold()
     common.execute(_ENTRIES)
+    common.execute(_NAMES)
     note_ids(world)
     common.execute("VACUUM (ANALYZE)")
     common.checkpoint()

@@ -18,6 +18,7 @@ from dripstone.web.pages import (
     members,
     new_person,
     new_sequence,
+    search,
     sequence_emails,
     sequence_people,
     sequence_settings,
@@ -35,6 +36,7 @@ EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("search", search.search, name="search"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     path("accounts/none", accounts.none, name="no_account"),

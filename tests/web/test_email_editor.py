@@ -232,16 +232,6 @@ def test_people_are_found_by_the_beginning_of_their_address(
     assert "No address begins with “zz”." in alice.get(path(email, "/preview/people"), {"q": "zz"}).content.decode()
 
 
-def test_that_search_uses_its_index(account: Account) -> None:
-    from dripstone.web import previewing
-
-    with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
-        cursor.execute(f"EXPLAIN {previewing._BEGINNING}", [account.pk, "no", "no\U0010ffff", 8])
-        plan = "\n".join(line for (line,) in cursor.fetchall())
-    assert "subscriber_by_prefix" in plan
-
-
 def test_a_test_goes_to_members_alone(alice: Client, account: Account, email: SequenceEmail) -> None:
     save(alice, email, subject="Six lines")
     answer = alice.post(path(email, "/test"), {"to": ["alice@example.com"]}, follow=True)

@@ -52,12 +52,18 @@ document.addEventListener("keydown", (event) => {
     closeMenus(null);
     open?.querySelector("summary").focus();
   }
-  const isTyping = event.target.closest("input, textarea, select, [contenteditable]");
-  if (event.key === "/" && !isTyping && !event.ctrlKey && !event.metaKey && !event.altKey) {
-    const find = document.querySelector("input[data-find]");
+  const typesInto = event.target.closest("input, textarea, select, [contenteditable]");
+  const isSlash = event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey;
+  // The page's own field first; from there, empty, to the one at the head. Control or ⌘ with K leads there at once.
+  const mayLeave = !typesInto || (typesInto.matches("[data-find]") && !typesInto.value);
+  if ((isSlash && mayLeave) || (event.key === "k" && (event.ctrlKey || event.metaKey) && !event.defaultPrevented)) {
+    const own = isSlash && !typesInto && document.querySelector("input[data-find]");
+    const find = own || document.querySelector("input[data-find-anywhere]");
     if (find) {
       event.preventDefault();
+      if (find.offsetParent === null) location.href = find.form.action; // no room for it here: a page of its own
       find.focus();
+      find.select();
     }
   }
 });
