@@ -174,14 +174,12 @@ def test_workers_that_make_many_editions_do_not_wait_for_each_other_in_a_circle(
     sender = ("A", "a@example.com", "1 Lane", "UTC", "", "")
     prints = {one.pk: editions.Print(one.account_id, one.pk, 1, "x", "", "", None, None, (), *sender) for one in emails}
     backwards = dict(reversed(prints.items()))
+    version = {"number": 1, "subject": "x", "preview_text": "", "content": "", "published_at": NOW}
     with transaction.atomic():
-        for is_last, email in enumerate((emails[0], emails[-1])):
-            if is_last:
-                working = threads.submit(in_parallel, threads, make, 1)
-                until(lambda: waits_for_us() or working.done())
-            EmailVersion.objects.create(
-                email=email, number=1, subject="x", preview_text="", content="", published_at=NOW
-            )
+        EmailVersion.objects.create(email=emails[0], **version)
+        working = threads.submit(in_parallel, threads, make, 1)
+        until(lambda: waits_for_us() or working.done())
+        EmailVersion.objects.create(email=emails[-1], **version)
     (made,) = working.result(60)
     assert made.keys() == prints.keys()
 
