@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Lower
 
@@ -69,6 +70,8 @@ class Membership(models.Model):
     user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
     role = models.TextField(choices=Role)
     created_at = models.DateTimeField()
+    # Which columns their list of people has (web/people_columns.py); None: the usual ones.
+    people_columns = ArrayField(models.TextField(), null=True)
 
     class Meta:
         constraints: ClassVar = [

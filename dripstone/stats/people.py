@@ -14,6 +14,11 @@ def of_account(account_id: int, state: str = EVERY_STATE) -> int:
     return _of_one(Kind.PEOPLE, account_id, state)
 
 
+def by_state(account_id: int) -> Counter[str]:
+    """State → people of the account."""
+    return Counter({state: n for (_, state), n in tallies.of(Kind.PEOPLE, [account_id]).items()})
+
+
 def with_tag(tag_id: int, state: str = EVERY_STATE) -> int:
     return _of_one(Kind.TAGGED, tag_id, state)
 

@@ -19,6 +19,7 @@ class Place:
 
 WORK = (
     Place("sequences", "Sequences", "home"),
+    Place("people", "People", "people"),
     Place("library", "Snippets and templates", "snippets", short="Snippets"),
 )
 RUNNING = (Place("inbox", "Inbox", "inbox"),)

@@ -22,3 +22,19 @@ def hidden_members(page: HttpResponse | Any) -> dict[str, list[str]]:
     reader = _Inputs()
     reader.feed(page.content.decode())
     return reader.members
+
+
+class _Text(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+
+    def handle_data(self, data: str) -> None:
+        self.pieces.append(data)
+
+
+def text_of(page: HttpResponse | Any) -> str:
+    """What stands on it, without markup, with single blanks."""
+    reader = _Text()
+    reader.feed(page.content.decode())
+    return " ".join(" ".join(reader.pieces).split())

@@ -63,6 +63,22 @@ def subject(source: str) -> str:
     return subjects.readable(source)
 
 
+STATE_PILLS = {
+    "active": ("good", "Active"),
+    "inactive": ("wait", "Unconfirmed"),
+    "cancelled": ("", "Unsubscribed"),
+    "bounced": ("bad", "Refused at delivery"),
+    "complained": ("bad", "Complained"),
+}
+
+
+@register.simple_tag
+def state_pill(state: str) -> SafeString:
+    """Of a person."""
+    colour, label = STATE_PILLS[state]
+    return format_html('<span class="pill {}">{}</span>', colour, label)
+
+
 @register.filter
 def count(number: int, noun: str) -> str:
     """`1 image`, `1,200 images`."""
