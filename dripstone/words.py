@@ -49,6 +49,12 @@ def soon(at: datetime, time_zone: str, now: datetime) -> str:
     return text[0].lower() + text[1:] if text.startswith(tuple(_NEAR.values())) else text
 
 
+def on(at: datetime, time_zone: str, now: datetime) -> str:
+    """`today, 09:00`, `on Mon 23 Nov, 09:00`: after a verb."""
+    text = soon(at, time_zone, now)
+    return text if text[0].islower() else f"on {text}"
+
+
 def by_date(at: datetime, time_zone: str) -> str:
     """`Mon 23 Nov 2026, 09:00`: where "today" would say nothing."""
     local = at.astimezone(ZoneInfo(time_zone))

@@ -53,6 +53,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "keys": factories.make_key(account)[0].pk,
         "sessions": sessions.begin(_user(account), "", "192.0.2.1", clock.system_now()).pk,
         "subscribers": person.pk,
+        "people": person.pk,
         "email_addresses": person.email_address,
         "tags": tag.pk,
         "forms": form.pk,

@@ -332,6 +332,19 @@ class Delivery(models.Model):
         return self.attempt - self.untried
 
 
+def deliveries_of(account_id: int, subscriber_id: int) -> models.QuerySet[Delivery]:
+    """All mail to one person. There is no index by person: it is found by their places and notices, which are few, and
+    among the broadcasts. (As lists, so that the database looks each of them up whatever it is asked to sort by.)"""
+    places = places_of(account_id, subscriber_id).values_list("pk", flat=True)
+    notices = Notice.objects.filter(account=account_id, subscriber=subscriber_id).values_list("pk", flat=True)
+    return Delivery.objects.filter(
+        Q(enrollment__in=list(places))
+        | Q(notice__in=list(notices))
+        | Q(broadcast_id__isnull=False, subscriber=subscriber_id),
+        account=account_id,
+    )
+
+
 class Note(models.Model):
     """What happened to one person's place besides its deliveries: moved, paused, skipped … Rows are never changed.
 

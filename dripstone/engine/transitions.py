@@ -53,10 +53,17 @@ _STAMPS: Mapping[State, responses.Stamp] = {
 _STRONGER = {State.BOUNCED: (State.CANCELLED, State.COMPLAINED), State.CANCELLED: (State.COMPLAINED,)}
 
 
-def cancel(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
+def cancel(
+    subscriber_id: int,
+    now: datetime,
+    *,
+    delivery_id: int | None = None,
+    cause: Cause = causes.NONE,
+    said: str = "",
+) -> bool:
     """Unsubscribe from everything. False: they had cancelled or complained before. `delivery_id`: the email whose link
-    they used."""
-    return _end_subscriber(subscriber_id, State.CANCELLED, now, delivery_id, cause)
+    they used. `said`: why, in the words of whoever does it for them; kept with the event."""
+    return _end_subscriber(subscriber_id, State.CANCELLED, now, delivery_id, cause, said)
 
 
 def bounce(subscriber_id: int, now: datetime, *, delivery_id: int | None = None, cause: Cause = causes.NONE) -> bool:
@@ -70,7 +77,9 @@ def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = Non
 
 
 @transaction.atomic
-def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause) -> bool:
+def _end_subscriber(
+    subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause, said: str = ""
+) -> bool:
     person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
     is_out_already = person.state == state or person.state in _STRONGER.get(state, ())
     if state == State.CANCELLED and cause != causes.SUBSCRIBER and person.left_through is not None:
@@ -89,6 +98,7 @@ def _end_subscriber(subscriber_id: int, state: State, now: datetime, delivery_id
     going = places_of(person.account_id, person.pk).filter(status__in=["unconfirmed", "active"])
     places = list(going.select_for_update(no_key=True).order_by("pk"))
     ended = event(_ENDED[state], person.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=delivery_id)
+    ended.data = {"reason": said} if said else {}
     record([ended])  # after the lock, so that a place that completes meanwhile is recorded first
     _remove(places, reasons.subscriber_is(state.value), now, cause)
     return True

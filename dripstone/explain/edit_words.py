@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from dripstone import words
+from dripstone.content import subjects
 from dripstone.engine import notes, reasons
 from dripstone.engine.models import Note
 from dripstone.sequences.models import SequenceEdit
@@ -105,4 +106,4 @@ def _days(days: list[int] | None) -> str:
 
 
 def _title(row: SequenceEdit) -> str:
-    return words.title(row.email.subject) if row.email is not None else "an email"
+    return subjects.title(row.email.subject) if row.email is not None else "an email"

@@ -6,9 +6,13 @@ makes the sentences.
 """
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
+
+from django.db.models import Count, Max, Min
 
 from dripstone.engine import advance, audience, follow, notes, reasons, schedule
 from dripstone.engine.models import Delivery, Enrollment, Note
@@ -106,7 +110,7 @@ class Facts:
     emails: dict[int, SequenceEmail]
     itinerary: Itinerary
     deliveries: dict[int, Delivery]  # of this run, by email
-    earlier: list[Delivery]
+    earlier_runs: list[EarlierRun]
     notes: list[Note]  # oldest first
     retimed: list[SequenceEdit]  # changes of delays, days, hour and zone; oldest first
     edits: edit_words.Log  # those that notes name
@@ -116,6 +120,7 @@ class Facts:
     ended: dict[int, datetime]  # when each email of this run ended, by email
     excluded: str = ""
     names: reasons.Named = field(default_factory=dict)
+    is_brief: bool = False  # dates as a page says them, which names the zone itself; else in full, for reading alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +128,14 @@ class Journey:
     facts: Facts
     stop: str  # why no email can have a date, or ""
     steps: list[Step]
-    notes: list[Note]
-    earlier_runs: list[EarlierRun]
+
+    @property
+    def notes(self) -> list[Note]:
+        return self.facts.notes
+
+    @property
+    def earlier_runs(self) -> list[EarlierRun]:
+        return self.facts.earlier_runs
 
     @property
     def waiting_because(self) -> str:
@@ -144,7 +155,7 @@ def of(row: Enrollment, now: datetime) -> Journey:
     coming = {} if stop else _ahead(facts)
     shown = [email for email in facts.emails.values() if _is_shown(email, facts)]
     steps = [_step(email, facts, stop, coming) for email in shown]
-    return Journey(facts, stop, steps, facts.notes, _earlier_runs(facts.earlier))
+    return Journey(facts, stop, steps)
 
 
 # --- Reading ----------------------------------------------------------------------------------------------------
@@ -152,10 +163,9 @@ def of(row: Enrollment, now: datetime) -> Journey:
 
 def _read(row: Enrollment, now: datetime) -> Facts:
     sequence: Sequence = row.sequence
-    rows = sorted(sequence.emails.all(), key=lambda email: (email.order, email.pk))
+    rows = sorted(sequence.emails.defer("content"), key=lambda email: (email.order, email.pk))
     emails = {email.pk: email for email in rows}
-    deliveries = list(row.deliveries.order_by("pk"))
-    current = {one.email_id: one for one in deliveries if one.run == row.run and one.email_id is not None}
+    current = {one.email_id: one for one in row.deliveries.filter(run=row.run).order_by("pk") if one.email_id}
     newest = list(row.notes.order_by("-at", "-pk")[:MOST_NOTES])
     retimed = sequence.edit_log.filter(number__isnull=True, at__gte=row.entered_at).order_by("-pk")
     facts = Facts(
@@ -166,7 +176,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
         emails=emails,
         itinerary=timetable.itinerary(sequence, rows),
         deliveries=current,
-        earlier=[one for one in deliveries if one.run != row.run],
+        earlier_runs=_earlier_runs(row) if row.run > 1 else [],
         notes=newest[::-1],
         retimed=list(retimed.select_related("email")[:MOST_NOTES])[::-1],
         edits=edit_words.log_of(sequence.pk, (one.reason for one in newest if one.kind == notes.MOVED)),
@@ -178,7 +188,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     _follow_edits(facts)
     if row.status == Enrollment.Status.ACTIVE:
         facts.excluded = audience.excluded(sequence, [row.subscriber_id]).get(row.subscriber_id, "")
-    facts.names = audience.names_of([facts.excluded, *(one.reason for one in deliveries)], row.account_id)
+    facts.names = audience.names_of([facts.excluded, *(one.reason for one in current.values())], row.account_id)
     return facts
 
 
@@ -197,19 +207,20 @@ def _is_shown(email: SequenceEmail, facts: Facts) -> bool:
     return email.deleted_at is None or email.pk in facts.deliveries or email == facts.next_email
 
 
-def _earlier_runs(deliveries: list[Delivery]) -> list[EarlierRun]:
-    runs: dict[int, list[Delivery]] = defaultdict(list)
-    for one in deliveries:
-        runs[one.run or 0].append(one)
-    return [_earlier_run(number, rows) for number, rows in sorted(runs.items())]
+def _earlier_runs(row: Enrollment) -> list[EarlierRun]:
+    """Counted by the database: somebody who goes round and round has thousands of deliveries."""
+    runs: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    counts = row.deliveries.exclude(run=row.run).order_by("run", "status").values("run", "status")
+    for one in counts.annotate(n=Count("pk"), began=Min("planned_at"), ended=Max("ended_at")):
+        runs[one["run"] or 0].append(one)
+    return [_earlier_run(number, rows) for number, rows in runs.items()]
 
 
-def _earlier_run(number: int, rows: list[Delivery]) -> EarlierRun:
-    counts: dict[str, int] = defaultdict(int)
-    for one in rows:
-        counts[one.status] += 1
-    ended = [one.ended_at for one in rows if one.ended_at is not None]
-    return EarlierRun(number, min(one.planned_at for one in rows), max(ended, default=None), dict(counts))
+def _earlier_run(number: int, rows: list[Mapping[str, Any]]) -> EarlierRun:
+    """rows   one per status"""
+    ended = [one["ended"] for one in rows if one["ended"] is not None]
+    began = min(one["began"] for one in rows)
+    return EarlierRun(number, began, max(ended, default=None), {one["status"]: one["n"] for one in rows})
 
 
 def _stop(facts: Facts) -> str:

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from dripstone import words
+from dripstone.content import subjects
 from dripstone.engine import advance, notes, reasons, schedule
 from dripstone.engine.models import Delivery, Note
 from dripstone.explain import edit_words
@@ -32,11 +33,11 @@ def journey(told: Journey) -> str:
 
 
 def _first(step: Step, facts: Facts) -> str:
-    title = _title(step.email)
+    title = title_of(step.email)
     if step.outcome == "sending" or step.at is None:
         told = sentence(step, facts)
         return f"{title} was {_uncapital(told)}" if step.why else f"{title} is on its way. {told}"
-    at = "right away" if step.at <= facts.now else f"on {words.moment(step.at, facts.sequence.time_zone)}"
+    at = "right away" if step.at <= facts.now else _on(step.at, facts, is_main=True)
     if step.coming is not None and step.coming.excluded:
         because = reasons.because(step.coming.excluded, facts.names)
         return f"Next would be {title}, {at}; it will be skipped, because {because}."
@@ -47,9 +48,9 @@ def _at_the_end(why: str, facts: Facts) -> str:
     waiting = facts.next_email
     if waiting is not None and why == "email_on_hold":
         held = _put_on_hold(waiting, facts)
-        return f"They wait at {_title(waiting)}, which {held}; nothing else is sent to them meanwhile."
+        return f"They wait at {title_of(waiting)}, which {held}; nothing else is sent to them meanwhile."
     if waiting is not None:
-        return f"They wait for {_title(waiting)}, which is not published; nothing else is sent to them meanwhile."
+        return f"They wait for {title_of(waiting)}, which is not published; nothing else is sent to them meanwhile."
     if not facts.itinerary.live:
         return "They wait: no email of this sequence is published yet."
     if facts.sequence.hold:
@@ -80,18 +81,18 @@ def sentence(step: Step, facts: Facts) -> str:
 def _ended(step: Step, facts: Facts) -> str:
     assert step.at is not None
     assert step.delivery is not None
-    moment, delivery = words.moment(step.at, facts.sequence.time_zone), step.delivery
+    moment, delivery = _on(step.at, facts, is_main=True), step.delivery
     match step.outcome:
         case "sent":
-            return f"Sent on {moment}"
+            return f"Sent {moment}"
         case "skipped":
-            return f"Skipped on {moment}, because {reasons.because(delivery.reason, facts.names)}"
+            return f"Skipped {moment}, because {reasons.because(delivery.reason, facts.names)}"
         case "failed":
             end = f"with the reply {words.reply(delivery.reply)}" if delivery.reply else f"because {_clause(delivery)}"
-            return f"Could not be delivered: given up on {moment}{_after_three_days(delivery)}, {end}"
+            return f"Could not be delivered: given up {moment}{_after_three_days(delivery)}, {end}"
     end = f" ({words.reply(delivery.reply) if delivery.reply else _clause(delivery)})" if delivery.reason else ""
     return (
-        f"Not known whether it arrived: it was handed over on {moment}, but the mail server's answer never came{end}; "
+        f"Not known whether it arrived: it was handed over {moment}, but the mail server's answer never came{end}; "
         "it is not sent again by itself, and the sequence goes on"
     )
 
@@ -121,9 +122,9 @@ def _cause(step: Step, facts: Facts) -> str:
 def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
     """Today's figures give a different date from the one it had."""
     assert step.reckoning is not None
-    by_rule = words.when(step.reckoning.due, facts.sequence.time_zone)
+    by_rule = _when(step.reckoning.due, facts)
     if step.outcome == "skipped":
-        return f". Its turn would have come on {by_rule}" if is_early else ""
+        return f". Its turn would have come {_on(step.reckoning.due, facts)}" if is_early else ""
     since = [_retimed(one, facts) for one in retimed_since(step, facts)]
     if since:
         reason = f"since it got its date, {words.listed(since)}"
@@ -135,7 +136,7 @@ def _by_other_rules(step: Step, is_early: bool, facts: Facts) -> str:
 def _retimed(one: SequenceEdit, facts: Facts) -> str:
     """`“Second”: delay changed from 2 days to 4 days, on …, by …`"""
     by = "" if one.actor == notes.ENGINE else f", by {one.actor}"
-    return f"{edit_words.edit(one)}, on {words.when(one.at, facts.sequence.time_zone)}{by}"
+    return f"{edit_words.edit(one)}, {_on(one.at, facts)}{by}"
 
 
 def _sending(step: Step, facts: Facts) -> str:
@@ -146,14 +147,14 @@ def _sending(step: Step, facts: Facts) -> str:
     if step.at is None or (delivery.tries == 0 and step.at <= facts.now):
         again = f" (attempt {delivery.tries})" if delivery.tries > 1 else ""
         return f"Being sent now{again}."
-    moment = words.moment(step.at, facts.sequence.time_zone)
+    moment = _on(step.at, facts, is_main=True)
     if delivery.tries == 0:
         unreached = f"The mail server could not be reached; {_last_said(delivery)}."
         if not delivery.reason and (delivery.untried == 0 or delivery.unparked_at is not None):
-            return f"Was held back, and goes on {moment}."
-        return f"{unreached if delivery.reason else 'Waits its turn: a limit applies.'} Next try on {moment}."
+            return f"Was held back, and goes {moment}."
+        return f"{unreached if delivery.reason else 'Waits its turn: a limit applies.'} Next try {moment}."
     tries = "once" if delivery.tries == 1 else f"{delivery.tries} times"
-    return f"Tried {tries} without success; {_last_said(delivery)}. Next try on {moment}."
+    return f"Tried {tries} without success; {_last_said(delivery)}. Next try {moment}."
 
 
 def _last_said(delivery: Delivery) -> str:
@@ -166,12 +167,12 @@ def _last_said(delivery: Delivery) -> str:
 def _coming(step: Step, facts: Facts) -> str:
     one = step.coming
     assert one is not None
-    moment = words.moment(one.at, facts.sequence.time_zone)
+    moment = _on(one.at, facts, is_main=True)
     verb = "Goes"
     if one.excluded:
         verb = f"Will be skipped, because {reasons.because(one.excluded, facts.names)}: its turn comes"
     is_now = one.at <= facts.now
-    return f"{verb} {'right away' if is_now else f'on {moment}'}{_why_that_date(one, step, facts)}."
+    return f"{verb} {'right away' if is_now else moment}{_why_that_date(one, step, facts)}."
 
 
 def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
@@ -190,7 +191,7 @@ def _why_that_date(one: Coming, step: Step, facts: Facts) -> str:
         return f". {note(one.given_by, facts).rstrip('.')}"
     if step.outcome == "later":
         return f", after the emails before it; its own date ({figures}) has passed by then"
-    by_rule = words.when(one.reckoning.due, facts.sequence.time_zone)
+    by_rule = _when(one.reckoning.due, facts)
     return (
         f". This date was given before the delay or the schedule was changed, and stays; by today's settings it "
         f"would be {by_rule} ({figures})"
@@ -201,14 +202,13 @@ def _why_moved(one: Coming, missed: datetime, facts: Facts) -> str:
     """The engine was too late for the date it had (R4)."""
     figures = f" ({rule(one.reckoning, facts)})" if missed == one.reckoning.due else ""
     told = (
-        f". Its date, {words.when(missed, facts.sequence.time_zone)}{figures}, was missed by more than six hours, so "
+        f". Its date, {_when(missed, facts)}{figures}, was missed by more than six hours, so "
         "it waits for the next allowed day and hour"
     )
     return told if one.given_by is None else f"{told}. {note(one.given_by, facts).rstrip('.')}"
 
 
 def _waiting(step: Step, facts: Facts) -> str:
-    zone = facts.sequence.time_zone
     if step.why == "email_unpublished":
         return (
             "They wait for this email, which is not published. It gets a date when it is published, moved or deleted."
@@ -216,14 +216,12 @@ def _waiting(step: Step, facts: Facts) -> str:
     if step.email == facts.next_email:
         held = ""
         if facts.due_at is not None:
-            held = f" Its date was {words.moment(facts.due_at, zone)}; {_after_resuming(step, facts)}"
+            held = f" Its date was {_when(facts.due_at, facts, is_main=True)}; {_after_resuming(step, facts)}"
         if step.email.is_held and step.why != "email_on_hold":
             held = f" And it {_put_on_hold(step.email, facts)}."
         return f"No date: {stopped(step.why, facts)}.{held}"
     first = "" if step.after is not None else _from_what(step.why)
-    counted = (
-        f"{_delay(step.email)} after {_title(step.after.subject)}" if step.after else f"{_delay(step.email)}{first}"
-    )
+    counted = f"{_delay(step.email)} after {title_of(step.after)}" if step.after else f"{_delay(step.email)}{first}"
     reason = f": {stopped(step.why, facts)}" if step.why != "after_another" else ""
     told = f"No date yet{reason}. It comes {counted}."
     if not step.email.is_held:
@@ -233,7 +231,7 @@ def _waiting(step: Step, facts: Facts) -> str:
 
 def _put_on_hold(email: SequenceEmail, facts: Facts) -> str:
     assert email.held_at is not None
-    return f"was put on hold on {words.moment(email.held_at, facts.sequence.time_zone)}, by {email.held_by}"
+    return f"was put on hold {_on(email.held_at, facts, is_main=True)}, by {email.held_by}"
 
 
 def _after_resuming(step: Step, facts: Facts) -> str:
@@ -266,15 +264,15 @@ def _standing_at(facts: Facts) -> list[int]:
 
 def stopped(why: str, facts: Facts) -> str:
     """Why there is no date, without full stop."""
-    row, zone = facts.row, facts.sequence.time_zone
+    row = facts.row
     match why:
         case "removed":
             assert row.removed_at is not None
             end = f", because {reasons.because(row.removed_reason)}" if row.removed_reason else ""
-            return f"they left the sequence on {words.moment(row.removed_at, zone)}{end}"
+            return f"they left the sequence {_on(row.removed_at, facts, is_main=True)}{end}"
         case "completed":
             at = facts.completed_at or facts.now
-            return f"they completed the sequence on {words.moment(at, zone)}"
+            return f"they completed the sequence {_on(at, facts, is_main=True)}"
         case "unconfirmed":
             return "they have not confirmed their address yet; delays count from the moment they do"
         case "not_mailable":
@@ -284,7 +282,7 @@ def stopped(why: str, facts: Facts) -> str:
         case "person_paused":
             assert row.paused_at is not None
             by = next((one for one in reversed(facts.notes) if one.kind == notes.PAUSED), None)
-            return f"this person was paused on {words.moment(row.paused_at, zone)}{f', by {by.actor}' if by else ''}"
+            return f"this person was paused {_on(row.paused_at, facts, is_main=True)}{f', by {by.actor}' if by else ''}"
         case "email_unpublished":
             return "the email is not published"
         case "email_on_hold" if facts.next_email is not None:
@@ -325,13 +323,13 @@ def _hour(reckoning: Reckoning) -> str:
 
 
 def _anchor(anchor: Anchor, facts: Facts) -> str:
-    when = words.when(anchor.at, facts.sequence.time_zone)
+    when = _on(anchor.at, facts)
     if anchor.email is not None:
-        title = _title(anchor.email)
+        title = title_of(anchor.email)
         if anchor.kind == "email":
             return title
         ended = {"sent": "was sent", "skipped": "was skipped", "failed": "failed", "unknown": "was handed over"}
-        return f"{title} {ended[anchor.kind]} on {when}"
+        return f"{title} {ended[anchor.kind]} {when}"
     happened = {
         "entered": "they entered",
         "re_added": "they were added again",
@@ -339,7 +337,7 @@ def _anchor(anchor: Anchor, facts: Facts) -> str:
         "confirmed": "they confirmed their address",
         "moved": "they were moved by the owner",
     }
-    return f"{happened[anchor.kind]} on {when}"
+    return f"{happened[anchor.kind]} {when}"
 
 
 def _delay(email: SequenceEmail) -> str:
@@ -352,13 +350,13 @@ def _delay(email: SequenceEmail) -> str:
 
 def note(one: Note, facts: Facts) -> str:
     """`On …, after an edit (“Draft” published, by API key …), their next email was “Draft”, to go right away.`"""
-    at = words.moment(one.at, facts.sequence.time_zone)
+    at = _capital(_on(one.at, facts, is_main=True))
     if one.kind == notes.MOVED:
-        return f"On {at}, {_edited(one, facts)}."
+        return f"{at}, {_edited(one, facts)}."
     email = facts.emails.get(one.email_id or 0)
     reason = f": {one.reason}" if one.reason else ""
     came = f"; what comes next is {_to_go(one, facts)}" if one.due_after else ""
-    which = _title(email) if email else "their next email"
+    which = title_of(email) if email else "their next email"
     said = {
         notes.LATE: f"the engine came too late for {which}, so it waits for the next allowed day and hour: it is "
         f"{_to_go(one, facts)}{_had_been(one, facts)}",
@@ -373,7 +371,7 @@ def note(one: Note, facts: Facts) -> str:
         notes.REMOVED: f"they were taken out of the sequence{reason}",
     }
     by = "" if one.actor == notes.ENGINE else f" (by {one.actor})"
-    return f"On {at} {said.get(one.kind, one.kind + reason)}{by}."
+    return f"{at} {said.get(one.kind, one.kind + reason)}{by}."
 
 
 def _edited(one: Note, facts: Facts) -> str:
@@ -382,7 +380,7 @@ def _edited(one: Note, facts: Facts) -> str:
     email = facts.emails.get(one.email_id or 0)
     if email is None:
         return f"{edit} nothing came next for them"
-    return f"{edit} their next email was {_title(email)}, {_to_go(one, facts)}{_had_been(one, facts)}"
+    return f"{edit} their next email was {title_of(email)}, {_to_go(one, facts)}{_had_been(one, facts)}"
 
 
 def _to_go(one: Note, facts: Facts) -> str:
@@ -390,25 +388,45 @@ def _to_go(one: Note, facts: Facts) -> str:
         return "without a date"
     if one.due_after <= one.at:
         return "to go right away"
-    return f"to go on {words.when(one.due_after, facts.sequence.time_zone)}"
+    return f"to go {_on(one.due_after, facts)}"
 
 
 def _had_been(one: Note, facts: Facts) -> str:
     if one.due_before is None:
         return ""
-    return f"; their date before was {words.when(one.due_before, facts.sequence.time_zone)}"
+    return f"; their date before was {_when(one.due_before, facts)}"
 
 
-def earlier_run(run: EarlierRun, zone: str) -> str:
+def earlier_run(run: EarlierRun, facts: Facts) -> str:
     """`Run 1, from … to …: 3 sent, 1 skipped.`"""
     order = [name for name in ("sent", "skipped", "failed", "unknown", "sending", "planned") if name in run.counts]
-    until = f" to {words.when(run.ended, zone)}" if run.ended else ""
+    until = f" to {_when(run.ended, facts)}" if run.ended else ""
     counts = words.listed(f"{run.counts[name]} {name}" for name in order)
-    return f"Run {run.number}, from {words.moment(run.began, zone)}{until}: {counts}."
+    return f"Run {run.number}, from {_when(run.began, facts, is_main=True)}{until}: {counts}."
 
 
-def _title(what: SequenceEmail | str) -> str:
-    return words.title(what if isinstance(what, str) else what.subject)
+# --- Pieces -----------------------------------------------------------------------------------------------------
+
+
+def _on(at: datetime, facts: Facts, *, is_main: bool = False) -> str:
+    """`on Monday, 30 November 2026 at 09:00`; briefly `today, 09:00`, or `on Tue 1 Dec, 09:00`.
+
+    is_main   of the sentence: it names the zone
+    """
+    if facts.is_brief:
+        return words.on(at, facts.sequence.time_zone, facts.now)
+    return f"on {_when(at, facts, is_main=is_main)}"
+
+
+def _when(at: datetime, facts: Facts, *, is_main: bool = False) -> str:
+    """The same without "on"."""
+    if facts.is_brief:
+        return words.soon(at, facts.sequence.time_zone, facts.now)
+    return (words.moment if is_main else words.when)(at, facts.sequence.time_zone)
+
+
+def title_of(email: SequenceEmail) -> str:
+    return subjects.title(email.subject)
 
 
 def _capital(text: str) -> str:

@@ -140,7 +140,7 @@ def _earlier_run(run: EarlierRun, facts: Facts) -> EarlierRunShape:
         began_at=instant(run.began),
         ended_at=_instant(run.ended),
         deliveries=run.counts,
-        sentence=words.earlier_run(run, facts.sequence.time_zone),
+        sentence=words.earlier_run(run, facts),
     )
 
 

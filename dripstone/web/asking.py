@@ -3,6 +3,8 @@
 The question repeats the act's own form, with a figure of the world it was told about (`seen`). The act is done only in
 that world. If it has moved, nothing is done: the question is asked again, and what is different is marked. Between
 question and act the server keeps nothing; whoever walks away has changed nothing.
+
+`ask` does so for any act; `first` for edits of a sequence, asking_places.py for acts on one person's place.
 """
 
 from collections import Counter
@@ -11,6 +13,8 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
@@ -37,6 +41,158 @@ DIALOG = "ask"  # the id of the element that htmx puts the question into
 NAMES = 3
 DAYS = 4
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """title     "Publish “Ask for one thing”?"
+    back      where "Cancel" leads without JavaScript
+    facts     one sentence about the act itself, if there is something to say
+    is_grave  it deletes or ends something: asked about also when it touches nobody
+    asks_why  for a `reason`, which is kept with what was done
+    members   sent along with the answer, beside what the act's own form sent
+    section   whose page this is (places.py)
+    """
+
+    title: str
+    back: str
+    facts: str = ""
+    is_grave: bool = False
+    asks_why: bool = False
+    members: Mapping[str, str] = field(default_factory=dict)
+    section: str = "sequences"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """Of the question: how many people, what happens to them, and who they are.
+
+    n       0: it is about no number of people
+    date    stands out, between the phrase and the rest of it: "“Day 3” goes", "today, 11:00", ", instead of Wed 2 Dec"
+    is_new  it was not told before the world moved
+    """
+
+    n: int
+    phrase: str
+    names: str = ""
+    date: str = ""
+    rest: str = ""
+    is_new: bool = False
+
+    def __str__(self) -> str:
+        who = f"{words.people(self.n)} " if self.n else ""
+        return f"{who}{self.phrase}{f' {self.date}' if self.date else ''}{self.rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One person, before and after."""
+
+    name: str
+    before: str
+    after: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an act would do.
+
+    world      figure of the world that this is about
+    is_silent  it touches nobody
+    button     what pressing it does: "Publish, mail 2 now"
+    moved      from which days to which: "Tue 1 Dec (4) and Wed 2 Dec (3)", twice
+    rest       a last sentence: whom it leaves alone
+    """
+
+    world: str
+    is_silent: bool
+    button: str
+    lines: list[Line]
+    moved: tuple[str, str] | None = None
+    examples: list[Example] = field(default_factory=list)
+    rest: str = ""
+
+    @property
+    def counts_people(self) -> bool:
+        return any(line.n for line in self.lines)
+
+
+def ask(
+    request: HttpRequest,
+    account: Account,
+    question: Question,
+    tell: Callable[[datetime], Told],
+    do: Callable[[str], T | None],
+    then: Callable[[T], HttpResponse],
+) -> HttpResponse:
+    """Do it and answer `then(done)`, or ask. Raises what these two raise; nothing is done then.
+
+    tell  what it would do now
+    do    it, if the world has this figure; None: the world is another one by now, and nothing was done
+    """
+    now, seen = clock.now(), request.POST.get("seen", "")
+    if seen and (done := do(seen)) is not None:
+        return then(done)
+    while True:
+        told = tell(now)
+        if not told.is_silent or (question.is_grave and not seen):
+            return _ask(request, account, question, told, is_again=bool(seen))
+        if (done := do(told.world)) is not None:
+            return then(done)
+
+
+def refused(request: HttpRequest, error: Invalid, back: str) -> HttpResponse:
+    """For a form that is only a button: the sentences stand in the dialog, or on the page it came from."""
+    sentence = "; ".join(error.messages).rstrip(".") + "."
+    if _is_dialog(request):
+        return render(request, "asking/_refused.html", {"sentence": sentence}, status=422)
+    messages.error(request, sentence)
+    return leave(request, back)
+
+
+def leave(request: HttpRequest, to: str) -> HttpResponse:
+    """To another page after an act, whether it came by htmx or by an ordinary form."""
+    return HttpResponseClientRedirect(to) if request.headers.get("HX-Request") else redirect(to)
+
+
+def _ask(request: HttpRequest, account: Account, question: Question, told: Told, *, is_again: bool) -> HttpResponse:
+    before, now_told = request.POST.getlist("told"), [str(line) for line in told.lines]
+    lines = [replace(line, is_new=is_again and str(line) not in before) for line in told.lines]
+    context = {
+        "section": question.section,
+        "current": "true",
+        "question": question,
+        "told": told,
+        "action": request.get_full_path(),
+        "members": list(_members(request, question)),
+        "why": request.POST.get("reason", ""),
+        "told_lines": now_told,
+        "lines": lines,
+        "gone": [text for text in before if text not in now_told] if is_again else [],
+        "is_again": is_again,
+    }
+    response = show(request, "asking/_question.html" if _is_dialog(request) else "asking/page.html", account, context)
+    response["Vary"] = "HX-Target, Cookie"
+    return response
+
+
+def _is_dialog(request: HttpRequest) -> bool:
+    return request.headers.get("HX-Target") == DIALOG
+
+
+def _members(request: HttpRequest, question: Question) -> Iterator[tuple[str, str]]:
+    """Of the question's form."""
+    yield from question.members.items()
+    asked = {"reason"} if question.asks_why else set()
+    for name in request.POST:
+        if name not in NOT_MEMBERS | asked and name not in question.members:
+            yield from ((name, str(value)) for value in request.POST.getlist(name))
+
+
+# --- Edits of a sequence ------------------------------------------------------------------------------------------
+
 
 @dataclass(frozen=True, slots=True)
 class Act:
@@ -61,51 +217,11 @@ class Act:
     back: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Of the question. `is_new`: it was not told before the world moved."""
-
-    n: int
-    phrase: str
-    names: str
-    is_new: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One person, before and after."""
-
-    name: str
-    before: str
-    after: str
-    why: str
-
-
 def first(request: HttpRequest, account: Account, act: Act, then: Callable[[Edit], HttpResponse]) -> HttpResponse:
-    """Do it and answer `then(edit)`, or ask. Raises what the verb raises; nothing is done then."""
-    now, seen = clock.now(), request.POST.get("seen", "")
-    if seen and (done := _do(account, act, seen)):
-        return then(done)
-    while True:
-        told = _readable(impact.of(account, act.sequence_id, act.proposal, now))
-        if told.affected or (act.is_grave and not seen):
-            return _ask(request, account, act, told, now, is_again=bool(seen))
-        if done := _do(account, act, impact.figure(told.world)):
-            return then(done)
-
-
-def refused(request: HttpRequest, error: Invalid, back: str) -> HttpResponse:
-    """For a form that is only a button: the sentences stand in the dialog, or on the page it came from."""
-    sentence = "; ".join(error.messages).rstrip(".") + "."
-    if _is_dialog(request):
-        return render(request, "asking/_refused.html", {"sentence": sentence}, status=422)
-    messages.error(request, sentence)
-    return leave(request, back)
-
-
-def leave(request: HttpRequest, to: str) -> HttpResponse:
-    """To another page after an act, whether it came by htmx or by an ordinary form."""
-    return HttpResponseClientRedirect(to) if request.headers.get("HX-Request") else redirect(to)
+    """Do the edit and answer `then(edit)`, or ask."""
+    back = act.back or reverse("sequence", args=[act.sequence_id])
+    question = Question(act.title, back, act.facts, act.is_grave, members=act.members)
+    return ask(request, account, question, partial(_tell, account, act), partial(_do, account, act), then)
 
 
 def _do(account: Account, act: Act, seen: str) -> Edit | None:
@@ -123,43 +239,17 @@ def _readable(told: Impact) -> Impact:
     return replace(told, emails=emails)
 
 
-def _ask(
-    request: HttpRequest, account: Account, act: Act, told: Impact, now: datetime, *, is_again: bool
-) -> HttpResponse:
+def _tell(account: Account, act: Act, now: datetime) -> Told:
+    told = _readable(impact.of(account, act.sequence_id, act.proposal, now))
     people = _people(told)
-    effects = list(impact_words.effects(told))
-    before = request.POST.getlist("told")
-    context = {
-        "section": "sequences",
-        "current": "true",
-        "act": act,
-        "action": request.get_full_path(),
-        "back": act.back or reverse("sequence", args=[act.sequence_id]),
-        "members": list(_members(request, act)),
-        "seen": impact.figure(told.world),
-        "told": [str(effect) for effect in effects],
-        "lines": [_line(effect, told, people, before, is_again=is_again) for effect in effects],
-        "gone": [text for text in before if text not in map(str, effects)] if is_again else [],
-        "is_again": is_again,
-        "moved": _moved(told, now),
-        "examples": list(_examples(told, people, now)),
-        "button": _button(act, told),
-    }
-    response = show(request, "asking/_question.html" if _is_dialog(request) else "asking/page.html", account, context)
-    response["Vary"] = "HX-Target, Cookie"
-    return response
-
-
-def _is_dialog(request: HttpRequest) -> bool:
-    return request.headers.get("HX-Target") == DIALOG
-
-
-def _members(request: HttpRequest, act: Act) -> Iterator[tuple[str, str]]:
-    """Of the question's form."""
-    yield from act.members.items()
-    for name in request.POST:
-        if name not in NOT_MEMBERS and name not in act.members:
-            yield from ((name, str(value)) for value in request.POST.getlist(name))
+    return Told(
+        impact.figure(told.world),
+        is_silent=not told.affected,
+        button=_button(act, told),
+        lines=[_line(effect, told, people) for effect in impact_words.effects(told)],
+        moved=_moved(told, now),
+        examples=list(_examples(told, people, now)),
+    )
 
 
 def _button(act: Act, told: Impact) -> str:
@@ -179,12 +269,12 @@ def _name(person: Subscriber) -> str:
     return person.first_name or person.email_address
 
 
-def _line(effect: Effect, told: Impact, people: dict[int, str], before: list[str], *, is_again: bool) -> Line:
+def _line(effect: Effect, told: Impact, people: dict[int, str]) -> Line:
     ids = dict.fromkeys(one.enrollment_id for one in told.examples if effect.concerns(one))
     names = [people[pk] for pk in ids if pk in people][:NAMES]
     more = effect.n - len(names)
     shown = [*names, f"{more:,} more"] if names and more > 0 else names
-    return Line(effect.n, effect.phrase, words.listed(shown), is_again and str(effect) not in before)
+    return Line(effect.n, effect.phrase, words.listed(shown))
 
 
 def _moved(told: Impact, now: datetime) -> tuple[str, str] | None:

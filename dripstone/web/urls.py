@@ -15,6 +15,7 @@ from dripstone.web.pages import (
     images,
     inbox,
     keys,
+    letters,
     members,
     new_person,
     new_sequence,
@@ -22,6 +23,9 @@ from dripstone.web.pages import (
     new_subscriber,
     people,
     people_export,
+    person,
+    person_acts,
+    person_details,
     sequence_emails,
     sequence_people,
     sequence_settings,
@@ -36,6 +40,8 @@ from dripstone.web.pages import (
 from dripstone.web.public import confirm, joining, passwords, pictures, unsubscribe, verification
 
 EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
+PERSON = "people/<int:subscriber_id>"
+PLACE = "enrollments/<int:enrollment_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -98,6 +104,27 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{EMAIL}/versions/<int:number>/restoration", email_versions.restoration, name="email_restoration"),
     path("deliveries/<int:delivery_id>/resending", deliveries.resending, name="resending"),
     path("deliveries/<int:delivery_id>/acceptance", deliveries.acceptance, name="acceptance"),
+    path("deliveries/<int:delivery_id>", letters.delivery, name="delivery"),
+    path("deliveries/<int:delivery_id>/body", letters.delivery_body, name="delivery_body"),
+    path(PERSON, person.person, name="person"),
+    path(f"{PERSON}/history", person.history, name="person_history"),
+    path(f"{PERSON}/mails", person.mails, name="person_mails"),
+    path(f"{PERSON}/details", person_details.details, name="person_details"),
+    path(f"{PERSON}/tags", person_details.tags, name="person_tags"),
+    path(f"{PERSON}/tags/<int:tag_id>/removal", person_details.tag_removal, name="person_tag_removal"),
+    path(f"{PERSON}/entry", person_acts.entry, name="person_entry"),
+    path(f"{PERSON}/unsubscription", person_acts.unsubscription, name="person_unsubscription"),
+    path(f"{PERSON}/confirmation", person_acts.confirmation, name="person_confirmation"),
+    path(f"{PERSON}/emails/<int:email_id>/preview", letters.preview, name="person_preview"),
+    path(f"{PERSON}/emails/<int:email_id>/preview/body", letters.preview_body, name="person_preview_body"),
+    path(PLACE, person.place, name="place"),
+    path(f"{PLACE}/pausing", person_acts.pausing, name="place_pausing"),
+    path(f"{PLACE}/resumption", person_acts.resumption, name="place_resumption"),
+    path(f"{PLACE}/skipping", person_acts.skipping, name="place_skipping"),
+    path(f"{PLACE}/sending", person_acts.sending, name="place_sending"),
+    path(f"{PLACE}/moving", person_acts.moving, name="place_moving"),
+    path(f"{PLACE}/restart", person_acts.restart, name="place_restart"),
+    path(f"{PLACE}/removal", person_acts.removal, name="place_removal"),
     path("inbox", inbox.inbox, name="inbox"),
     path("inbox/emptying", inbox.emptying, name="inbox_emptying"),
     path("inbox/<int:message_id>", inbox.message, name="message"),

@@ -73,6 +73,23 @@ def test_it_says_what_was_sent_and_by_which_rule(alice: Account, engine: Engine)
     }
 
 
+def test_it_names_emails_as_people_read_them(alice: Account, engine: Engine) -> None:
+    welcome = WELCOME | {"subject": "Hello {{ subscriber.first_name }}"}
+    place = entered(alice, welcome, SECOND)
+    engine.run()
+    sequence, now = place.sequence, engine.clock.now()
+    second = sequence.emails.get(position=1)
+    edits.update_email(alice, sequence.pk, second.pk, {"subject": "{{ subscriber.first_name }}, go on"}, now, "Alice")
+    edits.update_email(alice, sequence.pk, second.pk, {"published": False}, now + HOUR, "Alice")
+    engine.clock.set(now + HOUR)
+    engine.run()
+    found = told(place, engine)
+    said = [journey_words.journey(found), *(journey_words.sentence(step, found.facts) for step in found.steps)]
+    said += [journey_words.note(note, found.facts) for note in found.notes]
+    assert any("“[first name], go on” unpublished" in one for one in said)
+    assert not any("{{" in one for one in said)
+
+
 def test_it_says_whom_an_exclusion_skipped_and_by_what(alice: Account, engine: Engine) -> None:
     reader = make_subscriber(alice)
     tag = make_tag(alice, reader, name="Customer")
@@ -472,7 +489,7 @@ def test_earlier_runs_are_kept_in_short(alice: Account, engine: Engine) -> None:
     engine.run_until(MONDAY_9 + 3 * DAY)
     places.restart(place.pk, "Alice", "", engine.clock.now())
     found = told(place, engine)
-    assert [journey_words.earlier_run(run, ZONE) for run in found.earlier_runs] == [
+    assert [journey_words.earlier_run(run, found.facts) for run in found.earlier_runs] == [
         "Run 1, from Monday, 23 November 2026 at 10:00 (Europe/Paris) to Wednesday, 25 November 2026 at 09:00: 2 sent."
     ]
     assert found.steps[0].reckoning is not None

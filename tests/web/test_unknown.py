@@ -7,6 +7,7 @@ from dripstone.engine.models import Delivery, Enrollment, Note
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
 from tests.web.making import make_delivery
+from tests.web.reading import hidden_members
 
 
 @pytest.fixture
@@ -28,8 +29,23 @@ def test_home_asks_about_emails_nobody_answered_for(alice: Client, lost: Deliver
     assert "Did these arrive?" not in alice.get("/").content.decode()
 
 
+def answered(alice: Client, path: str) -> str:
+    """After the question, which is asked first."""
+    return alice.post(path, hidden_members(alice.post(path)), follow=True).content.decode()
+
+
+def test_it_says_first_what_a_decision_does_to_the_persons_place(alice: Client, lost: Delivery) -> None:
+    question = alice.post(f"/deliveries/{lost.pk}/resending").content.decode()
+    assert "Send “Stone” again?" in question
+    assert "“Stone” goes again <b>right away</b>" in question
+    assert "Send it again, mail 1 now" in question
+    lost.refresh_from_db()
+    assert lost.status == "unknown"
+    assert "“Stone” counts as sent" in alice.post(f"/deliveries/{lost.pk}/acceptance").content.decode()
+
+
 def test_one_button_sends_it_again(alice: Client, lost: Delivery) -> None:
-    page = alice.post(f"/deliveries/{lost.pk}/resending", follow=True).content.decode()
+    page = answered(alice, f"/deliveries/{lost.pk}/resending")
     assert "The email is being sent again." in page
     lost.refresh_from_db()
     assert lost.status == "planned"
@@ -37,7 +53,7 @@ def test_one_button_sends_it_again(alice: Client, lost: Delivery) -> None:
 
 
 def test_the_other_treats_it_as_sent(alice: Client, lost: Delivery) -> None:
-    page = alice.post(f"/deliveries/{lost.pk}/acceptance", follow=True).content.decode()
+    page = answered(alice, f"/deliveries/{lost.pk}/acceptance")
     assert "The email counts as sent." in page
     lost.refresh_from_db()
     assert (lost.status, lost.sent_at) == ("sent", MONDAY_9)

@@ -5,7 +5,6 @@ from datetime import datetime
 from functools import partial
 from typing import Literal
 
-from django.db.models import Q
 from django.http import HttpResponse
 from ninja import Query, Router
 from typing_extensions import TypedDict
@@ -15,12 +14,12 @@ from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import QueryId
 from dripstone.api.ext.acting import NO_REASON, Why
-from dripstone.api.ext.enrollments import PlaceFilters, places_in
+from dripstone.api.ext.enrollments import PlaceFilters
 from dripstone.api.paging import Pagination, page
 from dripstone.api.replies import reply
 from dripstone.engine import notes
 from dripstone.engine.acts import previews, undecided
-from dripstone.engine.models import Delivery, Notice
+from dripstone.engine.models import Delivery, deliveries_of
 from dripstone.shapes import deliveries as shapes
 from dripstone.shapes import previews as previews_shapes
 from dripstone.stats import deliveries as stats
@@ -51,22 +50,13 @@ def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> Htt
     """One per enrollment run and email, per notice, and per person and broadcast; newest first."""
     account_id = request.auth.account.pk
     narrowed = filters.columns("email_id", "status")
-    rows = Delivery.objects.filter(account=account_id, **narrowed)
+    rows = Delivery.objects.filter(account=account_id)
     if filters.subscriber_id is not None:
-        rows = rows.filter(_of_person(request, filters, filters.subscriber_id))
+        rows = deliveries_of(account_id, filters.subscriber_id)
+    rows = rows.filter(**narrowed)
     is_whole = not narrowed and filters.subscriber_id is None
     found = page(rows, filters, "-id", count=partial(stats.of_account, account_id) if is_whole else None)
     return reply(200, deliveries=shapes.deliveries(found.rows), pagination=found.pagination)
-
-
-def _of_person(request: KitRequest, filters: PlaceFilters, subscriber_id: int) -> Q:
-    """By the person's places and notices, which are few, and by broadcast: there is no index by person alone."""
-    notices = Notice.objects.filter(account=request.auth.account, subscriber=subscriber_id)
-    return (
-        Q(enrollment__in=list(places_in(request, filters)))
-        | Q(notice__in=list(notices.only("pk")))
-        | Q(broadcast_id__isnull=False, subscriber=subscriber_id)
-    )
 
 
 @router.get("/deliveries/{int:id}", response=DeliveryAnswer, summary="Get a delivery")

@@ -100,9 +100,4 @@ def _what_comes(place: Enrollment, account: Account, now: datetime) -> str:
         return f"{subject} comes next, without a date yet."
     if row.due_at <= now:
         return f"{subject} goes to them within a minute."
-    return f"{subject} goes to them {_lower(words.instant(row.due_at, account.time_zone, now))}."
-
-
-def _lower(text: str) -> str:
-    """“Today, 11:00” within a sentence; “Tue 1 Dec” stays."""
-    return text[:1].lower() + text[1:] if text.startswith(("Today", "Tomorrow")) else f"on {text}"
+    return f"{subject} goes to them {words.on(row.due_at, account.time_zone, now)}."

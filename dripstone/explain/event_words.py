@@ -1,0 +1,168 @@
+"""What happened to a person, in words: their events, who or what brought each about, and how they came on file."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from dripstone import words
+from dripstone.content import subjects
+from dripstone.engine import reasons
+from dripstone.engine.models import Delivery, places_of
+from dripstone.events import types
+from dripstone.events.models import Event
+from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag
+
+Names = Mapping[tuple[str, int], str]
+"""("tag", 3) → its name; of a delivery the subject of its email. What is gone has none."""
+
+_SUBJECTS: Mapping[str, str] = {
+    types.TAG_ADDED: "tag",
+    types.TAG_REMOVED: "tag",
+    types.SUBSCRIBED_TO_FORM: "form",
+    types.FIELD_VALUE_UPDATED: "field",
+    types.ADDED_TO_SEQUENCE: "sequence",
+    types.SEQUENCE_COMPLETED: "sequence",
+    types.REMOVED_FROM_SEQUENCE: "sequence",
+    types.SUBSCRIBER_UNSUBSCRIBED: "delivery",
+    types.SUBSCRIBER_BOUNCED: "delivery",
+    types.SUBSCRIBER_COMPLAINED: "delivery",
+}
+_NAMED: Mapping[str, Any] = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
+_CAUSES = {
+    "owner": "by hand",
+    "api": "by API",
+    "subscriber": "by themselves",
+    "form": "by a form",
+    "import": "by an import",
+    "bulk": "by a bulk action",
+    "rule": "by a rule",
+    "automation": "by an automation",
+}
+
+
+def names_of(events: Iterable[Event], account_id: int) -> Names:
+    """A query per kind of thing that the events name."""
+    wanted: dict[str, set[int]] = defaultdict(set)
+    for one in events:
+        for kind, pk in _things(one):
+            wanted[kind].add(pk)
+    found: dict[tuple[str, int], str] = {}
+    for kind, ids in wanted.items():
+        found |= {(kind, pk): name for pk, name in _rows(kind, ids, account_id)}
+    return found
+
+
+def _things(one: Event) -> Iterator[tuple[str, int]]:
+    if one.subject_id is not None and one.type in _SUBJECTS:
+        yield _SUBJECTS[one.type], one.subject_id
+    yield from (source for source in map(_source, one.cause) if source is not None)
+    yield from reasons.sources_in([one.data.get("reason", "")])
+
+
+def _source(cause: str) -> tuple[str, int] | None:
+    """ "form 2" → ("form", 2), if it is a kind of thing that has a name here."""
+    kind, _, number = cause.partition(" ")
+    return (kind, int(number)) if kind in _NAMED and number.isdigit() else None
+
+
+def _rows(kind: str, ids: set[int], account_id: int) -> Iterable[tuple[int, str]]:
+    match kind:
+        case "field":
+            return CustomField.objects.filter(account=account_id, pk__in=ids).values_list("pk", "label")
+        case "delivery":
+            rows = Delivery.objects.filter(account=account_id, pk__in=ids, email__isnull=False)
+            return [(pk, subjects.readable(text)) for pk, text in rows.values_list("pk", "email__subject")]
+    return _NAMED[kind].objects.filter(account=account_id, pk__in=ids).values_list("pk", "name")  # type: ignore[no-any-return]
+
+
+def sentence(one: Event, names: Names) -> str:
+    """`Got the tag “Course”, by the form “Newsletter”`."""
+    by = because_of(one.cause, names)
+    return f"{_what(one, names)}{f', {by}' if by else ''}{_why(one)}"
+
+
+def _what(one: Event, names: Names) -> str:
+    name = _named(one, names)
+    match one.type:
+        case types.SUBSCRIBER_CREATED:
+            return "Came on file"
+        case types.SUBSCRIBER_ACTIVATED:
+            return "Confirmed their address" if "subscriber" in one.cause else "Became active"
+        case types.SUBSCRIBER_RESUBSCRIBED:
+            return "Came back"
+        case types.SUBSCRIBER_UNSUBSCRIBED:
+            return f"Unsubscribed by the link in {name}" if one.subject_id else "Unsubscribed"
+        case types.SUBSCRIBER_BOUNCED:
+            of = f" of {name}" if one.subject_id else ""
+            return f"Refused at delivery{of}: the address does not take mail any more"
+        case types.SUBSCRIBER_COMPLAINED:
+            return f"Reported {name if one.subject_id else 'an email'} as spam"
+        case types.SUBSCRIBED_TO_FORM:
+            return f"Signed up by {name}"
+        case types.TAG_ADDED:
+            return f"Got {name}"
+        case types.TAG_REMOVED:
+            return f"Lost {name}"
+        case types.FIELD_VALUE_UPDATED:
+            value = one.data.get("value")
+            name = f"{name[:1].upper()}{name[1:]}"
+            return f"{name} set to {words.title(value)}" if value else f"{name} emptied"
+        case types.ADDED_TO_SEQUENCE:
+            run = one.data.get("run") or 1
+            return f"Entered {name}" if run == 1 else f"Started {name} again (run {run})"
+        case types.SEQUENCE_COMPLETED:
+            return f"Completed {name}"
+        case types.REMOVED_FROM_SEQUENCE:
+            return f"Left {name}"
+    return one.type
+
+
+def _named(one: Event, names: Names) -> str:
+    kind = _SUBJECTS.get(one.type, "")
+    name = names.get((kind, one.subject_id or 0))
+    if name is None:
+        return "an email that is gone" if kind == "delivery" else f"a {kind} that is gone"
+    return f"the {kind} {words.title(name)}" if kind in ("tag", "form") else words.title(name)
+
+
+def _why(one: Event) -> str:
+    if not (reason := one.data.get("reason")):
+        return ""
+    if one.type == types.REMOVED_FROM_SEQUENCE:
+        return f", because {reasons.because(reason)}"
+    return f": {words.reply(reason)}"  # somebody's own words
+
+
+def because_of(cause: Iterable[str], names: Names) -> str:
+    """`by the form “Newsletter”`, `by rule 7, set off by API`; "" for what a date or an email brought about."""
+    said = [_by(one, names) for one in cause]
+    last = said.pop() if said else ""
+    return f"{last}, set off {said[0]}" if said else last
+
+
+def _by(cause: str, names: Names) -> str:
+    kind, _, number = cause.partition(" ")
+    source = _source(cause)
+    if source is not None and source in names:
+        return f"by the {kind} {words.title(names[source])}"
+    return f"by {kind} {number}" if number else _CAUSES.get(kind, f"by {kind}")
+
+
+# --- How they came ------------------------------------------------------------------------------------------------
+
+
+def came_by(person: Subscriber) -> str:
+    """`by the form “Newsletter”`, `by API`; "" if nothing that is kept says it.
+
+    Their first event says it. When that is pruned, the form they were on first, or the door of their first sequence.
+    """
+    events = Event.objects.filter(subscriber_id=person.pk, account_id=person.account_id)
+    first = events.filter(type=types.SUBSCRIBER_CREATED).order_by("pk").first()
+    if first is not None:
+        return because_of(first.cause, names_of([first], person.account_id))
+    form = FormSubscription.objects.filter(subscriber=person).select_related("form").order_by("added_at").first()
+    place = places_of(person.account_id, person.pk).order_by("pk").first()
+    if form is not None and (place is None or form.added_at <= place.entered_at):
+        return f"by the form {words.title(form.form.name)}"
+    return _CAUSES.get(place.source, "") if place is not None else ""

@@ -1,0 +1,244 @@
+"""What an act on one person's place would do to each email of the sequence, in words: their journey before and after.
+
+The act is carried out and undone (foresight/impact_of_place.py); the dates are those of the journey (journey.py), and
+so those the engine will give.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from dripstone import words
+from dripstone.content import subjects
+from dripstone.engine import reasons
+from dripstone.engine.models import Enrollment
+from dripstone.errors import NotFound
+from dripstone.explain import journey
+from dripstone.explain.journey import Facts, Journey, Step
+from dripstone.foresight import impact_of_place
+from dripstone.foresight.impact_of_place import Proposal
+
+GOES = ("sending", "next", "later")
+ENDED = ("sent", "skipped", "failed", "unknown")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What happens to one email, or to several in a row: “Five subject lines” goes | today, 11:00 | instead of …
+
+    phrase, date, rest   a sentence in three parts; the date stands out, and may be missing
+    """
+
+    emails: tuple[int, ...]
+    phrase: str
+    date: str = ""
+    rest: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.phrase}{f' {self.date}' if self.date else ''}{self.rest}"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceImpact:
+    """world   figure of what was looked at
+    before  None: they are not in the sequence yet
+    """
+
+    world: str
+    before: Journey | None
+    after: Journey
+
+    @property
+    def right_away(self) -> Step | None:
+        """The email that the act sends now, if it sends one."""
+        first = next((step for step in self.after.steps if _goes_now(step, self.after.facts)), None)
+        if first is None or (first.coming is not None and first.coming.excluded):
+            return None
+        was = _by_email(self.before).get(first.email.pk)
+        return None if was is not None and self.before and _goes_now(was, self.before.facts) else first
+
+
+def of(sequence_id: int, subscriber_id: int, proposal: Proposal, now: datetime) -> PlaceImpact:
+    """Raises whatever the proposal raises, and NotFound."""
+    seen = impact_of_place.world(sequence_id, subscriber_id)  # first: any later change makes it void
+    before = _journey(sequence_id, subscriber_id, now)
+
+    def look() -> Journey:
+        if (found := _journey(sequence_id, subscriber_id, now)) is None:
+            raise NotFound
+        return found
+
+    return PlaceImpact(seen, before, impact_of_place.carried_out_and_undone(proposal, look))
+
+
+def _journey(sequence_id: int, subscriber_id: int, now: datetime) -> Journey | None:
+    rows = Enrollment.objects.select_related("sequence", "subscriber")
+    row = rows.filter(sequence=sequence_id, subscriber=subscriber_id).first()
+    return None if row is None else journey.of(row, now)
+
+
+def _by_email(told: Journey | None) -> dict[int, Step]:
+    return {step.email.pk: step for step in told.steps} if told is not None else {}
+
+
+def _goes_now(step: Step, facts: Facts) -> bool:
+    return step.outcome in GOES[:2] and step.at is not None and step.at <= facts.now
+
+
+# --- Words ------------------------------------------------------------------------------------------------------
+
+
+def changes(told: PlaceImpact) -> list[Change]:
+    """In the order of the emails; what stays as it is is left out. Emails in a row that fare alike are one change."""
+    before = _by_email(told.before)
+    single = [
+        _Single(number, step, was, told)
+        for number, step in enumerate(told.after.steps, 1)
+        if _differ(was := before.get(step.email.pk), step)
+    ]
+    return [*_together(single), *(Change((), phrase) for phrase in _about_place(told))]
+
+
+def _about_place(told: PlaceImpact) -> Iterator[str]:
+    """What happens to the place as a whole, if its emails do not say it."""
+    before, after = told.before, told.after
+    was, why = before.waiting_because if before is not None else "", after.waiting_because
+    if why == "completed" and was != why:
+        yield "they have then completed the sequence"
+    elif why == "at_the_end" and was != why:
+        yield "they then wait at the end for what is published later"
+    elif was in ("completed", "removed") and why not in ("completed", "removed"):
+        yield "they are in the sequence again"
+    if before is not None and after.facts.row.run > before.facts.row.run:
+        yield "a new run begins; what they had stays in their history"
+
+
+def summary(told: PlaceImpact) -> str:
+    """All of it as one sentence."""
+    said = "; ".join(map(str, changes(told)))
+    return f"{said[:1].upper()}{said[1:]}." if said else "No email moves."
+
+
+@dataclass(frozen=True, slots=True)
+class _Single:
+    number: int
+    step: Step
+    was: Step | None
+    told: PlaceImpact
+
+    @property
+    def fate(self) -> str:
+        """Of emails whose sentence has no date of its own: in a row they share one. "" for the others."""
+        step, was = self.step, self.was
+        if step.outcome == "none":
+            return "do not go" if was is None or was.outcome in GOES or was.outcome == "waiting" else ""
+        if step.outcome == "waiting" and (was is None or was.outcome in GOES):
+            return "wait" if step.why in ("after_another", self.told.after.stop) and not _is_next(self) else ""
+        return ""
+
+
+def _is_next(one: _Single) -> bool:
+    return one.step.email == one.told.after.facts.next_email
+
+
+def _differ(was: Step | None, step: Step) -> bool:
+    if was is None:
+        return step.outcome not in ("draft", "none")
+    if step.outcome in ENDED and was.outcome in ENDED:
+        return (was.outcome, was.at) != (step.outcome, step.at)
+    if step.outcome == "draft":
+        return False
+    return _stand(was) != _stand(step)
+
+
+def _stand(step: Step) -> tuple[object, ...]:
+    excluded = step.coming.excluded if step.coming is not None else ""
+    why = step.why if step.outcome != "none" else ""
+    return "goes" if step.outcome in GOES else step.outcome, step.at, why, excluded
+
+
+def _together(single: list[_Single]) -> Iterator[Change]:
+    waiting: list[_Single] = []
+    for one in single:
+        if waiting and (one.fate != waiting[0].fate or not one.fate):
+            yield _shared(waiting)
+            waiting = []
+        if one.fate:
+            waiting.append(one)
+        else:
+            yield _alone(one)
+    if waiting:
+        yield _shared(waiting)
+
+
+def _shared(several: list[_Single]) -> Change:
+    """Emails without dates: `“A” and “B” do not go any more`."""
+    names = words.listed(_title(one.step) for one in several[:3])
+    if len(several) > 3:
+        names = f"{_title(several[0].step)} and {words.count(len(several) - 1, 'email')} after it"
+    is_one, ids = len(several) == 1, tuple(one.step.email.pk for one in several)
+    had_dates = any(one.was is not None and one.was.outcome in GOES for one in several)
+    if several[0].fate == "wait":
+        verb = words.agree(len(ids), "waits", "wait")
+        return Change(ids, f"{names} {verb}{' without a date' if had_dates else ''}")
+    rest = _instead(several[0], "; it would have gone") if is_one else ""
+    return Change(ids, f"{names} {words.agree(len(ids), 'does', 'do')} not go any more", rest=rest)
+
+
+def _alone(one: _Single) -> Change:
+    step, was, facts = one.step, one.was, one.told.after.facts
+    ids, title = (step.email.pk,), _title(step)
+    if step.outcome in ENDED:
+        return _ended(ids, title, one)
+    if step.outcome in GOES and step.at is not None:
+        at = _at(step.at, facts)
+        on = _on(at)
+        if step.coming is not None and step.coming.excluded:
+            because = reasons.because(step.coming.excluded, facts.names)
+            return Change(ids, f"{title} has its turn{on}", at, f"; it will be skipped, because {because}")
+        again = " again" if was is not None and was.outcome in ("sent", "unknown") else ""
+        return Change(ids, f"{title} goes{again}{on}", at, _instead(one, ", instead of") or _had_not(was))
+    kept = facts.due_at if _is_next(one) and facts.due_at is not None else None
+    if kept is not None:
+        return Change(ids, f"{title} waits; its date is kept,", words.soon(kept, facts.sequence.time_zone, facts.now))
+    return Change(ids, f"{title} comes next, without a date" if _is_next(one) else f"{title} waits without a date")
+
+
+def _ended(ids: tuple[int, ...], title: str, one: _Single) -> Change:
+    match one.step.outcome:
+        case "skipped":
+            return Change(ids, f"{title} is skipped", rest=_instead(one, "; it would have gone"))
+        case "sent":
+            return Change(ids, f"{title} counts as sent")
+    return Change(ids, f"{title} is {one.step.outcome}")
+
+
+def _instead(one: _Single, lead: str) -> str:
+    """`, instead of Wed 2 Dec, 11:00`: the date it had. "" if it had none."""
+    was, before = one.was, one.told.before
+    if was is None or before is None or was.outcome not in GOES or was.at is None:
+        return ""
+    at = _at(was.at, before.facts)
+    return f"{lead}{_on(at) if lead.endswith('gone') else ''} {at}"
+
+
+def _on(at: str) -> str:
+    """What stands before a date after "goes": `on Wed 2 Dec, 11:00`, `today, 11:00`, `right away`."""
+    return "" if at[0].islower() else " on"
+
+
+def _at(at: datetime, facts: Facts) -> str:
+    return "right away" if at <= facts.now else words.soon(at, facts.sequence.time_zone, facts.now)
+
+
+def _had_not(was: Step | None) -> str:
+    match was.outcome if was is not None else "":
+        case "skipped":
+            return "; it was skipped before"
+        case "waiting":
+            return "; it had no date"
+    return ""
+
+
+def _title(step: Step) -> str:
+    return subjects.title(step.email.subject)

@@ -1,0 +1,181 @@
+"""One person's way through a sequence as a page draws it: what was above a line for now, what comes below it.
+
+Dates and reasons are those of explain/journey.py, in the words of journey_words.py.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from dripstone import words
+from dripstone.engine import notes
+from dripstone.engine.models import Delivery, Enrollment, Note
+from dripstone.explain import journey, journey_words
+from dripstone.explain.journey import Facts, Journey, Step
+from dripstone.sequences.models import Sequence, SequenceEmail
+
+ENDED = ("sent", "skipped", "failed", "unknown")
+MOST = 40  # entries above the line, and below it; the page of the place alone shows all
+
+# How an entry is marked on the line, beside the words that say the same.
+_MARKS = {"sent": "", "skipped": "skip", "failed": "bad", "unknown": "doubt", "next": "next", "later": "next"}
+_MARKS |= {"sending": "next", "waiting": "wait", "draft": "skip", "none": "skip"}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """day       on the wall clock of the sequence: `Today`, `Sat 28 Nov`; "" if it has none
+    number    of the email in its sequence; None: it is deleted, or this is about no email
+    delivery  of an email that ended; its page shows the mail as it was
+    is_next   the email that they wait for
+    can_come  they may be put there: it would come next
+    """
+
+    day: str
+    mark: str
+    why: str
+    email: SequenceEmail | None = None
+    number: int | None = None
+    delivery: Delivery | None = None
+    is_next: bool = False
+    can_come: bool = False
+
+    @property
+    def is_undecided(self) -> bool:
+        return self.mark == "doubt"
+
+    @property
+    def has_failed(self) -> bool:
+        return self.mark == "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """says      where they stand, in a sentence or two
+    standing  the same in three words: "email 2 of 5 comes next"
+    runs      earlier ones, a sentence each
+    zone      of the times, if it is not the account's
+    acts      what may be done: see `_acts`
+    n_hidden  entries above and below that only the page of the place shows
+    """
+
+    place: Enrollment
+    sequence: Sequence
+    says: str
+    standing: str
+    runs: list[str]
+    past: list[Entry]
+    future: list[Entry]
+    zone: str
+    now: str
+    acts: frozenset[str]
+    n_hidden: int
+    next_title: str
+
+
+def of(place: Enrollment, now: datetime, zone: str, most: int = MOST) -> Way:
+    """place   with sequence and subscriber
+    zone    of the account
+    """
+    told = journey.of(place, now)
+    facts = told.facts
+    facts.is_brief = True
+    numbers = _numbers(facts)
+    past, future = _past(told, numbers), list(_future(told, numbers))
+    return Way(
+        place,
+        facts.sequence,
+        says=journey_words.journey(told),
+        standing=_standing(told, numbers),
+        runs=[journey_words.earlier_run(run, facts) for run in told.earlier_runs],
+        past=past[-most:],
+        future=future[:most],
+        zone="" if facts.sequence.time_zone == zone else words.zone(facts.sequence.time_zone),
+        now=words.by_date(now, facts.sequence.time_zone),
+        acts=frozenset(_acts(told)),
+        n_hidden=max(0, len(past) - most) + max(0, len(future) - most),
+        next_title=_next_title(told),
+    )
+
+
+def _numbers(facts: Facts) -> dict[int, int]:
+    """As the page of the sequence counts them."""
+    living = [email for email in facts.emails.values() if email.deleted_at is None]
+    return {email.pk: number for number, email in enumerate(living, 1)}
+
+
+def _next(told: Journey) -> SequenceEmail | None:
+    first = next((step.email for step in told.steps if step.outcome in ("sending", "next")), None)
+    return first or (told.facts.next_email if told.facts.row.status == Enrollment.Status.ACTIVE else None)
+
+
+def _next_title(told: Journey) -> str:
+    found = _next(told)
+    return journey_words.title_of(found) if found is not None else ""
+
+
+def _standing(told: Journey, numbers: dict[int, int]) -> str:
+    row, found = told.facts.row, _next(told)
+    if row.status != Enrollment.Status.ACTIVE or found is None or found.pk not in numbers:
+        return ""
+    return f"email {numbers[found.pk]} of {len(numbers)} comes next"
+
+
+def _past(told: Journey, numbers: dict[int, int]) -> list[Entry]:
+    """Emails that ended, and what was done to the place, by time."""
+    facts = told.facts
+    ended = [(step.at, _email(step, told, numbers)) for step in told.steps if step.outcome in ENDED and step.at]
+    done = [(note.at, _note(note, facts)) for note in facts.notes if note.kind != notes.MOVED or note.due_after]
+    return [entry for _, entry in sorted([*ended, *done], key=lambda pair: pair[0])]
+
+
+def _future(told: Journey, numbers: dict[int, int]) -> Iterator[Entry]:
+    for step in told.steps:
+        if step.outcome not in ENDED:
+            yield _email(step, told, numbers)
+
+
+def _email(step: Step, told: Journey, numbers: dict[int, int]) -> Entry:
+    facts, email = told.facts, step.email
+    is_next = email == _next(told)
+    may_move = email.published and email.deleted_at is None and not is_next and "move" in _acts(told)
+    is_excluded = step.coming is not None and bool(step.coming.excluded)
+    return Entry(
+        _day(step.at, facts) if step.at is not None else "",
+        "skip" if is_excluded else _MARKS[step.outcome],
+        journey_words.sentence(step, facts),
+        email,
+        numbers.get(email.pk),
+        step.delivery if step.outcome in ENDED else None,
+        is_next,
+        may_move,
+    )
+
+
+def _note(note: Note, facts: Facts) -> Entry:
+    return Entry(_day(note.at, facts), "note", journey_words.note(note, facts))
+
+
+def _day(at: datetime, facts: Facts) -> str:
+    zone = ZoneInfo(facts.sequence.time_zone)
+    return words.short_day(at.astimezone(zone).date(), facts.now.astimezone(zone).date())
+
+
+def _acts(told: Journey) -> Iterator[str]:
+    """What makes sense now. Whether it can be done, the verb says (engine/acts/places.py)."""
+    row, sequence = told.facts.row, told.facts.sequence
+    if sequence.deleted_at is not None:
+        return
+    if row.status == Enrollment.Status.ACTIVE:
+        yield "resume" if row.paused_at is not None else "pause"
+        if _next(told) is not None:
+            yield "skip"
+            if row.paused_at is None:
+                yield "send"
+    if row.status in (Enrollment.Status.ACTIVE, Enrollment.Status.COMPLETED):
+        yield "move"
+    if row.status != Enrollment.Status.UNCONFIRMED:
+        yield "restart"
+    if row.status != Enrollment.Status.REMOVED:
+        yield "remove"

@@ -1,0 +1,365 @@
+"""Acts on one person: on their place in a sequence, and on the person as a whole. Each says first what it will do."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
+
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_http_methods, require_POST
+
+from dripstone import clock, words
+from dripstone.accounts.models import Account
+from dripstone.content import subjects
+from dripstone.engine import enroll, notes, notices, transitions
+from dripstone.engine.acts import places
+from dripstone.engine.models import Enrollment, places_of
+from dripstone.errors import Invalid, PreconditionFailed
+from dripstone.events import causes
+from dripstone.foresight import impact, impact_of_place
+from dripstone.given import FromText
+from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.subscribers import forms as signing_up
+from dripstone.subscribers.models import Form as SignUpForm
+from dripstone.subscribers.models import State, Subscriber, lock_person
+from dripstone.web import asking, asking_places
+from dripstone.web.asking import Line, Question, Told
+from dripstone.web.asking_places import name_of
+from dripstone.web.forms import Form
+from dripstone.web.frame import actor, member, show
+from dripstone.web.pages.person import INSIDE, about, address, person_of, place_of
+from dripstone.web.paging import number
+
+Verb = Callable[[int, str, str, datetime], Enrollment]
+
+
+# --- A place ------------------------------------------------------------------------------------------------------
+
+
+@member
+@require_POST
+def pausing(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    place = place_of(account, enrollment_id)
+    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
+    return _ask(
+        request,
+        place,
+        places.pause,
+        title=f"Pause {name} in {sequence}?",
+        button="Pause",
+        said=f"{name} is paused and keeps their place.",
+        facts="They keep their place, and nothing of this sequence is sent to them until you resume.",
+    )
+
+
+@member
+@require_POST
+def resumption(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    place = place_of(account, enrollment_id)
+    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
+    return _ask(
+        request,
+        place,
+        places.resume,
+        title=f"Resume {name} in {sequence}?",
+        button="Resume",
+        said=f"{name} goes on.",
+        facts="They go on where they stopped. Nothing that was missed comes all at once.",
+    )
+
+
+@member
+@require_POST
+def skipping(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    place = place_of(account, enrollment_id)
+    title = _next(place)
+    return _ask(
+        request,
+        place,
+        places.skip,
+        title=f"Skip {title} for {name_of(place.subscriber)}?",
+        button="Skip it",
+        said=f"{_capital(title)} is skipped.",
+        facts="The delay of the email after it counts from now.",
+    )
+
+
+@member
+@require_POST
+def sending(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    place = place_of(account, enrollment_id)
+    title = _next(place)
+    return _ask(
+        request,
+        place,
+        places.send_now,
+        title=f"Send {title} to {name_of(place.subscriber)} now?",
+        button="Send it now",
+        said=f"{_capital(title)} goes to {name_of(place.subscriber)} right away.",
+        facts="Whatever the day and the hour. The delay of the email after it counts from then.",
+    )
+
+
+@member
+@require_http_methods(["GET", "HEAD", "POST"])
+def moving(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    """GET: which email? POST with `email_id`: asks, and does it."""
+    place = place_of(account, enrollment_id)
+    published = place.sequence.emails.filter(deleted_at=None, published=True).order_by("position")
+    email = published.filter(pk=number(request.POST.get("email_id", "")) or 0).first()
+    if email is None:
+        return _which_email(request, account, place)
+    name, title = name_of(place.subscriber), subjects.title(email.subject)
+
+    def verb(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+        return places.move_to(enrollment_id, email.pk, actor, reason, now)
+
+    return _ask(
+        request,
+        place,
+        verb,
+        title=f"Move {name} to {title}?",
+        button="Move them",
+        said=f"{title} comes next for {name}.",
+        facts=f"It comes next, and its delay ({words.delay(email.delay_value, email.delay_unit)}) counts from now."
+        if email.delay_value
+        else "It comes next, at once.",
+    )
+
+
+def _which_email(request: HttpRequest, account: Account, place: Enrollment) -> HttpResponse:
+    emails = place.sequence.emails.filter(deleted_at=None).defer("content").order_by("position")
+    choices = [
+        (email.pk, f"{position}. {subjects.readable(email.subject)}")
+        for position, email in enumerate(emails, 1)
+        if email.published
+    ]
+    form = Form({"email_id": place.next_email_id}, [])
+    if request.method == "POST":
+        form = Form({"email_id": place.next_email_id}, [("email_id", "Choose the email that comes next")])
+    context = about(place.subscriber) | {"place": place, "choices": choices, "form": form}
+    return show(request, "people/moving.html", account, context, 422 if request.method == "POST" else 200)
+
+
+@member
+@require_POST
+def restart(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    place = place_of(account, enrollment_id)
+    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
+    return _ask(
+        request,
+        place,
+        places.restart,
+        title=f"Start {sequence} again for {name}?",
+        button="Start again",
+        said=f"{name} starts {sequence} again.",
+        facts="From the first email, in a new run. What they had stays in their history.",
+    )
+
+
+@member
+@require_POST
+def removal(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+    place = place_of(account, enrollment_id)
+    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
+    return _ask(
+        request,
+        place,
+        places.remove,
+        title=f"Take {name} out of {sequence}?",
+        button="Take them out",
+        said=f"{name} is out of {sequence}.",
+        facts="They stay on file, with what they were sent. Added again, they go on after the last email they had, or "
+        "begin anew if the sequence repeats.",
+        is_grave=True,
+    )
+
+
+def _ask(
+    request: HttpRequest,
+    place: Enrollment,
+    verb: Verb,
+    *,
+    title: str,
+    button: str,
+    said: str,
+    facts: str,
+    is_grave: bool = False,
+) -> HttpResponse:
+    person, back = place.subscriber, address(place.subscriber_id, place.pk)
+    try:
+        reason = notes.reason_of(FromText({"reason": request.POST.get("reason", "")}))
+    except Invalid as error:
+        return asking.refused(request, error, back)
+    act = asking_places.Act(
+        place.sequence,
+        person,
+        partial(verb, place.pk, actor(request), reason, clock.now()),
+        title=title,
+        button=button,
+        said=said,
+        back=back,
+        facts=facts,
+        is_grave=is_grave,
+    )
+    return asking_places.ask(request, place.account, act)
+
+
+def _next(place: Enrollment) -> str:
+    email: SequenceEmail | None = place.next_email
+    return subjects.title(email.subject) if email is not None else "the next email"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+# --- Into something -----------------------------------------------------------------------------------------------
+
+
+@member
+@require_http_methods(["GET", "HEAD", "POST"])
+def entry(request: HttpRequest, account: Account, subscriber_id: int) -> HttpResponse:
+    """Into a sequence (asks, with what will come), or onto a form."""
+    found = person_of(account, subscriber_id)
+    if request.method != "POST":
+        return _choose(request, account, found, Form())
+    if request.POST.get("form_id"):
+        return _onto_form(request, account, found)
+    sequences = Sequence.objects.filter(account=account, deleted_at=None)
+    sequence = sequences.filter(pk=number(request.POST.get("sequence_id", "")) or 0).first()
+    if sequence is None:
+        return _choose(request, account, found, Form({}, [("sequence_id", "Choose a sequence")]), 422)
+    name, title = name_of(found), words.title(sequence.name)
+    act = asking_places.Act(
+        sequence,
+        found,
+        partial(enroll.add, sequence, [found.pk], "owner", clock.now(), cause=causes.OWNER),
+        title=f"Add {name} to {title}?",
+        button="Add them",
+        said=_after_entry(name, title, sequence),
+        back=address(found.pk),
+        facts="" if sequence.active else "This sequence is paused: they wait until it runs again.",
+        asks_why=False,
+    )
+    return asking_places.ask(request, account, act)
+
+
+def _after_entry(name: str, title: str, sequence: Sequence) -> str:
+    return f"{name} is in {title}." if sequence.active else f"{name} is in {title}, and waits until it runs again."
+
+
+def _choose(request: HttpRequest, account: Account, found: Subscriber, form: Form, status: int = 200) -> HttpResponse:
+    inside = places_of(account.pk, found.pk).filter(status__in=INSIDE).values_list("sequence_id", flat=True)
+    rows = Sequence.objects.filter(account=account, deleted_at=None).exclude(pk__in=list(inside)).order_by("name")
+    context = about(found) | {
+        "form": form,
+        "sequences": [("", "Choose…"), *rows.values_list("pk", "name")],
+        "signing_up": [("", "Choose…"), *_forms_without(account, found)],
+    }
+    return show(request, "people/entry.html", account, context, status)
+
+
+def _forms_without(account: Account, found: Subscriber) -> list[tuple[int, str]]:
+    active = SignUpForm.objects.filter(account=account, status=SignUpForm.Status.ACTIVE)
+    return list(active.exclude(subscriptions__subscriber=found).order_by("name").values_list("pk", "name"))
+
+
+def _onto_form(request: HttpRequest, account: Account, found: Subscriber) -> HttpResponse:
+    form_id = number(request.POST.get("form_id", "")) or 0
+    form = get_object_or_404(SignUpForm, pk=form_id, account=account)
+    signing_up.add(form, found, {}, clock.now(), cause=causes.OWNER)
+    messages.success(request, f"{name_of(found)} is on the form {words.title(form.name)}.")
+    return asking.leave(request, address(found.pk))
+
+
+# --- The person as a whole ----------------------------------------------------------------------------------------
+
+
+@member
+@require_POST
+def unsubscription(request: HttpRequest, account: Account, subscriber_id: int) -> HttpResponse:
+    """For somebody who asked for it otherwise than by a link. Asks first: it says what ends."""
+    found, back = person_of(account, subscriber_id), address(subscriber_id)
+    try:
+        said = notes.reason_of(FromText({"reason": request.POST.get("reason", "")}))
+    except Invalid as error:
+        return asking.refused(request, error, back)
+    if found.state not in (State.ACTIVE, State.INACTIVE):
+        return asking.refused(request, Invalid(f"Nothing is sent to {name_of(found)} as it is"), back)
+    name = name_of(found)
+    question = Question(
+        f"Unsubscribe {name}?",
+        back,
+        facts="From everything. Only their own click can bring them back.",
+        is_grave=True,
+        asks_why=True,
+        section="people",
+    )
+    cancel = partial(transitions.cancel, found.pk, clock.now(), cause=causes.OWNER, said=said)
+
+    def do(seen: str) -> bool | None:
+        with suppress(PreconditionFailed), transaction.atomic():
+            lock_person(found)
+            if _world(account, found) != seen:
+                raise PreconditionFailed
+            return cancel()
+        return None
+
+    def done(_: bool) -> HttpResponse:
+        messages.success(request, f"{name} is unsubscribed: nothing is sent to them any more.")
+        return asking.leave(request, back)
+
+    return asking.ask(request, account, question, partial(_what_ends, account, found, cancel), do, done)
+
+
+def _world(account: Account, found: Subscriber) -> str:
+    """A figure of the person's state and of all their places that go on."""
+    state = Subscriber.objects.values_list("state", flat=True).get(pk=found.pk)
+    rows = _going_on(account, found).order_by("pk").values_list("pk", "status", "next_email_id", "due_at")
+    return impact.figure(f"{state} {list(rows)}")
+
+
+def _going_on(account: Account, found: Subscriber) -> QuerySet[Enrollment]:
+    return places_of(account.pk, found.pk).filter(status__in=INSIDE)
+
+
+def _what_ends(account: Account, found: Subscriber, cancel: Callable[[], bool], now: datetime) -> Told:
+    world = _world(account, found)
+    before = list(_going_on(account, found).select_related("sequence", "next_email").order_by("pk"))
+    ended = impact_of_place.carried_out_and_undone(
+        cancel, lambda: {place.pk for place in before} - set(_going_on(account, found).values_list("pk", flat=True))
+    )
+    lines = [_ends(place, account, now) for place in before if place.pk in ended]
+    return Told(
+        world,
+        is_silent=False,
+        button="Unsubscribe",
+        lines=lines or [Line(0, "They are in no sequence, so no email is kept from them.")],
+        rest="Nobody else is touched. They stay on file, with what they were sent.",
+    )
+
+
+def _ends(place: Enrollment, account: Account, now: datetime) -> Line:
+    ends = f"{words.title(place.sequence.name)} ends for them"
+    if place.next_email is None or place.due_at is None:
+        return Line(0, f"{ends}.")
+    title = subjects.title(place.next_email.subject)
+    return Line(0, f"{ends}; {title} would have gone", date=words.on(place.due_at, account.time_zone, now))
+
+
+@member
+@require_POST
+def confirmation(request: HttpRequest, account: Account, subscriber_id: int) -> HttpResponse:
+    """The mail of double opt-in once more."""
+    found, back = person_of(account, subscriber_id), address(subscriber_id)
+    try:
+        notices.confirmation(found.pk, clock.now())
+    except Invalid as error:
+        return asking.refused(request, error, back)
+    messages.success(request, f"The mail that asks to confirm goes to {found.email_address} right away.")
+    return asking.leave(request, back)
