@@ -1,4 +1,4 @@
-"""Tokens in links and Message-IDs.
+"""Tokens in links and Message-IDs, and fingerprints of what must be recognised and not read.
 
 A token is one or more numbers and 120 bits of signature over kind and numbers. It holds no timestamp: a link in an old
 email works for ever, and the same row always gives the same link, so a message rendered twice is the same message.
@@ -37,6 +37,11 @@ def read(kind: str, token: str) -> tuple[int, ...] | None:
     if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
         return None
     return _read_quick(kind, token) if "." in token else _read(kind, token)
+
+
+def fingerprint(kind: str, text: str) -> bytes:
+    """The same for the same text, kind and secret key; without the key nobody can tell whose it is, not by trying."""
+    return hmac.digest(settings.SECRET_KEY.encode(), f"fingerprint\0{kind}\0{text}".encode(), "sha256")
 
 
 def _read(kind: str, token: str) -> tuple[int, ...] | None:

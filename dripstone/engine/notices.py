@@ -28,7 +28,7 @@ from dripstone.engine import counters, identity, wake
 from dripstone.engine.models import Delivery, Notice
 from dripstone.errors import Invalid
 from dripstone.senders import ways
-from dripstone.subscribers.models import State, Subscriber
+from dripstone.subscribers.models import State, Subscriber, locked
 
 CONFIRMATION, TEST, VERIFICATION = "confirmation", "test", "verification"
 INVITATION, SIGN_UP, PASSWORD_RESET = "invitation", "sign_up", "password_reset"
@@ -46,8 +46,7 @@ def confirmation(subscriber_id: int, now: datetime) -> Delivery:
 
     Raises Invalid when there is nothing to confirm, or they were asked less than five minutes ago.
     """
-    rows = Subscriber.objects.select_for_update(no_key=True, of=("self",)).select_related("account")
-    person = rows.get(pk=subscriber_id)
+    person = locked(subscriber_id)
     must_be_unconfirmed(person)
     if Notice.objects.filter(subscriber=person, kind=CONFIRMATION, asked_at__gt=now - NOT_AGAIN_WITHIN).exists():
         raise Invalid("This person was asked to confirm less than 5 minutes ago")
@@ -229,7 +228,8 @@ def forget(notice_ids: Collection[int]) -> None:
 
 
 def reader(notice_id: int) -> int | None:
-    """The subscriber a notice went to; None when there is none, or they have another address by now."""
-    notice = Notice.objects.select_related("subscriber").get(pk=notice_id)
-    person = notice.subscriber
-    return person.pk if person and mime.mail_address(person.email_address) == notice.email_address else None
+    """The subscriber a notice went to; None when there is none (any more), or they have another address by now."""
+    notice = Notice.objects.select_related("subscriber").filter(pk=notice_id).first()
+    if notice is None or notice.subscriber is None:
+        return None
+    return notice.subscriber.pk if mime.mail_address(notice.subscriber.email_address) == notice.email_address else None

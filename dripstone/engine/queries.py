@@ -364,6 +364,27 @@ UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = N
 WHERE enrollment_id = ANY(%(enrollments)s) AND status = 'planned'
 """
 
+SKIP_PLANNED_NOTICES = """
+UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, notice_ready_at = NULL, ended_at = %(now)s
+WHERE notice_id = ANY(%(notices)s) AND status = 'planned'
+"""
+
+# Deliveries whose reader has been deleted since they were claimed (acts/forget.py). Primary keys of both tables.
+FORGOTTEN = """
+SELECT id FROM engine_delivery d
+WHERE id = ANY(%(deliveries)s::bigint[]) AND subscriber_id IS NOT NULL
+  AND NOT EXISTS (SELECT FROM subscribers_subscriber s WHERE s.id = d.subscriber_id)
+"""
+
+# planned → skipped for these: nobody is there to get what was refused for now.
+SKIP_FORGOTTEN = """
+UPDATE engine_delivery SET status = 'skipped', reason = %(reason)s, ready_at = NULL, notice_ready_at = NULL,
+       ended_at = %(now)s
+WHERE id = ANY(%(deliveries)s::bigint[]) AND status = 'planned'
+"""
+
+DELETE_FORGOTTEN = "DELETE FROM engine_delivery WHERE id = ANY(%(deliveries)s::bigint[])"
+
 # planned → skipped for deliveries that are ready: they count as sent when they were planned (acts/overdue.py). The
 # places are locked.
 SKIP_OVERDUE = """

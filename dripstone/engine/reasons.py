@@ -27,6 +27,7 @@ SUBSCRIBER_INACTIVE: Final = "subscriber_inactive"
 SUBSCRIBER_CANCELLED: Final = "subscriber_cancelled"
 SUBSCRIBER_BOUNCED: Final = "subscriber_bounced"
 SUBSCRIBER_COMPLAINED: Final = "subscriber_complained"
+SUBSCRIBER_DELETED: Final = "subscriber_deleted"
 
 # Of deliveries that failed, are unknown, or are tried again.
 REFUSED: Final = "refused"
@@ -61,6 +62,7 @@ WORDS: Mapping[str, str] = {
     SUBSCRIBER_CANCELLED: "they unsubscribed",
     SUBSCRIBER_BOUNCED: "their address does not take mail any more",
     SUBSCRIBER_COMPLAINED: "they reported an email as spam",
+    SUBSCRIBER_DELETED: "they were deleted",
     REFUSED: "the mail server refused it for good",
     BOUNCED: "the mail server says that the address does not exist",
     DEFERRED: "the mail server refused it for now",

@@ -2,7 +2,7 @@
 
 Takes       outcomes of attempts this process claimed
 Leaves      deliveries ended (or planned again), each enrollment at its next email, events, bounced addresses marked;
-            messages of sent notices deleted
+            messages of sent notices deleted, and deliveries of people who were deleted meanwhile
 A crash here means the chunk is still `sending`: one transaction per chunk. rescue.py settles it by the flight log.
 """
 
@@ -81,7 +81,9 @@ def outcomes(chunk: Series[Outcome], now: datetime) -> Tally:
     chunk = _with_retries(chunk, now)
     _lock(chunk)
     ended = _stop_retries(_end(chunk, now), now)
-    final = [row for row in ended if row.status != Delivery.Status.PLANNED]
+    forgotten = _forget(ended, now)
+    ended = [forgotten.get(row.delivery_id, row) for row in ended]
+    final = [row for row in ended if row.status != Delivery.Status.PLANNED and row.delivery_id not in forgotten]
     advance.advance([row.enrollment_id for row in final if row.enrollment_id is not None and row.is_awaited], now)
     notices.forget([row.notice_id for row in final if row.notice_id is not None and row.status == Delivery.Status.SENT])
     bounced = {outcome.delivery_id for outcome in chunk if outcome.hard_bounce}
@@ -194,3 +196,22 @@ def _stop_retries(ended: list[Ended], now: datetime) -> list[Ended]:
         skipped = {row.delivery_id: row for row in map(Ended._make, cursor.fetchall())}
         cursor.execute(queries.PARK_RETRIES, {"deliveries": retried, "parked": Delivery.PARKED})
     return [skipped.get(row.delivery_id, row) for row in ended]
+
+
+def _forget(ended: list[Ended], now: datetime) -> dict[int, Ended]:
+    """Deletes what was on its way when its reader was deleted (acts/forget.py): it has ended and is counted. What would
+    be tried again is skipped. Returns these, by id; asks only about deliveries that no place waits for."""
+    alone = {row.delivery_id: row for row in ended if not row.is_awaited and row.subscriber_id is not None}
+    if not alone:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(queries.FORGOTTEN, {"deliveries": queries.ids(alone)})
+        forgotten = {pk: alone[pk] for (pk,) in cursor.fetchall()}
+        if forgotten:
+            ids, reason = queries.ids(forgotten), reasons.SUBSCRIBER_DELETED
+            cursor.execute(queries.SKIP_FORGOTTEN, {"deliveries": ids, "reason": reason, "now": now})
+            cursor.execute(queries.DELETE_FORGOTTEN, {"deliveries": ids})
+    return {
+        pk: row._replace(status=Delivery.Status.SKIPPED.value) if row.status == Delivery.Status.PLANNED else row
+        for pk, row in forgotten.items()
+    }

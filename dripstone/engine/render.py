@@ -64,6 +64,8 @@ def messages(
     for row in turns:
         if row.email_id is None or row.subscriber_id is None:  # a notice
             one = _notice(row, printed.notices.get(row.notice_id or 0), not_after)
+        elif row.subscriber_id not in known:
+            one = _withheld(row, "skipped", reasons.SUBSCRIBER_DELETED)
         else:
             one = _email(row, *known[row.subscriber_id], printed.emails[row.email_id], not_after, eight_bit=eight_bit)
         if isinstance(one, Outgoing):

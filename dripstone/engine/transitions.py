@@ -2,7 +2,8 @@
 
 No other code assigns a state or status, except the hot path: it works on sets, by statements in queries.py that follow
 the same tables. Each verb is one transaction: the change, what follows from it, and its event. `cause` says who or what
-brought it about; the engine's own moves have none (events/causes.py).
+brought it about; the engine's own moves have none (events/causes.py). What is about a person raises NotFound when they
+have been deleted meanwhile (acts/forget.py).
 """
 
 from collections import Counter
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Series
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import connection, transaction
 
@@ -19,7 +21,7 @@ from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.subscribers.models import State, Subscriber
+from dripstone.subscribers.models import State, Subscriber, locked
 from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
@@ -80,7 +82,7 @@ def complain(subscriber_id: int, now: datetime, *, delivery_id: int | None = Non
 def _end_subscriber(
     subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause, said: str = ""
 ) -> bool:
-    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    person = locked(subscriber_id)
     is_out_already = person.state == state or person.state in _STRONGER.get(state, ())
     if state == State.CANCELLED and cause != causes.SUBSCRIBER and person.left_through is not None:
         person.left_through = None  # the owner has decided it, too: their link no longer leads back
@@ -115,7 +117,7 @@ def _came_back(delivery_id: int, what: responses.Stamp, now: datetime) -> None:
 @transaction.atomic
 def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) -> bool:
     """The click of double opt-in: inactive → active. Their sequences start now (R2). False: nothing to confirm."""
-    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    person = locked(subscriber_id)
     if person.state != State.INACTIVE:
         return False
     _activate(person, types.SUBSCRIBER_ACTIVATED, now, cause)
@@ -135,7 +137,7 @@ def resubscribe(subscriber_id: int, now: datetime, *, through: int | None = None
 
     through  the delivery whose link they used; then only if `may_return`. None: somebody else answers for it
     """
-    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    person = locked(subscriber_id)
     if person.state != State.CANCELLED or (through is not None and not may_return(person, through, now)):
         return False
     _activate(person, types.SUBSCRIBER_RESUBSCRIBED, now, cause)
@@ -195,10 +197,22 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) ->
     )
 
 
-def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> None:
+def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> int:
+    """Returns how many deliveries were planned."""
+    return _skip(queries.SKIP_PLANNED, {"enrollments": list(enrollment_ids), "reason": reason, "now": now})
+
+
+def skip_planned_notices(notice_ids: Series[int], reason: str, now: datetime) -> int:
+    """The same for notices."""
+    return _skip(queries.SKIP_PLANNED_NOTICES, {"notices": list(notice_ids), "reason": reason, "now": now})
+
+
+def _skip(statement: str, values: Mapping[str, Any]) -> int:
     with connection.cursor() as cursor:
-        cursor.execute(queries.SKIP_PLANNED, {"enrollments": list(enrollment_ids), "reason": reason, "now": now})
-        counters.on_commit(skipped=cursor.rowcount)
+        cursor.execute(statement, values)
+        n_skipped: int = cursor.rowcount
+    counters.on_commit(skipped=n_skipped)
+    return n_skipped
 
 
 def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:

@@ -1,11 +1,12 @@
 """The kinds of events, named as Kit names them in webhook endpoints where Kit has a name, and what their subject is."""
 
-SUBSCRIBER_CREATED = "subscriber.created"
+SUBSCRIBER_CREATED = "subscriber.created"  # data: `remembered_as`, of somebody who was deleted and must not be mailed
 SUBSCRIBER_ACTIVATED = "subscriber.activated"
 SUBSCRIBER_UNSUBSCRIBED = "subscriber.unsubscribed"  # these three: the delivery it came back from, or none
 SUBSCRIBER_BOUNCED = "subscriber.bounced"
 SUBSCRIBER_COMPLAINED = "subscriber.complained"
 SUBSCRIBER_RESUBSCRIBED = "subscriber.resubscribed"
+SUBSCRIBER_DELETED = "subscriber.deleted"  # the last of theirs, and the only one that is kept
 SUBSCRIBED_TO_FORM = "subscriber.subscribed_to_form"  # the form
 TAG_ADDED = "subscriber.tag_added"  # the tag
 TAG_REMOVED = "subscriber.tag_removed"

@@ -19,7 +19,7 @@ from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
 from dripstone.ops import disk, flow, readiness
 from dripstone.sequences.models import Sequence
-from dripstone.subscribers import spellings
+from dripstone.subscribers import remembered, spellings
 
 LEAST_POSTGRESQL = 14
 MOST_TOLD = 20
@@ -39,7 +39,7 @@ def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
         _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _mail_flow, _sums,
-        _spellings,
+        _spellings, _secret_key,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -164,6 +164,17 @@ def _spellings() -> Result:
     )
     more = f"; and {len(found) - MOST_TOLD:,} more" if len(found) > MOST_TOLD else ""
     return Result("addresses", False, f"{told}{more}. Both get mail: see docs/decisions/addresses.md")
+
+
+def _secret_key() -> Result:
+    """Whether the addresses of deleted people who must not be mailed are recognised (subscribers/remembered.py)."""
+    if not _is_migrated():
+        return Result("secret key", False, "unknown before dripstone migrate")
+    if n := remembered.n_unreadable():
+        whose = words.count(n, "deleted person", "deleted people")
+        return Result("secret key", False, f"it was another one when {whose} had to be remembered: an import may mail "
+                      "them. Give the server its old key (docs/decisions/forgetting.md)")  # fmt: skip
+    return Result("secret key", True, "recognises every deleted person who must not be mailed")
 
 
 def _is_migrated() -> bool:

@@ -63,7 +63,7 @@ class Kind:
 KINDS = (
     Kind(
         # Of earlier runs and of deleted sequences; R1, R2 and R12 look at the current run only. Of broadcasts and
-        # notices, all.
+        # notices, all; and what a worker of an older version recorded of somebody who had been deleted.
         name="deliveries",
         table="engine_delivery",
         setting="DRIPSTONE_KEEP_DELIVERIES_DAYS",
@@ -72,7 +72,7 @@ KINDS = (
         joins="LEFT JOIN engine_enrollment e ON e.id = span.enrollment_id"
         " LEFT JOIN sequences_sequence s ON s.id = span.sequence_id",
         is_old="span.ended_at < %(cutoff)s AND span.status <> 'unknown'"
-        " AND (span.enrollment_id IS NULL OR span.run < e.run OR s.deleted_at < %(cutoff)s)",
+        " AND (e.id IS NULL OR span.run < e.run OR s.deleted_at < %(cutoff)s)",
         also=_RESPONSES,
     ),
     Kind(

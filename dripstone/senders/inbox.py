@@ -4,12 +4,15 @@ A crash here means: a batch is stored whole or not at all; when the answer to CO
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Any
 
 from django.db import Error, IntegrityError, InterfaceError, OperationalError, transaction
 from django.db.models import Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from dripstone import clock
 from dripstone.given import plain_address
@@ -127,7 +130,21 @@ def _copy(row: CapturedMessage, to: str) -> CapturedMessage:
 def messages(account_id: int, to: str | None = None) -> QuerySet[CapturedMessage]:
     """The account's captured mail, oldest first, without its source; `to` is an address, in any spelling."""
     found = CapturedMessage.objects.filter(account_id=account_id).order_by("id").defer("raw")
-    return found if to is None else found.filter(Q(to__iexact=to) | Q(to__iexact=plain_address(to)))
+    return found if to is None else found.filter(_to(to, plain_address(to)))
+
+
+def _to(*addresses: str) -> Q:
+    """To any of these, in any case."""
+    return reduce(or_, (Q(to__iexact=address) for address in addresses))
+
+
+def forget(account_id: int, addresses: Collection[str]) -> int:
+    """Deletes what was captured for somebody, under any of these addresses, and copies of the same messages to others:
+    they name them. Returns how many. Reads the account's messages, without their sources."""
+    of_account = CapturedMessage.objects.filter(account_id=account_id)
+    theirs = of_account.filter(_to(*addresses)).values_list(Coalesce("original_id", "pk"), flat=True)
+    ids = list(theirs)
+    return of_account.filter(Q(pk__in=ids) | Q(original_id__in=ids)).delete()[0] if ids else 0
 
 
 def sources(messages: Sequence[CapturedMessage]) -> Iterator[bytes]:

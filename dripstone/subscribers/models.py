@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models.functions import Lower
 
 from dripstone.accounts.models import Account
+from dripstone.errors import NotFound
 
 
 class State(models.TextChoices):
@@ -83,8 +84,44 @@ class NameWord(models.Model):
 
 
 def lock_person(person: Subscriber) -> None:
-    """Locks the person until the transaction ends, so that other writes about them, and their events, come after."""
-    Subscriber.objects.select_for_update(no_key=True).filter(pk=person.pk).values_list("pk").get()
+    """Locks the person until the transaction ends, so that other writes about them, and their events, come after.
+
+    Raises NotFound when they have been deleted meanwhile.
+    """
+    locked(person.pk)
+
+
+def locked(subscriber_id: int) -> Subscriber:
+    """The person as they are now, locked in the same way. Raises NotFound."""
+    found = Subscriber.objects.select_for_update(no_key=True).filter(pk=subscriber_id).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+class Remembered(models.Model):
+    """The address of a deleted person who must not be mailed again, as nobody can read it: subscribers/remembered.py.
+
+    It is nobody's on file: whoever gets the address takes the state over, and the row goes.
+    """
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)  # see Meta
+    digest = models.BinaryField()  # of the address: signing.fingerprint
+    key = models.BinaryField()  # tells by which secret key it was made
+    state = models.TextField(choices=State)
+    since = models.DateTimeField()  # when they unsubscribed, else when they were deleted
+
+    class Meta:
+        verbose_name_plural = "remembered"
+        constraints: ClassVar = [
+            models.UniqueConstraint("account", "digest", name="remembered_once"),
+            models.CheckConstraint(
+                name="remembered_state", condition=models.Q(state__in=["cancelled", "bounced", "complained"])
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"remembered as {self.state} since {self.since}"
 
 
 class CustomField(models.Model):

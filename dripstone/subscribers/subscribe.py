@@ -1,7 +1,7 @@
 """Subscribers come in and change: the upsert by address, and the update."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -11,11 +11,13 @@ from django.db import IntegrityError, connection, transaction
 from dripstone.errors import Invalid
 from dripstone.events import types
 from dripstone.events.causes import Cause
+from dripstone.events.models import Event
 from dripstone.events.record import event, record
 from dripstone.given import MAX_NAME, Checked, Given, plain_address
 from dripstone.postgresql.compiled import Compiled, Parameter
+from dripstone.subscribers import remembered
 from dripstone.subscribers.fields import keys_of
-from dripstone.subscribers.models import State, Subscriber
+from dripstone.subscribers.models import State, Subscriber, locked
 
 MAX_FIELDS = 140  # Kit's limit per call
 MAX_VALUES = 65_536  # bytes of all values of a person; a list shows a thousand people
@@ -29,13 +31,20 @@ _LOCKED = Compiled(
     )
 )
 # Purpose: add someone new. If another call is just adding them, it waits for that one to commit and then returns no
-# row. This needs no savepoint, as a violated constraint would.
+# row. This needs no savepoint, as a violated constraint would. Whoever was deleted and must not be mailed is added as
+# they are remembered (remembered.py), and a complaint outweighs all: one probe of remembered_once.
 _ADD = """
 INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at,
                                     canceled_at)
-VALUES (%(account_id)s, %(email_address)s, %(first_name)s, %(state)s, %(fields)s, %(created_at)s, %(updated_at)s,
-        %(canceled_at)s)
-ON CONFLICT (account_id, email_address) DO NOTHING RETURNING id
+SELECT %(account_id)s::bigint, %(email_address)s::text, %(first_name)s::text, state, %(fields)s::jsonb,
+       %(now)s::timestamptz, %(now)s::timestamptz,
+       CASE WHEN state = 'cancelled' THEN COALESCE(since, %(now)s::timestamptz) END
+FROM (SELECT CASE WHEN 'complained' IN (given.state, r.state) THEN 'complained' ELSE COALESCE(r.state, given.state) END,
+             r.since
+      FROM (VALUES (%(state)s::text)) given (state)
+      LEFT JOIN subscribers_remembered r ON r.account_id = %(account_id)s AND r.digest = %(digest)s
+     ) as_whom (state, since)
+ON CONFLICT (account_id, email_address) DO NOTHING RETURNING id, state, canceled_at
 """
 
 FieldValues = Mapping[str, str | None]  # by field key; None and "" both mean: no value
@@ -72,7 +81,7 @@ def check(given: Given, *, is_new: bool) -> dict[str, Any]:
 @transaction.atomic
 def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Written:
     """Add someone new with this state, or update the person who has the address: they get name and fields, never a
-    state.
+    state. Whoever was deleted and must not be mailed comes back as they went (remembered.py).
 
     given   `email_address` as the person wrote it; `first_name`, null leaves an existing name alone; `fields` by key;
             `state`, active unless it says otherwise
@@ -81,12 +90,12 @@ def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Wri
     values = check(given, is_new=True)
     address, first_name, fields = values["email_address"], values.get("first_name"), values.get("fields", {})
     person = _LOCKED.first(account=account_id, address=address)
-    if person is None:
+    while person is None:
         state = values.get("state") or State.ACTIVE.value
         added = _added(account_id, address, first_name, state, fields, now, cause)
         if added is not None:
             return added
-        person = Subscriber.objects.select_for_update(no_key=True).get(account_id=account_id, email_address=address)
+        person = _LOCKED.first(account=account_id, address=address)
     if first_name is not None:
         person.first_name = first_name
     before = dict(person.fields)
@@ -101,12 +110,15 @@ def upsert(account_id: int, given: Given, now: datetime, *, cause: Cause) -> Wri
 def update(subscriber_id: int, given: Given, now: datetime, *, cause: Cause) -> Written:
     """given   any of `first_name` (null removes it), `email_address`, `fields`
 
-    Raises Invalid with every problem, and when the address is another subscriber's.
+    Raises Invalid with every problem, and when the address is another subscriber's, or that of somebody who was deleted
+    and must not be mailed; NotFound.
     """
     values = check(given, is_new=False)
-    person = Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    person = locked(subscriber_id)
     person.first_name = values.get("first_name", person.first_name)
-    person.email_address = values.get("email_address", person.email_address)
+    person.email_address, old_address = values.get("email_address", person.email_address), person.email_address
+    if person.email_address != old_address:
+        remembered.must_be_free(person.account_id, person.email_address)
     before = dict(person.fields)
     keys, unknown = _set_fields(person, values.get("fields", {}))
     _check_size(person.fields, before)
@@ -129,26 +141,32 @@ def _added(
     cause: Cause,
 ) -> Written | None:
     """Adds someone new; None if another call added them meanwhile."""
-    columns: dict[str, Any] = {
-        "account_id": account_id,
-        "email_address": address,
-        "first_name": first_name,
-        "state": state,
-    }
-    columns |= {"created_at": now, "updated_at": now, "canceled_at": now if state == State.CANCELLED else None}
-    person = Subscriber(**columns)
-    keys, unknown = _set_fields(person, fields)
-    _check_size(person.fields, {})
+    columns: dict[str, Any] = {"account_id": account_id, "email_address": address, "first_name": first_name}
+    draft = Subscriber(account_id=account_id)
+    keys, unknown = _set_fields(draft, fields)
+    _check_size(draft.fields, {})
+    asked = {"state": state, "fields": json.dumps(draft.fields), "now": now}
     with connection.cursor() as cursor:
-        cursor.execute(_ADD, columns | {"fields": json.dumps(person.fields)})
+        cursor.execute(_ADD, columns | asked | {"digest": remembered.digest_of(account_id, address)})
         row = cursor.fetchone()
     if row is None:
         return None
-    person.pk, person._state.adding = row[0], False
-    kinds = [types.SUBSCRIBER_CREATED] + ([types.SUBSCRIBER_ACTIVATED] if state == State.ACTIVE else [])
-    record(event(kind, account_id, now, cause=cause, subscriber_id=person.pk) for kind in kinds)
+    written = dict(zip(("pk", "state", "canceled_at"), row, strict=True))
+    person = Subscriber(**columns, **written, fields=draft.fields, created_at=now, updated_at=now)
+    person._state.adding = False
+    record(_arrival(person, now, cause))
     _record_values(person, {}, now, cause)
     return Written(person, True, keys, unknown)
+
+
+def _arrival(person: Subscriber, now: datetime, cause: Cause) -> Iterator[Event]:
+    """Whoever comes back as they were remembered: the event says so."""
+    kept: dict[str, Any] = {}
+    if person.state in remembered.STATES and remembered.lift(person.account_id, person.email_address):
+        kept = {"remembered_as": person.state}
+    yield event(types.SUBSCRIBER_CREATED, person.account_id, now, cause=cause, subscriber_id=person.pk, **kept)
+    if person.state == State.ACTIVE:
+        yield event(types.SUBSCRIBER_ACTIVATED, person.account_id, now, cause=cause, subscriber_id=person.pk)
 
 
 def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], list[str]]:

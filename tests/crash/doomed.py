@@ -238,3 +238,25 @@ def send_side_by_side_and_die_at(n_statements: int) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def forget_and_die_at(subscriber_id: int, n_statements: int) -> None:
+    """The process dies right before its n-th statement, or is done before that."""
+    import itertools
+
+    from django.db import connection
+
+    from dripstone import clock
+    from dripstone.engine.acts import forget
+    from dripstone.subscribers.models import Subscriber
+
+    account = Subscriber.objects.select_related("account").get(pk=subscriber_id).account
+    numbers = itertools.count(1)
+
+    def count(execute: Callable[..., Any], *statement: Any) -> Any:
+        if next(numbers) == n_statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return execute(*statement)
+
+    with connection.execute_wrapper(count):
+        forget.forget(account, subscriber_id, "owner", clock.now())

@@ -14,7 +14,8 @@ from dripstone.accounts.models import Account
 from dripstone.engine.models import Pulse
 from dripstone.ops import doctor
 from dripstone.ops.cli import app
-from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber
+from dripstone.subscribers import remembered
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -128,3 +129,12 @@ def test_it_reads_the_servers_version() -> None:
 def test_it_looks_at_the_disk_before_the_data_directory_is_made(tmp_path: Path, settings: Any) -> None:
     settings.DRIPSTONE_DATA = tmp_path / "not" / "made"
     assert re.match(r"\d+\.\d GB free for .*/not/made$", doctor._disk().sentence)
+
+
+def test_it_knows_when_deleted_people_were_remembered_with_another_secret_key(settings: Any) -> None:
+    remembered.remember(make_account().pk, "bob@example.org", "cancelled", MONDAY_9)
+    assert doctor._secret_key().is_well
+    settings.SECRET_KEY = "another one, by mistake"
+    result = doctor._secret_key()
+    assert not result.is_well
+    assert "when 1 deleted person had to be remembered" in result.sentence

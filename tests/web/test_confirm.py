@@ -3,9 +3,10 @@ from django.test import Client
 
 from dripstone import signing
 from dripstone.accounts.models import Account
+from dripstone.engine.acts import forget
 from dripstone.engine.models import Enrollment
 from dripstone.subscribers.models import Subscriber
-from tests.factories import make_enrollment, make_sequence, make_subscriber
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
 
 
 @pytest.fixture
@@ -49,7 +50,16 @@ def test_it_does_not_bring_back_who_left(client: Client, bob: Subscriber) -> Non
 
 
 def test_it_is_kind_about_a_broken_link(client: Client, bob: Subscriber) -> None:
-    for token in ("abc", signing.make("unsubscribe", bob.pk), signing.make("confirm", bob.pk + 1)):
+    for token in ("abc", signing.make("unsubscribe", bob.pk)):
         answer = client.post(f"/c/{token}")
         assert answer.status_code == 404
         assert "This link does not work" in answer.content.decode()
+
+
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_it_is_kind_to_somebody_who_was_deleted(client: Client, account: Account, bob: Subscriber, method: str) -> None:
+    link = path(bob)
+    forget.forget(account, bob.pk, "owner", MONDAY_9)
+    answer = getattr(client, method)(link)
+    assert answer.status_code == 404
+    assert "You are not on this list" in answer.content.decode()

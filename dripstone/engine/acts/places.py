@@ -31,7 +31,7 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes
 from dripstone.events.causes import Cause
 from dripstone.sequences.models import SequenceEmail
-from dripstone.subscribers.models import State, Subscriber
+from dripstone.subscribers.models import State, locked
 
 Verb = Callable[[Enrollment], int | None]
 """Acts on a locked row; returns the id of the email it is about."""
@@ -185,7 +185,7 @@ def lock(enrollment_id: int, now: datetime) -> Enrollment:
         cursor.execute(queries.HOLD_SEQUENCE, {"sequence": row.sequence_id})
         if cursor.fetchone() is None:
             raise Invalid("This sequence has been deleted")
-    Subscriber.objects.select_for_update(no_key=True).get(pk=row.subscriber_id)
+    locked(row.subscriber_id)
     Enrollment.objects.select_for_update(no_key=True).get(pk=enrollment_id)
     follow.person(row.sequence_id, enrollment_id, now)
     return _read(enrollment_id)

@@ -7,16 +7,19 @@ A crash here means nothing was changed.
 """
 
 from datetime import datetime
+from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Model, QuerySet
 
 from dripstone.engine import notes, notices, transitions, wake
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Enrollment, Notice
-from dripstone.errors import Invalid
+from dripstone.errors import Invalid, NotFound
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import State
+
+M = TypeVar("M", bound=Model)
 
 _MAY_GO_AGAIN = (Delivery.Status.UNKNOWN, Delivery.Status.FAILED)
 
@@ -28,8 +31,9 @@ def undecided(account_id: int) -> QuerySet[Delivery]:
 
 @transaction.atomic
 def send_again(delivery_id: int, actor: str, reason: str, now: datetime) -> Delivery:
-    """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way to them."""
-    origin = Delivery.objects.get(pk=delivery_id)
+    """One more attempt, right away. Raises Invalid when it must not go, or another email is on its way to them, and
+    NotFound."""
+    origin = _there(Delivery.objects.filter(pk=delivery_id).first())
     if origin.enrollment_id is not None:
         row = _email_again(delivery_id, origin.enrollment_id, actor, reason, now)
     elif origin.notice_id is not None:
@@ -52,7 +56,7 @@ def _email_again(delivery_id: int, enrollment_id: int, actor: str, reason: str, 
 
 def _notice_again(delivery_id: int, notice_id: int, now: datetime) -> Delivery:
     """Leaves no note: notes are about places."""
-    notice = Notice.objects.select_related("subscriber").get(pk=notice_id)
+    notice = _there(Notice.objects.select_related("subscriber").filter(pk=notice_id).first())
     row = _locked(delivery_id)
     _must_not_have_arrived(row)
     if notice.kind == notices.CONFIRMATION and notice.subscriber is not None:
@@ -78,7 +82,14 @@ def treat_as_sent(delivery_id: int, actor: str, reason: str, now: datetime) -> D
 
 def _locked(delivery_id: int) -> Delivery:
     rows = Delivery.objects.select_for_update(no_key=True, of=("self",)).select_related("enrollment")
-    return rows.get(pk=delivery_id)
+    return _there(rows.filter(pk=delivery_id).first())
+
+
+def _there(row: M | None) -> M:
+    """Its reader may have been deleted since somebody looked."""
+    if row is None:
+        raise NotFound
+    return row
 
 
 def _must_not_have_arrived(row: Delivery) -> None:

@@ -4,6 +4,8 @@ Mail scanners fetch every link, so GET only shows; mail programs POST without co
 CSRF token: the link itself is the secret.
 """
 
+from contextlib import suppress
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.csrf import csrf_exempt
@@ -12,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dripstone import clock, words
 from dripstone.engine import identity, letters, transitions
 from dripstone.engine.models import Delivery
+from dripstone.errors import NotFound
 from dripstone.events import causes
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.web.public import frame
@@ -26,11 +29,12 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return frame.show(request, "public/link_of_example.html", {})
     found = _find(token)
     if found is None:
-        return _unknown(request)
+        return _unknown(request, token)
     delivery, person = found
     if request.method != "POST":
         return _page(request, token, delivery, person)
-    transitions.cancel(person.pk, clock.now(), delivery_id=delivery.pk, cause=causes.SUBSCRIBER)
+    with suppress(NotFound):  # deleted at this moment: then the page says so
+        transitions.cancel(person.pk, clock.now(), delivery_id=delivery.pk, cause=causes.SUBSCRIBER)
     if ONE_CLICK in request.POST:  # a mail program: an answer without redirects
         return frame.private(HttpResponse("Unsubscribed\n", content_type="text/plain; charset=utf-8"))
     return frame.private(redirect("unsubscribe", token))
@@ -42,9 +46,10 @@ def resubscription(request: HttpRequest, token: str) -> HttpResponse:
     """The button "Subscribe again". For whoever may not come back by this link it does nothing."""
     found = _find(token)
     if found is None:
-        return _unknown(request)
+        return _unknown(request, token)
     delivery, person = found
-    transitions.resubscribe(person.pk, clock.now(), through=delivery.pk, cause=causes.SUBSCRIBER)
+    with suppress(NotFound):
+        transitions.resubscribe(person.pk, clock.now(), through=delivery.pk, cause=causes.SUBSCRIBER)
     response = redirect("unsubscribe", token)
     response["Location"] += "?again=1"
     return frame.private(response)
@@ -72,5 +77,8 @@ def _page(request: HttpRequest, token: str, delivery: Delivery, person: Subscrib
     return frame.show(request, "public/unsubscribe.html", context)
 
 
-def _unknown(request: HttpRequest) -> HttpResponse:
+def _unknown(request: HttpRequest, token: str) -> HttpResponse:
+    """A link that we made leads nowhere when its reader was deleted, or the email is so old that its row is gone."""
+    if frame.read_id("unsubscribe", token) is not None:
+        return frame.show(request, "public/link_over.html", {"purpose": "unsubscribe"}, status=404)
     return frame.show(request, "public/link_unknown.html", {"purpose": "unsubscribe"}, status=404)

@@ -1,0 +1,213 @@
+"""Everything that is kept of one person, as a file they can be given."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+from django.db.models import Q
+from typing_extensions import TypedDict
+
+from dripstone.engine.models import Delivery, Enrollment, Note, Notice, places_of
+from dripstone.events.models import Event
+from dripstone.given import plain_address
+from dripstone.senders import inbox
+from dripstone.shapes import deliveries as deliveries_shapes
+from dripstone.shapes import enrollments as enrollments_shapes
+from dripstone.shapes import subscribers, tags
+from dripstone.shapes.instants import instant
+from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber, Tagging
+from dripstone.tracking.models import Response
+
+MOST_MESSAGES = 200  # captured ones, the newest: the inbox is for trying things out, and each may have megabytes
+
+STAMPS = ("delivered_at", "opened_at", "clicked_at", "unsubscribed_at", "bounced_at", "complained_at")
+
+
+class PersonShape(TypedDict):
+    id: int
+    email_address: str
+    first_name: str | None
+    state: str
+    created_at: str
+    updated_at: str
+    canceled_at: str | None
+
+
+class FieldValueShape(TypedDict):
+    label: str
+    key: str
+    value: str
+
+
+class FormEntryShape(TypedDict):
+    form_id: int
+    name: str
+    added_at: str
+    referrer: str | None
+    referrer_utm_parameters: dict[str, str | None]
+
+
+class PlaceShape(enrollments_shapes.EnrollmentShape):
+    sequence_name: str
+    source: str
+    removed_at: str | None
+    notes: list[enrollments_shapes.NoteShape]
+
+
+class SentShape(deliveries_shapes.DeliveryShape):
+    """`came_back`: the stamps that there are, by name."""
+
+    subject: str | None
+    came_back: dict[str, str]
+
+
+class NoticeShape(TypedDict):
+    id: int
+    kind: str
+    email_address: str
+    subject: str
+    asked_at: str
+
+
+class EventShape(TypedDict):
+    id: int
+    type: str
+    occurred_at: str
+    subject_id: int | None
+    cause: list[str]
+    data: dict[str, Any]
+
+
+class CapturedShape(TypedDict):
+    id: int
+    to: str
+    subject: str
+    sent_at: str
+    message_id: str
+    text: str | None
+
+
+class PersonFileShape(TypedDict):
+    """`events` go back as far as they are kept (docs/decisions/retention.md), `captured_messages` 200 messages."""
+
+    written_at: str
+    subscriber: PersonShape
+    fields: list[FieldValueShape]
+    tags: list[tags.SubscriberTagShape]
+    forms: list[FormEntryShape]
+    enrollments: list[PlaceShape]
+    deliveries: list[SentShape]
+    notices: list[NoticeShape]
+    events: list[EventShape]
+    captured_messages: list[CapturedShape]
+
+
+def person_file(person: Subscriber, now: datetime) -> PersonFileShape:
+    """A fixed number of queries, and two per place. It grows with what has happened to this one person."""
+    return PersonFileShape(
+        written_at=instant(now),
+        subscriber=_person(person),
+        fields=list(_fields(person)),
+        tags=[tags.subscriber_tag(one) for one in _own(Tagging, person).select_related("tag")],
+        forms=[_form(one) for one in _own(FormSubscription, person).select_related("form")],
+        enrollments=[_place(place) for place in places_of(person.account_id, person.pk).order_by("pk")],
+        deliveries=_deliveries(person),
+        notices=[_notice(one) for one in _own(Notice, person).defer("message")],
+        events=[_event(one) for one in Event.objects.filter(subscriber_id=person.pk).order_by("pk")],
+        captured_messages=_captured(person),
+    )
+
+
+def _own(model: Any, person: Subscriber) -> Any:
+    return model.objects.filter(subscriber=person).order_by("pk")
+
+
+def _person(person: Subscriber) -> PersonShape:
+    return PersonShape(
+        id=person.pk,
+        email_address=person.email_address,
+        first_name=person.first_name,
+        state=person.state,
+        created_at=instant(person.created_at),
+        updated_at=instant(person.updated_at),
+        canceled_at=_or_none(person.canceled_at),
+    )
+
+
+def _fields(person: Subscriber) -> Iterable[FieldValueShape]:
+    """Those that have a value."""
+    for field in CustomField.objects.filter(account=person.account_id).order_by("pk"):
+        if (value := person.fields.get(str(field.pk))) is not None:
+            yield FieldValueShape(label=field.label, key=field.key, value=value)
+
+
+def _form(entry: FormSubscription) -> FormEntryShape:
+    return FormEntryShape(
+        form_id=entry.form_id,
+        name=entry.form.name,
+        added_at=instant(entry.added_at),
+        referrer=entry.referrer,
+        referrer_utm_parameters=subscribers.utm(entry.referrer),
+    )
+
+
+def _place(place: Enrollment) -> PlaceShape:
+    rows = list(Note.objects.filter(enrollment=place).order_by("pk"))
+    return PlaceShape(
+        **enrollments_shapes.enrollment(place),
+        sequence_name=place.sequence.name,
+        source=place.source,
+        removed_at=_or_none(place.removed_at),
+        notes=enrollments_shapes.notes_of(place, rows),
+    )
+
+
+def _deliveries(person: Subscriber) -> list[SentShape]:
+    places, notices = places_of(person.account_id, person.pk), Notice.objects.filter(subscriber=person)
+    ids = [list(rows.values_list("pk", flat=True)) for rows in (places, notices)]
+    of_person = Q(enrollment__in=ids[0]) | Q(notice__in=ids[1]) | Q(broadcast_id__isnull=False, subscriber=person)
+    rows = list(Delivery.objects.filter(of_person).select_related("email", "notice").order_by("pk"))
+    came_back = Response.objects.in_bulk([row.pk for row in rows])
+    return [
+        SentShape(**shape, subject=_subject(row), came_back=_stamps(came_back.get(row.pk)))
+        for row, shape in zip(rows, deliveries_shapes.deliveries(rows), strict=True)
+    ]
+
+
+def _subject(row: Delivery) -> str | None:
+    """Of an email as it is today, with its Liquid."""
+    if row.notice is not None:
+        return row.notice.subject
+    return row.email.subject if row.email else None
+
+
+def _stamps(response: Response | None) -> dict[str, str]:
+    found = {name: getattr(response, name) for name in STAMPS} if response else {}
+    return {name: instant(at) for name, at in found.items() if at}
+
+
+def _notice(one: Notice) -> NoticeShape:
+    return NoticeShape(
+        id=one.pk, kind=one.kind, email_address=one.email_address, subject=one.subject, asked_at=instant(one.asked_at)
+    )
+
+
+def _event(one: Event) -> EventShape:
+    return EventShape(
+        id=one.pk,
+        type=one.type,
+        occurred_at=instant(one.occurred_at),
+        subject_id=one.subject_id,
+        cause=one.cause,
+        data=one.data,
+    )
+
+
+def _captured(person: Subscriber) -> list[CapturedShape]:
+    rows = inbox.messages(person.account_id, plain_address(person.email_address)).order_by("-id")[:MOST_MESSAGES]
+    names = CapturedShape.__annotations__
+    return [CapturedShape(**{name: one[name] for name in names}) for one in inbox.shapes(list(rows)[::-1])]  # type: ignore[typeddict-item]
+
+
+def _or_none(at: datetime | None) -> str | None:
+    return instant(at) if at else None

@@ -1,0 +1,69 @@
+"""What is left of deleted people who must not be mailed again: a keyed hash of the address, and why.
+
+Whoever unsubscribed, bounced or complained, and is deleted, must not become mailable by the next import. The address
+itself goes; its hash tells whether an address that comes in is that one. It is made with the server's secret key, so
+that nobody who gets the table can find out whose it is by hashing all addresses they know.
+
+    forget.forget          remember(…)     the person goes, the row comes
+    subscribe.upsert       takes the state over; lift(…): the person is there, the row goes
+    subscribe.update       must_be_free(…)
+    a form they sign up on says by itself that somebody wants mail: the person comes in as above, and R20 has the rest
+A crash here means nothing: each is part of the caller's transaction.
+"""
+
+from datetime import datetime
+
+from dripstone import signing
+from dripstone.errors import Invalid
+from dripstone.subscribers.models import Remembered, State
+
+STATES = (State.CANCELLED, State.BOUNCED, State.COMPLAINED)
+WHAT_THEY_DID = {
+    State.CANCELLED: "unsubscribed",
+    State.BOUNCED: "did not take mail any more",
+    State.COMPLAINED: "reported an email as spam",
+}
+
+_KIND = "remembered"
+_KEY_BYTES = 8
+
+
+def digest_of(account_id: int, address: str) -> bytes:
+    """address   as given.plain_address writes it"""
+    return signing.fingerprint(_KIND, f"{account_id}\0{address}")
+
+
+def key() -> bytes:
+    """Tells the secret key of today from others."""
+    return signing.fingerprint(f"{_KIND} key", "")[:_KEY_BYTES]
+
+
+def remember(account_id: int, address: str, state: str, since: datetime) -> None:
+    values = {"key": key(), "state": state, "since": since}
+    Remembered.objects.update_or_create(account_id=account_id, digest=digest_of(account_id, address), defaults=values)
+
+
+def state_of(account_id: int, address: str) -> State | None:
+    """As whom the address would come in; None: nothing is known of it."""
+    rows = Remembered.objects.filter(account_id=account_id, digest=digest_of(account_id, address))
+    found = rows.values_list("state", flat=True).first()
+    return None if found is None else State(found)
+
+
+def lift(account_id: int, address: str) -> bool:
+    """Nothing is remembered of the address any more. False: nothing was."""
+    rows = Remembered.objects.filter(account_id=account_id, digest=digest_of(account_id, address))
+    return rows.delete()[0] > 0
+
+
+def must_be_free(account_id: int, address: str) -> None:
+    """Before somebody on file gets the address. Raises Invalid."""
+    state = state_of(account_id, address)
+    if state is not None:
+        sentence = f"Email address belongs to somebody who was deleted, and {WHAT_THEY_DID[state]}"
+        raise Invalid.member("email_address", sentence)
+
+
+def n_unreadable() -> int:
+    """How many were made with another secret key, so that no address is recognised by them."""
+    return Remembered.objects.exclude(key=key()).count()
