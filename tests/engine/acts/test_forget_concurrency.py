@@ -103,7 +103,7 @@ def test_whatever_else_is_done_to_them_at_that_moment_leaves_nothing(account: Ac
     """It comes before, or finds nobody and says so."""
     for _ in range(ROUNDS):
         sequence, person = somebody(account)
-        results = race(forgetting(person), lambda s=sequence, p=person: act(s, p))
+        results = race(forgetting(person), lambda s=sequence, p=person: act(s, p))  # type: ignore[misc]
         failed = [one for one in results if isinstance(one, Exception)]
         assert all(isinstance(one, NotFound | Enrollment.DoesNotExist) for one in failed), failed
         nothing_is_left_of(person)
