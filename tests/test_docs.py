@@ -8,7 +8,7 @@ import typer.main
 
 from dripstone import settings
 from dripstone.engine import reasons
-from dripstone.engine.transitions import DELIVERY_MOVES
+from dripstone.engine.transitions import DELIVERY_MOVES, SIGN_UP_MOVES
 from dripstone.ops import cli
 
 ROOT = Path(__file__).parent.parent
@@ -116,7 +116,7 @@ def test_every_decision_is_in_the_index_once() -> None:
 
 def test_every_rule_is_described_once() -> None:
     described = re.findall(r"^\*\*R(\d+) ", (REFERENCE / "rules.md").read_text(), re.MULTILINE)
-    assert sorted(map(int, described)) == [*range(1, 20), 22]
+    assert sorted(map(int, described)) == [*range(1, 21), 22]
 
 
 def test_the_life_of_an_email_has_every_move_of_a_delivery_and_no_other() -> None:
@@ -145,3 +145,11 @@ def test_every_page_is_reached_from_the_index() -> None:
         waiting += [page.parent / target for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text())]
     missing = {path.resolve() for path in docs.rglob("*.md")} - reached
     assert not missing, sorted(path.name for path in missing)
+
+
+def test_the_life_of_a_sign_up_has_every_move_and_no_other() -> None:
+    page = (REFERENCE / "life-of-a-sign-up.md").read_text()
+    described: dict[str, set[str]] = {}
+    for left, right in re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE):
+        described.setdefault(left, set()).add(right)
+    assert described == {left: set(moves) for left, moves in SIGN_UP_MOVES.items() if moves}

@@ -33,15 +33,20 @@ def quick_since() -> int:
     return row.delivery_id if row is not None else 0
 
 
-EXAMPLE = "example"  # stands where a token would in the unsubscribe link of a preview or test; no token is so short
+EXAMPLE = "example"  # stands where a token would in the links of a preview or test; no token is so short
 
 
 def example_unsubscribe_url() -> str:
     return f"{settings.DRIPSTONE_URL}/u/{EXAMPLE}"
 
 
-def confirm_url(subscriber_id: int) -> str:
-    return f"{settings.DRIPSTONE_URL}/c/{signing.make('confirm', subscriber_id)}"
+def confirm_url(sign_up_id: int) -> str:
+    """It names the sign-up and not the person: a mail that went to an address they had once confirms nothing new."""
+    return f"{settings.DRIPSTONE_URL}/c/{signing.make('sign-up', sign_up_id)}"
+
+
+def example_confirm_url() -> str:
+    return f"{settings.DRIPSTONE_URL}/c/{EXAMPLE}"
 
 
 def list_id(sequence_id: int) -> str:

@@ -24,11 +24,12 @@ from dripstone.accounts import invitations, sending_addresses
 from dripstone.accounts.models import Account, Invitation, SendingAddress, User
 from dripstone.content import mime
 from dripstone.content.liquid import clean
-from dripstone.engine import counters, identity, wake
+from dripstone.engine import counters, identity, transitions, wake
 from dripstone.engine.models import Delivery, Notice
 from dripstone.errors import Invalid
 from dripstone.senders import ways
-from dripstone.subscribers.models import State, Subscriber, locked
+from dripstone.subscribers import forms, sign_ups
+from dripstone.subscribers.models import Form, SignUp, State, Subscriber, locked
 
 CONFIRMATION, TEST, VERIFICATION = "confirmation", "test", "verification"
 INVITATION, SIGN_UP, PASSWORD_RESET = "invitation", "sign_up", "password_reset"
@@ -42,28 +43,55 @@ _FILES = ("subject.txt", "body.txt", "body.html")
 
 @transaction.atomic
 def confirmation(subscriber_id: int, now: datetime) -> Delivery:
-    """Ask somebody to confirm their address (double opt-in). From the account's default sending address.
+    """Ask somebody on file to confirm their address, without a form. From the account's default sending address.
 
     Raises Invalid when there is nothing to confirm, or they were asked less than five minutes ago.
     """
     person = locked(subscriber_id)
-    must_be_unconfirmed(person)
+    must_wait_for_click(person)
     if Notice.objects.filter(subscriber=person, kind=CONFIRMATION, asked_at__gt=now - NOT_AGAIN_WITHIN).exists():
         raise Invalid("This person was asked to confirm less than 5 minutes ago")
-    sender = _sender(person.account)
+    for earlier in sign_ups.waiting(person, None):
+        transitions.end_sign_up(earlier, SignUp.Status.REPLACED, now)
+    return ask_to_confirm(sign_ups.begin(person, None, None, now), now)
+
+
+def ask_to_confirm(row: SignUp, now: datetime) -> Delivery:
+    """The mail of a sign-up, to the address that was typed. Nothing else that was typed stands in it."""
+    account = row.subscriber.account
+    sender = _sender(account)
+    written = confirmation_of(row.form, account, sender, identity.confirm_url(row.pk))
+    return _plan(CONFIRMATION, account, sender, row.email_address, written, now, subscriber_id=row.subscriber_id)
+
+
+def confirmation_of(form: Form | None, account: Account, sender: SendingAddress, confirm_url: str) -> "Written":
+    name = sender.from_name or account.name
     context = {
-        "address": person.email_address,
-        "confirm_url": identity.confirm_url(person.pk),
-        "sender": sender.from_name or person.account.name,
-        "postal_address": person.account.postal_address,
+        "subject": forms.said(form, "confirmation_subject", name),
+        "text": forms.said(form, "confirmation_text", name),
+        "button": forms.said(form, "confirmation_button", name),
+        "is_usual": ""
+        if form and form.confirmation_text
+        else "yes",  # an owner's own text says itself what is to be said
+        "language": account.language,
+        "direction": account.direction,
+        "confirm_url": confirm_url,
+        "sender": name,
+        "postal_address": account.postal_address,
     }
-    written = _from_files(CONFIRMATION, context)
-    return _plan(CONFIRMATION, person.account, sender, person.email_address, written, now, subscriber_id=person.pk)
+    return _from_files(CONFIRMATION, context)
 
 
-def must_be_unconfirmed(person: Subscriber) -> None:
-    if person.state != State.INACTIVE:
+def must_wait_for_click(person: Subscriber) -> None:
+    """They are unconfirmed, or have signed up since they were something else."""
+    if person.state != State.INACTIVE and not person.sign_ups.filter(status=SignUp.Status.WAITING).exists():
         raise Invalid(f"There is nothing to confirm: the subscriber is {person.state}")
+
+
+def went_only_to(person: Subscriber) -> bool:
+    """Whether all that asked them to confirm went to the address they have now."""
+    asked = Notice.objects.filter(subscriber=person, kind=CONFIRMATION).values_list("email_address", flat=True)
+    return set(asked) == {mime.mail_address(person.email_address)}
 
 
 @transaction.atomic

@@ -114,6 +114,12 @@ HOLD_SEQUENCE = """
 SELECT active AND edits = edits_done FROM sequences_sequence WHERE id = %(sequence)s AND deleted_at IS NULL FOR SHARE
 """
 
+# The same for all of these that are there, paused ones too: what a form adds (acts/sign_ups.py).
+HOLD_SEQUENCES_ADDED = """
+SELECT id FROM sequences_sequence
+WHERE id = ANY(%(sequences)s::bigint[]) AND account_id = %(account)s AND deleted_at IS NULL ORDER BY id FOR SHARE
+"""
+
 # The same for all of these sequences that may plan. One that is being edited at this instant is passed over: the others
 # must not wait for it, and it has its turn at the next tick.
 HOLD_SEQUENCES = """

@@ -21,7 +21,7 @@ from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.subscribers.models import State, Subscriber, locked
+from dripstone.subscribers.models import SignUp, State, Subscriber, locked
 from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
@@ -35,7 +35,15 @@ DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
     "unknown": frozenset({"planned", "sent"}),  # the same, or treat as sent
 }
 
-RETURN_WITHIN = timedelta(days=30)  # of unsubscribing, by the same link
+# Of one that must be clicked: docs/reference/life-of-a-sign-up.md.
+SIGN_UP_MOVES: Mapping[str, frozenset[str]] = {
+    "waiting": frozenset({"confirmed", "replaced", "withdrawn"}),
+    "confirmed": frozenset(),
+    "replaced": frozenset(),
+    "withdrawn": frozenset(),
+}
+
+RETURN_WITHIN = timedelta(hours=24)  # of unsubscribing, by the same link (R20)
 
 # R15: these end all enrollments at once, and coming back resumes none.
 _ENDED = {
@@ -83,6 +91,8 @@ def _end_subscriber(
     subscriber_id: int, state: State, now: datetime, delivery_id: int | None, cause: Cause, said: str = ""
 ) -> bool:
     person = locked(subscriber_id)
+    if state != State.BOUNCED:  # whoever asked to come in before has taken it back
+        _end_sign_ups(SignUp.Status.WITHDRAWN, now, subscriber=person)
     is_out_already = person.state == state or person.state in _STRONGER.get(state, ())
     if state == State.CANCELLED and cause != causes.SUBSCRIBER and person.left_through is not None:
         person.left_through = None  # the owner has decided it, too: their link no longer leads back
@@ -114,13 +124,32 @@ def _came_back(delivery_id: int, what: responses.Stamp, now: datetime) -> None:
         responses.stamp(what, row.pk, now, email_id=row.email_id, **ids)
 
 
-@transaction.atomic
 def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) -> bool:
-    """The click of double opt-in: inactive → active. Their sequences start now (R2). False: nothing to confirm."""
+    """Double opt-in, or consent that is on record elsewhere: inactive → active. Their sequences start now (R2). False:
+    nothing to confirm."""
+    return _let_in(subscriber_id, (State.INACTIVE,), now, cause)
+
+
+def come_back(subscriber_id: int, now: datetime, *, cause: Cause) -> bool:
+    """Their own click in a mail that a form had sent (R20): whoever is unconfirmed, had unsubscribed or bounced is
+    active, and the bounce is forgotten. Sequences that ended stay ended. False: active already, or they complained."""
+    return _let_in(subscriber_id, (State.INACTIVE, State.CANCELLED, State.BOUNCED), now, cause)
+
+
+def reinstate(subscriber_id: int, why: str, now: datetime, *, cause: Cause = causes.OWNER) -> bool:
+    """The owner answers for somebody who complained (R20): active again. `why` stays with the event. False: they did
+    not complain."""
+    return _let_in(subscriber_id, (State.COMPLAINED,), now, cause, why=why)
+
+
+@transaction.atomic
+def _let_in(subscriber_id: int, states: Series[State], now: datetime, cause: Cause, **data: Any) -> bool:
     person = locked(subscriber_id)
-    if person.state != State.INACTIVE:
+    if person.state not in states:
         return False
-    _activate(person, types.SUBSCRIBER_ACTIVATED, now, cause)
+    kind = types.SUBSCRIBER_ACTIVATED if person.state == State.INACTIVE else types.SUBSCRIBER_RESUBSCRIBED
+    _activate(person, kind, now, cause, **data)
+    _end_sign_ups(SignUp.Status.CONFIRMED, now, subscriber=person, form=None)  # no form, so nothing is left to add
     waiting = places_of(person.account_id, person.pk).filter(status="unconfirmed")
     rows = list(waiting.select_for_update(no_key=True).order_by("pk"))
     with _counted(rows):
@@ -132,13 +161,13 @@ def confirm(subscriber_id: int, now: datetime, *, cause: Cause = causes.NONE) ->
 
 
 @transaction.atomic
-def resubscribe(subscriber_id: int, now: datetime, *, through: int | None = None, cause: Cause = causes.NONE) -> bool:
+def resubscribe(subscriber_id: int, now: datetime, *, through: int, cause: Cause = causes.NONE) -> bool:
     """The person changed their mind on the unsubscribe page: cancelled → active. Old sequences stay ended (R15).
 
-    through  the delivery whose link they used; then only if `may_return`. None: somebody else answers for it
+    through  the delivery whose link they used; only if `may_return`
     """
     person = locked(subscriber_id)
-    if person.state != State.CANCELLED or (through is not None and not may_return(person, through, now)):
+    if not may_return(person, through, now):
         return False
     _activate(person, types.SUBSCRIBER_RESUBSCRIBED, now, cause)
     return True
@@ -150,12 +179,25 @@ def may_return(person: Subscriber, delivery_id: int, now: datetime) -> bool:
     return has_left_by_it and person.canceled_at is not None and now - person.canceled_at <= RETURN_WITHIN
 
 
-def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause) -> None:
+def _activate(person: Subscriber, kind: str, now: datetime, cause: Cause, **data: Any) -> None:
     person.state = State.ACTIVE
     person.canceled_at = person.left_through = None
     person.updated_at = now
     person.save(update_fields=["state", "canceled_at", "left_through", "updated_at"])
-    record([event(kind, person.account_id, now, cause=cause, subscriber_id=person.pk)])
+    record([event(kind, person.account_id, now, cause=cause, subscriber_id=person.pk, **data)])
+
+
+def end_sign_up(row: SignUp, end: SignUp.Status, now: datetime) -> bool:
+    """waiting → confirmed or replaced. False: it had ended before. The caller has locked the person."""
+    return _end_sign_ups(end, now, pk=row.pk) == 1
+
+
+def _end_sign_ups(end: SignUp.Status, now: datetime, **which: object) -> int:
+    """By sign_up_of_subscriber, or by the key."""
+    if end not in SIGN_UP_MOVES[SignUp.Status.WAITING]:
+        raise ValueError(f"waiting → {end} is not a move")
+    rows = SignUp.objects.filter(status=SignUp.Status.WAITING, **which)
+    return rows.update(status=end, ended_at=now)
 
 
 @transaction.atomic

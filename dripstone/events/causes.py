@@ -14,6 +14,10 @@ API: Cause = ("api",)
 SUBSCRIBER: Cause = ("subscriber",)  # through a link in an email
 
 
+def form(form_id: int) -> Cause:
+    return (f"form {form_id}",)
+
+
 def of_actor(actor: str) -> Cause:
     """The cause of an act that leaves a note: a credential of the API calls itself "API key …"; anybody else is a
     person at a page or a command, called by their address or "owner"."""

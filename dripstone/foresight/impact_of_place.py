@@ -79,6 +79,6 @@ def _hold(sequence_id: int, subscriber_id: int) -> None:
         cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence_id})
         if cursor.fetchone() is None:
             raise NotFound
-    Subscriber.objects.select_for_update(no_key=True).get(pk=subscriber_id)
+    locked(subscriber_id)
     places = Enrollment.objects.filter(sequence=sequence_id, subscriber=subscriber_id)
     places.select_for_update(no_key=True).first()

@@ -2,6 +2,8 @@
 
     head → is there a body? whose? → the body, within its time and size → Django, in a thread → the answer
 
+The answer to a sign-up waits a moment before it leaves (evenly.py).
+
 A server that calls Django first lets it read the body when it comes to it: sixteen unfinished requests then hold
 sixteen threads. Here a thread gets a request that is complete. A body on a path of the API is read only for a key that
 is known, so that strangers fill no memory; the forms of pages are small, and anybody may send them. A large one is
@@ -20,12 +22,13 @@ from django.http import HttpResponse
 
 from dripstone.api import auth, errors
 from dripstone.errors import DripstoneError, Unavailable
-from dripstone.front import bodies, heads, sizes, sockets
+from dripstone.front import bodies, evenly, heads, sizes, sockets
 from dripstone.front.threads import Threads
 from dripstone.ops import metrics
 from dripstone.web import uploads
 
-# Bodies that take long to read get a quarter of the threads, since Python runs one thread at a time.
+# Bodies that take long to read get a quarter of the threads, since Python runs one thread at a time. Another quarter is
+# for sign-ups, which anybody may send.
 LARGE = 64 * sizes.KB
 
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -45,6 +48,7 @@ class Front:
         self._threads = Threads(n_threads)
         self._room = bodies.Room()
         self._lanes = asyncio.Semaphore(max(1, n_threads // 4))
+        self._door = asyncio.Semaphore(max(1, n_threads // 4))
         self._has_begun = False
 
     async def __call__(self, scope: dict[str, Any], receive: bodies.Receive, send: Send) -> None:
@@ -60,6 +64,8 @@ class Front:
         except DripstoneError as error:
             answer = _refusal(environ, error)
             metrics.count_request(environ["PATH_INFO"], answer.status, perf_counter() - begun)
+        if evenly.is_sign_up(environ):
+            await evenly.wait(perf_counter() - begun)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
         await send({"type": "http.response.body", "body": answer.content})
@@ -78,9 +84,9 @@ class Front:
             return _last(await self._ask_django(environ, b""))
         with self._room.share() as share:
             body = await bodies.take(receive, sizes.limit(environ["PATH_INFO"]), length, share)
-            if len(body) <= LARGE:
+            if len(body) <= LARGE and not evenly.is_sign_up(environ):
                 return await self._ask_django(environ, body)
-            async with self._lanes:
+            async with self._door if evenly.is_sign_up(environ) else self._lanes:
                 return await self._ask_django(environ, body)
 
     async def _may_send_body(self, environ: heads.Environ, length: int | None) -> bool:

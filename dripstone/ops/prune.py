@@ -6,6 +6,7 @@ Leaves      the rows a rule, a page or a link may still need; a statement delete
 A crash here means some batches are gone and the others are not: the next time goes on. Two at once do no harm.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from dripstone.accounts import invitations, sessions, sign_in
 from dripstone.content import precompiled
 from dripstone.engine import process
 from dripstone.senders import pace
+from dripstone.subscribers import sign_ups
 
 log = structlog.get_logger(__name__)
 
@@ -48,11 +50,15 @@ _RESPONSES = ", with_it AS (DELETE FROM tracking_response WHERE delivery_id IN (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A table, and which of its rows may go. `begun`: the column that grows along the ids."""
+    """A table, and which of its rows may go.
+
+    setting  how many days rows are kept; or the number itself, where nobody may choose
+    begun    the column that grows along the ids
+    """
 
     name: str
     table: str
-    setting: str
+    setting: str | int
     columns: str
     begun: str
     is_old: str
@@ -147,6 +153,14 @@ KINDS = (
         is_old="span.occurred_at IS NULL",
     ),
     Kind(
+        name="sign-ups",
+        table="subscribers_signup",
+        setting=sign_ups.KEPT_DAYS,
+        columns="id, asked_at",
+        begun="asked_at",
+        is_old="span.asked_at < %(cutoff)s",
+    ),
+    Kind(
         name="captured messages",
         table="senders_capturedmessage",
         setting="DRIPSTONE_KEEP_INBOX_DAYS",
@@ -181,7 +195,7 @@ def everything(
         invitations.forget_ended(clock.system_now())
         precompiled.forget_unused(now)
         n_meters = pace.forget_unused(now)
-        log.info("pruned", meters=n_meters, **{one.name.replace(" ", "_"): one.n_gone for one in done})
+        log.info("pruned", meters=n_meters, **{re.sub(r"\W", "_", one.name): one.n_gone for one in done})
     return done
 
 
@@ -193,7 +207,7 @@ def _delete_ended_jobs() -> None:
 
 
 def _prune(kind: Kind, now: datetime, rehearse: bool, after_batch: Callable[[], None]) -> Pruned:
-    days = getattr(settings, kind.setting)
+    days = kind.setting if isinstance(kind.setting, int) else getattr(settings, kind.setting)
     if not days:
         return Pruned(kind.name, 0, None)
     cutoff = now - timedelta(days=days)

@@ -23,7 +23,7 @@ class FormShape(TypedDict):
 
 
 def form(form: Form, subscriber_count: int | None = None) -> FormShape:
-    url = f"{settings.DRIPSTONE_URL}/forms/{form.uid}"
+    url = f"{settings.DRIPSTONE_URL}/f/{form.uid}"
     shape = FormShape(
         id=form.pk,
         name=form.name,

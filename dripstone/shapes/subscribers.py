@@ -3,18 +3,15 @@
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NotRequired
-from urllib.parse import parse_qs, urlsplit
 
 from typing_extensions import TypedDict
 
 from dripstone.shapes.instants import instant
+from dripstone.subscribers import forms
 from dripstone.subscribers.models import FormSubscription, Subscriber
 
 # {custom field id as text: key}, of all the account's fields: subscribers/fields.py keys_of()
 FieldKeys = Mapping[str, str]
-
-
-UTM = ("source", "medium", "campaign", "term", "content")
 
 
 class SubscriberShape(TypedDict):
@@ -70,27 +67,18 @@ def fields(person: Subscriber, keys: FieldKeys) -> dict[str, str | None]:
 def form_subscriber(subscription: FormSubscription, keys: FieldKeys | None) -> SubscriberShape:
     """A subscriber as seen on a form. Kit writes strings where there is no referrer, never null."""
     shape = subscriber(subscription.subscriber, keys, added_at=subscription.added_at)
-    shape["referrer"] = subscription.referrer or ""
-    shape["referrer_utm_parameters"] = {name: value or "" for name, value in utm(subscription.referrer).items()}
+    origin = forms.origin_of(subscription)
+    shape["referrer"] = origin.referrer or ""
+    shape["referrer_utm_parameters"] = {name: origin.utm.get(name, "") for name in forms.UTM}
     return shape
-
-
-def utm(referrer: str | None) -> dict[str, str | None]:
-    """`utm_source` and its like from a URL; None where absent. Any text will do."""
-    try:
-        query = parse_qs(urlsplit(referrer or "").query)
-    except ValueError:
-        query = {}
-    return {name: query.get(f"utm_{name}", [None])[0] for name in UTM}
 
 
 def attribution(subscription: FormSubscription | None) -> dict[str, Any]:
     """Where a subscriber came from, as far as their first form tells; all null when no form does."""
-    campaign = utm(subscription.referrer if subscription else None)
+    origin = forms.origin_of(subscription) if subscription else forms.Origin()
     form = subscription.form if subscription else None
     return {
-        "referrer": subscription.referrer if subscription else None,
-        **{f"utm_{name}": value for name, value in campaign.items()},
+        **origin.columns(),
         "source_type": "form_subscription" if form else None,
         "source_name": form.name if form else None,
         "source_mechanism": {"embed": "form", "hosted": "landing_page"}[form.type] if form else None,

@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
 from django.db.models.functions import Lower
 
 from dripstone.accounts.models import Account
@@ -174,6 +176,12 @@ class Form(models.Model):
         ARCHIVED = "archived"
         TRASHED = "trashed"
 
+    class OptIn(models.TextChoices):
+        """Who must click in a mail before they are on the list: docs/reference/life-of-a-sign-up.md."""
+
+        SINGLE = "single"  # those alone who are on file and may not be mailed
+        DOUBLE = "double"  # everybody
+
     account = models.ForeignKey(Account, models.CASCADE, related_name="forms")
     name = models.TextField()
     type = models.TextField(choices=Type.choices, default=Type.EMBED)
@@ -182,19 +190,93 @@ class Form(models.Model):
     uid = models.CharField(max_length=10, unique=True)
     created_at = models.DateTimeField()
 
+    # What its page shows and asks; "" is what subscribers/forms.py USUAL says.
+    opt_in = models.TextField(choices=OptIn, default=OptIn.DOUBLE, db_default=OptIn.DOUBLE)
+    heading = models.TextField(default="", db_default="", blank=True)
+    description = models.TextField(default="", db_default="", blank=True)
+    address_label = models.TextField(default="", db_default="", blank=True)
+    name_label = models.TextField(default="", db_default="", blank=True)
+    button = models.TextField(default="", db_default="", blank=True)
+    is_plain = models.BooleanField(default=False, db_default=False)  # its page has no look of ours
+    asks_first_name = models.BooleanField(default=True, db_default=True)
+    field_ids = ArrayField(models.BigIntegerField(), default=list, db_default=Value("{}"))  # custom fields it asks
+
+    # What it adds. Ids of things that were deleted since are passed over.
+    tag_ids = ArrayField(models.BigIntegerField(), default=list, db_default=Value("{}"))
+    sequence_ids = ArrayField(models.BigIntegerField(), default=list, db_default=Value("{}"))
+
+    # What the mail says that asks to confirm, and what is shown afterwards: a text, or another site's page.
+    confirmation_subject = models.TextField(default="", db_default="", blank=True)
+    confirmation_text = models.TextField(default="", db_default="", blank=True)
+    confirmation_button = models.TextField(default="", db_default="", blank=True)
+    thanks_text = models.TextField(default="", db_default="", blank=True)
+    thanks_url = models.TextField(default="", db_default="", blank=True)
+    confirmed_text = models.TextField(default="", db_default="", blank=True)
+    confirmed_url = models.TextField(default="", db_default="", blank=True)
+
+    hourly_limit = models.PositiveIntegerField(default=1000, db_default=1000)  # sign-ups; subscribers/door.py
+    crowded_at = models.DateTimeField(null=True)  # when somebody was last turned away by it
+
     def __str__(self) -> str:
         return self.name
 
 
-class FormSubscription(models.Model):
+class WithOrigin(models.Model):
+    """Where a sign-up came from, as far as the browser told: anybody may write anything here."""
+
+    referrer = models.TextField(null=True)  # the page
+    utm_source = models.TextField(null=True)
+    utm_medium = models.TextField(null=True)
+    utm_campaign = models.TextField(null=True)
+    utm_term = models.TextField(null=True)
+    utm_content = models.TextField(null=True)
+
+    class Meta:
+        abstract = True
+
+
+class FormSubscription(WithOrigin):
     form = models.ForeignKey(Form, models.CASCADE, related_name="subscriptions", db_index=False)  # as a tag's
     subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="form_subscriptions")
-    referrer = models.TextField(null=True)
     added_at = models.DateTimeField()
+    # They have not clicked yet: what else the form adds, and the event, come with the click.
+    is_unconfirmed = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint("form", "subscriber", name="form_subscription_once")]
         indexes: ClassVar = [models.Index("form", "added_at", "subscriber", name="form_subscription_by_time")]
+
+
+class SignUp(WithOrigin):
+    """A sign-up that must be clicked, with what was typed: docs/reference/life-of-a-sign-up.md."""
+
+    class Status(models.TextChoices):
+        WAITING = "waiting"  # lapsed, when it is old: subscribers/sign_ups.py
+        CONFIRMED = "confirmed"
+        REPLACED = "replaced"
+        WITHDRAWN = "withdrawn"
+
+    form = models.ForeignKey(Form, models.CASCADE, null=True, related_name="sign_ups")  # None: asked for by the API
+    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="sign_ups", db_index=False)  # see Meta
+    status = models.TextField(choices=Status, default=Status.WAITING)  # written by engine/transitions.py only
+    email_address = models.TextField()  # that the mail went to; the person's, while it confirms something
+    first_name = models.TextField(null=True)
+    fields = models.JSONField(default=dict)  # as a subscriber's
+    asked_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.CheckConstraint(
+                name="sign_up_ended_or_waiting",
+                condition=models.Q(status="waiting", ended_at=None)
+                | models.Q(status__in=["confirmed", "replaced", "withdrawn"], ended_at__isnull=False),
+            ),
+        ]
+        indexes: ClassVar = [models.Index("subscriber", "asked_at", name="sign_up_of_subscriber")]
+
+    def __str__(self) -> str:
+        return f"sign-up {self.pk}, {self.status}"
 
 
 class Segment(models.Model):

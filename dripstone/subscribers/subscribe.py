@@ -181,6 +181,16 @@ def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], lis
     return sorted(ids), sorted(set(values) - set(ids))
 
 
+def has_room(person: Subscriber, values: Mapping[str, str]) -> bool:
+    """Whether these values, by field id, fit beside what is on file."""
+    return _n_bytes({**person.fields, **values}) <= MAX_VALUES
+
+
+def locked_by_address(account_id: int, address: str) -> Subscriber | None:
+    """Whoever has it, locked until the transaction ends. address: as given.plain_address writes it"""
+    return _LOCKED.first(account=account_id, address=address)
+
+
 def _check_size(after: Mapping[str, str], before: Mapping[str, str]) -> None:
     """Whoever has more than the limit from an earlier version keeps it, and can only get less."""
     size = _n_bytes(after)

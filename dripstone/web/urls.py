@@ -38,7 +38,7 @@ from dripstone.web.pages import (
     virtual_clock,
     you,
 )
-from dripstone.web.public import confirm, joining, passwords, pictures, unsubscribe, verification
+from dripstone.web.public import confirm, door, joining, passwords, pictures, unsubscribe, verification
 
 EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
 PERSON = "people/<int:subscriber_id>"
@@ -189,5 +189,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/resubscription", unsubscribe.resubscription, name="resubscription"),
     path("c/<str:token>", confirm.confirm, name="confirm"),
+    # Public: the door of forms, for visitors of any site.
+    path("f/<str:uid>", door.page, name="form_page"),
+    path("f/<str:uid>/thanks", door.thanks, name="form_thanks"),
+    path("f/<str:uid>/index.js", door.script, name="form_script"),
     path("v/<str:token>", verification.verification, name="verification"),
 ]

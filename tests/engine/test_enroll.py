@@ -8,6 +8,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine import enroll, transitions
 from dripstone.engine.enroll import Source
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.events import causes
 from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State
@@ -171,7 +172,7 @@ def test_coming_back_resumes_nothing(alice: Account, engine: Engine) -> None:
     make_enrollment(make_sequence(alice, WELCOME, SECOND), person, engine.clock.now())
     engine.run()
     transitions.cancel(person.pk, engine.clock.now())
-    assert transitions.resubscribe(person.pk, engine.clock.now())
+    assert transitions.come_back(person.pk, engine.clock.now(), cause=causes.SUBSCRIBER)
     engine.run_until(engine.clock.now() + timedelta(days=9))
     assert [subject for subject, _ in engine.sent(person)] == ["welcome"]
 
@@ -188,6 +189,6 @@ def test_an_unsubscribe_does_not_hide_a_complaint(alice: Account, engine: Engine
     person = make_subscriber(alice)
     assert transitions.complain(person.pk, engine.clock.now())
     assert not transitions.cancel(person.pk, engine.clock.now())
-    assert not transitions.resubscribe(person.pk, engine.clock.now())
+    assert not transitions.come_back(person.pk, engine.clock.now(), cause=causes.SUBSCRIBER)
     person.refresh_from_db()
     assert person.state == "complained"

@@ -31,7 +31,7 @@ from dripstone.engine.models import Delivery, Notice
 from dripstone.errors import Invalid
 from dripstone.senders.base import Answer, Kind, Outgoing
 from dripstone.senders.models import Breaker
-from dripstone.subscribers.models import Subscriber
+from dripstone.subscribers.models import SignUp, Subscriber
 from tests.driving import Engine
 from tests.engine.many import course
 from tests.factories import MONDAY_9, make_account, make_broadcast, make_subscriber
@@ -82,7 +82,7 @@ def test_somebody_unconfirmed_gets_a_link_that_confirms_them(
     for subtype in ("plain", "html"):
         body = mail.get_body((subtype,))
         assert body is not None
-        assert identity.confirm_url(bob.pk) in body.get_content()
+        assert identity.confirm_url(bob.sign_ups.get().pk) in body.get_content()
     asked.refresh_from_db()
     assert (asked.status, asked.sent_at) == ("sent", engine.clock.now())
 
@@ -122,7 +122,7 @@ def test_it_goes_whatever_becomes_of_the_person(become: Any, bob: Subscriber, as
 
 
 def test_the_message_is_forgotten_once_it_is_sent(asked: Delivery, engine: Engine) -> None:
-    assert identity.confirm_url(asked.subscriber_id or 0).encode()[:30] in kept()
+    assert identity.confirm_url(SignUp.objects.get().pk).encode()[:30] in kept()
     engine.run()
     assert kept() == b""
     assert Notice.objects.get().subject == "Please confirm your subscription to Alice"

@@ -148,6 +148,8 @@ class World(Changes):
                 if place.person is person and place.status == "unconfirmed":
                     place.enter(self.now)
 
-    def resubscribe(self, person: Person) -> None:
-        if person.state == "cancelled":
+    def come_back(self, person: Person) -> None:
+        """Their own click in a confirmation that a form sent (R20)."""
+        self.confirm(person)
+        if person.state in ("cancelled", "bounced"):
             person.state = "active"

@@ -431,15 +431,15 @@ class AnyStory(Story):
             assert self.model.act(verb, place, target)
         self.after()
 
-    @rule(who=indices, act=st.sampled_from(["cancel", "bounce", "complain", "confirm", "confirm", "resubscribe"]))
+    @rule(who=indices, act=st.sampled_from(["cancel", "bounce", "complain", "confirm", "confirm", "come_back"]))
     def change_state(self, who: int, act: str) -> None:
         person = self.person(who)
-        getattr(transitions, act)(self.rows[person].pk, self.now)
+        getattr(transitions, act)(self.rows[person].pk, self.now, cause=causes.SUBSCRIBER)
         match act:
             case "confirm":
                 self.model.confirm(person)
-            case "resubscribe":
-                self.model.resubscribe(person)
+            case "come_back":
+                self.model.come_back(person)
             case _:
                 states = {"cancel": "cancelled", "bounce": "bounced", "complain": "complained"}
                 self.model.end_person(person, states[act])

@@ -18,6 +18,9 @@ OPEN = {
     "new_password": "the link in a mail: its token is the permission",
     "first": "the link that the server prints: its signed token is the permission",
     "confirm": "the link in an email: its signed token is the permission",
+    "form_page": "whoever visits a site with the form may fill it in",
+    "form_thanks": "whoever has filled it in",
+    "form_script": "whoever visits a site with the form must be able to load it",
 }
 
 

@@ -43,7 +43,16 @@ def test_it_can_show_an_error_when_nothing_else_works(name: str) -> None:
 
 def test_it_asks_for_sign_in_everywhere_but_on_public_pages(client: Client, db: None) -> None:
     entrances = {"sign_up", "first", "invitation", "forgotten", "new_password"}
-    links = {"unsubscribe", "resubscription", "confirm", "verification", "picture"}
+    links = {
+        "unsubscribe",
+        "resubscription",
+        "confirm",
+        "verification",
+        "picture",
+        "form_page",
+        "form_thanks",
+        "form_script",
+    }
     public = {"sign_in", "sign_out"} | entrances | links
     for pattern in urls.urlpatterns:
         if isinstance(pattern, URLPattern) and pattern.name not in public:

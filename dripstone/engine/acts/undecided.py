@@ -60,7 +60,7 @@ def _notice_again(delivery_id: int, notice_id: int, now: datetime) -> Delivery:
     row = _locked(delivery_id)
     _must_not_have_arrived(row)
     if notice.kind == notices.CONFIRMATION and notice.subscriber is not None:
-        notices.must_be_unconfirmed(notice.subscriber)
+        notices.must_wait_for_click(notice.subscriber)
     transitions.send_notice_again(row, now)
     return row
 

@@ -26,7 +26,7 @@ ONE_CLICK = "List-Unsubscribe"  # the form field of RFC 8058
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     if frame.bare(token) == identity.EXAMPLE:
-        return frame.show(request, "public/link_of_example.html", {})
+        return frame.show(request, "public/link_of_example.html", {"purpose": "unsubscribe"})
     found = _find(token)
     if found is None:
         return _unknown(request, token)

@@ -56,7 +56,7 @@ def test_the_mail_lands_in_the_inbox(alice: Caller, bob: Subscriber) -> None:
         "bob@example.org",
         "Please confirm your subscription to Alice",
     )
-    assert identity.confirm_url(bob.pk) in message["text"]
+    assert identity.confirm_url(bob.sign_ups.get().pk) in message["text"]
 
 
 def test_it_says_why_not(alice: Caller, bob: Subscriber) -> None:
