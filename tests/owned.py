@@ -70,6 +70,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "enrollments": place.pk,
         "deliveries": delivery.pk,
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
+        "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
     }
 

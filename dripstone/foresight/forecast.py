@@ -12,14 +12,14 @@ followed yet, each crowd is first put where follow.py will put it. See docs/deci
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
-from dripstone.engine import follow
+from dripstone.engine import follow, queries
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
@@ -39,8 +39,13 @@ def of_sequence(sequence: Sequence, now: datetime, until: datetime) -> Sends:
     if not sequence.active or sequence.deleted_at is not None:
         return {}
     itinerary = timetable.itinerary(sequence, sequence.emails.all())
+    return of_stops(itinerary, stops(sequence, itinerary, now, until), until)
+
+
+def of_stops(itinerary: Itinerary, starts: Iterable["Stop"], until: datetime) -> Sends:
+    """The same for people who start here: the forecast of several is the sum of theirs."""
     ahead = _Ahead(itinerary, until)
-    for stop in _stops(sequence, itinerary, now, until):
+    for stop in starts:
         ahead.start(stop)
     ahead.carry()
     return ahead.sends
@@ -49,12 +54,12 @@ def of_sequence(sequence: Sequence, now: datetime, until: datetime) -> Sends:
 def of_sequences(sequences: QuerySet[Sequence], now: datetime, until: datetime) -> Sends:
     """The same for several sequences. One in which nobody has a date costs a probe of an index."""
     sends: Sends = {}
-    for sequence in _with_mail(sequences, until):
+    for sequence in with_mail(sequences, until):
         sends |= of_sequence(sequence, now, until)
     return sends
 
 
-def _with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Sequence]:
+def with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Sequence]:
     """Sequences in which a person has a date in time, has mail on its way, or will be moved by an edit. (It reads the
     first date: with EXISTS for a date in time, PostgreSQL plans every sequence as an average one, and reads all
     places.)"""
@@ -85,13 +90,18 @@ class Stop(NamedTuple):
     is_sent: bool  # False: it is skipped, being deleted
 
 
-def _stops(sequence: Sequence, itinerary: Itinerary, now: datetime, until: datetime) -> Iterator[Stop]:
-    edit = follow.edit_to_follow(sequence.pk)
+def stops(
+    sequence: Sequence, itinerary: Itinerary, now: datetime, until: datetime, among: Collection[int] | None = None
+) -> Iterator[Stop]:
+    """Of all people, in crowds; `among`: of these places only, each a crowd of its own."""
+    edit, only = follow.edit_to_follow(sequence.pk), ""
+    if among is not None:
+        only = f" AND e.id = ANY('{queries.ids(among)}'::bigint[])"
     if edit is None:
-        question = Question(itinerary, now, until, _DUE, goes_by_order=True)
+        question = Question(itinerary, now, until, _DUE + only, goes_by_order=True)
     else:
-        question = Question(itinerary, now, until, _INSIDE, edit, drops_passed=True)
-    for crowd in crowds.of(question, sequence):
+        question = Question(itinerary, now, until, _INSIDE + only, edit, drops_passed=True)
+    for crowd in (crowds.of if among is None else crowds.each)(question, sequence):
         if crowd.excluded and not crowd.in_flight:
             continue
         stop = _flying(crowd, sequence, question) if crowd.in_flight else _waiting(crowd, question)

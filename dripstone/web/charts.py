@@ -1,6 +1,6 @@
 """Small charts as SVG: shapes are computed here, a template draws them. Each comes with its numbers in words."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -83,3 +83,83 @@ def _bar(x: float, floor: float, room: float, height: float, n: int, name: str, 
         name=name,
         in_full=in_full,
     )
+
+
+# --- Columns of several parts -------------------------------------------------------------------------------------
+
+COLUMN, STACK_HEIGHT = 10, 100  # the picture is stretched to the room there is; what is written stands around it
+MOST_SERIES = 6  # that are told apart by colour; the rest are one
+
+
+class Series(NamedTuple):
+    """number   of its colour, from 1; 0: all the others together"""
+
+    name: str
+    number: int
+    counts: list[int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts)
+
+
+class Piece(NamedTuple):
+    x: float
+    y: float
+    width: float
+    height: float
+    number: int
+    words: str
+
+
+class Column(NamedTuple):
+    """tick   below it, where there is room for every few; "" for none"""
+
+    tick: str
+    in_full: str
+    counts: list[tuple[str, int]]  # series, how many
+
+    @property
+    def total(self) -> int:
+        return sum(n for _, n in self.counts)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Columns beside each other, each of parts on top of one another; `most` is the highest."""
+
+    width: int
+    height: int
+    pieces: list[Piece]
+    series: list[Series]
+    columns: list[Column]
+    most: int
+
+
+def stack(columns: Sequence[tuple[str, str]], counts: Sequence[tuple[str, Sequence[int]]], others: str = "") -> Stack:
+    """columns   tick, name in full
+    counts    per series its name, and how many in each column: the one that stands at the bottom first
+    others    what the smallest are called together, when there are too many to be told apart
+    """
+    series = _told_apart(counts, others)
+    shown = [Column(tick, name, [(one.name, one.counts[i]) for one in series]) for i, (tick, name) in enumerate(columns)]
+    most = max((column.total for column in shown), default=0)
+    pieces = [piece for i, column in enumerate(shown) for piece in _pieces(i, column, series, max(most, 1))]
+    return Stack(COLUMN * len(shown), STACK_HEIGHT, pieces, series, shown, most)
+
+
+def _told_apart(counts: Sequence[tuple[str, Sequence[int]]], others: str) -> list[Series]:
+    largest = sorted(counts, key=lambda one: -sum(one[1]))[:MOST_SERIES] if len(counts) > MOST_SERIES else counts
+    series = [Series(name, number, list(ns)) for number, (name, ns) in enumerate(largest, 1)]
+    rest = [ns for name, ns in counts if (name, ns) not in largest]
+    return [*series, Series(others, 0, [sum(ns) for ns in zip(*rest, strict=True)])] if rest else series
+
+
+def _pieces(place: int, column: Column, series: Sequence[Series], most: int) -> Iterator[Piece]:
+    y = float(STACK_HEIGHT)
+    for one, (_, n) in zip(series, column.counts, strict=True):
+        if n:
+            height = max(STACK_HEIGHT * n / most, 1.0)
+            y -= height
+            words_of_it = f"{column.in_full}: {one.name}, {n:,}"
+            yield Piece(place * COLUMN + 1, round(y, 2), COLUMN - 2, round(height, 2), one.number, words_of_it)

@@ -1,0 +1,235 @@
+"""Who gets what within a span of time: the forecast of a day, hour by hour and person by person.
+
+Takes       sequences, and a span of time
+Leaves      nothing: it only reads
+A crash here means there is no answer.
+
+The forecast is a sum over crowds. Here each crowd is carried through the emails by itself, by the same code, so it is
+known which crowds get an email in which hour, and the sums are those of the forecast. People of those crowds are then
+looked up by the dates of their places, a few at a time, and each is asked about as a crowd of one: whoever is named here
+is counted there, and the other way round.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from dripstone.engine import queries
+from dripstone.foresight import crowds, forecast, timetable
+from dripstone.foresight.forecast import Stop
+from dripstone.foresight.timetable import Itinerary
+from dripstone.sequences.models import Sequence
+
+FIRST_LOOK, LARGEST_LOOK = 100, 5_000  # places that are asked about at once
+
+# Purpose: places that may belong to some crowds: those with a date within a span of theirs (index enrollment_due), and
+# those whose email is on its way (delivery_ready_of_account, delivery_leased).
+_DATED = """
+SELECT e.id FROM engine_enrollment e
+WHERE e.sequence_id = %(sequence)s AND e.next_email_id = span.email_id AND e.due_at > span.begins AND e.due_at < span.ends
+"""
+_SPANS = """
+unnest(%(emails)s::bigint[], %(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (email_id, begins, ends)
+"""
+_FLYING = """
+SELECT d.enrollment_id FROM engine_delivery d
+WHERE d.account_id = %(account)s AND d.status = 'planned' AND d.email_id = ANY(%(flying)s::bigint[])
+UNION ALL
+SELECT d.enrollment_id FROM engine_delivery d
+WHERE d.account_id = %(account)s AND d.status = 'sending' AND d.email_id = ANY(%(flying)s::bigint[])
+"""
+# The first few by their dates: 0.1 ms, however many there are.
+_SOME = f"""
+(SELECT place.id FROM {_SPANS}
+ CROSS JOIN LATERAL ({_DATED} ORDER BY e.due_at LIMIT (SELECT %(limit)s)) place LIMIT %(limit)s)
+UNION ALL
+({_FLYING} LIMIT %(limit)s)
+"""  # noqa: S608
+# The next ones by their ids: all with such a date are read, 0.5 µs each. The fence keeps the planner from walking the
+# places of all sequences by id instead.
+_BEHIND = f"""
+SELECT id FROM (
+    SELECT place.id FROM {_SPANS} CROSS JOIN LATERAL ({_DATED}) place
+    UNION ALL
+    {_FLYING} OFFSET 0) near (id)
+WHERE id > %(after)s ORDER BY id LIMIT %(limit)s
+"""  # noqa: S608
+
+Hour = tuple[int, datetime]
+"""An email, and the hour it goes in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `begins` on, before `ends`. Hours are those of `zone`."""
+
+    now: datetime
+    begins: datetime
+    ends: datetime
+    zone: ZoneInfo
+
+    def hour(self, at: datetime) -> datetime | None:
+        """The hour it goes in; None: it does not go within the span."""
+        if not self.begins <= at < self.ends:
+            return None
+        return at.astimezone(self.zone).replace(minute=0, second=0, microsecond=0)
+
+
+def day(value: date, now: datetime, time_zone: str) -> Span:
+    """What is left of it."""
+    zone = ZoneInfo(time_zone)
+    begins, ends = (datetime.combine(value + timedelta(days=days), time(0), zone) for days in (0, 1))
+    return Span(now, max(begins, now), ends, zone)
+
+
+class Going(NamedTuple):
+    """An email that some people get within an hour."""
+
+    sequence: Sequence
+    email_id: int
+    hour: datetime
+    first_at: datetime
+    is_sharp: bool  # all of it at the full hour
+    n_people: int
+    stops: list[Stop]  # the crowds that get it, where they are now
+
+    @property
+    def key(self) -> Hour:
+        return self.email_id, self.hour
+
+
+def gets(sequences: QuerySet[Sequence], span: Span) -> list[Going]:
+    """Every email that goes within the span, by hour, in order of time."""
+    going = [one for sequence in forecast.with_mail(sequences, span.ends) for one in _of(sequence, span)]
+    return sorted(going, key=lambda one: (one.hour, one.first_at, one.sequence.pk, one.email_id))
+
+
+def _of(sequence: Sequence, span: Span) -> Iterator[Going]:
+    if not sequence.active or sequence.deleted_at is not None:
+        return
+    itinerary = timetable.itinerary(sequence, sequence.emails.all())
+    counts: dict[Hour, Counter[datetime]] = defaultdict(Counter)
+    stops: dict[Hour, list[Stop]] = defaultdict(list)
+    for stop in forecast.stops(sequence, itinerary, span.now, span.ends):
+        for key, instants in _sends(itinerary, stop, span).items():
+            counts[key].update(instants)
+            stops[key].append(stop)
+    for key, instants in counts.items():
+        is_sharp = all(at.minute == at.second == 0 for at in instants)
+        yield Going(sequence, *key, min(instants), is_sharp, instants.total(), stops[key])
+
+
+def _sends(itinerary: Itinerary, stop: Stop, span: Span) -> dict[Hour, Counter[datetime]]:
+    """What one crowd gets within the span."""
+    found: dict[Hour, Counter[datetime]] = defaultdict(Counter)
+    if stop.at >= span.ends:
+        return found
+    for email_id, instants in forecast.of_stops(itinerary, [stop], span.ends).items():
+        for at, n_people in instants.items():
+            if (hour := span.hour(at)) is not None:
+                found[email_id, hour][at] += n_people
+    return found
+
+
+# --- Names --------------------------------------------------------------------------------------------------------
+
+
+def some_of_each(going: Iterable[Going], span: Span, n: int) -> dict[Hour, list[int]]:
+    """The first few of those who get each, by the ids of their places. None while an edit is being followed: people are
+    moving."""
+    by_sequence: dict[int, list[Going]] = defaultdict(list)
+    for one in going:
+        by_sequence[one.sequence.pk].append(one)
+    found: dict[Hour, list[int]] = {}
+    for those in by_sequence.values():
+        found |= _some_of_sequence(those, span, n)
+    return found
+
+
+def people(going: Collection[Going], span: Span, limit: int, after: int = 0) -> list[int]:
+    """Those who get one email of a sequence, all of `going` being of that email: `limit` of them behind the place
+    `after`, by the ids of their places. None while an edit is being followed."""
+    return list(_walk(_Asked(next(iter(going)).sequence, span), going, after, limit)) if going else []
+
+
+def _some_of_sequence(going: Collection[Going], span: Span, n: int) -> dict[Hour, list[int]]:
+    """One look serves nearly all. Only where most of the people nearby get something else is there another."""
+    near = {one.key: _near(_SOME, [one], 0, 3 * n) for one in going}
+    asked = _Asked(next(iter(going)).sequence, span)
+    asked.about({place_id for ids in near.values() for place_id in ids})
+    found = {}
+    for one in going:
+        some = [place_id for place_id in near[one.key] if one.key in asked.sends[place_id]][:n]
+        is_enough = len(some) == min(n, one.n_people)
+        found[one.key] = some if is_enough else _walk(asked, [one], 0, n)
+    return found
+
+
+def _walk(asked: "_Asked", going: Collection[Going], after: int, limit: int) -> list[int]:
+    """Looks at more places each time: where many are excluded, or had emails out of order, few of those nearby count."""
+    keys, look, found = {one.key for one in going}, max(FIRST_LOOK, limit), list[int]()
+    while len(found) < limit and (ids := _near(_BEHIND, going, after, look)):
+        asked.about(ids)
+        found += [place_id for place_id in ids if not keys.isdisjoint(asked.sends[place_id])]
+        after, look = ids[-1], min(4 * look, LARGEST_LOOK)
+    return found[:limit]
+
+
+class _Asked:
+    """What single people of a sequence get within the span."""
+
+    def __init__(self, sequence: Sequence, span: Span) -> None:
+        self.sends: dict[int, set[Hour]] = {}
+        self._sequence, self._span = sequence, span
+        self._itinerary = timetable.itinerary(sequence, sequence.emails.all())
+
+    def about(self, place_ids: Iterable[int]) -> None:
+        new = [place_id for place_id in place_ids if place_id not in self.sends]
+        self.sends |= {place_id: set() for place_id in new}
+        span = self._span
+        for stop in forecast.stops(self._sequence, self._itinerary, span.now, span.ends, among=new) if new else ():
+            self.sends[stop.crowd.enrollment_id].update(_sends(self._itinerary, stop, span))
+
+
+def _near(statement: str, going: Collection[Going], after: int, limit: int) -> list[int]:
+    """Places that may be among those who get it; some are not."""
+    sequence = next(iter(going)).sequence
+    if sequence.edits != sequence.edits_done:
+        return []
+    stops = [stop for one in going for stop in one.stops]
+    spans = list(_spans(stops))
+    parameters = {
+        "account": sequence.account_id,
+        "sequence": sequence.pk,
+        "emails": queries.ids(email_id for email_id, _, _ in spans),
+        "begins": [begins for _, begins, _ in spans],
+        "ends": [ends for _, _, ends in spans],
+        "flying": queries.ids({stop.email.pk for stop in stops if stop.crowd.in_flight}),
+        "after": after,
+        "limit": limit,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return [place_id for (place_id,) in cursor.fetchall()]
+
+
+def _spans(stops: Iterable[Stop]) -> Iterator[tuple[int, datetime, datetime]]:
+    """The email waited for, and between which instants its date lies: nobody in a crowd is further than a quarter of an
+    hour from whoever stands for it. Spans that touch become one."""
+    dates = {(stop.email.pk, stop.crowd.at) for stop in stops if not stop.crowd.in_flight and stop.crowd.at is not None}
+    span: tuple[int, datetime, datetime] | None = None
+    for email_id, at in sorted(dates):
+        if span is not None and span[0] == email_id and at - crowds.QUARTER <= span[2]:
+            span = email_id, span[1], at + crowds.QUARTER
+            continue
+        if span is not None:
+            yield span
+        span = email_id, at - crowds.QUARTER, at + crowds.QUARTER
+    if span is not None:
+        yield span
