@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ("accounts", "0010_folded_words"),
-        ("subscribers", "0009_index_of_beginnings_of_addresses"),
+        ("subscribers", "0011_sign_ups"),
     ]
 
     operations = [

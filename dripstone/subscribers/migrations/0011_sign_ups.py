@@ -43,7 +43,7 @@ CREATE UNLOGGED TABLE sign_up_counts (
 
 
 class Migration(migrations.Migration):
-    dependencies = [("subscribers", "0009_index_of_beginnings_of_addresses")]
+    dependencies = [("subscribers", "0010_remembered")]
 
     operations = [
         migrations.AddField(
