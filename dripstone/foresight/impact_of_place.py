@@ -19,7 +19,7 @@ from dripstone.engine import queries
 from dripstone.engine.models import Enrollment
 from dripstone.errors import NotFound, PreconditionFailed
 from dripstone.foresight import impact
-from dripstone.subscribers.models import Subscriber
+from dripstone.subscribers.models import locked
 
 T = TypeVar("T")
 

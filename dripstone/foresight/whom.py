@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db import connection
@@ -204,7 +204,7 @@ def _near(statement: str, going: Collection[Going], after: int, limit: int) -> l
         return []
     stops = [stop for one in going for stop in one.stops]
     spans = list(_spans(stops))
-    parameters = {
+    parameters: dict[str, Any] = {
         "account": sequence.account_id,
         "sequence": sequence.pk,
         "emails": queries.ids(email_id for email_id, _, _ in spans),

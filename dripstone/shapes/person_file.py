@@ -13,8 +13,9 @@ from dripstone.given import plain_address
 from dripstone.senders import inbox
 from dripstone.shapes import deliveries as deliveries_shapes
 from dripstone.shapes import enrollments as enrollments_shapes
-from dripstone.shapes import subscribers, tags
+from dripstone.shapes import tags
 from dripstone.shapes.instants import instant
+from dripstone.subscribers import forms
 from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber, Tagging
 from dripstone.tracking.models import Response
 
@@ -142,12 +143,13 @@ def _fields(person: Subscriber) -> Iterable[FieldValueShape]:
 
 
 def _form(entry: FormSubscription) -> FormEntryShape:
+    origin = forms.origin_of(entry)
     return FormEntryShape(
         form_id=entry.form_id,
         name=entry.form.name,
         added_at=instant(entry.added_at),
-        referrer=entry.referrer,
-        referrer_utm_parameters=subscribers.utm(entry.referrer),
+        referrer=origin.referrer,
+        referrer_utm_parameters=dict(origin.utm),
     )
 
 

@@ -142,7 +142,9 @@ def stack(columns: Sequence[tuple[str, str]], counts: Sequence[tuple[str, Sequen
     others    what the smallest are called together, when there are too many to be told apart
     """
     series = _told_apart(counts, others)
-    shown = [Column(tick, name, [(one.name, one.counts[i]) for one in series]) for i, (tick, name) in enumerate(columns)]
+    shown = [
+        Column(tick, name, [(one.name, one.counts[i]) for one in series]) for i, (tick, name) in enumerate(columns)
+    ]
     most = max((column.total for column in shown), default=0)
     pieces = [piece for i, column in enumerate(shown) for piece in _pieces(i, column, series, max(most, 1))]
     return Stack(COLUMN * len(shown), STACK_HEIGHT, pieces, series, shown, most)

@@ -22,4 +22,7 @@ WORK = (
     Place("people", "People", "people"),
     Place("library", "Snippets and templates", "snippets", short="Snippets"),
 )
-RUNNING = (Place("forecast", "Forecast", "forecast"), Place("inbox", "Inbox", "inbox"),)
+RUNNING = (
+    Place("forecast", "Forecast", "forecast"),
+    Place("inbox", "Inbox", "inbox"),
+)

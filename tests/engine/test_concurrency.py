@@ -165,14 +165,16 @@ def test_whoever_is_about_to_arrive_at_an_email_that_is_released_is_not_forgotte
 def test_workers_that_make_many_editions_do_not_wait_for_each_other_in_a_circle(threads: ThreadPoolExecutor) -> None:
     """Another one has made the first version, and goes on to the last. No plan of a join may be what sorts them."""
 
-    def make(_: int) -> dict[editions.Key, int]:
+    def make(_: int) -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SET enable_mergejoin = off; SET enable_hashjoin = off")
         return editions.of(backwards, NOW)
 
     emails = list(make_sequence(make_account(), *[{} for _ in range(9)]).emails.order_by("pk"))
     sender = ("A", "a@example.com", "1 Lane", "UTC", "", "")
-    prints = {one.pk: editions.Print(one.account_id, one.pk, 1, "x", "", "", None, None, (), *sender) for one in emails}
+    prints: dict[Any, editions.Print] = {
+        one.pk: editions.Print(one.account_id, one.pk, 1, "x", "", "", None, None, (), *sender) for one in emails
+    }
     backwards = dict(reversed(prints.items()))
     version = {"number": 1, "subject": "x", "preview_text": "", "content": "", "published_at": NOW}
     with transaction.atomic():

@@ -138,7 +138,7 @@ def test_a_name_of_a_thousand_words_takes_sixty(alice: Account) -> None:
 def test_the_migration_adds_whoever_was_there_before_and_may_run_twice(alice: Account) -> None:
     people = named(alice, "Ann", "Bo Bo", None)
     NameWord.objects.filter(word="ann").delete()
-    migration: Any = importlib.import_module("dripstone.subscribers.migrations.0013_words_of_names")
+    migration: Any = importlib.import_module("dripstone.subscribers.migrations.0012_words_of_names")
     for _ in range(2):
         with connection.schema_editor() as editor:
             migration.fill(apps, editor)

@@ -65,7 +65,7 @@ class Migration(migrations.Migration):
     atomic = False
 
     dependencies = [
-        ("accounts", "0010_folded_words"),
+        ("accounts", "0011_folded_words"),
         ("subscribers", "0011_sign_ups"),
     ]
 

@@ -69,7 +69,7 @@ class Asked:
         return rows if self.chosen is None else rows.filter(pk=self.chosen.pk)
 
     def query(self, **more: object) -> str:
-        chosen = {} if self.chosen is None else {"sequence": self.chosen.pk}
+        chosen: dict[str, Any] = {} if self.chosen is None else {"sequence": self.chosen.pk}
         return f"?{urlencode(chosen | more)}" if chosen or more else ""
 
     def url_of(self, day: date) -> str:

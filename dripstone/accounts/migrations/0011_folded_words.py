@@ -34,7 +34,7 @@ RETURN ARRAY(SELECT DISTINCT left(word, 60)
 
 
 class Migration(migrations.Migration):
-    dependencies = [("accounts", "0009_settings_invitations_sessions")]
+    dependencies = [("accounts", "0010_columns_of_people")]
 
     operations = [
         migrations.RunSQL(
