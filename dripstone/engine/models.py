@@ -423,6 +423,24 @@ class Since(models.Model):
         return f"{self.name} since delivery {self.delivery_id}"
 
 
+class Minute(models.Model):
+    """What became of an account's attempts in one minute, for the chart of its engine: engine/counters.py. A few days
+    are kept."""
+
+    pk = models.CompositePrimaryKey("account_id", "minute")
+    account_id = models.BigIntegerField()
+    minute = models.DateTimeField()  # its beginning
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
+    retried = models.PositiveIntegerField(default=0)  # refused for now
+
+    objects: ClassVar[models.Manager["Minute"]] = models.Manager()
+
+    def __str__(self) -> str:
+        return f"account {self.account_id} at {self.minute}: {self.sent} sent"
+
+
 class Figure(models.Model):
     """A number that only grows, summed over all workers: engine/counters.py."""
 

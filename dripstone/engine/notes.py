@@ -84,6 +84,11 @@ def of_person(
     )
 
 
+def of_people(kind: str, rows: Series[Row], reason: str, actor: str, now: datetime) -> None:
+    """The same for many."""
+    _insert(kind, rows, reason, actor, now)
+
+
 def _insert(kind: str, rows: Series[Row], reason: str, actor: str, now: datetime) -> None:
     """In one statement: an edit may move a hundred thousand people."""
     if not rows:

@@ -62,7 +62,8 @@ def patiently(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
         return Tally()
     while True:
         try:
-            tally = outcomes(chunk, now())
+            at = now()
+            tally = outcomes(chunk, at)
         except (OperationalError, InterfaceError):
             if time.monotonic() > not_after or connection.in_atomic_block:
                 raise
@@ -71,7 +72,7 @@ def patiently(chunk: Series[Outcome], now: Now, not_after: float) -> Tally:
             time.sleep(SECONDS_BETWEEN_TRIES)
         else:
             process.settled((outcome.delivery_id, outcome.attempt) for outcome in chunk)
-            counters.outcomes(tally)
+            counters.outcomes(tally, at)
             return tally
 
 

@@ -108,7 +108,7 @@ def abandoned(flights: Path, now: datetime, *, leases: bool = True) -> Tally:
         _tell_of_silence(rows, outcomes, said)
         if not settled:
             break  # another process settled them all first, or their replies may still come
-    counters.outcomes(tally)
+    counters.outcomes(tally, now)
     return tally
 
 
@@ -175,7 +175,7 @@ def learned(batch: Batch, holder: str, evidence: Evidence, now: datetime) -> Tal
     if not batch.is_probe:
         return Tally()
     given_up = give_up(holder, now)
-    counters.outcomes(given_up)
+    counters.outcomes(given_up, now)
     return given_up
 
 

@@ -257,20 +257,25 @@ def _skip(statement: str, values: Mapping[str, Any]) -> int:
     return n_skipped
 
 
-def send_again(row: Delivery, place: Enrollment, now: datetime) -> None:
-    """failed or unknown → planned, and the person waits for it. The caller has locked both; nothing of theirs is in
-    flight."""
-    row.status = Delivery.Status.PLANNED
-    row.planned_at = row.ready_at = now
-    row.unparked_at, row.ended_at, row.edition_id, row.reason, row.reply = None, None, None, "", ""
+def send_again(pairs: Series[tuple[Delivery, Enrollment]], now: datetime) -> None:
+    """failed or unknown → planned, and each person waits for theirs. The caller has locked all of them; nothing of
+    theirs is in flight."""
+    rows, places = [row for row, _ in pairs], [place for _, place in pairs]
+    for row in rows:
+        row.status = Delivery.Status.PLANNED
+        row.planned_at = row.ready_at = now
+        row.unparked_at, row.ended_at, row.edition_id, row.reason, row.reply = None, None, None, "", ""
     what_was = ["unparked_at", "ended_at", "edition", "reason", "reply"]
-    row.save(update_fields=["status", "planned_at", "ready_at", *what_was])
-    counters.on_commit(planned=1)
-    with _counted([place]):
-        place.status = Enrollment.Status.ACTIVE
-        place.next_email_id, place.in_flight = row.email_id, True
-    place.due_at = place.held_due_at = place.completed_at = None
-    place.save(update_fields=["status", "next_email", "in_flight", "due_at", "held_due_at", "completed_at"])
+    Delivery.objects.bulk_update(rows, ["status", "planned_at", "ready_at", *what_was])
+    counters.on_commit(planned=len(rows))
+    with _counted(places):
+        for row, place in pairs:
+            place.status = Enrollment.Status.ACTIVE
+            place.next_email_id, place.in_flight = row.email_id, True
+            place.due_at = place.held_due_at = place.completed_at = None
+    Enrollment.objects.bulk_update(
+        places, ["status", "next_email", "in_flight", "due_at", "held_due_at", "completed_at"]
+    )
 
 
 def send_notice_again(row: Delivery, now: datetime) -> None:
@@ -282,11 +287,12 @@ def send_notice_again(row: Delivery, now: datetime) -> None:
     counters.on_commit(planned=1)
 
 
-def treat_as_sent(row: Delivery) -> None:
-    """unknown → sent, at the instant it was handed over. The caller has locked the row."""
-    row.status = Delivery.Status.SENT
-    row.sent_at = row.ended_at
-    row.save(update_fields=["status", "sent_at"])
+def treat_as_sent(rows: Series[Delivery]) -> None:
+    """unknown → sent, at the instant each was handed over. The caller has locked them."""
+    for row in rows:
+        row.status = Delivery.Status.SENT
+        row.sent_at = row.ended_at
+    Delivery.objects.bulk_update(rows, ["status", "sent_at"])
 
 
 def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: datetime) -> Delivery:

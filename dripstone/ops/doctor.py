@@ -13,11 +13,12 @@ from django.db.models import Count
 from dripstone import clock, words
 from dripstone.engine import pulse
 from dripstone.engine.models import Delivery
+from dripstone.explain import disk
 from dripstone.explain.findings import NOTICE, Finding
 from dripstone.explain.health import CHOSEN, Health
 from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
-from dripstone.ops import disk, flow, readiness
+from dripstone.ops import flow, readiness
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import remembered, spellings
 

@@ -23,7 +23,7 @@ from procrastinate.jobs import Status
 from dripstone import clock
 from dripstone.accounts import invitations, sessions, sign_in
 from dripstone.content import precompiled
-from dripstone.engine import process
+from dripstone.engine import counters, process
 from dripstone.senders import pace
 from dripstone.subscribers import sign_ups
 
@@ -194,6 +194,7 @@ def everything(
         sessions.forget_unused(clock.system_now())
         invitations.forget_ended(clock.system_now())
         precompiled.forget_unused(now)
+        counters.forget_minutes(now)
         n_meters = pace.forget_unused(now)
         log.info("pruned", meters=n_meters, **{re.sub(r"\W", "_", one.name): one.n_gone for one in done})
     return done

@@ -9,7 +9,8 @@ from django.db.migrations.loader import MigrationLoader
 
 from dripstone import clock, words
 from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
-from dripstone.ops import disk, flow
+from dripstone.explain import disk
+from dripstone.ops import flow
 from dripstone.senders import hindrances
 
 OK, NOT_READY, NOT_SENDING, NO_ROOM = "ok", "not ready", "not sending", "no room"

@@ -4,10 +4,11 @@ The database folds both (accounts/migrations/0010): `dripstone_folded` makes "lo
 `dripstone_words` gives its words.
 """
 
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from django.db import connection
-from django.db.models import Func, Model, Q, QuerySet, TextField
+from django.db.models import Func, Model, QuerySet, TextField
+from django.db.models.lookups import Regex
 
 M = TypeVar("M", bound=Model)
 
@@ -16,7 +17,10 @@ MOST_WORDS = 8
 
 
 # As the migration has them.
-_SEPARATORS = r"[\s!-/:-@\[-`{-~\u00a1\u00ab\u00ad\u00b7\u00bb\u00bf\u200b-\u206f\u2e00-\u2e7f\u3000-\u3003\u3008-\u301f\u30fb\ufeff]"
+_SEPARATORS = (
+    r"[\s!-/:-@\[-`{-~\u00a1\u00ab\u00ad\u00b7\u00bb\u00bf\u200b-\u206f\u2e00-\u2e7f"
+    r"\u3000-\u3003\u3008-\u301f\u30fb\ufeff]"
+)
 
 
 class Folded(Func):
@@ -38,8 +42,7 @@ def words(typed: str) -> list[str]:
 def with_words(rows: QuerySet[M], field: str, looked_for: list[str]) -> QuerySet[M]:
     """Those in whose text each of the words begins a word. Reads every row, 1 µs each: for what an account has by the
     thousand."""
-    conditions = [Q(folded__regex=beginning(word)) for word in looked_for]
-    return cast("QuerySet[M]", rows.alias(folded=Folded(field)).filter(*conditions))
+    return rows.filter(*(Regex(Folded(field), beginning(word)) for word in looked_for))
 
 
 def beginning(word: str) -> str:

@@ -68,7 +68,7 @@ class Question:
 class Line:
     """Of the question: how many people, what happens to them, and who they are.
 
-    n       0: it is about no number of people
+    n       of people, or of what `noun` says; 0: it is about no number
     date    stands out, between the phrase and the rest of it: "“Day 3” goes", "today, 11:00", ", instead of Wed 2 Dec"
     is_new  it was not told before the world moved
     """
@@ -79,9 +79,10 @@ class Line:
     date: str = ""
     rest: str = ""
     is_new: bool = False
+    noun: str = "person"
 
     def __str__(self) -> str:
-        who = f"{words.people(self.n)} " if self.n else ""
+        who = f"{words.people(self.n) if self.noun == 'person' else words.count(self.n, self.noun)} " if self.n else ""
         return f"{who}{self.phrase}{f' {self.date}' if self.date else ''}{self.rest}"
 
 

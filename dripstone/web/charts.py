@@ -13,6 +13,8 @@ WEEK_WIDTH, WEEK_HEIGHT = 280, 92
 WEEK_NAMES = 88  # where the names of the days stand
 _HIGHEST = 50  # of a bar
 
+COLUMNS_WIDTH, COLUMNS_HEIGHT = 720, 120
+
 
 @dataclass(frozen=True, slots=True)
 class Spark:
@@ -21,6 +23,19 @@ class Spark:
     points: str
     words: str
     is_flat: bool  # nothing but zeros
+
+
+class Column(NamedTuple):
+    """In a box of COLUMNS_WIDTH × COLUMNS_HEIGHT; `upper` stands on it (what did not arrive)."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    upper: float  # its height; 0: none
+    n: int
+    n_upper: int
+    name: str
 
 
 class Bar(NamedTuple):
@@ -67,6 +82,23 @@ def bars(days: Sequence[tuple[str, str, int]]) -> list[Bar]:
         _bar(room * place, floor, room, max(2, _HIGHEST * n / most) if n else 1, n, name, in_full)
         for place, (name, in_full, n) in enumerate(days)
     ]
+
+
+def columns(spans: Sequence[tuple[str, int, int]]) -> list[Column]:
+    """Many spans of time side by side, without room for numbers.
+
+    spans   name, how many, how many more that stand upon them
+    """
+    most = max(*(n + upper for _, n, upper in spans), 1)
+    room, highest = COLUMNS_WIDTH / len(spans), COLUMNS_HEIGHT - 4
+    return [_column(place * room, room, highest / most, *span) for place, span in enumerate(spans)]
+
+
+def _column(x: float, room: float, each: float, name: str, n: int, n_upper: int) -> Column:
+    height = max(2, n * each) if n else 0
+    upper = max(2, n_upper * each) if n_upper else 0
+    y = max(0, COLUMNS_HEIGHT - height)
+    return Column(round(x + 1, 2), round(y, 2), round(room - 2, 2), round(height, 2), round(upper, 2), n, n_upper, name)
 
 
 def _bar(x: float, floor: float, room: float, height: float, n: int, name: str, in_full: str) -> Bar:

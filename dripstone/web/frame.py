@@ -9,6 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
 from dripstone import clock, words
@@ -107,6 +108,13 @@ def membership(request: HttpRequest) -> Membership:
     """Theirs in the account they look at."""
     found: Membership = request.membership  # type: ignore[attr-defined]
     return found
+
+
+def came_from(request: HttpRequest, otherwise: str) -> str:
+    """The page that a form's `next` names, where it was pressed; `otherwise` if it is none of ours."""
+    here = request.POST.get("next", "")
+    is_ours = url_has_allowed_host_and_scheme(here, {request.get_host()}, require_https=request.is_secure())
+    return here if is_ours else otherwise
 
 
 def actor(request: HttpRequest) -> str:

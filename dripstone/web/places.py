@@ -25,4 +25,5 @@ WORK = (
 RUNNING = (
     Place("forecast", "Forecast", "forecast"),
     Place("inbox", "Inbox", "inbox"),
+    Place("engine", "Engine", "engine"),
 )

@@ -11,7 +11,8 @@ from dripstone import clock
 from dripstone.engine import claim, counters, notices, plan, process, pulse, tasks, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
-from dripstone.ops import disk, doctor, flow, metrics, readiness
+from dripstone.explain import disk
+from dripstone.ops import doctor, flow, metrics, readiness
 from dripstone.senders import hindrances, pace
 from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence
@@ -157,7 +158,7 @@ def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
     Delivery.objects.filter(pk=parked.pk).update(ready_at=Delivery.PARKED)
     Delivery.objects.filter(pk=later.pk).update(ready_at=MONDAY_9 + timedelta(hours=1))
     make_enrollment(sequence, make_subscriber(sequence.account), MONDAY_9 - timedelta(minutes=7))
-    counters.outcomes({(1, "sent"): 3, (2, "sent"): 2, (1, "planned"): 1})
+    counters.outcomes({(1, "sent"): 3, (2, "sent"): 2, (1, "planned"): 1}, MONDAY_9)
     with counters.timed("render"):
         pass
     assert list(counters.timed_each("hand_over", "ab")) == ["a", "b"]

@@ -174,3 +174,8 @@ def test_it_reads_a_range_of_an_index_in_its_order(alice: Account, sql: str, ind
         plan = "\n".join(line for (line,) in cursor.fetchall())
     assert index in plan
     assert "Sort" not in plan
+
+
+def test_what_is_typed_is_cut_where_what_is_kept_is_cut() -> None:
+    migration: Any = importlib.import_module("dripstone.accounts.migrations.0010_folded_words")
+    assert folded._SEPARATORS == migration.SEPARATORS

@@ -9,7 +9,8 @@ from django.db import migrations
 # What separates words, as a class of PostgreSQL's regular expressions: blanks and punctuation. Named one by one, since
 # what a class such as [:punct:] holds depends on the database. Compatibility forms (NFKD) are plain by then.
 SEPARATORS = (
-    r"[\s!-/:-@\[-`{-~\u00a1\u00ab\u00ad\u00b7\u00bb\u00bf\u200b-\u206f\u2e00-\u2e7f\u3000-\u3003\u3008-\u301f\u30fb\ufeff]"
+    r"[\s!-/:-@\[-`{-~\u00a1\u00ab\u00ad\u00b7\u00bb\u00bf\u200b-\u206f\u2e00-\u2e7f"
+    r"\u3000-\u3003\u3008-\u301f\u30fb\ufeff]"
 )
 
 # Letters that have no decomposition, and one that has two small forms.

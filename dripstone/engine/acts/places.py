@@ -7,6 +7,7 @@ A crash here means nothing was changed.
 """
 
 from collections.abc import Callable
+from collections.abc import Sequence as Series
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -36,6 +37,7 @@ from dripstone.subscribers.models import State, locked
 Verb = Callable[[Enrollment], int | None]
 """Acts on a locked row; returns the id of the email it is about."""
 
+SEQUENCE_DELETED = "This sequence has been deleted"
 _NOT_IN_IT = {
     Enrollment.Status.UNCONFIRMED: "This person has not confirmed their address yet",
     Enrollment.Status.COMPLETED: "This person has completed the sequence: move them to an email, or restart them",
@@ -184,11 +186,32 @@ def lock(enrollment_id: int, now: datetime) -> Enrollment:
     with connection.cursor() as cursor:
         cursor.execute(queries.HOLD_SEQUENCE, {"sequence": row.sequence_id})
         if cursor.fetchone() is None:
-            raise Invalid("This sequence has been deleted")
+            raise Invalid(SEQUENCE_DELETED)
     locked(row.subscriber_id)
     Enrollment.objects.select_for_update(no_key=True).get(pk=enrollment_id)
     follow.person(row.sequence_id, enrollment_id, now)
     return _read(enrollment_id)
+
+
+def lock_all(enrollment_ids: Series[int], now: datetime) -> dict[int, Enrollment]:
+    """The same for many, in the same order; without those whose sequence has been deleted."""
+    rows = list(Enrollment.objects.filter(pk__in=enrollment_ids))
+    held: dict[int, bool] = {}  # → no edit of it is left to follow
+    with connection.cursor() as cursor:
+        for sequence_id in sorted({row.sequence_id for row in rows}):
+            cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence_id})
+            if (found := cursor.fetchone()) is not None:
+                (held[sequence_id],) = found
+    rows = [row for row in rows if row.sequence_id in held]
+    ids = sorted(row.pk for row in rows)
+    people = Subscriber.objects.filter(pk__in=[row.subscriber_id for row in rows])
+    list(people.select_for_update(no_key=True).order_by("pk").values_list("pk"))
+    list(Enrollment.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk").values_list("pk"))
+    for row in sorted(rows, key=lambda row: row.pk):
+        if not held[row.sequence_id]:
+            follow.person(row.sequence_id, row.pk, now)
+    read = Enrollment.objects.select_related("sequence", "subscriber", "next_email").filter(pk__in=ids)
+    return {row.pk: row for row in read}
 
 
 def _read(enrollment_id: int) -> Enrollment:

@@ -21,7 +21,7 @@ from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
 from dripstone.given import FromText
 from dripstone.web import asking, asking_places
-from dripstone.web.frame import actor, member, show
+from dripstone.web.frame import actor, came_from, member, show
 from dripstone.web.pages.person import address
 from dripstone.web.paging import page
 
@@ -46,11 +46,12 @@ def sendings(request: HttpRequest, account: Account) -> HttpResponse:
     else:
         status = ""
     context = {
-        "section": "sequences",
+        "section": "engine",
         "current": "true",
         "heading": HEADINGS[status],
         "choices": CHOICES,
         "status": status,
+        "is_unknown": status == Delivery.Status.UNKNOWN,
         "meaning": MEANINGS.get(status, ""),
         "page": page(request, rows),
     }
@@ -110,4 +111,4 @@ def _decide(request: HttpRequest, account: Account, delivery_id: int, made: Deci
 def _back(request: HttpRequest, row: Delivery) -> str:
     if request.POST.get("from") == "person" and row.subscriber_id is not None:
         return address(row.subscriber_id, row.enrollment_id or 0)
-    return reverse("home")
+    return came_from(request, reverse("home"))

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
 from dripstone import clock, words
@@ -14,7 +13,7 @@ from dripstone.engine import virtual
 from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence
 from dripstone.stats import places
-from dripstone.web.frame import member
+from dripstone.web.frame import came_from, member
 
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 TO_NEXT_EMAIL = "email"
@@ -33,7 +32,7 @@ def advancing(request: HttpRequest, account: Account) -> HttpResponse:
     else:
         now = words.soon(target, account.time_zone, target)
         messages.success(request, f"It is {now} now. {_what_happened(tally['sent'], tally['failed'])}")
-    return redirect(_back(request))
+    return redirect(came_from(request, "/"))
 
 
 def _target(account: Account, by: str, now: datetime) -> datetime:
@@ -51,10 +50,3 @@ def _target(account: Account, by: str, now: datetime) -> datetime:
 def _what_happened(n_sent: int, n_failed: int) -> str:
     said = f"{words.count(n_sent, 'email')} went out" if n_sent else "No email went out"
     return f"{said}, {n_failed:,} failed." if n_failed else f"{said}."
-
-
-def _back(request: HttpRequest) -> str:
-    """Where it was pressed."""
-    here = request.POST.get("next", "")
-    is_ours = url_has_allowed_host_and_scheme(here, {request.get_host()}, require_https=request.is_secure())
-    return here if is_ours else "/"

@@ -1,4 +1,4 @@
-"""Is there room on the disk of DRIPSTONE_DATA? For /healthz and `doctor`, which say the same."""
+"""Is there room on the disk of DRIPSTONE_DATA? /healthz, `doctor` and the page of the engine say the same."""
 
 import shutil
 from pathlib import Path
