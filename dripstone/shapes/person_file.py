@@ -1,6 +1,6 @@
 """Everything that is kept of one person, as a file they can be given."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,7 +16,7 @@ from dripstone.shapes import enrollments as enrollments_shapes
 from dripstone.shapes import tags
 from dripstone.shapes.instants import instant
 from dripstone.subscribers import forms
-from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber, Tagging
+from dripstone.subscribers.models import CustomField, FormSubscription, SignUp, Subscriber, Tagging
 from dripstone.tracking.models import Response
 
 MOST_MESSAGES = 200  # captured ones, the newest: the inbox is for trying things out, and each may have megabytes
@@ -46,6 +46,21 @@ class FormEntryShape(TypedDict):
     added_at: str
     referrer: str | None
     referrer_utm_parameters: dict[str, str | None]
+
+
+class SignUpShape(TypedDict):
+    """A click that was asked for. `email_address` and `first_name` are what was typed then."""
+
+    id: int
+    form_id: int | None
+    status: str
+    email_address: str
+    first_name: str | None
+    fields: list[FieldValueShape]
+    referrer: str | None
+    referrer_utm_parameters: dict[str, str | None]
+    asked_at: str
+    ended_at: str | None
 
 
 class PlaceShape(enrollments_shapes.EnrollmentShape):
@@ -96,6 +111,7 @@ class PersonFileShape(TypedDict):
     fields: list[FieldValueShape]
     tags: list[tags.SubscriberTagShape]
     forms: list[FormEntryShape]
+    sign_ups: list[SignUpShape]
     enrollments: list[PlaceShape]
     deliveries: list[SentShape]
     notices: list[NoticeShape]
@@ -108,9 +124,10 @@ def person_file(person: Subscriber, now: datetime) -> PersonFileShape:
     return PersonFileShape(
         written_at=instant(now),
         subscriber=_person(person),
-        fields=list(_fields(person)),
+        fields=list(_fields(person, person.fields)),
         tags=[tags.subscriber_tag(one) for one in _own(Tagging, person).select_related("tag")],
         forms=[_form(one) for one in _own(FormSubscription, person).select_related("form")],
+        sign_ups=[_sign_up(one) for one in _own(SignUp, person)],
         enrollments=[_place(place) for place in places_of(person.account_id, person.pk).order_by("pk")],
         deliveries=_deliveries(person),
         notices=[_notice(one) for one in _own(Notice, person).defer("message")],
@@ -135,10 +152,10 @@ def _person(person: Subscriber) -> PersonShape:
     )
 
 
-def _fields(person: Subscriber) -> Iterable[FieldValueShape]:
+def _fields(person: Subscriber, values: Mapping[str, str]) -> Iterable[FieldValueShape]:
     """Those that have a value."""
     for field in CustomField.objects.filter(account=person.account_id).order_by("pk"):
-        if (value := person.fields.get(str(field.pk))) is not None:
+        if (value := values.get(str(field.pk))) is not None:
             yield FieldValueShape(label=field.label, key=field.key, value=value)
 
 
@@ -150,6 +167,22 @@ def _form(entry: FormSubscription) -> FormEntryShape:
         added_at=instant(entry.added_at),
         referrer=origin.referrer,
         referrer_utm_parameters=dict(origin.utm),
+    )
+
+
+def _sign_up(one: SignUp) -> SignUpShape:
+    origin = forms.origin_of(one)
+    return SignUpShape(
+        id=one.pk,
+        form_id=one.form_id,
+        status=one.status,
+        email_address=one.email_address,
+        first_name=one.first_name,
+        fields=list(_fields(one.subscriber, one.fields)),
+        referrer=origin.referrer,
+        referrer_utm_parameters=dict(origin.utm),
+        asked_at=instant(one.asked_at),
+        ended_at=_or_none(one.ended_at),
     )
 
 

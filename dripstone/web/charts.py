@@ -144,7 +144,7 @@ class Piece(NamedTuple):
     words: str
 
 
-class Column(NamedTuple):
+class Stacked(NamedTuple):
     """tick   below it, where there is room for every few; "" for none"""
 
     tick: str
@@ -164,7 +164,7 @@ class Stack:
     height: int
     pieces: list[Piece]
     series: list[Series]
-    columns: list[Column]
+    columns: list[Stacked]
     most: int
 
 
@@ -175,7 +175,7 @@ def stack(columns: Sequence[tuple[str, str]], counts: Sequence[tuple[str, Sequen
     """
     series = _told_apart(counts, others)
     shown = [
-        Column(tick, name, [(one.name, one.counts[i]) for one in series]) for i, (tick, name) in enumerate(columns)
+        Stacked(tick, name, [(one.name, one.counts[i]) for one in series]) for i, (tick, name) in enumerate(columns)
     ]
     most = max((column.total for column in shown), default=0)
     pieces = [piece for i, column in enumerate(shown) for piece in _pieces(i, column, series, max(most, 1))]
@@ -189,7 +189,7 @@ def _told_apart(counts: Sequence[tuple[str, Sequence[int]]], others: str) -> lis
     return [*series, Series(others, 0, [sum(ns) for ns in zip(*rest, strict=True)])] if rest else series
 
 
-def _pieces(place: int, column: Column, series: Sequence[Series], most: int) -> Iterator[Piece]:
+def _pieces(place: int, column: Stacked, series: Sequence[Series], most: int) -> Iterator[Piece]:
     y = float(STACK_HEIGHT)
     for one, (_, n) in zip(series, column.counts, strict=True):
         if n:

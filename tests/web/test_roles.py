@@ -33,7 +33,7 @@ OPEN = {
     "sign_up": "for those who have no user yet",
 }
 # What is one's own, and nobody else's: a viewer changes it like anybody.
-OWN = {"choosing", "settings_you", "leaving", "sessions_ending", "session_ending"}
+OWN = {"choosing", "people_columns", "settings_you", "leaving", "sessions_ending", "session_ending"}
 
 
 def path_of(route: str, ids: dict[str, Any]) -> str:

@@ -43,6 +43,7 @@ _DELETE: Mapping[str, str] = {
     "places": "DELETE FROM engine_enrollment WHERE id = ANY(%(places)s)",
     "tags": "DELETE FROM subscribers_tagging WHERE subscriber_id = %(person)s",
     "forms": "DELETE FROM subscribers_formsubscription WHERE subscriber_id = %(person)s",
+    "sign_ups": "DELETE FROM subscribers_signup WHERE subscriber_id = %(person)s",
     "events": "DELETE FROM events_event WHERE subscriber_id = %(person)s",
     "person": "DELETE FROM subscribers_subscriber WHERE id = %(person)s",
 }

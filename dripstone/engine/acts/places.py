@@ -32,7 +32,7 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes
 from dripstone.events.causes import Cause
 from dripstone.sequences.models import SequenceEmail
-from dripstone.subscribers.models import State, locked
+from dripstone.subscribers.models import State, Subscriber, locked
 
 Verb = Callable[[Enrollment], int | None]
 """Acts on a locked row; returns the id of the email it is about."""

@@ -67,6 +67,7 @@ def test_the_file_has_all_that_is_kept(alice: Caller, bob: Subscriber) -> None:
     assert [one["kind"] for one in file["notices"]] == ["confirmation"]
     assert {one["type"] for one in file["events"]} >= {"subscriber.created", "subscriber.unsubscribed"}
     assert [one["to"] for one in file["captured_messages"]] == ["bob@example.org"]
+    assert [(one["status"], one["email_address"]) for one in file["sign_ups"]] == [("confirmed", "bob@example.org")]
 
 
 def test_what_a_deletion_will_do_is_told_before(alice: Caller, bob: Subscriber) -> None:
