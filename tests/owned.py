@@ -5,6 +5,7 @@ from typing import Any
 from dripstone import clock
 from dripstone.accounts import invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
+from dripstone.conditions import segments
 from dripstone.content import snippets, templates
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine.models import Enrollment
@@ -12,7 +13,7 @@ from dripstone.events import causes
 from dripstone.images import store
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
-from dripstone.subscribers import fields, forms, segments
+from dripstone.subscribers import fields, forms
 from tests import factories
 from tests.factories import MONDAY_9
 from tests.images.making import a_picture
@@ -57,7 +58,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "email_addresses": person.email_address,
         "tags": tag.pk,
         "forms": form.pk,
-        "segments": segments.create(account.pk, everybody, MONDAY_9, sequence_ids=()).pk,
+        "segments": segments.create(account.pk, everybody, MONDAY_9).pk,
         "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,
         "snippets": snippet.pk,
         "email_templates": template.pk,

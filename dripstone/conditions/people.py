@@ -20,6 +20,7 @@ from dripstone.grammar import Condition, Thing, kinds
 from dripstone.sequences.known import known
 from dripstone.subscribers.models import Segment, Subscriber
 
+EVERYBODY: Condition = {"all": []}
 MAX_NESTED = 3  # segments inside one another
 MAX_EXPANDED = 1_000  # leaves, those of the segments inside among them
 
@@ -31,15 +32,7 @@ def matching(
 
     among   ids: nobody else is asked about. It says what a filter by `pk` would, and is quicker where a leaf counts
     """
-    people = Subscriber.objects.filter(account_id=account.pk)
-    if among is not None:
-        people = people.filter(pk__in=among)
-    if condition is None:
-        return people
-    found = expanded(condition, account.pk)
-    if found.is_broken:
-        return people.none()
-    return people.filter(sql.met(found.condition, sql.Asked(account, now, among)))
+    return expanded(condition or EVERYBODY, account.pk).people(account, now, among)
 
 
 def missing(condition: Condition | None, account_id: int) -> list[Thing]:
@@ -67,6 +60,16 @@ class Expanded:
     @property
     def is_broken(self) -> bool:
         return bool(self.missing or self.unrecorded or self.is_too_large)
+
+    def people(self, account: Account, now: datetime, among: Collection[int] | None = None) -> QuerySet[Subscriber]:
+        people = Subscriber.objects.filter(account_id=account.pk)
+        if among is not None:
+            people = people.filter(pk__in=among)
+        if self.is_broken:
+            return people.none()
+        if self.condition == EVERYBODY:
+            return people
+        return people.filter(sql.met(self.condition, sql.Asked(account, now, among)))
 
 
 def expanded(condition: Condition, account_id: int) -> Expanded:

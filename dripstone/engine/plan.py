@@ -170,7 +170,7 @@ def _sort(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) ->
     people: dict[int, list[int]] = defaultdict(list)
     for place in due:
         people[place.sequence_id].append(place.subscriber_id)
-    excluded = audience.excluded_of_each({sequences[pk]: ids for pk, ids in people.items()})
+    excluded = audience.excluded_of_each({sequences[pk]: ids for pk, ids in people.items()}, now)
     rules = {
         pk: (advance.delay_of(email), advance.schedule_of(sequences[email.sequence_id], email))
         for pk, email in emails.items()

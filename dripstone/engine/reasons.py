@@ -83,7 +83,7 @@ WORDS: Mapping[str, str] = {
 }
 
 # What codes with values look like, for the documentation.
-FORMS = ("excluded:KIND:ID", "gave_up:REASON", "edits:FIRST-LAST")
+FORMS = ("excluded:KIND:ID", "exclusion_gone:KIND:ID", "gave_up:REASON", "edits:FIRST-LAST")
 
 _MEMBERSHIPS = {
     "tag": "they have the tag {}",
@@ -91,7 +91,8 @@ _MEMBERSHIPS = {
     "sequence": "they are or were in the sequence {}",
     "segment": "they are in the segment {}",
 }
-_EXCLUDED = re.compile(rf"excluded:({'|'.join(_MEMBERSHIPS)}):(\d+)")
+_EXCLUDED = re.compile(rf"(?:excluded|exclusion_gone):({'|'.join(_MEMBERSHIPS)}):(\d+)")
+_GONE = "exclusion_gone"
 _EDITS = re.compile(r"edits:(\d+)-(\d+)")
 
 Source = tuple[str, int]
@@ -109,6 +110,12 @@ def subscriber_is(state: str) -> str:
 def excluded(kind: str, source_id: int) -> str:
     """By a tag, form, sequence or segment (R14)."""
     return f"excluded:{kind}:{source_id}"
+
+
+def exclusion_gone(kind: str, source_id: int) -> str:
+    """By a tag, form, sequence or segment that was deleted, or by a segment that names something that was: by that,
+    everybody is excluded."""
+    return f"{_GONE}:{kind}:{source_id}"
 
 
 def source_in(reason: str) -> Source | None:
@@ -151,7 +158,7 @@ def because(reason: str, names: Named | None = None) -> str:
     names  of the sources in `reason` (audience.names_of); one that is missing is gone
     """
     if source := source_in(reason):
-        return exclusion(source, names or {})
+        return (gone if reason.startswith(_GONE) else exclusion)(source, names or {})
     if is_given_up(reason) and reason != GAVE_UP:
         return f"{WORDS[GAVE_UP]}, the last time because {because(last_try(reason))}"
     if edits_in(reason):
@@ -165,6 +172,14 @@ def exclusion(source: Source, names: Named) -> str:
     name = names.get(source)
     called = words.title(name) if name else f"number {source_id}, which is gone now"
     return f"{_MEMBERSHIPS[kind].format(called)}, which this sequence excludes"
+
+
+def gone(source: Source, names: Named) -> str:
+    """`the sequence excludes the tag number 3, which was deleted, and so excludes everybody`."""
+    kind, source_id = source
+    if name := names.get(source):
+        return f"the sequence excludes the {kind} {words.title(name)}, in which something is gone, and so everybody"
+    return f"the sequence excludes the {kind} number {source_id}, which was deleted, and so everybody"
 
 
 def sentence(reason: str, names: Named | None = None) -> str:

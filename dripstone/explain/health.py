@@ -444,7 +444,9 @@ def _about_people(look: Look) -> Iterator[Finding]:
         yield _everybody_paused(look)
     elif look.at_the_end and look.at_the_end + _n_paused_before(look) == people.active and _is_settled(look):
         yield _everybody_at_the_end(look)
-    if people.active and look.sequence.exclude_subscriber_sources and _is_everybody_excluded(look.sequence):
+    if look.sequence.exclude_subscriber_sources and (gone := audience.gone(look.sequence)):
+        yield _exclusion_gone(look, gone)
+    elif people.active and look.sequence.exclude_subscriber_sources and _is_everybody_excluded(look):
         yield _everybody_excluded(look)
 
 
@@ -491,6 +493,24 @@ def _everybody_excluded(look: Look) -> Finding:
     )
 
 
+def _exclusion_gone(look: Look, gone: Series[str]) -> Finding:
+    names = audience.names_of(gone, look.sequence.account_id)
+    because = reasons.because(gone[0], names)
+    n_more = len(gone) - 1
+    more = f" {words.count(n_more, 'more exclusion')} {words.agree(n_more, 'is', 'are')} gone too." if n_more else ""
+    left = [
+        {"type": source["type"], "ids": ids}
+        for source in look.sequence.exclude_subscriber_sources
+        if (ids := [pk for pk in source["ids"] if reasons.exclusion_gone(source["type"], pk) not in gone])
+    ]
+    return Finding(
+        "exclusion_gone",
+        ERROR,
+        f"Every email is skipped when its turn comes: {because}.{more}",
+        Mend("PUT", look.path, {"exclude_subscriber_sources": left}),
+    )
+
+
 def _nobody(look: Look) -> Finding:
     people = look.people
     if people.unconfirmed:
@@ -509,14 +529,15 @@ def _nobody(look: Look) -> Finding:
     return Finding("nobody_inside", ERROR, "Nobody is inside, so there is nobody to send to.", add)
 
 
-def _is_everybody_excluded(sequence: Sequence) -> bool:
+def _is_everybody_excluded(look: Look) -> bool:
     """Checking the first few people nearly always gives a no. Only if all are excluded, look for the first who is
     not."""
+    sequence, now = look.sequence, look.now
     inside = Enrollment.objects.filter(sequence=sequence, status=Enrollment.Status.ACTIVE)
     some = list(inside.values_list("subscriber_id", flat=True)[:SOME])
-    if len(audience.excluded(sequence, some)) < len(some):
+    if len(audience.excluded(sequence, some, now)) < len(some):
         return False
-    return not inside.exclude(subscriber__in=audience.outsiders(sequence).values("pk")).exists()
+    return not inside.exclude(subscriber__in=audience.outsiders(sequence, now).values("pk")).exists()
 
 
 def _about_the_sender(look: Look) -> Iterator[Finding]:

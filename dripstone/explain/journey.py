@@ -187,7 +187,7 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     )
     _follow_edits(facts)
     if row.status == Enrollment.Status.ACTIVE:
-        facts.excluded = audience.excluded(sequence, [row.subscriber_id]).get(row.subscriber_id, "")
+        facts.excluded = audience.excluded(sequence, [row.subscriber_id], facts.now).get(row.subscriber_id, "")
     facts.names = audience.names_of([facts.excluded, *(one.reason for one in current.values())], row.account_id)
     return facts
 

@@ -255,7 +255,7 @@ def _read(
         quarter=_quarter("at", cuts),
         at=_AT,
         kept="MATERIALIZED" if needs_ends else "NOT MATERIALIZED",
-        excluded=_excluded(sequence),
+        excluded=_excluded(sequence, question.now),
         in_order=_IN_ORDER if question.goes_by_order else "false",
         inside=inside,
         end_1=_END.format(low="k.lows[1]"),
@@ -301,11 +301,14 @@ def _longest(email: SequenceEmail) -> timedelta:
     return timedelta(days=email.delay_value + 8)
 
 
-def _excluded(sequence: Sequence) -> str:
+def _excluded(sequence: Sequence, now: datetime) -> str:
     """R14 as SQL over `e`: which source excludes a person, from 1; 0 for none. Percent signs are doubled, since
     the statement has parameters of its own."""
     whens = []
-    for number, (_, people) in enumerate(audience.sources(sequence), start=1):
+    for number, (_, people) in enumerate(audience.sources(sequence, now), start=1):
+        if people is None:
+            whens.append(f"WHEN true THEN {number}")
+            break  # nobody gets to those behind it
         with suppress(EmptyResultSet), connection.cursor() as cursor:
             statement, values = people.query.sql_with_params()
             condition = cursor.mogrify(f"e.subscriber_id IN ({statement})", values).replace("%", "%%")

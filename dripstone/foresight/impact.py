@@ -228,7 +228,7 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
         edit=follow.edit_to_follow(before.pk),
         moved_draft=email.pk if email is not None and done.moved_draft else None,
         deleted=email.pk if email is not None and email.deleted_at is not None else None,
-        exclusions=[reason for reason, _ in audience.sources(after)],
+        exclusions=[reason for reason, _ in audience.sources(after, now)],
     )
 
 

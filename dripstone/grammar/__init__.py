@@ -36,7 +36,7 @@ def read(given: Checked, name: str, known: Known) -> Condition | None:
     The problems join those of `given`, each with the path of its member: `filter.all[0].ids`. In a form the member may
     be JSON in a hidden field. Members that no leaf knows are dropped.
     """
-    value = given.take(name, _from_json)
+    value = given.take(name, from_json)
     if value is ABSENT or value is None:
         return None
     n_problems, reading = len(given.problems), _Reading(known)
@@ -47,8 +47,8 @@ def read(given: Checked, name: str, known: Known) -> Condition | None:
     return found if len(given.problems) == n_problems else None
 
 
-def _from_json(value: Any) -> Any:
-    """What cannot be read stays text, and is refused for being no object."""
+def from_json(value: Any) -> Any:
+    """A member of a form that may be JSON. What cannot be read stays text, and is refused for being no object."""
     if not isinstance(value, str):
         return value
     try:

@@ -30,7 +30,7 @@ FieldIds = Callable[[Collection[str]], Mapping[str, int]]
 
 
 def is_one(given: Any) -> bool:
-    return isinstance(given, Mapping) and "conditions" in given
+    return isinstance(given, Mapping) and ("conditions" in given or "match" in given)
 
 
 # --- Reading ------------------------------------------------------------------------------------------------------

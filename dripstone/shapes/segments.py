@@ -1,7 +1,10 @@
 """A segment."""
 
+from typing import Any
+
 from typing_extensions import TypedDict
 
+from dripstone.conditions import missing, reading, unrecorded, words
 from dripstone.shapes.instants import instant
 from dripstone.subscribers.models import Segment
 
@@ -12,5 +15,28 @@ class SegmentShape(TypedDict):
     created_at: str
 
 
+class WholeSegmentShape(SegmentShape):
+    """`sentence`: the filter in words. `problem`: why nobody meets it; null where people may."""
+
+    filter: dict[str, Any]
+    sentence: str
+    problem: str | None
+
+
 def segment(segment: Segment) -> SegmentShape:
     return SegmentShape(id=segment.pk, name=segment.name, created_at=instant(segment.created_at))
+
+
+def whole_segment(row: Segment) -> WholeSegmentShape:
+    return WholeSegmentShape(
+        **segment(row),
+        filter=reading.as_given(row.filter, row.account_id),
+        sentence=f"People who {words.sentence(row.filter, row.account_id)}.",
+        problem=problem(row.filter, row.account_id),
+    )
+
+
+def problem(condition: dict[str, Any] | None, account_id: int) -> str | None:
+    """Why nobody meets a condition; None where people may."""
+    gone = words.gone(missing(condition, account_id))
+    return gone or words.nothing_yet(unrecorded(condition, account_id)) or None

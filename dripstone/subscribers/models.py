@@ -280,11 +280,11 @@ class SignUp(WithOrigin):
 
 
 class Segment(models.Model):
-    """A saved filter over tags, forms, sequences and fields. engine/audience.py finds the people in it."""
+    """A condition with a name. conditions/ finds the people in it."""
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="segments")
     name = models.TextField()
-    filter = models.JSONField()  # subscribers/segments.py gives the shape and checks it
+    filter = models.JSONField()  # as grammar/ says, or in the form of grammar/matches.py
     created_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -117,6 +117,7 @@ _MENDING: Mapping[str, Way] = {
     "everybody_excluded": _setting("exclude_subscriber_sources", "Change who is left out"),
     "everybody_paused": _people("See them", "active"),
     "everybody_unconfirmed": _people("See them", "unconfirmed"),
+    "exclusion_gone": _setting("exclude_subscriber_sources", "Change who is left out"),
     "field_compared_with_number": _in_editor("Change the email"),
     "field_without_fallback": _in_editor("Give it a fallback"),
     "following_edits": _people("See who is inside", "active"),

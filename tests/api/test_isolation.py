@@ -70,6 +70,22 @@ NAMED: dict[str, list[Making]] = {
         lambda of: {"exclude_subscriber_sources": [{"type": "sequence", "ids": [of["other_sequences"]]}]},
         lambda of: {"exclude_subscriber_sources": [{"type": "tag", "ids": [of["tags"]]}]},
     ],
+    "filter.ids": [
+        lambda of: {"filter": {"type": "forms", "ids": [of["forms"]]}},
+        lambda of: {"filter": {"type": "segments", "ids": [of["segments"]]}},
+        lambda of: {"filter": {"type": "sequences", "ids": [of["sequences"]], "place": "ever"}},
+        lambda of: {"filter": {"all": [{"type": "tags", "ids": [of["tags"]]}]}},
+        lambda of: {"filter": {"type": "sent", "any": [{"type": "emails", "ids": [of["emails"]]}]}},
+    ],
+    "filter.subscriber_custom_field_id": [
+        lambda of: {
+            "filter": {
+                "type": "custom_field",
+                "subscriber_custom_field_id": of["custom_fields"],
+                "comparison": "has_value",
+            }
+        }
+    ],
     "filter.conditions.ids": [
         lambda of: {"filter": {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]}},
         lambda of: {"filter": {"conditions": [{"type": "sequence", "operator": "in", "ids": [of["sequences"]]}]}},

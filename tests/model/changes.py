@@ -13,6 +13,7 @@ from tests.model.where import Person, Place
 class Changes:
     now: datetime
     places: list[Place]
+    courses: list[Course]
     segments: dict[int, tuple[str, list[tuple[str, int, bool]]]]
 
     def of(self, course: Course) -> list[Place]:
@@ -238,7 +239,17 @@ class Changes:
 
     def is_excluded(self, place: Place) -> bool:
         """R14."""
-        return any(self._belongs(place.person, kind, number) for kind, number in place.course.without)
+        return any(self._excludes(place.person, kind, number) for kind, number in place.course.without)
+
+    def _excludes(self, person: Person, kind: str, number: int) -> bool:
+        """What is gone excludes everybody, and so does a segment that names what is gone."""
+        named = self.segments[number][1] if kind == "segment" else [(kind, number, True)]
+        if any(one_kind == "sequence" and self._is_deleted(one) for one_kind, one, _ in named):
+            return True
+        return self._belongs(person, kind, number)
+
+    def _is_deleted(self, number: int) -> bool:
+        return any(course.number == number and course.deleted for course in self.courses)
 
     def _belongs(self, person: Person, kind: str, number: int) -> bool:
         if kind != "segment":

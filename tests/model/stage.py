@@ -10,12 +10,13 @@ from django.db import transaction
 from hypothesis.stateful import RuleBasedStateMachine
 
 from dripstone.accounts.models import Account
+from dripstone.conditions import segments
 from dripstone.engine import attempts, virtual
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.foresight import forecast
 from dripstone.senders.base import Answer, Outgoing
 from dripstone.sequences.models import Sequence
-from dripstone.subscribers import forms, segments
+from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, Segment, Tag
 from tests.driving import Engine
 from tests.factories import make_account, make_tag, place_of
@@ -66,9 +67,8 @@ class Stage(RuleBasedStateMachine):
             {"type": kind, "operator": "in" if wanted else "not_in", "ids": [number]}
             for kind, number, wanted in conditions
         ]
-        sequences = [course.number for course in self.model.courses]
         wanted = {"match": match, "conditions": given}
-        row = segments.create(self.account.pk, {"name": "Some", "filter": wanted}, self.now, sequence_ids=sequences)
+        row = segments.create(self.account.pk, {"name": "Some", "filter": wanted}, self.now)
         self.model.segments[row.pk] = (match, conditions)
         return row
 

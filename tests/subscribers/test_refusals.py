@@ -9,11 +9,12 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.accounts.verbs import create_account, update_account
+from dripstone.conditions import segments
 from dripstone.content import snippets, templates
 from dripstone.errors import Invalid, Problem
 from dripstone.events import causes
 from dripstone.given import FromText
-from dripstone.subscribers import fields, forms, segments, subscribe, tags
+from dripstone.subscribers import fields, forms, subscribe, tags
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -46,7 +47,7 @@ def problems_of(verb: Callable[[], object]) -> list[Problem]:
             ],
         ),
         (
-            partial(segments.create, sequence_ids=()),
+            segments.create,
             {
                 "name": LONG,
                 "filter": {"match": "some", "conditions": [{"type": "tag", "operator": "in", "ids": "7,x"}]},
@@ -102,7 +103,7 @@ def test_a_form_makes_what_the_api_makes(now: datetime) -> None:
     assert (template.name, template.is_default, template.category) == ("T", True, "HTML")
     tag, _ = tags.create(account.pk, FromText(name="VIP"), now, cause=causes.API)
     conditions = [{"type": "tag", "operator": "in", "ids": str(tag.pk)}]
-    segment = segments.create(account.pk, FromText(name="S", filter={"conditions": conditions}), now, sequence_ids=())
+    segment = segments.create(account.pk, FromText(name="S", filter={"conditions": conditions}), now)
     saved = {"match": "all", "conditions": [{"type": "tag", "operator": "in", "ids": [tag.pk]}]}
     assert segment.filter == saved
     row = FromText(email_address=" Bea@Mail.test", first_name="", state="")

@@ -1,66 +1,84 @@
-"""Segments: Kit makes them in its app only. Answered as /v4 shows them."""
-
-from typing import Annotated, Any
+"""Segments: Kit makes them in its app only. Answered as /v4 shows them, and with what they say."""
 
 from django.http import HttpResponse
-from ninja import Router
-from pydantic import WithJsonSchema
+from ninja import Query, Router
 from typing_extensions import TypedDict
 
 from dripstone import clock
+from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Name, needs
+from dripstone.api.body import MISSING, Body, Filters, Flag, Name, needs
+from dripstone.api.conditions import Condition
 from dripstone.api.replies import reply
-from dripstone.given import MAX_ID, MAX_IDS, MAX_NAME
+from dripstone.conditions import segments, uses
+from dripstone.errors import Invalid
 from dripstone.shapes import segments as shapes
-from dripstone.subscribers import segments
+from dripstone.subscribers.models import Segment
+from dripstone.words import listed
 
 router = Router(tags=["Segments"])
-
-
-_CONDITION = {
-    "type": "object",
-    "description": "`ids` with tag, form and sequence; `key` and `value` with field.",
-    "required": ["type", "operator"],
-    "properties": {
-        "type": {"type": "string", "enum": list(segments.TYPES)},
-        "operator": {"type": "string", "enum": [*segments.SOURCE_OPERATORS, *segments.FIELD_OPERATORS]},
-        "ids": {
-            "type": ["array", "null"],
-            "items": {"type": "integer", "minimum": 1, "maximum": MAX_ID},
-            "maxItems": MAX_IDS,
-        },
-        "key": {"type": ["string", "null"], "maxLength": MAX_NAME},
-        "value": {"type": ["string", "null"], "maxLength": segments.MAX_VALUE},
-    },
-}
-_FILTER = {
-    "type": "object",
-    "required": ["conditions"],
-    "properties": {
-        "match": {"type": "string", "enum": list(segments.MATCHES), "default": segments.MATCHES[0]},
-        "conditions": {"type": "array", "items": _CONDITION, "maxItems": segments.MAX_CONDITIONS},
-    },
-}
 
 
 class SegmentBody(Body):
     model_config = needs("name", "filter")
     name: Name = MISSING
-    filter: Annotated[Any, WithJsonSchema(_FILTER)] = MISSING
+    filter: Condition = MISSING
 
 
 EMPTY = SegmentBody()
+
+
+class SegmentChanges(Body):
+    name: Name = MISSING
+    filter: Condition = MISSING
+
+
+class Anyway(Filters):
+    anyway: Flag = False
 
 
 class SegmentAnswer(TypedDict):
     segment: shapes.SegmentShape
 
 
+class WholeSegmentAnswer(TypedDict):
+    segment: shapes.WholeSegmentShape
+
+
 @router.post("/segments", response={201: SegmentAnswer}, summary="Create a segment")
 def create_segment(request: KitRequest, body: SegmentBody = EMPTY) -> HttpResponse:
-    """A saved filter over tags, forms, sequences and fields. Without conditions it holds all subscribers."""
-    account = request.auth.account
-    own = account.sequences.filter(deleted_at=None).values_list("pk", flat=True)
-    segment = segments.create(account.pk, body.given(), clock.now(), sequence_ids=set(own))
+    """A condition with a name, which other conditions and exclusions may name. `{"all": []}` is everybody."""
+    segment = segments.create(request.auth.account.pk, body.given(), clock.now())
     return reply(201, segment=shapes.segment(segment))
+
+
+@router.get("/segments/{int:id}", response=WholeSegmentAnswer, summary="Get a segment")
+def get_segment(request: KitRequest, id: int) -> HttpResponse:
+    """With its `filter`, and the same in words."""
+    return reply(200, segment=shapes.whole_segment(_segment(request, id)))
+
+
+@router.put("/segments/{int:id}", response=WholeSegmentAnswer, summary="Update a segment")
+def update_segment(request: KitRequest, id: int, body: SegmentChanges) -> HttpResponse:
+    """What is left out stays."""
+    segment = segments.update(_segment(request, id), body.given())
+    return reply(200, segment=shapes.whole_segment(segment))
+
+
+@router.delete("/segments/{int:id}", response={204: None}, summary="Delete a segment")
+def delete_segment(request: KitRequest, id: int, query: Query[Anyway]) -> HttpResponse:
+    """Refused while something names it, unless `anyway`: then its conditions are met by nobody, and its exclusions
+    exclude everybody."""
+    segment = _segment(request, id)
+    found = uses.of(("segment", segment.pk), segment.account_id)
+    if found and not query.anyway:
+        raise Invalid(
+            f"The segment is used in {listed(one.words for one in found)}; "
+            "with anyway=true it is deleted all the same, and nobody meets them any more"
+        )
+    segments.delete(segment)
+    return HttpResponse(status=204)
+
+
+def _segment(request: KitRequest, segment_id: int) -> Segment:
+    return lookup.row(request.auth.account.segments.all(), segment_id)

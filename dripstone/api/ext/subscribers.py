@@ -6,25 +6,49 @@ from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api.auth import KitRequest
+from dripstone.api.body import MISSING, Body, needs
+from dripstone.api.conditions import ConditionOrNull
 from dripstone.api.ext.deliveries import DeliveryAnswer
 from dripstone.api.people import SubscriberAnswer, keys_for, person_of
-from dripstone.api.replies import no_content, reply
+from dripstone.api.replies import reply
+from dripstone.conditions import matching, reading, words
 from dripstone.engine import notices, transitions
-from dripstone.engine.acts import forget
 from dripstone.events import causes
-from dripstone.shapes import deletions, person_file
+from dripstone.given import Checked
 from dripstone.shapes import deliveries as sequences
 from dripstone.shapes import subscribers as shapes
+from dripstone.shapes.segments import problem
 
 router = Router(tags=["Subscribers"])
 
 
-class PersonFileAnswer(TypedDict):
-    file: person_file.PersonFileShape
+class CountBody(Body):
+    model_config = needs("filter")
+    filter: ConditionOrNull = MISSING
 
 
-class DeletionAnswer(TypedDict):
-    deletion: deletions.DeletionShape
+EVERYBODY = CountBody()
+
+
+class CountAnswer(TypedDict):
+    count: int
+    sentence: str
+    problem: str | None
+
+
+@router.post("/subscribers/count", response=CountAnswer, summary="Count subscribers who meet a condition")
+def count_subscribers(request: KitRequest, body: CountBody = EVERYBODY) -> HttpResponse:
+    """Exactly, and of every state. Nothing is saved. A `filter` of null is everybody; `problem` says why nobody can
+    meet it."""
+    account, read = request.auth.account, Checked(body.given())
+    condition = reading.read(read, "filter", account.pk)
+    read.raise_problems()
+    return reply(
+        200,
+        count=matching(condition, account, clock.now()).count(),
+        sentence=f"People who {words.sentence(condition, account.pk)}.",
+        problem=problem(condition, account.pk),
+    )
 
 
 @router.post("/subscribers/{int:id}/confirmation", response=SubscriberAnswer, summary="Confirm a subscriber")
@@ -46,24 +70,3 @@ def request_confirmation(request: KitRequest, id: int) -> HttpResponse:
     minutes of the last such mail."""
     delivery = notices.confirmation(person_of(request, id).pk, clock.now())
     return reply(201, delivery=sequences.delivery(delivery))
-
-
-@router.get("/subscribers/{int:id}/file", response=PersonFileAnswer, summary="Get all that is kept of a subscriber")
-def get_file(request: KitRequest, id: int) -> HttpResponse:
-    """For somebody who asks what is known of them."""
-    return reply(200, file=person_file.person_file(person_of(request, id), clock.now()))
-
-
-@router.get("/subscribers/{int:id}/deletion", response=DeletionAnswer, summary="Foresee the deletion of a subscriber")
-def foresee_deletion(request: KitRequest, id: int) -> HttpResponse:
-    """What `DELETE /ext/v1/subscribers/{id}` would do now. Nothing is changed."""
-    told = forget.foreseen(request.auth.account, id, clock.now())
-    return reply(200, deletion=deletions.deletion(told))
-
-
-@router.delete("/subscribers/{int:id}", response={204: None}, summary="Delete a subscriber")
-def delete_subscriber(request: KitRequest, id: int) -> HttpResponse:
-    """All that is kept of them goes; counts stay. If they had unsubscribed, bounced or complained, the address can be
-    added again and has that state again."""
-    forget.forget(request.auth.account, id, request.auth.actor, clock.now())
-    return no_content()

@@ -101,7 +101,7 @@ def send_now(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enro
         _must_be_active(row)
         if row.next_email is None:
             raise Invalid("Nothing comes next for this person, so there is nothing to send")
-        must_be_sendable(row, row.next_email)
+        must_be_sendable(row, row.next_email, now)
         if _planned(row).update(ready_at=now):
             wake.senders(1)
         else:
@@ -224,7 +224,7 @@ def _must_be_active(row: Enrollment) -> None:
         raise Invalid(_NOT_IN_IT[Enrollment.Status(row.status)])
 
 
-def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
+def must_be_sendable(row: Enrollment, email: SequenceEmail, now: datetime) -> None:
     if row.paused_at is not None:
         raise Invalid("This person is paused: resume them first")
     if not row.sequence.active:
@@ -235,7 +235,7 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail) -> None:
         raise Invalid("Their next email is not published: publish it first")
     if email.is_held:
         raise Invalid("Their next email is on hold: release it first")
-    if excluded := audience.excluded(row.sequence, [row.subscriber_id]):
+    if excluded := audience.excluded(row.sequence, [row.subscriber_id], now):
         reason = excluded[row.subscriber_id]
         because = reasons.because(reason, audience.names_of([reason], row.account_id))
         raise Invalid(f"Nothing would be sent, because {because}")

@@ -53,7 +53,7 @@ def send_again(delivery_id: int, actor: str, reason: str, now: datetime) -> Deli
 def _email_again(delivery_id: int, enrollment_id: int, actor: str, reason: str, now: datetime) -> Delivery:
     place = places.lock(enrollment_id, now)
     row = _locked(delivery_id)
-    _must_be_able_to_go(row, place)
+    _must_be_able_to_go(row, place, now)
     _again([(row, place)], actor, reason, now)
     return row
 
@@ -151,7 +151,7 @@ def send_these_again(ids: list[int], actor: str, now: datetime) -> Decided:
             elif (place := standing.get(row.enrollment_id)) is None:
                 raise Invalid(places.SEQUENCE_DELETED)
             else:
-                _must_be_able_to_go(row, place)
+                _must_be_able_to_go(row, place, now)
                 going[place.pk] = row, place
         except Invalid as error:
             refused[str(error)] += 1
@@ -211,7 +211,7 @@ def _must_not_have_arrived(row: Delivery) -> None:
         raise Invalid(f"Only an email that failed or is unknown can be sent again; this one is {row.status}")
 
 
-def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
+def _must_be_able_to_go(row: Delivery, place: Enrollment, now: datetime) -> None:
     _must_not_have_arrived(row)
     if place.subscriber.state != State.ACTIVE:
         raise Invalid(f"This person can't be mailed: the subscriber is {place.subscriber.state}")
@@ -226,4 +226,4 @@ def _must_be_able_to_go(row: Delivery, place: Enrollment) -> None:
         raise Invalid("The email is not published any more, so it can't be sent again")
     if email.is_held:
         raise Invalid("The email is on hold: release it first")
-    places.must_be_sendable(place, email)
+    places.must_be_sendable(place, email, now)

@@ -82,8 +82,8 @@ def test_a_segment_refers_to_what_exists_here(alice: Caller, mallory: Caller) ->
         422,
         {
             "errors": [
-                f"filter.conditions[0].ids contains the unknown tag {foreign_tag.pk}",
                 "filter.conditions[1].operator must be one of: in, not_in",
+                f"filter.conditions[0].ids contains the unknown tag {foreign_tag.pk}",
                 f"filter.conditions[1].ids contains the unknown sequence {foreign_sequence.pk}",
                 "filter.conditions[2].ids can't be blank",
                 "filter.conditions[3].key is not the key of a custom field",
