@@ -98,14 +98,14 @@ def _midnight(day: date, time_zone: str) -> datetime:
 # --- Not counted --------------------------------------------------------------------------------------------------
 
 
-def uncounted(sequences: Series[Sequence]) -> list[Why]:
+def uncounted(sequences: Series[Sequence], now: datetime) -> list[Why]:
     """People inside whom the forecast leaves out, most first. Reads everybody inside. Nobody is in two sentences about
     one sequence but those who are paused on their own and wait for an email that does not go."""
     by_status = places.by_status([one.pk for one in sequences])
     inside = [one for one in sequences if by_status[one.pk, "active"] or by_status[one.pk, "unconfirmed"]]
     running = [one for one in inside if one.active]
-    found = [*_in_paused(inside, by_status), *_stopped_at(running), *_paused(running), *_excluded(running, by_status)]
-    found += _unconfirmed(running, by_status)
+    found = [*_in_paused(inside, by_status), *_stopped_at(running), *_paused(running)]
+    found += [*_excluded(running, by_status, now), *_unconfirmed(running, by_status)]
     return sorted(found, key=lambda why: -why.n)
 
 
@@ -140,13 +140,13 @@ def _paused(sequences: Iterable[Sequence]) -> Iterator[Why]:
         yield Why(said, one, n, Enrollment.Status.ACTIVE)
 
 
-def _excluded(sequences: Iterable[Sequence], by_status: Counter[tuple[int, str]]) -> Iterator[Why]:
+def _excluded(sequences: Iterable[Sequence], by_status: Counter[tuple[int, str]], now: datetime) -> Iterator[Why]:
     for one in sequences:
         if not one.exclude_subscriber_sources or not by_status[one.pk, "active"]:
             continue
         inside = Enrollment.objects.filter(sequence=one, status=Enrollment.Status.ACTIVE)
         with suppress(EmptyResultSet):
-            if n := inside.filter(subscriber__in=audience.outsiders(one).values("pk")).count():
+            if n := inside.filter(subscriber__in=audience.outsiders(one, now).values("pk")).count():
                 name = words.title(one.name)
                 yield Why(f"{words.people(n)} in {name}, left out by its exclusions.", one, n)
 

@@ -11,7 +11,7 @@ read from somebody who is signed in.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from time import perf_counter
@@ -22,22 +22,23 @@ from django.http import HttpResponse
 
 from dripstone.api import auth, errors
 from dripstone.errors import DripstoneError, Unavailable
-from dripstone.front import bodies, evenly, heads, sizes, sockets
+from dripstone.front import bodies, evenly, heads, sizes, sockets, streams
 from dripstone.front.threads import Threads
 from dripstone.ops import metrics
 from dripstone.web import uploads
 
-# Bodies that take long to read get a quarter of the threads, since Python runs one thread at a time. Another quarter is
-# for sign-ups, which anybody may send.
+# Bodies that take long to read get a quarter of the threads, since Python runs one thread at a time. So do files that
+# are made while they are downloaded, and sign-ups, which anybody may send.
 LARGE = 64 * sizes.KB
 
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+STREAM = "dripstone.stream"  # where a request's environ has the way back to its connection
 
 
 class Answer(NamedTuple):
     status: int
     headers: list[tuple[str, str]]
     content: bytes
+    is_sent: bool = False  # it was made while it was read
 
 
 class Front:
@@ -49,21 +50,25 @@ class Front:
         self._room = bodies.Room()
         self._lanes = asyncio.Semaphore(max(1, n_threads // 4))
         self._door = asyncio.Semaphore(max(1, n_threads // 4))
+        self._streams = streams.Lanes(max(1, n_threads // 4))
         self._has_begun = False
 
-    async def __call__(self, scope: dict[str, Any], receive: bodies.Receive, send: Send) -> None:
+    async def __call__(self, scope: dict[str, Any], receive: bodies.Receive, send: streams.Send) -> None:
         if scope["type"] != "http":
             return
         self._begin()
         begun = perf_counter()
         environ = heads.environ(scope)
+        environ[STREAM] = streams.Stream(send, asyncio.get_running_loop())
         try:
             answer = await self._answer(environ, receive)
-        except bodies.Gone:
+        except (bodies.Gone, streams.Cut):
             return
         except DripstoneError as error:
             answer = _refusal(environ, error)
             metrics.count_request(environ["PATH_INFO"], answer.status, perf_counter() - begun)
+        if answer.is_sent:
+            return
         if evenly.is_sign_up(environ):
             await evenly.wait(perf_counter() - begun)
         headers = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers]
@@ -100,7 +105,7 @@ class Front:
     async def _ask_django(self, environ: heads.Environ, body: bytes) -> Answer:
         environ["wsgi.input"] = BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
-        return await self._threads.run(partial(_answer, self._application, environ))
+        return await self._threads.run(partial(_answer, self._application, environ, self._streams))
 
 
 def _length(environ: heads.Environ) -> int | None:
@@ -117,17 +122,27 @@ def _asked(question: Callable[[heads.Environ], bool], environ: heads.Environ) ->
         raise Unavailable from error
 
 
-def _answer(application: Callable[..., Any], environ: heads.Environ) -> Answer:
-    """Calls a WSGI application, to its last byte."""
+def _answer(application: Callable[..., Any], environ: heads.Environ, lanes: streams.Lanes) -> Answer:
+    """Calls a WSGI application, to its last byte. Of a stream, that is when the client has it: all in this thread, on
+    whose connection to the database it reads."""
     begun: list[tuple[str, list[tuple[str, str]]]] = []
+    stream: streams.Stream = environ.pop(STREAM)
     parts = application(environ, lambda status, headers, exc_info=None: begun.append((status, headers)))
     try:
-        content = b"".join(parts)
+        status, headers = int(begun[-1][0][:3]), begun[-1][1]
+        if not _is_stream(parts, headers) or environ["REQUEST_METHOD"] == "HEAD":
+            return Answer(status, headers, b"".join(parts))
+        with lanes.one():
+            stream.all_of(status, headers, parts)
+        return Answer(status, headers, b"", is_sent=True)
     finally:
         if hasattr(parts, "close"):
             parts.close()
-    (status, headers) = begun[-1]
-    return Answer(int(status[:3]), headers, content)
+
+
+def _is_stream(parts: Any, headers: list[tuple[str, str]]) -> bool:
+    """Django makes it while it is read, and nobody knows how long it will be. Files of pages say their length."""
+    return getattr(parts, "streaming", False) and not any(name.lower() == "content-length" for name, _ in headers)
 
 
 def _refusal(environ: heads.Environ, error: DripstoneError) -> Answer:

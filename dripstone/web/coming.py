@@ -74,11 +74,13 @@ def of(people: Collection[Subscriber], account_id: int, zone: str, now: datetime
 def _read(people: Collection[Subscriber], account_id: int, zone: str, now: datetime) -> _Facts:
     going = [one.pk for one in people if one.state == State.ACTIVE]
     places = list(Enrollment.objects.raw(_PLACES, {"people": going, "account": account_id})) if going else []
-    sequences = Sequence.objects.in_bulk({place.sequence_id for place in places})
-    emails = SequenceEmail.objects.filter(sequence__in=sequences, deleted_at=None).order_by("sequence", "position")
-    listed = list(emails.values_list("sequence", "pk", "published", "held_at"))
     ended = _ended(people)
     left = {pk for _, pk in ended.values() if pk is not None}
+    deliveries = Delivery.objects.filter(account=account_id).in_bulk(left) if left else {}
+    sequence_ids = {place.sequence_id for place in places} | {one.sequence_id for one in deliveries.values()} - {None}
+    sequences = Sequence.objects.in_bulk(sequence_ids)
+    emails = SequenceEmail.objects.filter(sequence__in=sequences, deleted_at=None).order_by("sequence", "position")
+    listed = list(emails.values_list("sequence", "pk", "published", "held_at"))
     return _Facts(
         places=_by_person(places),
         sequences=sequences,
@@ -86,7 +88,7 @@ def _read(people: Collection[Subscriber], account_id: int, zone: str, now: datet
         unsent={pk: "on hold" if held else "a draft" for _, pk, published, held in listed if held or not published},
         publishing={sequence_id for sequence_id, _, published, _ in listed if published},
         ended=ended,
-        deliveries=Delivery.objects.filter(account=account_id).select_related("sequence").in_bulk(left) if left else {},
+        deliveries=deliveries,
         zone=zone,
         now=now,
     )
@@ -145,7 +147,7 @@ def _ending(person: Subscriber, what: str, facts: _Facts) -> Coming:
     """`unsubscribed after email 4, 24 Nov`."""
     at, delivery_id = facts.ended.get(person.pk, (person.updated_at, None))
     delivery = facts.deliveries.get(delivery_id or 0)
-    sequence = delivery.sequence if delivery else None
+    sequence = facts.sequences.get(delivery.sequence_id or 0) if delivery else None
     number = _numbered(delivery.email_id, facts) if delivery and delivery.email_id else ""
     after = f" after {number}" if number else ""
     return Coming(f"{what}{after}, {_day(at, facts)}", sequence)
@@ -204,7 +206,7 @@ def _place(place: Enrollment, sequence: Sequence, facts: _Facts) -> Iterator[str
 
 
 def _day(at: datetime, facts: _Facts) -> str:
-    """`yesterday`, `24 Nov`."""
+    """`yesterday`, `Tue 24 Nov`."""
     return words.soon(at, facts.zone, facts.now).rpartition(",")[0]
 
 

@@ -311,7 +311,7 @@ def _why_few(asked: Asked, day: date, n: int) -> dict[str, Any]:
 
 
 def _left_out(asked: Asked) -> dict[str, Any]:
-    return {"left_out": quiet.uncounted(list(asked.sequences.order_by("pk")))}
+    return {"left_out": quiet.uncounted(list(asked.sequences.order_by("pk")), asked.now)}
 
 
 # --- Everybody who gets an email on a day -------------------------------------------------------------------------
