@@ -8,12 +8,14 @@ without a socket. Per call the middle of several, after one to warm up.
     python -m benchmarks.lists [--small] [--people N,N] [--only WORD] [--json FILE]
 """
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlencode
 
 from benchmarks import common
 
@@ -362,6 +364,7 @@ def _pages(world: World) -> Iterator[Call]:
     for part in ("checks", "week"):  # loaded after the page, since they read everybody inside
         yield Call(f"page: {part} of a sequence", f"{page}/{part}", 1000)
     yield from _editor_pages(world, f"{page}/emails/{world.ids['email']}")
+    yield from _lists_of_people(world)
     yield Call("page: what was sent", "/deliveries", 100)
     for status in ("failed", "unknown", "skipped"):
         yield Call(f"page: what was sent, {status}", f"/deliveries?status={status}", 100)
@@ -393,6 +396,55 @@ def _people_pages(world: World, url: str) -> Iterator[Call]:
         yield Call(f"page: people waiting for an email, {who}, older", f"{waiting}&before={world.ids['place']}", 100)
         yield Call(f"page: people waiting for an email, {who}, last", f"{waiting}&before={world.ids['old_place']}", 100)
         yield Call(f"page: people waiting for an email, {who}, newer", f"{waiting}&after={world.ids['place']}", 100)
+
+
+def _lists_of_people(world: World) -> Iterator[Call]:
+    """With filters that few, many and nobody meet: the first page, one in the middle, the count after the page. What
+    has to look at everybody to find fifty is not in the page but after it, as a part of it."""
+    name, after = "page: people", 5_000
+    yield Call(name, "/people", 100)
+    yield Call(f"{name}, older", f"/people?before={world.ids['person']}", 100)
+    for state in ("active", "inactive", "bounced"):
+        yield Call(f"{name}, {state}", f"/people?state={state}", 100)
+        yield Call(f"{name}, {state}, last", f"/people?state={state}&after=0", 100)
+    for typed in ("r", "reader7", "nobody"):
+        yield Call(f"{name}, typed {typed}", f"/people?q={typed}", 100)
+    yield Call("page: a new person of the account", "/people/new", 100)
+    yield Call("page: export of people", "/people/export", 100)
+    for who, condition in _filters(world).items():
+        query = urlencode({"filter": json.dumps(condition)})
+        yield Call(f"{name} who {who}", f"/people?{query}", 150)
+        yield Call(f"{name} who {who}, older", f"/people?{query}&before={world.ids['person']}", 150)
+        yield Call(f"{name} who {who}, state and typed", f"/people?{query}&state=active&q=reader1", 150)
+        yield Call(f"{name} who {who}, after the page", f"/people?{query}&long=1", after)
+        yield Call(f"{name} who {who}, counted", f"/people/count?{query}", after)
+    query = urlencode({"filter": json.dumps(_filters(world)["have a tag of few"]), "at": "top"})
+    yield Call("page: a blank of a filter", f"/people?{query}", 150)
+
+
+def _filters(world: World) -> dict[str, dict[str, Any]]:
+    sequence, field = world.sequence.pk, world.ids["field"]
+    tag, small_tag = ({"type": "tags", "ids": [world.ids[name]]} for name in ("tag", "small_tag"))
+    waiting = {"type": "sequences", "ids": [sequence], "place": "inside"}
+    value = {"type": "custom_field", "subscriber_custom_field_id": field, "comparison": "is"}
+    address = {"type": "email_address", "comparison": "contains"}
+    return {
+        "have a tag of most": tag,
+        "have a tag of few": small_tag,
+        "have not the tag of most": {"not": tag},
+        "have the tag of no person": {"type": "tags", "ids": [world.ids["no_tag"]]},
+        "are inside": waiting,
+        "wait for what few wait for": waiting | {"waiting_for": [world.ids["rarely_waited_for"]]},
+        "signed up and did not confirm": {
+            "all": [{"type": "forms", "ids": [world.ids["form"]]}, {"type": "subscriber_state", "states": ["inactive"]}]
+        },
+        "have a value": value | {"value": "Łódź"},
+        "have a value that nobody has": value | {"value": "Lima"},
+        "have an address with a word": address | {"value": "7@example"},
+        "have an address as nobody has": address | {"value": "nowhere"},
+        "came this week": {"type": "subscribed", "within_days": 7},
+        "have a tag or are inside": {"any": [small_tag, waiting | {"waiting_for": [world.ids["rarely_waited_for"]]}]},
+    }
 
 
 def _editor_pages(world: World, url: str) -> Iterator[Call]:
@@ -531,7 +583,7 @@ def make_people(world: World, n_people: int) -> None:
     common.execute(_PEOPLE, {**names, "field": field, "n": n_people, "span": YEARS_2})
     tags = list(account.tags.order_by("pk").values_list("pk", flat=True))
     forms = list(account.forms.order_by("pk").values_list("pk", flat=True))
-    world.ids |= {"tag": tags[0], "small_tag": tags[1], "form": forms[0]}
+    world.ids |= {"tag": tags[0], "small_tag": tags[1], "no_tag": tags[2], "form": forms[0], "field": int(field)}
     common.execute(_TAGGED, {**names, "owner": tags[0], "percent": 90})
     common.execute(_TAGGED, {**names, "owner": tags[1], "percent": 1})
     common.execute(_ON_FORM, {**names, "owner": forms[0], "percent": 90})
