@@ -21,7 +21,7 @@ from dripstone.web.pages import people as pages
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, make_tag
 from tests.web.making import make_delivery
-from tests.web.reading import text_of
+from tests.web.reading import hidden_members, text_of
 
 
 def shown(client: Client, query: str = "") -> str:
@@ -332,3 +332,39 @@ def test_a_segment_as_it_was_kept_before_conditions_is_read(alice: Client, accou
     page = alice.get(f"/people?segment={segment.pk}")
     assert [row.person for row in page.context["rows"]] == [ann]
     assert not page.context["editor"].is_changed
+
+
+def test_a_filter_is_kept_under_a_name(alice: Client, account: Account) -> None:
+    [ann, _] = people(account, "Ann", "Bea")
+    condition = {"type": "tags", "ids": [make_tag(account, ann, name="Course").pk]}
+    page = alice.get(f"/people{filtered(condition)}")
+    assert "Save as a segment" in text_of(page)
+    naming = alice.get(f"/people/segment{filtered(condition)}")
+    assert "People who have the tag “Course”" in text_of(naming)
+    kept = {"name": "Readers", "filter": hidden_members(naming)["filter"][-1]}
+    saved = alice.post("/people/segment", kept, follow=True)
+    assert "“Readers” is a segment from now on" in text_of(saved)
+    assert [row.person for row in saved.context["rows"]] == [ann]
+    assert account.segments.get().filter == condition
+
+
+def test_a_name_that_is_missing_is_asked_for_and_the_filter_stays(alice: Client, account: Account) -> None:
+    condition = {"type": "subscriber_state", "states": ["active"]}
+    refused = alice.post("/people/segment", {"name": " ", "filter": json.dumps(condition)})
+    assert refused.status_code == 422
+    assert "can't be blank" in text_of(refused)
+    assert "People who are active" in text_of(refused)
+    assert json.loads(hidden_members(refused)["filter"][-1]) == condition
+    assert not account.segments.exists()
+
+
+def test_everybody_may_be_a_segment_and_viewers_keep_none(alice: Client, viewer: Client, account: Account) -> None:
+    assert viewer.post("/people/segment", {"name": "All", "filter": ""}).status_code == 403
+    alice.post("/people/segment", {"name": "All", "filter": ""})
+    assert account.segments.get().filter == {"all": []}
+
+
+def test_a_segment_names_only_what_is_there(alice: Client, account: Account, mallory: Client) -> None:
+    tag = make_tag(account)
+    kept = {"name": "Theirs", "filter": json.dumps({"type": "tags", "ids": [tag.pk]})}
+    assert mallory.post("/people/segment", kept).status_code == 422
