@@ -18,7 +18,7 @@ REFUSALS = {
     404: "No such thing in this account",
     408: "The body did not arrive in time",
     409: "Somebody else changed it at the same moment",
-    412: "The sequence has changed since its impact was told",
+    412: "It has changed since its impact was told",
     413: "The body is too large",
     422: "Readable, but wrong",
     503: "Not right now: try again in a few seconds",
@@ -30,8 +30,12 @@ _ERRORS = {
     "properties": {"errors": {"type": "array", "items": {"type": "string"}, "minItems": 1, "maxItems": 11}},
 }
 _ID = {"minimum": 1, "maximum": MAX_ID}
-# They take If-Match: what changes a sequence (api/if_match.py).
-_GUARDED = ("/v4/sequences/{id}", "/v4/sequences/{sequence_id}/emails", "/ext/v1/sequences/{id}/reschedule")
+# They take If-Match: what changes a sequence, and acts on one person's place (api/if_match.py).
+_GUARDED = (
+    *("/v4/sequences/{id}", "/v4/sequences/{sequence_id}/emails", "/ext/v1/sequences/{id}/reschedule"),
+    *("/ext/v1/enrollments/{id}", "/ext/v1/deliveries/{id}"),
+)
+_NOT_GUARDED = ("subscribers", "subscribers/{id}", "impact")
 
 
 def complete(schema: Json) -> None:
@@ -85,7 +89,7 @@ _IF_MATCH = {
 
 
 def _is_guarded(path: str, method: str) -> bool:
-    return method != "get" and path.startswith(_GUARDED) and not path.endswith(("subscribers", "subscribers/{id}"))
+    return method != "get" and path.startswith(_GUARDED) and not path.endswith(_NOT_GUARDED)
 
 
 def _refusals(path: str, method: str, call: Json) -> Json:

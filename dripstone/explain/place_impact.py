@@ -57,6 +57,12 @@ class PlaceImpact:
         was = _by_email(self.before).get(first.email.pk)
         return None if was is not None and self.before and _goes_now(was, self.before.facts) else first
 
+    def changed(self) -> list[tuple[Step | None, Step]]:
+        """Each email that fares otherwise, before and after, in the order of the emails."""
+        before = _by_email(self.before)
+        pairs = [(before.get(step.email.pk), step) for step in self.after.steps]
+        return [(was, step) for was, step in pairs if _differ(was, step)]
+
 
 def of(sequence_id: int, subscriber_id: int, proposal: Proposal, now: datetime) -> PlaceImpact:
     """Raises whatever the proposal raises, and NotFound."""
@@ -90,12 +96,7 @@ def _goes_now(step: Step, facts: Facts) -> bool:
 
 def changes(told: PlaceImpact) -> list[Change]:
     """In the order of the emails; what stays as it is is left out. Emails in a row that fare alike are one change."""
-    before = _by_email(told.before)
-    single = [
-        _Single(number, step, was, told)
-        for number, step in enumerate(told.after.steps, 1)
-        if _differ(was := before.get(step.email.pk), step)
-    ]
+    single = [_Single(step, was, told) for was, step in told.changed()]
     return [*_together(single), *(Change((), phrase) for phrase in _about_place(told))]
 
 
@@ -121,7 +122,6 @@ def summary(told: PlaceImpact) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Single:
-    number: int
     step: Step
     was: Step | None
     told: PlaceImpact

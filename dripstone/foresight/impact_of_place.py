@@ -67,14 +67,14 @@ def unchanged(sequence_id: int, subscriber_id: int, seen: str) -> Iterator[None]
     Raises PreconditionFailed in another one, and NotFound.
     """
     with transaction.atomic():
-        _hold(sequence_id, subscriber_id)
+        hold(sequence_id, subscriber_id)
         if world(sequence_id, subscriber_id) != seen:
             raise PreconditionFailed
         yield
 
 
-def _hold(sequence_id: int, subscriber_id: int) -> None:
-    """In the lock order (queries.py)."""
+def hold(sequence_id: int, subscriber_id: int) -> None:
+    """Until the transaction ends, this place stays as it is. In the lock order (queries.py). Raises NotFound."""
     with connection.cursor() as cursor:
         cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence_id})
         if cursor.fetchone() is None:

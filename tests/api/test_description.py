@@ -65,6 +65,9 @@ def test_what_changes_a_sequence_takes_a_token_and_may_be_refused_by_it() -> Non
         "put /v4/sequences/{sequence_id}/emails/{id}",
         "delete /v4/sequences/{sequence_id}/emails/{id}",
         "post /ext/v1/sequences/{id}/reschedule",
+        *(f"post /ext/v1/enrollments/{{id}}/{act}" for act in ("pause", "resume", "skip", "send_now")),
+        *(f"post /ext/v1/enrollments/{{id}}/{act}" for act in ("move", "restart", "remove")),
+        *(f"post /ext/v1/deliveries/{{id}}/{act}" for act in ("send_again", "treat_as_sent")),
     }
 
 

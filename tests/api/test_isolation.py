@@ -49,6 +49,9 @@ REQUIRED: dict[str, Making] = {
     "POST /v4/sequences/{sequence_id}/subscribers": lambda of: {"email_address": of["email_addresses"]},
     "POST /ext/v1/enrollments/{id}/move": lambda of: {"email_id": of["emails"]},
     "POST /ext/v1/segments": lambda of: {"name": "Mine"},
+    "POST /ext/v1/enrollments/{id}/impact": lambda of: {
+        "change": {"method": "POST", "path": f"/ext/v1/enrollments/{of['enrollments']}/skip"}
+    },
     "POST /ext/v1/sequences/{id}/impact": lambda of: {
         "change": {"method": "DELETE", "path": f"/v4/sequences/{of['sequences']}"}
     },

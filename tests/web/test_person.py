@@ -106,10 +106,12 @@ def test_when_their_first_event_is_pruned_the_form_or_the_first_sequence_says_it
     Event.objects.all().delete()
     assert "by an import" in text(alice.get(path(noor)))
     form = forms.create(account.pk, {"name": "Newsletter"}, MONDAY_9)
-    FormSubscription.objects.create(form=form, subscriber=noor, referrer="https://pod.example", added_at=MONDAY_9)
+    FormSubscription.objects.create(
+        form=form, subscriber=noor, referrer="https://pod.example/12?utm_source=podcast", added_at=MONDAY_9
+    )
     page = text(alice.get(path(noor)))
     assert "by the form “Newsletter”" in page
-    assert "from https://pod.example" in page
+    assert "on pod.example/12 utm_source=podcast" in page
 
 
 @pytest.mark.parametrize("state", ["inactive", "cancelled", "bounced", "complained"])

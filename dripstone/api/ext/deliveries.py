@@ -1,7 +1,5 @@
 """Deliveries: what was sent to whom, how it ended, and an owner's two decisions about one that may not have arrived."""
 
-from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from typing import Literal
 
@@ -10,10 +8,10 @@ from ninja import Query, Router
 from typing_extensions import TypedDict
 
 from dripstone import clock
-from dripstone.api import lookup
+from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import QueryId
-from dripstone.api.ext.acting import NO_REASON, Why
+from dripstone.api.ext.acting import NO_REASON, Act, Why
 from dripstone.api.ext.enrollments import PlaceFilters
 from dripstone.api.paging import Pagination, page
 from dripstone.api.replies import reply
@@ -85,10 +83,9 @@ def treat_as_sent(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpRe
     return _decided(request, id, undecided.treat_as_sent, body)
 
 
-def _decided(
-    request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Delivery], body: Why
-) -> HttpResponse:
+def _decided(request: KitRequest, id: int, act: Act, body: Why) -> HttpResponse:
     reason = notes.reason_of(body.given())
-    found = lookup.row(Delivery.objects.filter(account=request.auth.account), id)
-    row = verb(found.pk, request.auth.actor, reason, clock.now())
+    found = lookup.row(Delivery.objects.filter(account=request.auth.account).select_related("enrollment"), id)
+    with if_match.held_place(request, found.enrollment, body.given()):
+        row = act(found.pk, request.auth.actor, reason, clock.now())
     return reply(200, delivery=shapes.delivery(row))

@@ -1,6 +1,5 @@
 """Places in sequences: who has one, their journey, what was done to a place, and what an owner may do to it."""
 
-from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 from typing import Any, Literal
@@ -11,17 +10,17 @@ from ninja import Query, Router
 from typing_extensions import TypedDict
 
 from dripstone import clock
-from dripstone.api import lookup
+from dripstone.api import if_match, lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Id, QueryId, needs
-from dripstone.api.ext.acting import NO_REASON, Why
+from dripstone.api.ext.acting import NO_REASON, Act, Why
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
 from dripstone.engine import notes
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment, places_of
 from dripstone.explain import journey
-from dripstone.given import Checked
+from dripstone.given import Checked, Given
 from dripstone.shapes import enrollments as shapes
 from dripstone.shapes import journey as journey_shapes
 from dripstone.stats import places as place_stats
@@ -127,15 +126,20 @@ def send_now(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpRespons
 @router.post("/enrollments/{int:id}/move", response=EnrollmentAnswer, summary="Move a person to an email")
 def move(request: KitRequest, id: int, body: Move = NOWHERE) -> HttpResponse:
     """It comes next, its delay counted from now. An email they have had is sent again, in a new run."""
-    read = Checked(body.given(), required=("email_id",))
+    return _done(request, id, moving(body.given()), body)
+
+
+def moving(given: Given) -> Act:
+    """The act of a move. Raises Invalid."""
+    read = Checked(given, required=("email_id",))
     notes.read_reason(read)
     read.id("email_id")
     email_id = read.sound()["email_id"]
 
-    def verb(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
+    def act(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
         return places.move_to(enrollment_id, email_id, actor, reason, now)
 
-    return _done(request, id, verb, body)
+    return act
 
 
 @router.post("/enrollments/{int:id}/restart", response=EnrollmentAnswer, summary="Restart a person")
@@ -150,11 +154,10 @@ def remove(request: KitRequest, id: int, body: Why = NO_REASON) -> HttpResponse:
     return _done(request, id, places.remove, body)
 
 
-def _done(
-    request: KitRequest, id: int, verb: Callable[[int, str, str, datetime], Enrollment], body: Why
-) -> HttpResponse:
-    reason = notes.reason_of(body.given())
-    row = verb(_place(request, id).pk, request.auth.actor, reason, clock.now())
+def _done(request: KitRequest, id: int, act: Act, body: Why) -> HttpResponse:
+    reason, place = notes.reason_of(body.given()), _place(request, id)
+    with if_match.held_place(request, place, body.given()):
+        row = act(place.pk, request.auth.actor, reason, clock.now())
     return reply(200, enrollment=shapes.enrollment(row))
 
 

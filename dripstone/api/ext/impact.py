@@ -103,14 +103,14 @@ def _call(method: str, path: str, sequence_id: int) -> tuple[Call, list[int]]:
         match = call.path.fullmatch(path) if call.method == method else None
         if match is None:
             continue
-        ids = [_id(text) for text in match.groups()]
+        ids = [id_in(text) for text in match.groups()]
         if ids[0] != sequence_id:
             raise Invalid(f"change.path must be a call on sequence {sequence_id}")
         return call, ids
     raise Invalid(f"change must be one of: {', '.join(_shown(call, sequence_id) for call in CALLS)}")
 
 
-def _id(text: str) -> int:
+def id_in(text: str) -> int:
     """Raises NotFound for an id that no column can hold, as everywhere."""
     if len(text) > 18:
         raise NotFound

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from django.conf import settings
 from django.db.models import Count, Max, QuerySet
@@ -45,6 +46,7 @@ MOST_INSIDE = 30
 PER_PAGE = 20
 LATEST = 8  # events on the page
 TAGS_OFFERED = 200
+MOST_SHOWN = 200  # characters of a page or campaign
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,15 @@ class Ended:
     place: Enrollment
     n_sent: int
     because: str
+
+
+@dataclass(frozen=True, slots=True)
+class OfForm:
+    """By which form they signed up, on which page, sent there by what."""
+
+    name: str
+    page: str
+    campaign: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +146,28 @@ def details(found: Subscriber) -> dict[str, Any]:
     """Fields by label, also those that are empty; tags by name; forms by time."""
     fields = CustomField.objects.filter(account=found.account_id).order_by("label")
     tags = list(Tag.objects.filter(taggings__subscriber=found).order_by("name"))
+    rows = FormSubscription.objects.filter(subscriber=found)
     offered = Tag.objects.filter(account=found.account_id).exclude(pk__in=[tag.pk for tag in tags])
     return {
         "fields": [(field.label, found.fields.get(str(field.pk), "")) for field in fields],
         "tags": tags,
         "offered": list(offered.order_by("name").values_list("name", flat=True)[:TAGS_OFFERED]),
-        "forms": list(FormSubscription.objects.filter(subscriber=found).select_related("form").order_by("added_at")),
+        "forms": [_of_form(row) for row in rows.select_related("form").order_by("added_at")],
     }
+
+
+def _of_form(row: FormSubscription) -> OfForm:
+    url = _split(row.referrer or "")
+    page = f"{url.netloc}{url.path}".rstrip("/") if url.netloc else row.referrer or ""
+    campaign = [f"{key}={value}" for key, value in parse_qsl(url.query) if key.startswith("utm_")]
+    return OfForm(row.form.name, page[:MOST_SHOWN], ", ".join(campaign)[:MOST_SHOWN])
+
+
+def _split(referrer: str) -> SplitResult:
+    try:
+        return urlsplit(referrer)
+    except ValueError:  # any text may be given
+        return urlsplit("")
 
 
 # --- One place ----------------------------------------------------------------------------------------------------

@@ -134,7 +134,7 @@ def moving(request: HttpRequest, account: Account, enrollment_id: int) -> HttpRe
 def _which_email(request: HttpRequest, account: Account, place: Enrollment) -> HttpResponse:
     emails = place.sequence.emails.filter(deleted_at=None).defer("content").order_by("position")
     choices = [
-        (email.pk, f"{position}. {subjects.readable(email.subject)}")
+        (email.pk, f"{position}. {subjects.readable(email.subject)}{_of(email, place)}")
         for position, email in enumerate(emails, 1)
         if email.published
     ]
@@ -143,6 +143,10 @@ def _which_email(request: HttpRequest, account: Account, place: Enrollment) -> H
         form = Form({"email_id": place.next_email_id}, [("email_id", "Choose the email that comes next")])
     context = about(place.subscriber) | {"place": place, "choices": choices, "form": form}
     return show(request, "people/moving.html", account, context, 422 if request.method == "POST" else 200)
+
+
+def _of(email: SequenceEmail, place: Enrollment) -> str:
+    return ", which comes next as it is" if email.pk == place.next_email_id else ""
 
 
 @member
