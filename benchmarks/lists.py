@@ -96,6 +96,28 @@ CROSS JOIN LATERAL (
 WHERE m.sequence_id = %(sequence)s AND m.position < 2 AND m.id IS DISTINCT FROM e.next_email_id
 ORDER BY m.position, e.id
 """
+# One reader who has been in all the small sequences, round and round in one of them: some 5,000 deliveries. They are
+# still inside the newest ones, and have completed the others.
+_BUSY_PLACES = """
+INSERT INTO engine_enrollment (account_id, sequence_id, subscriber_id, status, run, source, entered_at, anchored_at,
+                               next_email_id, due_at, in_flight, completed_at, removed_reason)
+SELECT s.account_id, s.id, %(busy)s, CASE WHEN place <= 5 THEN 'active' ELSE 'completed' END,
+       CASE WHEN place = 1 THEN 140 ELSE 1 END, 'api', %(now)s - interval '30 days', %(now)s - interval '30 days',
+       CASE WHEN place <= 5 THEN last.id END, CASE WHEN place <= 5 THEN %(now)s + interval '1 day' END, false,
+       CASE WHEN place > 5 THEN %(now)s END, ''
+FROM (SELECT *, row_number() OVER (ORDER BY id DESC) AS place FROM sequences_sequence
+      WHERE account_id = %(account)s AND id <> %(sequence)s) s
+CROSS JOIN LATERAL (SELECT id FROM sequences_sequenceemail WHERE sequence_id = s.id ORDER BY position DESC LIMIT 1) last
+"""
+_BUSY_DELIVERIES = """
+INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
+                             attempt, planned_at, sent_at, ended_at, worker, provider_id)
+SELECT e.account_id, e.sequence_id, e.subscriber_id, e.id, run, m.id, 'sent', '', 1, at, at, at, '', ''
+FROM engine_enrollment e CROSS JOIN generate_series(1, e.run) run
+JOIN sequences_sequenceemail m ON m.sequence_id = e.sequence_id AND m.id IS DISTINCT FROM e.next_email_id
+CROSS JOIN LATERAL (SELECT e.entered_at + run * interval '2 hours' + m.position * interval '1 minute' AS at) t
+WHERE e.subscriber_id = %(busy)s AND e.sequence_id <> %(sequence)s
+"""
 _CAPTURED = """
 INSERT INTO senders_capturedmessage (account_id, "to", from_address, subject, message_id, sent_at, raw)
 SELECT %(account)s, 'reader' || i || '@example.org', 'alice@example.com', 'Letter', '<' || i || '@example.com>',
@@ -359,6 +381,7 @@ def _pages(world: World) -> Iterator[Call]:
     yield Call("page: first run", "/first-run", 100)
     yield Call("page: sequence", page, 100)
     yield from _people_pages(world, f"{page}/people")
+    yield from _person_pages(world)
     yield Call("page: settings of a sequence", f"{page}/settings", 100)
     yield Call("page: a new person", f"{page}/people/new", 100)
     for part in ("checks", "week"):  # loaded after the page, since they read everybody inside
@@ -445,6 +468,21 @@ def _filters(world: World) -> dict[str, dict[str, Any]]:
         "came this week": {"type": "subscribed", "within_days": 7},
         "have a tag or are inside": {"any": [small_tag, waiting | {"waiting_for": [world.ids["rarely_waited_for"]]}]},
     }
+
+
+def _person_pages(world: World) -> Iterator[Call]:
+    for who in ("person", "busy"):
+        url, name = f"/people/{world.ids[who]}", f"page: a {who if who == 'person' else 'busy person'}"
+        yield Call(name, url, 100)
+        yield Call(f"{name}, mail", f"{url}/mails", 100)
+        yield Call(f"{name}, mail, last", f"{url}/mails?after=0", 100)
+        yield Call(f"{name}, history", f"{url}/history", 100)
+        yield Call(f"{name}, details", f"{url}/details", 100)
+        yield Call(f"{name}, add to", f"{url}/entry", 100)
+    yield Call("page: a person's way", f"/enrollments/{world.ids['place']}", 100)
+    yield Call(
+        "question: skip somebody's email", f"/enrollments/{world.ids['place_inside']}/skipping", 150, is_act=True
+    )
 
 
 def _editor_pages(world: World, url: str) -> Iterator[Call]:
@@ -590,7 +628,11 @@ def make_people(world: World, n_people: int) -> None:
 
 
 def make_places(world: World) -> None:
-    names = {"account": world.account.pk, "sequence": world.sequence.pk, "now": world.now}
+    busy = common.execute("SELECT min(id) FROM subscribers_subscriber WHERE state = 'active'")[0][0]
+    names = {"account": world.account.pk, "sequence": world.sequence.pk, "now": world.now, "busy": busy}
+    world.ids["busy"] = busy
+    common.execute(_BUSY_PLACES, names)
+    common.execute(_BUSY_DELIVERIES, names)
     common.execute(_PLACES.format(reason=_REMOVED_REASON), names)
     common.execute(_DELIVERIES, names)
 
@@ -605,6 +647,7 @@ def note_ids(world: World) -> None:
         "rarely_waited_for": world.sequence.emails.get(position=1).pk,
         "draft": world.sequence.emails.get(position=2).pk,
         "place": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM engine_enrollment")[0][0],
+        "place_inside": common.execute("SELECT max(id) FROM engine_enrollment WHERE due_at IS NOT NULL")[0][0],
         "message": common.execute("SELECT max(id) FROM senders_capturedmessage")[0][0],
         "small_sequence": world.account.sequences.order_by("-pk")[0].pk,
         "middle_sequence": world.account.sequences.order_by("-pk")[N_SMALL_THINGS // 2].pk,

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from typing import TypeVar
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
-from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
@@ -154,8 +155,13 @@ def refused(request: HttpRequest, error: Invalid, back: str) -> HttpResponse:
 
 
 def leave(request: HttpRequest, to: str) -> HttpResponse:
-    """To another page after an act, whether it came by htmx or by an ordinary form."""
-    return HttpResponseClientRedirect(to) if request.headers.get("HX-Request") else redirect(to)
+    """To another page after an act, whether it came by htmx or by an ordinary form. To another place on the same page a
+    browser would only scroll, so it is told to load the page again."""
+    if not request.headers.get("HX-Request"):
+        return redirect(to)
+    here, there = urlsplit(request.headers.get("HX-Current-URL", "")), urlsplit(to)
+    is_same = bool(there.fragment) and (here.path, here.query) == (there.path, there.query)
+    return HttpResponseClientRefresh() if is_same else HttpResponseClientRedirect(to)
 
 
 def _ask(request: HttpRequest, account: Account, question: Question, told: Told, *, is_again: bool) -> HttpResponse:

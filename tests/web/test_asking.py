@@ -86,6 +86,22 @@ def test_htmx_gets_the_question_alone_and_then_a_page_to_go_to(
     assert answer.headers["HX-Redirect"] == f"/sequences/{sequence.pk}"
 
 
+def test_it_loads_the_page_again_when_one_stays_on_it(alice: Client, bob: Enrollment) -> None:
+    place = f"/enrollments/{bob.pk}/pausing"
+    asked = {
+        "HX-Request": "true",
+        "HX-Target": "ask",
+        "HX-Current-URL": f"http://testserver/people/{bob.subscriber_id}",
+    }
+    question = alice.post(place, headers=asked)
+    answer = alice.post(place, hidden_members(question), headers=asked)
+    assert answer.headers["HX-Refresh"] == "true"
+    elsewhere = asked | {"HX-Current-URL": "http://testserver/"}
+    question = alice.post(f"/enrollments/{bob.pk}/resumption", headers=elsewhere)
+    answer = alice.post(f"/enrollments/{bob.pk}/resumption", hidden_members(question), headers=elsewhere)
+    assert answer.headers["HX-Redirect"] == f"/people/{bob.subscriber_id}#place-{bob.pk}"
+
+
 def test_what_is_refused_is_said_on_the_page_it_came_from(alice: Client, sequence: Sequence) -> None:
     page = alice.post(f"/sequences/{sequence.pk}/activity", {"active": "perhaps"}, follow=True)
     assert "active must be true or false." in page.content.decode()
