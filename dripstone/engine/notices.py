@@ -59,7 +59,7 @@ def confirmation(subscriber_id: int, now: datetime) -> Delivery:
 def ask_to_confirm(row: SignUp, now: datetime) -> Delivery:
     """The mail of a sign-up, to the address that was typed. Nothing else that was typed stands in it."""
     account = row.subscriber.account
-    sender = _sender(account)
+    sender = sender_of(account)
     written = confirmation_of(row.form, account, sender, identity.confirm_url(row.pk))
     return _plan(CONFIRMATION, account, sender, row.email_address, written, now, subscriber_id=row.subscriber_id)
 
@@ -114,7 +114,7 @@ def verification(address: SendingAddress, now: datetime) -> Delivery:
         "server": settings.DRIPSTONE_URL,
     }
     written = _from_files(VERIFICATION, context)
-    return _plan(VERIFICATION, account, _sender(account), address.email_address, written, now)
+    return _plan(VERIFICATION, account, sender_of(account), address.email_address, written, now)
 
 
 # --- Mail about accounts ------------------------------------------------------------------------------------------
@@ -211,7 +211,7 @@ def _plan(
     return delivery
 
 
-def _sender(account: Account) -> SendingAddress:
+def sender_of(account: Account) -> SendingAddress:
     found = account.sending_addresses.filter(is_default=True).first()
     if found is None:
         raise Invalid("The account has no default sending address")

@@ -6,6 +6,7 @@ What happens when somebody signs up is in engine/acts/sign_ups.py, since it reac
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Self
@@ -91,6 +92,13 @@ def update(form: Form, given: Given, *, sequence_ids: Collection[int]) -> Form:
     return form
 
 
+def trial(form: Form, given: Given, *, sequence_ids: Collection[int]) -> Form:
+    """The form as it would be, not saved. Raises Invalid."""
+    changed = copy(form)
+    _set(changed, _sound(form, given, sequence_ids))
+    return changed
+
+
 def _set(form: Form, values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         setattr(form, name, value)
@@ -101,6 +109,7 @@ def _sound(form: Form, given: Given, sequence_ids: Collection[int], required: Co
     read.name("name")
     read.choice("type", Form.Type.values)
     read.choice_or_null("format", FORMATS)
+    read.choice("status", Form.Status.values)
     read.choice("opt_in", Form.OptIn.values)
     for name in LINES:
         _text(read, name, MAX_LINE)

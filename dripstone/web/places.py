@@ -20,6 +20,7 @@ class Place:
 WORK = (
     Place("sequences", "Sequences", "home"),
     Place("people", "People", "people"),
+    Place("forms", "Forms", "forms"),
     Place("library", "Snippets and templates", "snippets", short="Snippets"),
 )
 RUNNING = (

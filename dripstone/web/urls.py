@@ -14,6 +14,7 @@ from dripstone.web.pages import (
     engine,
     first_run,
     forecast,
+    form_settings,
     home,
     images,
     inbox,
@@ -25,12 +26,13 @@ from dripstone.web.pages import (
     new_subscriber,
     people,
     people_export,
+    people_segment,
     person,
     person_acts,
     person_deletion,
     person_details,
+    reinstatement,
     search,
-    people_segment,
     sequence_emails,
     sequence_people,
     sequence_settings,
@@ -42,6 +44,7 @@ from dripstone.web.pages import (
     virtual_clock,
     you,
 )
+from dripstone.web.pages import forms as form_pages
 from dripstone.web.public import confirm, door, joining, passwords, pictures, unsubscribe, verification
 
 EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
@@ -171,6 +174,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("templates/<int:template_id>/default", templates.default, name="template_default"),
     path("templates/<int:template_id>/deletion", templates.deletion, name="template_deletion"),
+    path("forms", form_pages.listed, name="forms"),
+    path("forms/new", form_pages.new_form, name="new_form"),
+    path("forms/<int:form_id>", form_pages.form, name="form"),
+    path("forms/<int:form_id>/settings", form_settings.settings, name="form_settings"),
+    path("forms/<int:form_id>/preview", form_settings.preview, name="form_preview"),
+    path("forms/<int:form_id>/test", form_settings.test, name="form_test"),
+    path("forms/<int:form_id>/sources", form_pages.sources, name="form_sources"),
+    path("forms/<int:form_id>/archiving", form_pages.archiving, name="form_archiving"),
+    path("forms/<int:form_id>/deletion", form_pages.deletion, name="form_deletion"),
+    path("people/<int:subscriber_id>/reinstatement", reinstatement.reinstatement, name="reinstatement"),
     path("images", images.images, name="images"),
     path("images/<int:image_id>", images.image, name="image"),
     path("images/<int:image_id>/deletion", images.deletion, name="image_deletion"),

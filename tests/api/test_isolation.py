@@ -52,6 +52,8 @@ REQUIRED: dict[str, Making] = {
     "POST /ext/v1/enrollments/{id}/impact": lambda of: {
         "change": {"method": "POST", "path": f"/ext/v1/enrollments/{of['enrollments']}/skip"}
     },
+    "POST /ext/v1/forms": lambda of: {"name": "Mine"},
+    "POST /ext/v1/subscribers/{id}/reinstatement": lambda of: {"why": "She called"},
     "POST /ext/v1/sequences/{id}/impact": lambda of: {
         "change": {"method": "DELETE", "path": f"/v4/sequences/{of['sequences']}"}
     },
@@ -64,6 +66,9 @@ NAMED: dict[str, list[Making]] = {
     "PUT /v4/sequences/{id} email_address": [lambda of: {"email_address": of["sending_addresses"]}],
     "email_id": [lambda of: {"email_id": of["emails"]}],
     "email_template_id": [lambda of: {"email_template_id": of["email_templates"]}],
+    "field_ids": [lambda of: {"field_ids": [of["custom_fields"]]}],
+    "sequence_ids": [lambda of: {"sequence_ids": [of["sequences"]]}],
+    "tag_ids": [lambda of: {"tag_ids": [of["tags"]]}],
     "replacement_id": [lambda of: {"replacement_id": of["email_templates"]}],
     "sequence_id": [lambda of: {"sequence_id": of["sequences"]}],
     "subscriber_id": [lambda of: {"subscriber_id": of["subscribers"]}],

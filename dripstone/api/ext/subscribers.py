@@ -1,7 +1,10 @@
 """What Kit has no call for about a subscriber."""
 
+from typing import Annotated, Any
+
 from django.http import HttpResponse
 from ninja import Router
+from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
@@ -13,6 +16,7 @@ from dripstone.api.people import SubscriberAnswer, keys_for, person_of
 from dripstone.api.replies import reply
 from dripstone.conditions import matching, reading, words
 from dripstone.engine import notices, transitions
+from dripstone.engine.acts import reinstating
 from dripstone.events import causes
 from dripstone.given import Checked
 from dripstone.shapes import deliveries as sequences
@@ -20,6 +24,16 @@ from dripstone.shapes import subscribers as shapes
 from dripstone.shapes.segments import problem
 
 router = Router(tags=["Subscribers"])
+
+_WHY = {"type": "string", "minLength": 1, "maxLength": reinstating.MAX_WHY, "pattern": r"\S"}
+
+
+class WhyBody(Body):
+    model_config = needs("why")
+    why: Annotated[Any, WithJsonSchema(_WHY)] = MISSING
+
+
+UNSAID = WhyBody()
 
 
 class CountBody(Body):
@@ -70,3 +84,13 @@ def request_confirmation(request: KitRequest, id: int) -> HttpResponse:
     minutes of the last such mail."""
     delivery = notices.confirmation(person_of(request, id).pk, clock.now())
     return reply(201, delivery=sequences.delivery(delivery))
+
+
+@router.post("/subscribers/{int:id}/reinstatement", response=SubscriberAnswer, summary="Reinstate who complained")
+def reinstate_subscriber(request: KitRequest, id: int, body: WhyBody = UNSAID) -> HttpResponse:
+    """The owner answers for it that somebody who reported an email as spam wants mail again: they become active, and
+    `why` stays in their history. 422 for anybody else."""
+    person = person_of(request, id)
+    reinstating.reinstate(person.pk, body.given(), clock.now(), cause=causes.API)
+    person.refresh_from_db()
+    return reply(200, subscriber=shapes.subscriber(person, keys_for(request)))

@@ -24,6 +24,7 @@ from dripstone.ops.demo.people import PEOPLE, Person
 from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import fields, subscribe, tags
+from dripstone.subscribers.forms import update as update_form
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Subscriber, Tag
 
 TIME_ZONE = "America/New_York"
@@ -61,12 +62,28 @@ def load(account: Account, now: datetime) -> tuple[Sequence, Subscriber]:
         for series, (name, uid) in FORMS.items()
     }
     sequences = {series.name: _sequence(account, series, labels[people.TEAM], began) for series in letters.ALL}
+    for series, form in forms.items():
+        _what_it_adds(form, sequences[series], labels[people.WRITER])
     cast = _Cast(sequences, labels, forms)
     Segment.objects.create(account=account, name="Writers in the course", created_at=began, filter=_writers(cast))
     subscribers = {person.email_address: _subscriber(account, person, cast, now) for person in PEOPLE}
     _live_through(cast, subscribers, now)
     _leave_a_draft(account, cast, now)
     return sequences[COURSE.name], subscribers[NEWCOMER]
+
+
+def _what_it_adds(form: Form, sequence: Sequence, writer: Tag) -> None:
+    """Whoever signs up for the course is asked by mail; the letter takes people in at once."""
+    is_course = sequence.name == COURSE.name
+    given = {
+        "opt_in": Form.OptIn.DOUBLE if is_course else Form.OptIn.SINGLE,
+        "heading": form.name,
+        "description": "Five short letters on writing better emails, ten minutes a day." if is_course else "",
+        "button": "Send me the course" if is_course else "",
+        "tag_ids": [writer.pk] if is_course else [],
+        "sequence_ids": [sequence.pk],
+    }
+    update_form(form, given, sequence_ids={sequence.pk})
 
 
 def _furnish(account: Account, began: datetime) -> None:

@@ -1,7 +1,6 @@
 """How a sequence sends: name, days, hour, zone, sender, template, repeat, hold, who is left out, active or paused."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -20,11 +19,12 @@ from dripstone.errors import Invalid
 from dripstone.foresight import impact
 from dripstone.given import FromText
 from dripstone.sequences.models import Sequence
-from dripstone.sequences.sequence_checks import MAX_SOURCES, SOURCES
+from dripstone.sequences.sequence_checks import SOURCES
 from dripstone.sequences.verbs import Edit
 from dripstone.web import asking, forms, zones
 from dripstone.web.forms import Form
 from dripstone.web.frame import actor, member, show
+from dripstone.web.picking import Picker, picker
 
 EXCLUSIONS = "exclude_subscriber_sources"
 KINDS = {"tag": "Tags", "form": "Forms", "sequence": "Other sequences", "segment": "Segments"}
@@ -36,21 +36,6 @@ CHOICES = {
     "repeats": [("false", "Nothing changes"), ("true", "They start over")],
     "holds": [("false", "They have completed it"), ("true", "They stay for what is published later")],
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Picker:
-    """A list to search and tick: who is left out.
-
-    rows     (id, name, chosen?): the chosen first
-    is_cut   there are more than can be listed
-    """
-
-    kind: str
-    label: str
-    rows: list[tuple[int, str, bool]]
-    n_chosen: int
-    is_cut: bool
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -128,21 +113,10 @@ def _templates(account: Account) -> Iterator[tuple[str, str]]:
 
 
 def _picker(account: Account, sequence: Sequence, kind: str, form: Form) -> Picker:
-    chosen = {int(one) for one in form.values.get(f"exclude_{kind}", []) if str(one).isdigit()}
     rows = SOURCES[kind]._default_manager.filter(account=account)
     if kind == "sequence":
         rows = rows.filter(deleted_at=None).exclude(pk=sequence.pk)
-    named = dict(rows.filter(pk__in=chosen).order_by(Lower("name")).values_list("pk", "name"))
-    others = list(rows.exclude(pk__in=chosen).order_by(Lower("name")).values_list("pk", "name")[: MAX_SOURCES + 1])
-    gone = [(pk, f"number {pk}, which is gone", True) for pk in sorted(chosen - set(named))]
-    ticked = [*((pk, name, True) for pk, name in named.items()), *gone]
-    return Picker(
-        kind,
-        KINDS[kind],
-        [*ticked, *((pk, name, False) for pk, name in others[:MAX_SOURCES])],
-        len(ticked),
-        len(others) > MAX_SOURCES,
-    )
+    return picker(f"exclude_{kind}", KINDS[kind], rows, form)
 
 
 # --- What is saved ------------------------------------------------------------------------------------------------
