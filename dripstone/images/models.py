@@ -19,6 +19,7 @@ class Image(models.Model):
     name = models.TextField()  # of the file it came in, for people
     created_at = models.DateTimeField()
     content = models.BinaryField()
+    small = models.BinaryField(null=True)  # for lists of pictures: store.small. None: nobody has looked yet
 
     class Meta:
         constraints: ClassVar = [models.UniqueConstraint("account", "digest", name="image_of_account")]

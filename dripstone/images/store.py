@@ -15,6 +15,8 @@ from dripstone.given import MAX_NAME
 from dripstone.images import encode
 from dripstone.images.models import Image
 
+SMALL_ENOUGH = 20_000  # bytes
+
 _ADDRESS = re.compile(r"/i/([0-9a-f]{32})\.(?:jpg|png|gif)\b")
 
 
@@ -29,7 +31,7 @@ def add(account_id: int, data: bytes, name: str, now: datetime) -> Image:
     digest = hashlib.sha256(picture.content).hexdigest()[:32]
     with transaction.atomic():
         names.lock(account_id)
-        known = Image.objects.filter(account_id=account_id, digest=digest).defer("content").first()
+        known = Image.objects.filter(account_id=account_id, digest=digest).defer("content", "small").first()
         if known:
             return known
         _refuse_without_room(account_id, len(picture.content))
@@ -68,6 +70,17 @@ def find(digest: str, kind: str) -> bytes | None:
     """The bytes at an address, whichever account has them."""
     found = Image.objects.filter(digest=digest, kind=kind).values_list("content", flat=True).first()
     return None if found is None else bytes(found)
+
+
+def small(image: Image) -> bytes:
+    """For lists: at most 400 by 300 pixels. Made when it is first asked for, and kept; a picture that takes few bytes
+    is its own."""
+    if image.n_bytes <= SMALL_ENOUGH:
+        return bytes(image.content)
+    if image.small is None:
+        image.small = encode.small(bytes(image.content))
+        image.save(update_fields=["small"])
+    return bytes(image.small)
 
 
 def delete(image: Image) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
 from django_htmx.middleware import HtmxMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+from dripstone.web import compressed
 
 
 class _ForPages:
@@ -25,7 +27,9 @@ class _ForPages:
 
 
 class StaticFiles(_ForPages, WhiteNoiseMiddleware):  # type: ignore[misc]
-    pass
+    @staticmethod
+    def serve(static_file: Any, request: HttpRequest) -> HttpResponseBase:
+        return compressed.if_taken(WhiteNoiseMiddleware.serve(static_file, request), request)
 
 
 class Sessions(_ForPages, SessionMiddleware):

@@ -186,6 +186,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("people/<int:subscriber_id>/reinstatement", reinstatement.reinstatement, name="reinstatement"),
     path("images", images.images, name="images"),
     path("images/<int:image_id>", images.image, name="image"),
+    path("images/<int:image_id>/small", images.small, name="image_small"),
     path("images/<int:image_id>/deletion", images.deletion, name="image_deletion"),
     path("settings", settings.general, name="settings"),
     path("settings/addresses", addresses.addresses, name="settings_addresses"),

@@ -14,7 +14,7 @@ from dripstone.accounts.models import Account
 from dripstone.images import store
 from dripstone.images.models import Image
 from tests.factories import make_email, make_sequence, make_user
-from tests.images.making import a_picture
+from tests.images.making import a_picture, moving, noise, read, written
 from tests.web.reading import hidden_members
 
 JSON = {"Accept": "application/json"}
@@ -78,7 +78,7 @@ def test_files_are_taken_nowhere_else(alice: Client, account: Account) -> None:
 
 def test_the_list_shows_each_with_its_size(alice: Client, image: Image) -> None:
     page = alice.get("/images").content.decode()
-    assert image.path in page and "60 × 40" in page and "1 image, " in page and "of 500 MB" in page
+    assert f"/images/{image.pk}/small" in page and "60 × 40" in page and "1 image, " in page and "of 500 MB" in page
 
 
 def test_the_list_asks_the_database_a_fixed_number_of_times(alice: Client, account: Account, now: datetime) -> None:
@@ -153,3 +153,39 @@ def test_pages_and_captured_mail_may_show_our_images(alice: Client, account: Acc
     assert "img-src 'self' http://mail.example.com:8080 data:" in alice.get("/images")["Content-Security-Policy"]
     body = alice.get(f"/inbox/{make_message(account).pk}/body")
     assert "img-src https: data: 'self' http://mail.example.com:8080;" in body["Content-Security-Policy"]
+
+
+# --- Small ones, for the list -----------------------------------------------------------------------------------------
+
+
+def test_the_list_loads_small_copies(alice: Client, account: Account, now: datetime) -> None:
+    photo = store.add(account.pk, written(noise(1100, 700), "JPEG"), "cave.jpg", now)
+    assert f'src="/images/{photo.pk}/small"' in alice.get("/images").content.decode()
+    first, second = (alice.get(f"/images/{photo.pk}/small") for _ in range(2))
+    shown = read(first.content)
+    assert (shown.format, shown.size) == ("JPEG", (400, 255))
+    assert len(first.content) < photo.n_bytes / 5
+    assert first.content == second.content
+    assert first["Content-Type"] == "image/jpeg"
+    assert first["Cache-Control"] == "private, max-age=31536000, immutable"
+    photo.refresh_from_db()
+    assert bytes(photo.small or b"") == first.content, "it is made once"
+
+
+def test_transparency_stays_and_what_moves_stands_still(alice: Client, account: Account, now: datetime) -> None:
+    see_through = noise(900, 900)
+    see_through.putalpha(128)
+    for picture, kind in ((written(see_through), "PNG"), (moving(20, 600, 500), "JPEG")):
+        kept = store.add(account.pk, picture, "a", now)
+        Image.objects.filter(pk=kept.pk).update(n_bytes=store.SMALL_ENOUGH + 1)
+        shown = read(alice.get(f"/images/{kept.pk}/small").content)
+        assert shown.format == kind
+        assert max(shown.size) <= 400
+        assert not getattr(shown, "is_animated", False)
+
+
+def test_a_picture_of_few_bytes_is_its_own_small_copy(alice: Client, image: Image) -> None:
+    answer = alice.get(f"/images/{image.pk}/small")
+    assert (answer.content, answer["Content-Type"]) == (bytes(image.content), "image/png")
+    image.refresh_from_db()
+    assert image.small is None

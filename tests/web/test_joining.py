@@ -122,6 +122,26 @@ def test_an_invitation_pressed_twice_at_once_makes_one_user() -> None:
     assert Membership.objects.count() == User.objects.count() == 1
 
 
+@pytest.mark.django_db(transaction=True)
+def test_signing_up_and_an_invitation_at_once_make_one_user_of_the_address() -> None:
+    """And whoever is second is told to sign in."""
+    now = clock.system_now()
+    signing_up = invitations.to_sign_up("new@example.com", now)
+    paths = [path_to(signing_up), path_to(invited(make_account())), path_to(invited(make_account()))]
+    taking = iter(paths)
+    given = {"name": "Mine", "time_zone": "UTC", "password": PASSWORD}
+
+    def accept() -> tuple[int, str]:
+        answer = Client().post(next(taking), given)
+        return answer.status_code, answer.content.decode()
+
+    answers = together(accept, times=len(paths))
+    assert sorted(status for status, _ in answers) == [302, 422, 422]
+    assert all("has a user here already. Sign in to accept." in page for status, page in answers if status == 422)
+    assert User.objects.count() == Membership.objects.count() == 1
+    assert Invitation.objects.filter(accepted_at=None).count() == 2, "their invitations are still theirs to accept"
+
+
 def test_looking_at_an_invitation_accepts_nothing(client: Client, account: Account) -> None:
     invitation = invited(account)
     assert client.get(path_to(invitation)).status_code == client.head(path_to(invitation)).status_code == 200

@@ -1,6 +1,6 @@
 """Images and snippets in a real browser: wide and on a phone, by keyboard, with scripts and without."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -132,3 +132,18 @@ def test_what_is_refused_is_said_and_stays_typed(page: "Page", request: Any) -> 
     if "without" not in request.node.name:
         page.get_by_role("button", name="Go on writing").click()
     assert page.locator("#f-text").input_value() == "{{ broken"
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_template_stays_where_it_is_while_its_editor_loads(
+    opened: "Callable[..., Page]", alice: Client, account: Account, width: int
+) -> None:
+    page = opened(width, who=alice)
+    page.add_init_script(
+        "new PerformanceObserver((seen) => { for (const one of seen.getEntries()) window.shifted = "
+        "(window.shifted ?? 0) + one.value }).observe({ type: 'layout-shift', buffered: true })"
+    )
+    page.goto("/templates/new")
+    page.locator("[data-ready=source]").wait_for()
+    page.wait_for_function("document.querySelector('.preview iframe, .preview .problem')")
+    assert page.evaluate("window.shifted ?? 0") < 0.01

@@ -8,13 +8,13 @@ import pytest
 from django.test import Client
 
 from dripstone import clock
-from dripstone.accounts import sending_addresses
-from dripstone.accounts.models import Account, ApiKey, Membership, SendingAddress
+from dripstone.accounts import members, sending_addresses
+from dripstone.accounts.models import Account, ApiKey, Membership, SendingAddress, User
 from dripstone.accounts.verbs import account_for_key
 from dripstone.engine.acts import edits
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
-from tests.factories import MONDAY_9, make_sequence, make_user
+from tests.factories import MONDAY_9, make_account, make_sequence, make_user
 from tests.web.letters import link_in, sent
 
 GENERAL = {
@@ -212,7 +212,9 @@ def test_who_leaves_is_out(alice: Client, viewer: Client, account: Account) -> N
 
 
 def test_a_key_is_shown_once(alice: Client, account: Account) -> None:
-    answer = alice.post("/settings/keys", {"name": "Our shop"})
+    made = alice.post("/settings/keys", {"name": "Our shop"})
+    assert made["Location"] == "/settings/keys", "so that loading the page again makes no second one"
+    answer = alice.get("/settings/keys")
     [key] = re.findall(r"<code>(kit_[0-9a-f]+)</code>", text(answer))
     assert account_for_key(key) == account
     assert answer["Cache-Control"] == "no-store"
@@ -221,6 +223,15 @@ def test_a_key_is_shown_once(alice: Client, account: Account) -> None:
     assert f"ends in {key[-4:]}" in page
     assert "Our shop" in page
     assert "never" in page
+    assert "made_key" not in alice.session
+
+
+def test_a_key_is_shown_in_its_own_account_only(alice: Client, account: Account) -> None:
+    """Its owner changes to another account between the two pages."""
+    members.join(other := make_account("Other"), User.objects.get(email="alice@example.com"), "owner", MONDAY_9)
+    alice.post("/settings/keys", {"name": "Our shop"})
+    alice.post(f"/accounts/{other.pk}/choosing")
+    assert "kit_" not in text(alice.get("/settings/keys"))
 
 
 def test_a_key_needs_a_name(alice: Client, account: Account) -> None:

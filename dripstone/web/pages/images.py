@@ -10,6 +10,7 @@ from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.errors import Invalid
 from dripstone.images import store
+from dripstone.images.encode import CONTENT_TYPES, Kind
 from dripstone.images.models import Image
 from dripstone.uses import of as uses
 from dripstone.web import library
@@ -17,6 +18,7 @@ from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 
 PER_PAGE = 48
+A_YEAR = 365 * 24 * 60 * 60  # seconds
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -29,7 +31,7 @@ def images(request: HttpRequest, account: Account) -> HttpResponse:
 
 def _listed(request: HttpRequest, account: Account, problems: list[str] | None = None) -> HttpResponse:
     n_images, n_bytes = store.used(account.pk)
-    found, graph = page(request, account.images.defer("content"), PER_PAGE), uses.Graph(account.pk)
+    found, graph = page(request, account.images.defer("content", "small"), PER_PAGE), uses.Graph(account.pk)
     context = {
         "section": "library",
         "images_page": found,
@@ -95,5 +97,21 @@ def deletion(request: HttpRequest, account: Account, image_id: int) -> HttpRespo
     return redirect("images")
 
 
+@require_safe
+@member
+def small(request: HttpRequest, account: Account, image_id: int) -> HttpResponse:
+    """For the list. What stands behind an id never changes, so a browser may keep it."""
+    content = store.small(_find(account, image_id))
+    response = HttpResponse(content, content_type=_type_of(content))
+    response["Cache-Control"] = f"private, max-age={A_YEAR}, immutable"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    return response
+
+
+def _type_of(content: bytes) -> str:
+    kind = {b"\xff\xd8": Kind.JPG, b"GI": Kind.GIF}.get(content[:2], Kind.PNG)
+    return CONTENT_TYPES[kind]
+
+
 def _find(account: Account, image_id: int) -> Image:
-    return get_object_or_404(account.images.defer("content"), pk=image_id)
+    return get_object_or_404(account.images.defer("content", "small"), pk=image_id)

@@ -1,4 +1,7 @@
-"""/settings/keys: keys for the API. A key itself is shown once, in the answer that made it, and kept nowhere."""
+"""/settings/keys: keys for the API. A key itself is shown once, on the page after the one that made it.
+
+On its way there it waits in the session, so that loading that page again makes no second one; the page takes it out.
+"""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,6 +15,8 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.web import forms
 from dripstone.web.frame import owner, show
 
+MADE = "made_key"  # in the session: id and text of a key that was not shown yet
+
 
 @owner
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -23,7 +28,8 @@ def keys(request: HttpRequest, account: Account) -> HttpResponse:
         row, plaintext = verbs.make_key(account, forms.given(request), clock.now())
     except Invalid as refused:
         return _list(request, account, forms.refused(request, refused), status=422)
-    return _list(request, account, forms.Form(), made=row, plaintext=plaintext)
+    request.session[MADE] = [row.pk, plaintext]
+    return redirect("settings_keys")
 
 
 @owner
@@ -42,13 +48,15 @@ def revocation(request: HttpRequest, account: Account, key_id: int) -> HttpRespo
     return redirect("settings_keys")
 
 
-def _list(
-    request: HttpRequest,
-    account: Account,
-    form: forms.Form,
-    status: int = 200,
-    made: ApiKey | None = None,
-    plaintext: str = "",
-) -> HttpResponse:
-    context = {"section": "settings", "part": "keys", "form": form, "keys": verbs.keys_of(account)}
-    return show(request, "settings/keys.html", account, context | {"made": made, "plaintext": plaintext}, status=status)
+def _list(request: HttpRequest, account: Account, form: forms.Form, status: int = 200) -> HttpResponse:
+    made_id, plaintext = request.session.pop(MADE, (0, ""))
+    made = ApiKey.objects.filter(account=account, pk=made_id, revoked_at=None).first()
+    context = {
+        "section": "settings",
+        "part": "keys",
+        "form": form,
+        "keys": verbs.keys_of(account),
+        "made": made,
+        "plaintext": plaintext if made else "",
+    }
+    return show(request, "settings/keys.html", account, context, status=status)

@@ -91,7 +91,7 @@ const pictures = (list) => [...(list ?? [])].filter((file) => file.type.startsWi
 
 async function enhance(root) {
   const source = here("textarea.source", root), paper = here("[data-paper]", root), why = here("[data-why]", root), bar = here(".toolbar", root)
-  const isReadOnly = source.matches(":disabled")
+  const isReadOnly = source.matches(":disabled"), beginsAsSource = root.classList.contains("is-source")
   let rich = null, editor = null
   let into = source // where Insert… puts something: the letter, or a line above it
   bar.hidden = isReadOnly
@@ -247,7 +247,8 @@ async function enhance(root) {
     const [tiptap, module] = await Promise.all([import(root.dataset.tiptap), import(root.dataset.rich)])
     rich = module.make(tiptap)
     const hadFocus = document.activeElement === source
-    if (showRich() && hadFocus) editor.commands.focus("end")
+    if (beginsAsSource) showSource() // and stays it until somebody asks for rich text: nothing moves
+    else if (showRich() && hadFocus) editor.commands.focus("end")
   } catch (error) {
     console.error(error)
     showSource("Rich text could not be loaded. The source can be edited all the same.")
