@@ -7,10 +7,10 @@ A crash here means the caller's transaction never happened.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from dripstone.events.record import event, record
 from dripstone.postgresql import prepared
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.tallies import verbs as tallies
-from dripstone.tallies.models import Kind
+from dripstone.tallies.models import Kind, left, left_in_week
 
 FEW = 10  # places; planning NEXT_EMAILS takes 0.7 ms, and running it for one person 0.15
 
@@ -168,9 +168,9 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime, cau
                 "held": queries.ids(_held(standings, places)),
             },
         )
-        written = {row[0] for row in cursor.fetchall()}  # without people who were taken out meanwhile
-    _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written])
-    completed = {place.enrollment_id for place in places if place.completed_at is not None} & written
+        written = dict(cursor.fetchall())  # without people who were taken out meanwhile
+    _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written], written, now)
+    completed = {place.enrollment_id for place in places if place.completed_at is not None} & written.keys()
     record(_completion(standing, now, cause) for standing in standings if standing.enrollment_id in completed)
 
 
@@ -180,16 +180,19 @@ def _held(standings: Series[Standing], places: Series[Place]) -> Iterable[int]:
     return (place.enrollment_id for standing, place in pairs if standing.is_held_at(place))
 
 
-def _count(moved: Series[tuple[Standing, Place]]) -> None:
-    """Count who waits for which email and who completed. All of them were active."""
+def _count(moved: Series[tuple[Standing, Place]], left_after: Mapping[int, int | None], now: datetime) -> None:
+    """Count who waits for which email, and who completed after which. All of them were active."""
     waiting = Counter(place.next_email_id for _, place in moved)
     waiting.subtract(Counter(standing.current_id for standing, _ in moved))
-    completed = Counter(standing.sequence_id for standing, place in moved if place.completed_at is not None)
+    done = [(standing.sequence_id, left_after[place.enrollment_id]) for standing, place in moved if place.completed_at]
+    completed, today = Counter(sequence_id for sequence_id, _ in done), now.astimezone(UTC).date()
     tallies.add(
         {
             **{(Kind.WAITING, email_id, _ACTIVE): n for email_id, n in waiting.items() if email_id is not None},
             **{(Kind.PLACES, sequence_id, _ACTIVE): -n for sequence_id, n in completed.items()},
             **{(Kind.PLACES, sequence_id, _COMPLETED): n for sequence_id, n in completed.items()},
+            **{(Kind.LEFT_IN_WEEK, pk, left_in_week(today, _COMPLETED)): n for pk, n in completed.items()},
+            **{(Kind.LEFT, pk, left(email_id, _COMPLETED)): n for (pk, email_id), n in Counter(done).items()},
         }
     )
 

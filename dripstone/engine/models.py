@@ -64,6 +64,10 @@ class Enrollment(models.Model):
     completed_at = models.DateTimeField(null=True)
     removed_at = models.DateTimeField(null=True)
     removed_reason = models.TextField(default="", blank=True)  # a code: engine/reasons.py
+    # Completed or removed: the email that had ended last by then. None: none had.
+    left_after = models.ForeignKey(
+        SequenceEmail, models.DO_NOTHING, null=True, related_name="+", db_constraint=False, db_index=False
+    )
 
     class Meta:
         constraints: ClassVar = [

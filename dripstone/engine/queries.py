@@ -220,11 +220,22 @@ SET next_email_id = u.next_email_id, in_flight = false,
     held_due_at = CASE WHEN (e.paused_at IS NOT NULL OR e.id = ANY(%(held)s::bigint[])) AND u.completed_at IS NULL
                        THEN u.due_at END,
     paused_at = CASE WHEN u.completed_at IS NULL THEN e.paused_at END,
-    status = CASE WHEN u.completed_at IS NULL THEN 'active' ELSE 'completed' END, completed_at = u.completed_at
+    status = CASE WHEN u.completed_at IS NULL THEN 'active' ELSE 'completed' END, completed_at = u.completed_at,
+    left_after_id = CASE WHEN u.completed_at IS NOT NULL THEN (
+        SELECT d.email_id FROM engine_delivery d
+        WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL ORDER BY d.ended_at DESC LIMIT 1) END
 FROM json_to_recordset(%(places)s)
      AS u (id bigint, next_email_id bigint, due_at timestamptz, completed_at timestamptz)
 WHERE e.id = u.id AND e.status = 'active'
-RETURNING e.id
+RETURNING e.id, e.left_after_id
+"""
+
+# The email that ended last in each place's run, for those who leave. By delivery_once.
+LAST_ENDED = """
+SELECT e.id, (SELECT d.email_id FROM engine_delivery d
+              WHERE d.enrollment_id = e.id AND d.run = e.run AND d.ended_at IS NOT NULL
+              ORDER BY d.ended_at DESC LIMIT 1)
+FROM engine_enrollment e WHERE e.id = ANY(%(enrollments)s::bigint[])
 """
 
 # The people of a sequence, a batch at a time, from a given subscriber on. Index enrollment_once.

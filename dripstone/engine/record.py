@@ -8,7 +8,7 @@ A crash here means the chunk is still `sending`: one transaction per chunk. resc
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Series
 from datetime import UTC, datetime
 from typing import NamedTuple
@@ -152,7 +152,7 @@ def _end(chunk: Series[Outcome], now: datetime) -> list[Ended]:
             },
         )
         ended = [Ended._make(row) for row in cursor.fetchall()]
-    _count(ended, now)
+    _count(ended, {one.delivery_id: one.reason for one in chunk}, now)
     return ended
 
 
@@ -174,7 +174,7 @@ def _as_row(one: Outcome, now: datetime) -> dict[str, object]:
     return row
 
 
-def _count(ended: Series[Ended], now: datetime) -> None:
+def _count(ended: Series[Ended], why: Mapping[int, str], now: datetime) -> None:
     """Deliveries that end after an attempt are counted here, a batch at a time: a trigger would run for each row."""
     by_email = Counter((row.email_id, row.status) for row in ended)
     this_week = week(now.astimezone(UTC).date())
@@ -184,6 +184,8 @@ def _count(ended: Series[Ended], now: datetime) -> None:
             counts[Kind.DELIVERIES, email_id, status] = n
         if email_id and status == Delivery.Status.SENT:
             counts[Kind.SENT_IN_WEEK, email_id, this_week] = n
+    skipped = Counter((row.email_id, why[row.delivery_id]) for row in ended if row.status == Delivery.Status.SKIPPED)
+    counts |= {(Kind.SKIPPED, email_id, reason): n for (email_id, reason), n in skipped.items() if email_id}
     tallies.add(counts)
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from collections.abc import Sequence as Series
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import connection, transaction
@@ -23,7 +23,7 @@ from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import SignUp, State, Subscriber, locked
 from dripstone.tallies import verbs as tallies
-from dripstone.tallies.models import Kind
+from dripstone.tallies.models import Kind, left, left_in_week
 from dripstone.tracking import responses
 
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
@@ -210,9 +210,10 @@ def remove(enrollment_ids: Series[int], reason: str, now: datetime, *, cause: Ca
 
 
 def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) -> None:
+    last = _last_ended(rows)
     with _counted(rows):
         for row in rows:
-            row.status = Enrollment.Status.REMOVED
+            row.status, row.left_after_id = Enrollment.Status.REMOVED, last[row.pk]
             row.removed_at, row.removed_reason = now, reason
             row.completed_at = row.due_at = row.next_email = row.paused_at = row.held_due_at = None
             row.in_flight = False
@@ -220,7 +221,7 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) ->
         rows,
         [
             *("status", "removed_at", "removed_reason", "completed_at", "due_at", "next_email", "in_flight"),
-            *("paused_at", "held_due_at"),
+            *("paused_at", "held_due_at", "left_after"),
         ],
         batch_size=1000,
     )
@@ -237,6 +238,13 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) ->
         )
         for row in rows
     )
+
+
+def _last_ended(rows: Series[Enrollment]) -> dict[int, int | None]:
+    """Place → the email that ended last in its run."""
+    with connection.cursor() as cursor:
+        cursor.execute(queries.LAST_ENDED, {"enrollments": queries.ids(row.pk for row in rows)})
+        return dict(cursor.fetchall())
 
 
 def skip_planned(enrollment_ids: Series[int], reason: str, now: datetime) -> int:
@@ -272,10 +280,9 @@ def send_again(pairs: Series[tuple[Delivery, Enrollment]], now: datetime) -> Non
         for row, place in pairs:
             place.status = Enrollment.Status.ACTIVE
             place.next_email_id, place.in_flight = row.email_id, True
-            place.due_at = place.held_due_at = place.completed_at = None
-    Enrollment.objects.bulk_update(
-        places, ["status", "next_email", "in_flight", "due_at", "held_due_at", "completed_at"]
-    )
+            place.due_at = place.held_due_at = place.completed_at = place.left_after_id = None
+    what_was = ["in_flight", "due_at", "held_due_at", "completed_at", "left_after"]
+    Enrollment.objects.bulk_update(places, ["status", "next_email", *what_was])
 
 
 def send_notice_again(row: Delivery, now: datetime) -> None:
@@ -318,7 +325,7 @@ def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
         row.status = Enrollment.Status.ACTIVE
         row.run += 1 if new_run else 0
         row.anchored_at = now
-        row.next_email = row.due_at = row.completed_at = row.held_due_at = None
+        row.next_email = row.due_at = row.completed_at = row.held_due_at = row.left_after_id = None
         row.in_flight = False
         row.save()
 
@@ -347,7 +354,7 @@ def reenter(
         rows,
         [
             *("status", "run", "source", "entered_at", "anchored_at", "next_email", "due_at", "in_flight"),
-            *("completed_at", "removed_at", "removed_reason", "paused_at", "held_due_at"),
+            *("completed_at", "removed_at", "removed_reason", "left_after", "paused_at", "held_due_at"),
         ],
         batch_size=1000,
     )
@@ -359,7 +366,7 @@ def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> N
     )
     row.source = source
     row.entered_at = row.anchored_at = now
-    row.next_email = row.due_at = row.completed_at = row.paused_at = row.held_due_at = None
+    row.next_email = row.due_at = row.completed_at = row.paused_at = row.held_due_at = row.left_after_id = None
     row.in_flight = False
     is_removed = row.status == Enrollment.Status.REMOVED
     row.removed_at = now if is_removed else None
@@ -384,4 +391,8 @@ def _standing(rows: Series[Enrollment]) -> Counter[tuple[Kind, int, str]]:
     for row in rows:
         if row.status == Enrollment.Status.ACTIVE and row.next_email_id is not None:
             counts[Kind.WAITING, row.next_email_id, row.status] += 1
+        if (left_at := row.completed_at or row.removed_at) is not None:
+            why = row.removed_reason if row.completed_at is None else row.status
+            counts[Kind.LEFT, row.sequence_id, left(row.left_after_id, why)] += 1
+            counts[Kind.LEFT_IN_WEEK, row.sequence_id, left_in_week(left_at.astimezone(UTC).date(), why)] += 1
     return counts

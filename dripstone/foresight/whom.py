@@ -6,8 +6,8 @@ A crash here means there is no answer.
 
 The forecast is a sum over crowds. Here each crowd is carried through the emails by itself, by the same code, so it is
 known which crowds get an email in which hour, and the sums are those of the forecast. People of those crowds are then
-looked up by the dates of their places, a few at a time, and each is asked about as a crowd of one: whoever is named here
-is counted there, and the other way round.
+looked up by the dates of their places, a few at a time, and each is asked about as a crowd of one: whoever is named
+here is counted there, and the other way round.
 """
 
 from collections import Counter, defaultdict
@@ -32,7 +32,8 @@ FIRST_LOOK, LARGEST_LOOK = 100, 5_000  # places that are asked about at once
 # those whose email is on its way (delivery_ready_of_account, delivery_leased).
 _DATED = """
 SELECT e.id FROM engine_enrollment e
-WHERE e.sequence_id = %(sequence)s AND e.next_email_id = span.email_id AND e.due_at > span.begins AND e.due_at < span.ends
+WHERE e.sequence_id = %(sequence)s AND e.next_email_id = span.email_id
+  AND e.due_at > span.begins AND e.due_at < span.ends
 """
 _SPANS = """
 unnest(%(emails)s::bigint[], %(begins)s::timestamptz[], %(ends)s::timestamptz[]) AS span (email_id, begins, ends)
@@ -172,7 +173,7 @@ def _some_of_sequence(going: Collection[Going], span: Span, n: int) -> dict[Hour
 
 
 def _walk(asked: "_Asked", going: Collection[Going], after: int, limit: int) -> list[int]:
-    """Looks at more places each time: where many are excluded, or had emails out of order, few of those nearby count."""
+    """Looks at more places each time: where many are excluded, or had emails out of order, few of them count."""
     keys, look, found = {one.key for one in going}, max(FIRST_LOOK, limit), list[int]()
     while len(found) < limit and (ids := _near(_BEHIND, going, after, look)):
         asked.about(ids)

@@ -25,14 +25,18 @@ class Kind(models.TextChoices):
     ON_FORM = "on_form"  # people on a form, by their state
     PLACES = "places"  # in a sequence, by status
     WAITING = "waiting"  # active places whose next email it is
+    LEFT = "left"  # places in a sequence that are completed or removed, by the last email before that and why: `left`
+    LEFT_IN_WEEK = "left_in_week"  # the same by the week, and why: `left_in_week`
     LISTED = "listed"  # people whom the list of a sequence shows, by their state
     DELIVERIES = "deliveries"  # of an email that have ended, by status; includes those deleted since
+    SKIPPED = "skipped"  # those of them that were skipped, by reason
     SENT_IN_WEEK = "sent_in_week"  # deliveries of an email, by the week they were sent in: `week`
 
     RESPONSES = "responses"  # to an email, by kind: Response
 
     # The ledger: rows of a kind that were deleted but stay in its count.
     DELIVERIES_GONE = "deliveries_gone"
+    SKIPPED_GONE = "skipped_gone"
     SENT_IN_WEEK_GONE = "sent_in_week_gone"
     RESPONSES_GONE = "responses_gone"
 
@@ -40,6 +44,16 @@ class Kind(models.TextChoices):
 def week(day: date) -> str:
     """The label of the week that a day of UTC is in: its Monday, so that labels sort by time."""
     return (day - timedelta(days=day.weekday())).isoformat()
+
+
+def left(email_id: int | None, why: str) -> str:
+    """`12:removed_by_owner`, `0:subscriber_cancelled` (before any email ended), `15:completed`."""
+    return f"{email_id or 0}:{why}"
+
+
+def left_in_week(day: date, why: str) -> str:
+    """`2026-11-23:completed`."""
+    return f"{week(day)}:{why}"
 
 
 class Response(models.TextChoices):

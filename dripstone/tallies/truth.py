@@ -8,6 +8,9 @@ from collections.abc import Mapping
 
 from dripstone.tallies.models import Kind
 
+_WEEK = "to_char(date_trunc('week', {at} AT TIME ZONE 'UTC'), 'YYYY-MM-DD')"
+_WHY_LEFT = "CASE status WHEN 'completed' THEN 'completed' ELSE removed_reason END"
+
 # subject_id, label, n
 TRUTH: Mapping[Kind, str] = {
     Kind.PEOPLE: "SELECT account_id, state, count(*) FROM subscribers_subscriber GROUP BY 1, 2",
@@ -27,12 +30,21 @@ TRUTH: Mapping[Kind, str] = {
         WHERE e.status <> 'removed'
            OR e.removed_reason IN ('subscriber_cancelled', 'subscriber_bounced', 'subscriber_complained')
               AND s.state IN ('cancelled', 'bounced', 'complained') GROUP BY 1, 2""",
+    Kind.LEFT: f"""
+        SELECT sequence_id, COALESCE(left_after_id, 0) || ':' || {_WHY_LEFT}, count(*) FROM engine_enrollment
+        WHERE status IN ('completed', 'removed') GROUP BY 1, 2""",  # noqa: S608
+    Kind.LEFT_IN_WEEK: f"""
+        SELECT sequence_id, {_WEEK.format(at="COALESCE(completed_at, removed_at)")} || ':' || {_WHY_LEFT}, count(*)
+        FROM engine_enrollment WHERE status IN ('completed', 'removed') GROUP BY 1, 2""",  # noqa: S608
+    Kind.SKIPPED: """
+        SELECT email_id, reason, count(*) FROM engine_delivery
+        WHERE status = 'skipped' AND email_id IS NOT NULL GROUP BY 1, 2""",
     Kind.DELIVERIES: """
         SELECT email_id, status, count(*) FROM engine_delivery
         WHERE status NOT IN ('planned', 'sending') AND email_id IS NOT NULL GROUP BY 1, 2""",
-    Kind.SENT_IN_WEEK: """
-        SELECT email_id, to_char(date_trunc('week', sent_at AT TIME ZONE 'UTC'), 'YYYY-MM-DD'), count(*)
-        FROM engine_delivery WHERE status = 'sent' AND email_id IS NOT NULL GROUP BY 1, 2""",
+    Kind.SENT_IN_WEEK: f"""
+        SELECT email_id, {_WEEK.format(at="sent_at")}, count(*)
+        FROM engine_delivery WHERE status = 'sent' AND email_id IS NOT NULL GROUP BY 1, 2""",  # noqa: S608
     Kind.RESPONSES: """
         SELECT email_id, label, count(*) FROM tracking_response
         CROSS JOIN LATERAL (VALUES ('unsubscribed', unsubscribed_at), ('bounced', bounced_at),
@@ -42,6 +54,7 @@ TRUTH: Mapping[Kind, str] = {
 
 LEDGER: Mapping[Kind, Kind] = {
     Kind.DELIVERIES: Kind.DELIVERIES_GONE,
+    Kind.SKIPPED: Kind.SKIPPED_GONE,
     Kind.SENT_IN_WEEK: Kind.SENT_IN_WEEK_GONE,
     Kind.RESPONSES: Kind.RESPONSES_GONE,
 }

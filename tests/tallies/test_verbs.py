@@ -1,6 +1,6 @@
 """Counting, reading, folding; what is found to differ, and that mending it keeps what was deleted."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from importlib import import_module
 from typing import Any
 
@@ -88,6 +88,98 @@ def test_what_came_back_is_counted_for_its_email(db: None) -> None:
         verb(person.pk, NOW, delivery_id=Delivery.objects.get(subscriber=person).pk)
     email = sequence.emails.get().pk
     assert tallies.of(Kind.RESPONSES, [email]) == {(email, what): 1 for what in Response.values}
+
+
+def test_who_leaves_is_counted_by_the_email_before_and_the_reason(db: None) -> None:
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0}, {"delay_value": 1})
+    first, last = sequence.emails.order_by("position").values_list("pk", flat=True)
+    places = [factories.make_enrollment(sequence, factories.make_subscriber(account)) for _ in range(4)]
+    early, cancels, removed, _ = places
+    transitions.remove([early.pk], reasons.REMOVED_BY_OWNER, NOW)
+    _send()
+    transitions.cancel(cancels.subscriber_id, NOW)
+    transitions.remove([removed.pk], reasons.REMOVED_BY_OWNER, NOW)
+    _send(NOW + timedelta(days=1))
+    assert tallies.of(Kind.LEFT, [sequence.pk]) == {
+        (sequence.pk, "0:removed_by_owner"): 1,
+        (sequence.pk, f"{first}:removed_by_owner"): 1,
+        (sequence.pk, f"{first}:subscriber_cancelled"): 1,
+        (sequence.pk, f"{last}:completed"): 1,
+    }
+    assert tallies.of(Kind.LEFT_IN_WEEK, [sequence.pk]) == {
+        (sequence.pk, "2026-11-23:removed_by_owner"): 2,
+        (sequence.pk, "2026-11-23:subscriber_cancelled"): 1,
+        (sequence.pk, "2026-11-23:completed"): 1,
+    }
+    assert tallies.differences() == []
+    Subscriber.objects.filter(pk__in=[place.subscriber_id for place in places]).delete()
+    assert tallies.of(Kind.LEFT, [sequence.pk]) == {}
+
+
+def test_whoever_comes_back_has_not_left(db: None) -> None:
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0}, repeat=True)
+    person = factories.make_subscriber(account)
+    factories.make_enrollment(sequence, person)
+    _send()
+    assert tallies.of(Kind.LEFT, [sequence.pk]).total() == 1
+    factories.make_enrollment(sequence, person, NOW, "bulk")
+    assert tallies.of(Kind.LEFT, [sequence.pk]) == tallies.of(Kind.LEFT_IN_WEEK, [sequence.pk]) == {}
+
+
+def test_what_was_skipped_is_counted_by_its_reason_also_when_it_was_pruned(db: None, settings: Any) -> None:
+    settings.DRIPSTONE_KEEP_DELIVERIES_DAYS = 1
+    account = factories.make_account()
+    person = factories.make_subscriber(account)
+    tag = factories.make_tag(account, person)
+    sources = [{"type": "tag", "ids": [tag.pk]}]
+    sequence = factories.make_sequence(account, {"delay_value": 0}, repeat=True, exclude_subscriber_sources=sources)
+    factories.make_enrollment(sequence, person)
+    _send()
+    email = sequence.emails.get().pk
+    expected = {(email, f"excluded:tag:{tag.pk}"): 1}
+    assert tallies.of(Kind.SKIPPED, [email]) == expected
+    factories.make_enrollment(sequence, person, NOW + timedelta(days=1), "bulk")
+    prune.everything(NOW + timedelta(days=9))
+    assert not Delivery.objects.exists()
+    assert tallies.of(Kind.SKIPPED, [email]) == expected
+    assert tallies.differences(repair=True) == []
+
+
+def test_an_email_withheld_at_the_last_moment_is_counted_by_its_reason(db: None) -> None:
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0})
+    person = factories.make_subscriber(account)
+    factories.make_enrollment(sequence, person)
+    plan.everything_due(NOW)
+    Subscriber.objects.filter(pk=person.pk).update(state="inactive")  # as by a worker that was a moment faster
+    _send()
+    email = sequence.emails.get().pk
+    assert tallies.of(Kind.SKIPPED, [email]) == {(email, "subscriber_inactive"): 1}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_left_before_is_counted_by_the_migration(monkeypatch: pytest.MonkeyPatch) -> None:
+    migration = import_module("dripstone.engine.migrations.0034_who_left_before")
+    monkeypatch.setattr(migration, "BATCH", 2)
+    account = factories.make_account()
+    sequence = factories.make_sequence(account, {"delay_value": 0}, {"delay_value": 1})
+    places = [factories.make_enrollment(sequence, factories.make_subscriber(account)) for _ in range(5)]
+    transitions.remove([places[0].pk], reasons.REMOVED_BY_OWNER, NOW)
+    _send()
+    transitions.remove([places[1].pk], reasons.REMOVED_BY_OWNER, NOW)
+    _send(NOW + timedelta(days=1))
+    before = [tallies.of(kind, [sequence.pk]) for kind in (Kind.LEFT, Kind.LEFT_IN_WEEK)]
+    Tally.objects.filter(kind__in=[Kind.LEFT, Kind.LEFT_IN_WEEK, Kind.SKIPPED]).delete()
+    Enrollment.objects.update(left_after=None)
+    for _ in range(2):
+        with connection.schema_editor(atomic=False) as editor:
+            migration.note(None, editor)
+            for kind, rows in migration._ROWS.items():
+                editor.execute(migration._COUNT.format(kind=kind, rows=rows))
+        assert [tallies.of(kind, [sequence.pk]) for kind in (Kind.LEFT, Kind.LEFT_IN_WEEK)] == before
+    assert tallies.differences() == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -182,7 +274,7 @@ def _sent_in_an_earlier_run() -> int:
     return sequence.emails.get().pk
 
 
-def _send() -> None:
-    plan.everything_due(NOW)
-    while life.send_batch("worker", MemorySender(), lambda: NOW):
+def _send(now: datetime = NOW) -> None:
+    plan.everything_due(now)
+    while life.send_batch("worker", MemorySender(), lambda: now):
         pass

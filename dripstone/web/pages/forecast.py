@@ -68,8 +68,8 @@ class Asked:
         rows = Sequence.objects.filter(account=self.account, deleted_at=None)
         return rows if self.chosen is None else rows.filter(pk=self.chosen.pk)
 
-    def query(self, **more: object) -> str:
-        chosen: dict[str, Any] = {} if self.chosen is None else {"sequence": self.chosen.pk}
+    def query(self, **more: str) -> str:
+        chosen = {} if self.chosen is None else {"sequence": str(self.chosen.pk)}
         return f"?{urlencode(chosen | more)}" if chosen or more else ""
 
     def url_of(self, day: date) -> str:
@@ -186,7 +186,7 @@ def _month(asked: Asked, chosen: date) -> dict[str, Any]:
         "weekdays": [f"{day:%a}" for day in dates[:7]],
         "chart": charts.stack(ticks, counts, others="Other sequences"),
         "total": sum(totals),
-        "n_sequences": len(by_day),
+        "n_sending": len(by_day),
         "nothing": [] if any(totals) else _why_nothing(asked),
     }
 
