@@ -369,6 +369,7 @@ def _of_the_engine(world: World) -> Iterator[Call]:
     yield Call("a person's journey", f"/ext/v1/enrollments/{world.ids['place']}/journey", 100)
     yield Call("a sequence's forecast", f"/ext/v1/sequences/{sequence}/forecast", 300)
     yield Call("the account's forecast", "/ext/v1/forecast", 300)
+    yield Call("a sequence's report", f"/ext/v1/sequences/{sequence}/report")
     yield Call("a sequence's health", f"/ext/v1/sequences/{sequence}/health", 300)
 
 
@@ -386,6 +387,10 @@ def _pages(world: World) -> Iterator[Call]:
     yield Call("page: a new person", f"{page}/people/new", 100)
     for part in ("checks", "week"):  # loaded after the page, since they read everybody inside
         yield Call(f"page: {part} of a sequence", f"{page}/{part}", 1000)
+    yield from _forecast_pages(world)
+    yield Call("page: report", f"{page}/report", 100)
+    yield Call("page: report, all of it", f"{page}/report?span=all", 100)
+    yield Call("page: reports", "/reports", 100)
     yield from _editor_pages(world, f"{page}/emails/{world.ids['email']}")
     yield from _lists_of_people(world)
     yield Call("page: what was sent", "/deliveries", 100)
@@ -407,6 +412,20 @@ def _search_pages() -> Iterator[Call]:
     typed = ("a", "an", "zebulon", "ana mar", "ana ortiz", "reader77", "letter", "tag 1", "xyz", "Ｌｕｋａｓｚ")
     for text in typed:
         yield Call(f"page: search, {text}", f"/search?q={text}", 100)
+
+
+def _forecast_pages(world: World) -> Iterator[Call]:
+    """The page is there at once; its parts come after it, since they read everybody inside."""
+    yield Call("page: forecast", "/forecast", 100)
+    yield Call("page: forecast, calendar", "/forecast/calendar", 1000)
+    yield Call("page: forecast, not counted", "/forecast/uncounted", 1000)
+    for days in (0, 1, 12):
+        day = (world.now + timedelta(days=days)).date().isoformat()  # the account's zone is UTC
+        yield Call(f"page: forecast, day {days}", f"/forecast/{day}", 1000)
+    url = f"/forecast/{day}/emails/{world.ids['waited_for']}"
+    yield Call("page: forecast, who gets an email", url, 100)
+    yield Call("page: forecast, who gets an email, list", f"{url}?all=yes", 1000)
+    yield Call("page: forecast, who gets an email, middle", f"{url}?all=yes&after={world.ids['place']}", 1000)
 
 
 def _people_pages(world: World, url: str) -> Iterator[Call]:

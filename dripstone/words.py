@@ -130,6 +130,13 @@ def short(number: int) -> str:
     return str(number)
 
 
+def percent(rate: float) -> str:
+    """`0.9%`, `12%`, `under 0.1%`; of a fraction."""
+    if 0 < rate < 0.001:
+        return "under 0.1%"
+    return f"{rate:.1%}".replace(".0%", "%") if rate < 0.1 else f"{rate:.0%}"
+
+
 def people(number: int, one: str = "", many: str = "") -> str:
     """`1 person`, `1,200 people`; with a verb in both numbers, `1 person waits`, `1,200 people wait`."""
     return f"{count(number, 'person', 'people')} {agree(number, one, many)}".rstrip()

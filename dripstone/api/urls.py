@@ -11,7 +11,7 @@ from ninja.openapi.schema import OpenAPISchema
 from dripstone.api import description, errors
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
-from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, inbox, place_impact
+from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, inbox, place_impact, reports
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
 from dripstone.api.ext import segments as ext_segments
@@ -51,6 +51,7 @@ OURS = (
     enrollments,
     deliveries,
     ext_sequences,
+    reports,
     ext_sequence_emails,
     forecast,
     impact,

@@ -59,30 +59,29 @@ def few(day: date, time_zone: str, sequences: QuerySet[Sequence], now: datetime)
 
 
 def _other_days(day: date, time_zone: str, sequence: Sequence, now: datetime, until: datetime) -> Why | None:
-    days = _send_days(sequence)
-    if not days or not days.isdisjoint(_weekdays(day, time_zone, sequence.time_zone)):
-        return None
+    waiting = _waiting(sequence, _weekdays(day, time_zone, sequence.time_zone))
     by_day = Counter[date]()
-    for instants in forecast.of_sequence(sequence, now, until).values():
-        for at, n in instants.items():
+    for email_id, instants in forecast.of_sequence(sequence, now, until).items() if waiting else ():
+        for at, n in instants.items() if email_id in waiting else ():
             by_day[at.astimezone(ZoneInfo(time_zone)).date()] += n
     following = min((one for one in by_day if one > day), default=None)
-    if following is None or by_day[day]:  # what is tried again goes on any day
+    if following is None:
         return None
-    n = by_day[following]
+    n, days = by_day[following], {weekday for those in waiting.values() for weekday in those}
     goes = "the next email goes" if n == 1 else f"the next {n:,} emails go"
     sends = f"{words.title(sequence.name)} sends {words.weekdays(days)}"
     return Why(f"{sends}: {goes} on {words.day(following)}.", sequence, n)
 
 
-def _send_days(sequence: Sequence) -> set[int]:
-    """Days on which any of its emails may go; all of them where one counts in hours."""
-    days: set[int] = set()
-    for email in sequence.emails.all():
-        if email.published and email.deleted_at is None and not email.is_held:
-            follows = schedule.follows_schedule(advance.delay_of(email))
-            days |= advance.schedule_of(sequence, email).send_days if follows else set(range(7))
-    return days
+def _waiting(sequence: Sequence, weekdays: set[int]) -> dict[int, frozenset[int]]:
+    """Its emails that go on none of these days of the week, each with the days on which it goes."""
+    live = (email for email in sequence.emails.all() if email.published and email.deleted_at is None)
+    days = {
+        email.pk: advance.schedule_of(sequence, email).send_days
+        for email in live
+        if schedule.follows_schedule(advance.delay_of(email))
+    }
+    return {pk: those for pk, those in days.items() if those.isdisjoint(weekdays)}
 
 
 def _weekdays(day: date, time_zone: str, other_zone: str) -> set[int]:

@@ -52,6 +52,12 @@ def number(value: int) -> str:
 
 
 @register.filter
+def percent(rate: float | None) -> str:
+    """`0.9%`, `12%`; "" where there is nothing to divide by."""
+    return "" if rate is None else words.percent(rate)
+
+
+@register.filter
 def because(reason: str) -> str:
     """A reason's code in words."""
     return reasons.sentence(reason).rstrip(".")
