@@ -120,9 +120,16 @@ def _left(counts: Reasons) -> list[LeftShape]:
 
 
 def _period(one: Period) -> PeriodShape:
-    ways = report_words.ways_of(one.left)
-    counts = {code: ways[way] for way, code in report_words.CODES.items()}
-    return PeriodShape(begins=one.begins.isoformat(), sent=one.sent, **counts)  # type: ignore[typeddict-item]
+    ways = {code: report_words.ways_of(one.left)[way] for way, code in report_words.CODES.items()}
+    return PeriodShape(
+        begins=one.begins.isoformat(),
+        sent=one.sent,
+        completed=ways["completed"],
+        unsubscribed=ways["unsubscribed"],
+        refused_at_delivery=ways["refused_at_delivery"],
+        taken_out=ways["taken_out"],
+        left_otherwise=ways["left_otherwise"],
+    )
 
 
 # --- As a table ---------------------------------------------------------------------------------------------------
@@ -139,8 +146,9 @@ def as_csv(found: Report) -> str:
     table = csv.writer(out)
     table.writerow([*_PLAIN, *(f"{way}_after" for way in ways)])
     for row in report(found, (), "week")["emails"]:
+        cells = dict[str, object](row)
         left = {one["how"]: one["people"] for one in row["left_after"]}
-        table.writerow([*(_cell(row[name]) for name in _PLAIN), *(left.get(way, 0) for way in ways)])
+        table.writerow([*(_cell(cells[name]) for name in _PLAIN), *(left.get(way, 0) for way in ways)])
     return out.getvalue()
 
 

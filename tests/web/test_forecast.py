@@ -70,6 +70,15 @@ def test_it_says_why_nothing_goes_on_a_saturday(alice: Client, course: Sequence)
     assert "Why nothing on Saturday?" in page.content.decode()
 
 
+def test_emails_that_count_in_hours_wait_for_no_day(alice: Client, account: Account, engine: Engine) -> None:
+    letters = [{"subject": "a"}, {"subject": "b", "delay_value": 6, "delay_unit": "hours"}, {"subject": "c"}]
+    sequence = make_sequence(account, *letters, send_days=[4, 0])
+    for _ in range(2):
+        make_enrollment(sequence, make_subscriber(account), engine.clock.now())
+    said = [why.sentence for why in alice.get("/forecast/2026-11-28").context["why_few"]]
+    assert said == ["“Course” sends on Mondays and Fridays: the next 2 emails go on Monday, 30 November."]
+
+
 def test_on_a_day_like_others_it_explains_nothing(alice: Client, course: Sequence) -> None:
     assert alice.get("/forecast/2026-11-25").context["is_few"] is False
 

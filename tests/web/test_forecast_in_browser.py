@@ -36,7 +36,7 @@ def course(account: Account, clock: VirtualClock) -> Sequence:
 
 @pytest.fixture
 def opened(chromium: "Browser", live_server: Any, alice: "Client", course: Sequence) -> Iterator["Open"]:
-    """Alice's browser, on the forecast. At the end it must have had nothing to complain about, and nothing may hang over."""
+    """Alice's browser, on the forecast. At the end it must have had nothing to complain about."""
     with ExitStack() as closing:
         heard: list[str] = []
 
