@@ -71,6 +71,7 @@ class Question:
     edit: Following | None = None  # an edit that people are about to follow
     goes_on: bool = True  # what follows the next email matters too
     drops_passed: bool = False  # but not the date of a person whose next email now comes before the one they wait for
+    drops_excluded: bool = False  # and neither do excluded people matter, but those with mail on its way
     goes_by_order: bool = False  # no edit waits: the order of the emails says what newer people have had
 
     @property
@@ -127,7 +128,7 @@ place AS {kept} (
 -- The scan: how many have all that in common, and a date in the same quarter of an hour.
 same AS MATERIALIZED (
     SELECT {common}, {quarter} AS quarter, min(id) AS member, count(*) AS n_people
-    FROM place GROUP BY {common}, {quarter}),
+    FROM place WHERE {counts} GROUP BY {common}, {quarter}),
 
 -- A kind is what people have in common besides dates. There are few.
 numbered AS MATERIALIZED (
@@ -209,6 +210,8 @@ ORDER BY c.id
 
 _COMMON = ("current", "state", "had")
 
+_COUNTS = "(state < 16 OR state & 1 > 0)"  # not excluded, or in flight
+
 # A person's date; in flight: when it is tried.
 _AT = """CASE WHEN NOT e.in_flight THEN COALESCE(e.due_at, e.held_due_at) ELSE (
                SELECT f.ready_at FROM engine_delivery f
@@ -254,6 +257,7 @@ def _read(
         same_kind=" AND ".join(f"p.{name} = k.{name}" for name in common),
         quarter=_quarter("at", cuts),
         at=_AT,
+        counts=_COUNTS if question.drops_excluded else "true",
         kept="MATERIALIZED" if needs_ends else "NOT MATERIALIZED",
         excluded=_excluded(sequence, question.now),
         in_order=_IN_ORDER if question.goes_by_order else "false",

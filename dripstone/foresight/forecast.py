@@ -98,12 +98,10 @@ def stops(
     if among is not None:
         only = f" AND e.id = ANY('{queries.ids(among)}'::bigint[])"
     if edit is None:
-        question = Question(itinerary, now, until, _DUE + only, goes_by_order=True)
+        question = Question(itinerary, now, until, _DUE + only, goes_by_order=True, drops_excluded=True)
     else:
-        question = Question(itinerary, now, until, _INSIDE + only, edit, drops_passed=True)
+        question = Question(itinerary, now, until, _INSIDE + only, edit, drops_passed=True, drops_excluded=True)
     for crowd in (crowds.of if among is None else crowds.each)(question, sequence):
-        if crowd.excluded and not crowd.in_flight:
-            continue
         stop = _flying(crowd, sequence, question) if crowd.in_flight else _waiting(crowd, question)
         if stop is not None:
             yield stop
@@ -164,10 +162,8 @@ class _Ahead:
 
     def _is_in_line(self, email: SequenceEmail, had: Iterable[int]) -> bool:
         """They had the emails before it and none behind, so the rest follows in order of position."""
-        emails, had = self.itinerary.emails, {pk for pk in had if pk != crowds.ENTRY}
-        return all(emails[pk].order < email.order for pk in had) and all(
-            one.pk in had for one in self.itinerary.live if one.order < email.order
-        )
+        had, before = frozenset(had) - {crowds.ENTRY}, self.itinerary.before[email.pk]
+        return had <= before and before & self.itinerary.published <= had
 
     def _leave(self, email: SequenceEmail, at: datetime, n_people: int, *, is_sent: bool) -> None:
         self._count(email, at, n_people if is_sent else 0)

@@ -7,7 +7,7 @@ advance.place_after_end and schedule.due_when_late, which the engine uses too.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import NamedTuple
 
 from dripstone import words
@@ -33,6 +33,8 @@ class Itinerary:
     after: dict[int, SequenceEmail | None]  # by email id: the live one that follows
     as_next: dict[int, Standing]  # by email id: a person whose next email it is
     at_end: Standing  # a person with no next email
+    before: dict[int, frozenset[int]]  # by email id: all that stand before it
+    published: frozenset[int]  # the live ones
 
     def due(self, email: SequenceEmail, anchor: datetime, last_ended: datetime | None, now: datetime) -> datetime:
         """The date of `email` for a person whose last email ended `now`, or who enters (last_ended None)."""
@@ -57,6 +59,8 @@ def itinerary(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Itinerary:
         {email.pk: next((one for one in live if one.order > email.order), None) for email in rows},
         {email.pk: _standing(sequence, email) for email in rows},
         _at_end(sequence)._replace(sequence_publishes=bool(live)),
+        _before(rows),
+        frozenset(email.pk for email in live),
     )
 
 
@@ -84,6 +88,15 @@ def rule(sequence: Sequence, email: SequenceEmail, *, is_first: bool) -> str:
     days = [name for number, name in enumerate(words.DAY_NAMES) if number in own.send_days]
     on = "" if len(days) == 7 else f", on the first {' or '.join(days)}"
     return f"{words.delay(delay.value, 'days')} after {counted_from}{on}, at {own.send_hour:02}:00 {own.time_zone}"
+
+
+def _before(rows: Iterable[SequenceEmail]) -> dict[int, frozenset[int]]:
+    """`rows`: in order."""
+    found: dict[int, frozenset[int]] = {}
+    for _, same in groupby(rows, lambda email: email.order):
+        earlier = frozenset(found)
+        found |= {email.pk: earlier for email in same}
+    return found
 
 
 def _standing(sequence: Sequence, email: SequenceEmail) -> Standing:

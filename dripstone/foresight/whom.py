@@ -45,7 +45,7 @@ UNION ALL
 SELECT d.enrollment_id FROM engine_delivery d
 WHERE d.account_id = %(account)s AND d.status = 'sending' AND d.email_id = ANY(%(flying)s::bigint[])
 """
-# The first few by their dates: 0.1 ms, however many there are.
+# Some by their dates: 0.1 ms, however many there are.
 _SOME = f"""
 (SELECT place.id FROM {_SPANS}
  CROSS JOIN LATERAL ({_DATED} ORDER BY e.due_at LIMIT (SELECT %(limit)s)) place LIMIT %(limit)s)
@@ -142,34 +142,25 @@ def _sends(itinerary: Itinerary, stop: Stop, span: Span) -> dict[Hour, Counter[d
 
 
 def some_of_each(going: Iterable[Going], span: Span, n: int) -> dict[Hour, list[int]]:
-    """The first few of those who get each, by the ids of their places. None while an edit is being followed: people are
-    moving."""
-    by_sequence: dict[int, list[Going]] = defaultdict(list)
-    for one in going:
-        by_sequence[one.sequence.pk].append(one)
-    found: dict[Hour, list[int]] = {}
-    for those in by_sequence.values():
-        found |= _some_of_sequence(those, span, n)
-    return found
+    """The first few of those who get each, by the ids of their places. Whoever stands for a crowd is one of them; where
+    there are fewer crowds, others are looked for."""
+    return {one.key: _some_of(one, span, n) for one in going}
+
+
+def _some_of(one: Going, span: Span, n: int) -> list[int]:
+    some = sorted({stop.crowd.enrollment_id for stop in one.stops})[:n]
+    if len(some) == min(n, one.n_people):
+        return some
+    near, asked = _near(_SOME, [one], 0, 3 * n), _Asked(one.sequence, span)
+    asked.about(near)
+    more = [place_id for place_id in near if one.key in asked.sends[place_id] and place_id not in some]
+    return [*some, *more][:n]
 
 
 def people(going: Collection[Going], span: Span, limit: int, after: int = 0) -> list[int]:
     """Those who get one email of a sequence, all of `going` being of that email: `limit` of them behind the place
     `after`, by the ids of their places. None while an edit is being followed."""
     return list(_walk(_Asked(next(iter(going)).sequence, span), going, after, limit)) if going else []
-
-
-def _some_of_sequence(going: Collection[Going], span: Span, n: int) -> dict[Hour, list[int]]:
-    """One look serves nearly all. Only where most of the people nearby get something else is there another."""
-    near = {one.key: _near(_SOME, [one], 0, 3 * n) for one in going}
-    asked = _Asked(next(iter(going)).sequence, span)
-    asked.about({place_id for ids in near.values() for place_id in ids})
-    found = {}
-    for one in going:
-        some = [place_id for place_id in near[one.key] if one.key in asked.sends[place_id]][:n]
-        is_enough = len(some) == min(n, one.n_people)
-        found[one.key] = some if is_enough else _walk(asked, [one], 0, n)
-    return found
 
 
 def _walk(asked: "_Asked", going: Collection[Going], after: int, limit: int) -> list[int]:
