@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from dripstone.engine import advance, audience, counters, notes, queries, reasons, schedule, wake
+from dripstone.engine import advance, audience, counters, filters, notes, queries, reasons, schedule, wake
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 
@@ -131,8 +131,8 @@ def _plan(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) ->
     left = _write(sorted_due, now)
     move(sorted_due.moved, reasons.TOO_LATE, now)
     _keep_dates(sorted_due.held)
-    # Skipped places move on as if their email had been sent (R14). So do places whose email already has a row in this
-    # run.
+    # Skipped places move on as if their email had been sent (R14, R21). So do places whose email already has a row in
+    # this run.
     advance.advance(left, now)
     wake.senders(len(sorted_due.planned) + len(sorted_due.skipped) - len(left))
     counters.add(counters.PLANNED, n=len(sorted_due.planned) + len(sorted_due.skipped))
@@ -165,12 +165,13 @@ def take_due(sequence_ids: Iterable[int], now: datetime, limit: int) -> list[Due
 
 
 def _sort(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) -> Sorted:
-    needed = ("sequence", "delay_value", "delay_unit", "send_days", "deleted_at", "held_at")
+    needed = ("account", "sequence", "delay_value", "delay_unit", "send_days", "deleted_at", "held_at", "filter")
     emails = SequenceEmail.objects.only(*needed).in_bulk({place.email_id for place in due})
     people: dict[int, list[int]] = defaultdict(list)
     for place in due:
         people[place.sequence_id].append(place.subscriber_id)
     excluded = audience.excluded_of_each({sequences[pk]: ids for pk, ids in people.items()}, now)
+    filtered = _filtered(emails, due, now)
     rules = {
         pk: (advance.delay_of(email), advance.schedule_of(sequences[email.sequence_id], email))
         for pk, email in emails.items()
@@ -186,9 +187,21 @@ def _sort(sequences: Mapping[int, Sequence], due: Series[Due], now: datetime) ->
             result.skipped.append((place, reasons.EMAIL_DELETED))
         elif (reason := excluded.get((place.sequence_id, place.subscriber_id))) is not None:
             result.skipped.append((place, reason))
+        elif place.enrollment_id in filtered:
+            result.skipped.append((place, reasons.FILTERED))
         else:
             result.planned.append(place)
     return result
+
+
+def _filtered(emails: Mapping[int, SequenceEmail], due: Series[Due], now: datetime) -> set[int]:
+    """The places whose person does not meet the filter of their next email (R21)."""
+    asked: dict[SequenceEmail, list[int]] = defaultdict(list)
+    places = [place for place in due if emails[place.email_id].filter is not None]
+    for place in places:
+        asked[emails[place.email_id]].append(place.subscriber_id)
+    kept_from = filters.kept_from(asked, now)
+    return {place.enrollment_id for place in places if (place.email_id, place.subscriber_id) in kept_from}
 
 
 def _write(sorted_due: Sorted, now: datetime) -> list[int]:

@@ -17,6 +17,7 @@ from dripstone.senders import reasons as senders
 # Of deliveries that were skipped, and of people who left.
 EMAIL_DELETED: Final = "email_deleted"
 SEQUENCE_DELETED: Final = "sequence_deleted"
+FILTERED: Final = "filtered"
 SKIPPED_BY_OWNER: Final = "skipped_by_owner"
 MOVED_BY_OWNER: Final = "moved_by_owner"
 REMOVED_BY_OWNER: Final = "removed_by_owner"
@@ -52,6 +53,7 @@ OVERDUE_MOVED: Final = "overdue_moved"
 WORDS: Mapping[str, str] = {
     EMAIL_DELETED: "the email was deleted",
     SEQUENCE_DELETED: "the sequence was deleted",
+    FILTERED: "it goes only to some people, and they are not among them",
     SKIPPED_BY_OWNER: "the owner skipped it",
     MOVED_BY_OWNER: "the owner moved them to another email",
     REMOVED_BY_OWNER: "the owner took them out of the sequence",
@@ -122,6 +124,11 @@ def source_in(reason: str) -> Source | None:
     """`excluded:tag:3` → ("tag", 3)."""
     found = _EXCLUDED.fullmatch(reason)
     return (found[1], int(found[2])) if found else None
+
+
+def filtered(readers: str) -> str:
+    """The words of FILTERED where it is known to whom the email goes: “people who have the tag VIP”."""
+    return f"it goes only to {readers}"
 
 
 def gave_up(reason: str) -> str:

@@ -2,7 +2,7 @@
 
 Takes       sequences, and two instants: the engine's and the machine's (heartbeats are about processes)
 Leaves      nothing: it only reads, with a fixed number of queries for any number of sequences and people
-            (one more for each sequence that excludes somebody)
+            (one more for each sequence that excludes somebody, a few for each published email with a filter)
 health_content.py looks at what the emails say.
 """
 
@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from dripstone import words
+from dripstone import conditions, words
 from dripstone.accounts.models import SendingAddress
+from dripstone.conditions import words as condition_words
 from dripstone.content import subjects
 from dripstone.engine import audience, claim, pulse, reasons
 from dripstone.engine.acts import overdue
@@ -24,6 +25,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.explain import health_content
 from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding, Mend
+from dripstone.grammar import Condition
 from dripstone.senders import breaker
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
@@ -399,6 +401,7 @@ def _about_emails(look: Look) -> Iterator[Finding]:
             )
     yield from _about_waiting_for_drafts(look)
     yield from _about_holds(look)
+    yield from _about_filters(look)
 
 
 def _about_waiting_for_drafts(look: Look) -> Iterator[Finding]:
@@ -434,6 +437,24 @@ def _about_holds(look: Look) -> Iterator[Finding]:
             Mend("POST", f"/ext/v1/sequences/{look.sequence.pk}/emails/{email.pk}/release"),
             email_id=email.pk,
         )
+
+
+def _about_filters(look: Look) -> Iterator[Finding]:
+    """R21: a filter that names what is gone, or asks for what is not recorded, is met by nobody."""
+    for email in look.live:
+        if email.filter is not None and (why := _why_nobody(email.filter, email.account_id)):
+            yield Finding(
+                "filter_met_by_nobody",
+                ERROR,
+                f"Everybody skips {subjects.title(email.subject)}: it goes only to some people. {why}",
+                Mend("PUT", f"/ext/v1/sequences/{look.sequence.pk}/emails/{email.pk}/filter", {"filter": None}),
+                email_id=email.pk,
+            )
+
+
+def _why_nobody(condition: Condition, account_id: int) -> str:
+    gone = condition_words.gone(conditions.missing(condition, account_id))
+    return gone or condition_words.nothing_yet(conditions.unrecorded(condition, account_id))
 
 
 def _about_people(look: Look) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 from dripstone import words
 from dripstone.engine import reasons
 from dripstone.explain import edit_words
-from dripstone.foresight.impact import Impact, Kind, Person, Where
+from dripstone.foresight.impact import Impact, Kind, Person, Sieve, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ def effects(row: Impact) -> Iterator[Effect]:
     for pk, n in row.by_position(row.right_away):
         yield _effect(n, "gets", "get", f"“{row.emails[pk].subject}” right away", partial(_gets_right_away, pk))
     for (pk, reason), n in row.skipped.most_common():
-        rest = f"“{row.emails[pk].subject}” ({reasons.because(reason, row.names)})"
+        rest = f"“{row.emails[pk].subject}” ({because(row, pk, reason)})"
         yield _effect(n, "skips", "skip", rest, partial(_skips, pk, reason))
+    yield from _sieved(row)
     for pk, n in row.by_position(row.let_go):
         rest = f"for “{row.emails[pk].subject}”, which {_is_not_there(row, pk)}"
         yield _effect(n, "no longer waits", "no longer wait", rest, partial(_is_let_go, pk))
@@ -88,9 +89,47 @@ def _still(row: Impact) -> Iterator[Effect]:
     if (n := row.unchanged - row.kinds_kept["waiting"] - row.kinds_kept["unconfirmed"]) > 0:
         noun = "date" if row.done.sequence.active else "place"
         yield _effect(n, "keeps", "keep", f"their {noun}{'' if n == 1 else 's'}")
+    if row.done.is_filtered:
+        yield Effect(0, "nobody's dates change, and everybody is looked at again when its turn comes")
     if row.done.retimed:
         retimed = edit_words.retimed(row.done.retimed)
         yield Effect(0, f"{retimed}: for dates given from now on (rescheduling gives those who wait a new one)")
+
+
+def _sieved(row: Impact) -> Iterator[Effect]:
+    """A filter set, changed or taken away."""
+    if n := row.kept_from:
+        rest = f"{_filtered(row)} when its turn comes ({because(row, _filtered_id(row), reasons.FILTERED)})"
+        yield _effect(n, "skips", "skip", rest, partial(_is_sieved, "kept_from"))
+    if n := row.let_through:
+        rest = f"{_filtered(row)}, and would have skipped it"
+        yield _effect(n, "gets", "get", rest, partial(_is_sieved, "let_through"))
+
+
+def _is_sieved(sieve: Sieve, person: Person) -> bool:
+    return person.sieve == sieve
+
+
+def _filtered_id(row: Impact) -> int:
+    assert row.done.email is not None
+    return row.done.email.pk
+
+
+def _filtered(row: Impact) -> str:
+    return f"“{row.emails[_filtered_id(row)].subject}”"
+
+
+def why_skipped(row: Impact, email_id: int, reason: str) -> str:
+    """Why somebody skips an email, as a sentence."""
+    clause = because(row, email_id, reason)
+    return f"{clause[:1].upper()}{clause[1:]}."
+
+
+def because(row: Impact, email_id: int, reason: str) -> str:
+    """The same as a clause."""
+    if reason == reasons.FILTERED and email_id in row.readers:
+        return reasons.filtered(row.readers[email_id])
+    return reasons.because(reason, row.names)
 
 
 def _is_not_there(row: Impact, email_id: int) -> str:
@@ -103,9 +142,11 @@ def why(row: Impact, person: Person) -> str:
     if person.reason == reasons.EMAIL_DELETED:
         return f"{_subject_of(row, person.skipped_id)} is deleted: they skip it at the moment it would have gone."
     if person.reason:
-        return (
-            f"{after} would go right away, but {reasons.because(person.reason, row.names)}: they skip it and move on."
-        )
+        assert person.skipped_id is not None
+        but = because(row, person.skipped_id, person.reason)
+        return f"{after} would go right away, but {but}: they skip it and move on."
+    if person.sieve:
+        return _why_sieved(row, person.sieve)
     match person.kind:
         case "removed":
             return "The sequence is deleted, so nothing more of it is sent to them."
@@ -117,6 +158,14 @@ def why(row: Impact, person: Person) -> str:
         case "waiting":
             return _why_undated(row, person.after.email_id, after)
     return _why_dated(row, person, before, after)
+
+
+def _why_sieved(row: Impact, sieve: Sieve) -> str:
+    """By what is known of them now."""
+    subject, goes_to = _filtered(row), row.readers.get(_filtered_id(row), "everybody")
+    if sieve == "let_through":
+        return f"{subject} went only to some people, and they were not among them; now it goes to {goes_to}."
+    return f"{subject} goes only to {goes_to}, and they are not among them: they skip it when its turn comes."
 
 
 def _why_undated(row: Impact, email_id: int | None, after: str) -> str:

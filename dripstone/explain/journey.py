@@ -14,12 +14,13 @@ from zoneinfo import ZoneInfo
 
 from django.db.models import Count, Max, Min
 
-from dripstone.engine import advance, audience, follow, notes, reasons, schedule
+from dripstone.engine import advance, audience, filters, follow, notes, reasons, schedule
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.explain import edit_words
 from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Itinerary
+from dripstone.grammar import Condition
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
@@ -121,6 +122,8 @@ class Facts:
     excluded: str = ""
     names: reasons.Named = field(default_factory=dict)
     is_brief: bool = False  # dates as a page says them, which names the zone itself; else in full, for reading alone
+    unmet: set[int] = field(default_factory=set)  # published emails whose filter they do not meet now
+    readers: dict[int, str] = field(default_factory=dict)  # by email whose filter keeps it from them: to whom it goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,8 @@ class Journey:
 
 
 def of(row: Enrollment, now: datetime) -> Journey:
-    """`row` with sequence and subscriber. A fixed number of queries, whatever the size of the sequence."""
+    """`row` with sequence and subscriber. A fixed number of queries, whatever the size of the sequence, and one more
+    for each email with a filter that this person has not had."""
     facts = _read(row, now)
     stop = _stop(facts)
     coming = {} if stop else _ahead(facts)
@@ -167,7 +171,8 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     emails = {email.pk: email for email in rows}
     current = {one.email_id: one for one in row.deliveries.filter(run=row.run).order_by("pk") if one.email_id}
     newest = list(row.notes.order_by("-at", "-pk")[:MOST_NOTES])
-    retimed = sequence.edit_log.filter(number__isnull=True, at__gte=row.entered_at).order_by("-pk")
+    retimings = (SequenceEdit.Kind.EMAIL_RETIMED, SequenceEdit.Kind.SEQUENCE_RETIMED)
+    retimed = sequence.edit_log.filter(kind__in=retimings, at__gte=row.entered_at).order_by("-pk")
     facts = Facts(
         row=row,
         now=now,
@@ -188,8 +193,35 @@ def _read(row: Enrollment, now: datetime) -> Facts:
     _follow_edits(facts)
     if row.status == Enrollment.Status.ACTIVE:
         facts.excluded = audience.excluded(sequence, [row.subscriber_id], facts.now).get(row.subscriber_id, "")
+        coming = {email: [row.subscriber_id] for email in facts.itinerary.live if email.pk not in current}
+        facts.unmet = {email_id for email_id, _ in filters.kept_from(coming, now)}
     facts.names = audience.names_of([facts.excluded, *(one.reason for one in current.values())], row.account_id)
+    facts.readers = _readers(facts)
     return facts
+
+
+def _readers(facts: Facts) -> dict[int, str]:
+    """Of emails that they are kept from, by the filter of now; of those that they skipped, by the filter of then."""
+    conditions = {pk: facts.emails[pk].filter for pk in facts.unmet}
+    conditions |= _filters_then(facts, [one for one in facts.deliveries.values() if one.reason == reasons.FILTERED])
+    known = {pk: condition for pk, condition in conditions.items() if condition is not None}
+    return filters.readers(known, facts.row.account_id)
+
+
+def _filters_then(facts: Facts, skipped: list[Delivery]) -> dict[int, Condition | None]:
+    """By email, the filter by which each was skipped: what the next change of it replaced, or the one it has now."""
+    if not skipped:
+        return {}
+    ids = [one.email_id for one in skipped]
+    log = facts.sequence.edit_log.filter(kind=SequenceEdit.Kind.EMAIL_FILTERED, email__in=ids).order_by("pk")
+    found: dict[int, Condition | None] = {}
+    for one in skipped:
+        assert one.email_id is not None
+        assert one.ended_at is not None
+        since = (edit for edit in log if edit.email_id == one.email_id and edit.at > one.ended_at)
+        edit = next(since, None)
+        found[one.email_id] = facts.emails[one.email_id].filter if edit is None else (edit.changes or {})["filter"][0]
+    return found
 
 
 def _follow_edits(facts: Facts) -> None:
@@ -296,8 +328,14 @@ def _coming(email: SequenceEmail, at: datetime, ended: dict[int, datetime], fact
         slot = facts.itinerary.due_when_late(email.pk, at, facts.now)
         missed = at if slot > at else None
         at = max(slot, facts.now)
-    reason = reasons.EMAIL_DELETED if email.deleted_at is not None else facts.excluded
-    return Coming(at, reckoning, given_by, reason, after_late, missed)
+    return Coming(at, reckoning, given_by, _why_skipped(email, facts), after_late, missed)
+
+
+def _why_skipped(email: SequenceEmail, facts: Facts) -> str:
+    """As planning would decide it now; "": it goes."""
+    if email.deleted_at is not None:
+        return reasons.EMAIL_DELETED
+    return facts.excluded or (reasons.FILTERED if email.pk in facts.unmet else "")
 
 
 def _latest(ended: dict[int, datetime], facts: Facts) -> Anchor | None:

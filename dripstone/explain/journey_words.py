@@ -39,8 +39,8 @@ def _first(step: Step, facts: Facts) -> str:
         return f"{title} was {_uncapital(told)}" if step.why else f"{title} is on its way. {told}"
     at = "right away" if step.at <= facts.now else _on(step.at, facts, is_main=True)
     if step.coming is not None and step.coming.excluded:
-        because = reasons.because(step.coming.excluded, facts.names)
-        return f"Next would be {title}, {at}; it will be skipped, because {because}."
+        why = because(step.coming.excluded, step.email, facts)
+        return f"Next would be {title}, {at}; it will be skipped, because {why}."
     return f"Next is {title}, {at}."
 
 
@@ -75,6 +75,19 @@ def sentence(step: Step, facts: Facts) -> str:
     return _waiting(step, facts)
 
 
+def reason(step: Step, facts: Facts) -> str:
+    """Why it is or will be skipped, failed or is tried again, as a sentence; "" for no reason."""
+    code = step.delivery.reason if step.delivery else step.coming.excluded if step.coming else ""
+    return f"{_capital(because(code, step.email, facts))}." if code else ""
+
+
+def because(reason: str, email: SequenceEmail, facts: Facts) -> str:
+    """Why they skip an email, or skipped it."""
+    if reason == reasons.FILTERED and email.pk in facts.readers:
+        return reasons.filtered(facts.readers[email.pk])
+    return reasons.because(reason, facts.names)
+
+
 # --- What happened ----------------------------------------------------------------------------------------------
 
 
@@ -86,7 +99,7 @@ def _ended(step: Step, facts: Facts) -> str:
         case "sent":
             return f"Sent {moment}"
         case "skipped":
-            return f"Skipped {moment}, because {reasons.because(delivery.reason, facts.names)}"
+            return f"Skipped {moment}, because {because(delivery.reason, step.email, facts)}"
         case "failed":
             end = f"with the reply {words.reply(delivery.reply)}" if delivery.reply else f"because {_clause(delivery)}"
             return f"Could not be delivered: given up {moment}{_after_three_days(delivery)}, {end}"
@@ -170,7 +183,7 @@ def _coming(step: Step, facts: Facts) -> str:
     moment = _on(one.at, facts, is_main=True)
     verb = "Goes"
     if one.excluded:
-        verb = f"Will be skipped, because {reasons.because(one.excluded, facts.names)}: its turn comes"
+        verb = f"Will be skipped, because {because(one.excluded, step.email, facts)}: its turn comes"
     is_now = one.at <= facts.now
     return f"{verb} {'right away' if is_now else moment}{_why_that_date(one, step, facts)}."
 

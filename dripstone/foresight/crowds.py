@@ -12,8 +12,8 @@ once, B five hours after it, and three people have had A:
     Bob    waits for B   at 14:09      a crowd of 2 (Ana stands for it)
     Chloe  waits for B   at 15:02      a crowd of 1
 
-If Bob had not had A, or were excluded by a tag, he would be a crowd of his own: see the kinds in _CROWDS. Why no rule
-can tell 14:01 from 14:09 is shown at _cuts.
+If Bob had not had A, were excluded by a tag, or did not meet the filter of B, he would be a crowd of his own: see the
+kinds in _CROWDS. Why no rule can tell 14:01 from 14:09 is shown at _cuts.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +27,16 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 
-from dripstone.engine import advance, audience, follow
+from dripstone.conditions import matching
+from dripstone.engine import advance, audience, filters, follow
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
 from dripstone.engine.models import Reordering
 from dripstone.foresight.timetable import Itinerary
+from dripstone.grammar import Condition
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
+BEFORE = -1  # stands for an email with the filter that an edit replaces, among those whose filter is not met
 ENTRY = 0  # stands for an email before the first that all people have had: its end is the anchor of the first (R2)
 _ORDER_OF_ENTRY = (-1, False)
 QUARTER = timedelta(minutes=15)
@@ -53,6 +56,7 @@ class Crowd(NamedTuple):
     unconfirmed: bool
     kept: bool  # the date: they are paused, or were told to wait at an email on hold
     excluded: int  # now, by which of audience.sources, from 1; 0: by none
+    unmet: list[int]  # the published emails whose filter they do not meet now, and perhaps BEFORE
     had: list[int]  # ENTRY and the emails of this run that have a delivery, but not what is in flight
     lows: list[int]  # those of them from whose end the delay of a missing email counts …
     ends: list[datetime]  # … and that end, never before entry
@@ -73,6 +77,7 @@ class Question:
     drops_passed: bool = False  # but not the date of a person whose next email now comes before the one they wait for
     drops_excluded: bool = False  # and neither do excluded people matter, but those with mail on its way
     goes_by_order: bool = False  # no edit waits: the order of the emails says what newer people have had
+    filter_before: Condition | None = None  # the filter that an edit replaces
 
     @property
     def as_of(self) -> datetime:
@@ -112,16 +117,19 @@ email AS MATERIALIZED (
 
 -- Everybody the question is about; kept aside where many may need ends, and would be read again. `state` is in flight,
 -- paused, unconfirmed, a date that is kept, and the source that excludes, as one number. `had` is ENTRY and the emails
--- of this run, from the index delivery_once alone; NULL where the order of the emails says it (in_order).
+-- of this run, from the index delivery_once alone; NULL where the order of the emails says it (in_order). `unmet`: the
+-- emails whose filter they do not meet. Those who do are joined: there may be more than fit into memory.
 place AS {kept} (
     SELECT e.id, e.run, e.anchored_at, {at} AS at, COALESCE(e.next_email_id, 0) AS current,
            e.in_flight::int + 2 * (e.paused_at IS NOT NULL)::int + 4 * (e.status = 'unconfirmed')::int
                + 8 * (e.held_due_at IS NOT NULL)::int + 16 * ({excluded}) AS state,
+           {unmet} AS unmet,
            CASE WHEN {in_order} THEN NULL ELSE %(entry)s::bigint || ARRAY(
                SELECT d.email_id FROM engine_delivery d
                WHERE d.enrollment_id = e.id AND d.run = e.run AND NOT (e.in_flight AND d.email_id = e.next_email_id)
                ORDER BY d.email_id) END AS had
     FROM engine_enrollment e
+    {meeting}
     WHERE e.sequence_id = %(sequence)s AND {inside}
     OFFSET 0),
 
@@ -199,8 +207,8 @@ crowd AS (
     SELECT min(id), number, count(*)::int FROM person GROUP BY number, {alike})
 
 SELECT c.id, k.current_id, CASE WHEN NOT k.is_passed THEN dated.at END, k.in_flight, k.paused, k.unconfirmed,
-       k.kept, k.excluded, k.emails, k.lows, COALESCE(p.ends, (ARRAY[p.end_1, p.end_2])[:k.n_lows]), p.last_ended_at,
-       c.n_people
+       k.kept, k.excluded, {unmet_of_kind}, k.emails, k.lows, COALESCE(p.ends, (ARRAY[p.end_1, p.end_2])[:k.n_lows]),
+       p.last_ended_at, c.n_people
 FROM crowd c
 JOIN asked k ON k.number = c.number
 CROSS JOIN LATERAL (SELECT {at} AS at FROM engine_enrollment e WHERE e.id = c.id OFFSET 0) dated
@@ -209,6 +217,7 @@ ORDER BY c.id
 """
 
 _COMMON = ("current", "state", "had")
+_NONE = "'{}'::bigint[]"
 
 _COUNTS = "(state < 16 OR state & 1 > 0)"  # not excluded, or in flight
 
@@ -252,6 +261,9 @@ def _read(
 ) -> Iterator[Crowd]:
     itinerary, cuts = question.itinerary, _cuts(question, sequence)
     needs_ends = not question.goes_by_order or Reordering.objects.filter(sequence=sequence).exists()
+    conditions = _conditions(question)
+    unmet, meeting = _unmet(conditions, sequence, question.now)
+    common = [*common, "unmet"] if conditions else common  # else it is the same for all, and need not be compared
     statement = _CROWDS.format(
         common=", ".join(common),
         same_kind=" AND ".join(f"p.{name} = k.{name}" for name in common),
@@ -260,6 +272,9 @@ def _read(
         counts=_COUNTS if question.drops_excluded else "true",
         kept="MATERIALIZED" if needs_ends else "NOT MATERIALIZED",
         excluded=_excluded(sequence, question.now),
+        unmet=unmet,
+        meeting=meeting,
+        unmet_of_kind="k.unmet" if conditions else _NONE,
         in_order=_IN_ORDER if question.goes_by_order else "false",
         inside=inside,
         end_1=_END.format(low="k.lows[1]"),
@@ -318,6 +333,30 @@ def _excluded(sequence: Sequence, now: datetime) -> str:
             condition = cursor.mogrify(f"e.subscriber_id IN ({statement})", values).replace("%", "%%")
             whens.append(f"WHEN {condition} THEN {number}")
     return f"CASE {' '.join(whens)} ELSE 0 END" if whens else "0"
+
+
+def _conditions(question: Question) -> dict[int, Condition]:
+    """The filters of published emails, and perhaps the one that is replaced (R21)."""
+    found = filters.of(question.itinerary.live)
+    return found if question.filter_before is None else {**found, BEFORE: question.filter_before}
+
+
+def _unmet(conditions: Mapping[int, Condition], sequence: Sequence, now: datetime) -> tuple[str, str]:
+    """R21 as SQL over `e`: the array of those whose condition a person does not meet, and the joins that it needs."""
+    unmet, joins = [], []
+    for number, (pk, condition) in enumerate(conditions.items()):
+        people = matching(condition, sequence.account, now).order_by().values("pk")
+        try:
+            with connection.cursor() as cursor:
+                met = cursor.mogrify(*people.query.sql_with_params()).replace("%", "%%")
+        except EmptyResultSet:  # nobody
+            unmet.append(str(pk))
+            continue
+        joins.append(f"LEFT JOIN ({met}) meeting_{number} (id) ON meeting_{number}.id = e.subscriber_id")
+        unmet.append(f"CASE WHEN meeting_{number}.id IS NULL THEN {pk} END")
+    if not unmet:
+        return _NONE, ""
+    return f"array_remove(ARRAY[{', '.join(unmet)}]::bigint[], NULL)", "\n    ".join(joins)
 
 
 # --- As the rules see them --------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ Takes       a sequence, an instant, and how far to look
 Leaves      nothing: it only reads
 A crash here means there is no answer.
 
-People are counted in crowds (crowds.py), and then carried through the emails in order of position as counters {instant:
-people}: the cost depends on the emails and the days, not on the number of people. Nobody gets past an email on hold.
+People are counted in crowds (crowds.py), and then carried through the emails in order of position as counters of
+people by instant (and by the filters they do not meet, where emails have some): the cost depends on the emails and the
+days, not on the number of people. Nobody gets past an email on hold.
 People who had emails out of order (one was inserted behind them, somebody moved them) are followed hop by hop until
 they are in order again. All dates come from the engine's own functions (timetable.Itinerary). If an edit has not been
 followed yet, each crowd is first put where follow.py will put it. See docs/decisions/forecast.md.
@@ -87,7 +88,14 @@ class Stop(NamedTuple):
     crowd: Crowd
     email: SequenceEmail
     at: datetime
-    is_sent: bool  # False: it is skipped, being deleted
+    is_sent: bool  # False: it is skipped, being deleted, or because they do not meet its filter
+
+
+class Arrival(NamedTuple):
+    """People who are due for an email at an instant. `unmet`: emails whose filter they do not meet."""
+
+    at: datetime
+    unmet: frozenset[int]
 
 
 def stops(
@@ -130,7 +138,8 @@ def _waiting(crowd: Crowd, question: Question) -> Stop | None:
     email, at = itinerary.emails[email_id], itinerary.due_when_late(email_id, due, question.now)
     if email.is_held:
         return None
-    return Stop(crowd, email, max(at, question.now), email.deleted_at is None)  # R9: a deleted one is skipped
+    is_sent = email.deleted_at is None and email.pk not in crowd.unmet  # R9, R21
+    return Stop(crowd, email, max(at, question.now), is_sent)
 
 
 # --- What follows -----------------------------------------------------------------------------------------------
@@ -143,33 +152,36 @@ class _Ahead:
     itinerary: Itinerary
     until: datetime
     sends: Sends = field(default_factory=lambda: defaultdict(Counter))
-    arrivals: Sends = field(default_factory=lambda: defaultdict(Counter))  # dates of emails, people who have them
+    arrivals: dict[int, Counter[Arrival]] = field(default_factory=lambda: defaultdict(Counter))  # people, by email id
 
     def start(self, stop: Stop) -> None:
         crowd, email, at, is_sent = stop
         if crowd.excluded:  # planned all the same
             self._count(email, at, crowd.n_people)
         elif self._is_in_line(email, crowd.had):
-            self._leave(email, at, crowd.n_people, is_sent=is_sent)
+            self._leave(email, Arrival(at, frozenset(crowd.unmet)), crowd.n_people, is_sent=is_sent)
         else:
             self._back_in_line(stop)
 
     def carry(self) -> None:
         """From the first email to the last. People who have got one arrive at the next; equal instants become one."""
         for email in self.itinerary.live:
-            for at, n_people in self.arrivals.pop(email.pk, Counter()).items():
-                self._leave(email, at, n_people, is_sent=True)
+            for arrival, n_people in self.arrivals.pop(email.pk, Counter()).items():
+                self._leave(email, arrival, n_people, is_sent=email.pk not in arrival.unmet)
 
     def _is_in_line(self, email: SequenceEmail, had: Iterable[int]) -> bool:
         """They had the emails before it and none behind, so the rest follows in order of position."""
         had, before = frozenset(had) - {crowds.ENTRY}, self.itinerary.before[email.pk]
         return had <= before and before & self.itinerary.published <= had
 
-    def _leave(self, email: SequenceEmail, at: datetime, n_people: int, *, is_sent: bool) -> None:
+    def _leave(self, email: SequenceEmail, arrival: Arrival, n_people: int, *, is_sent: bool) -> None:
+        """What they do not meet behind them tells them from others no more."""
+        at, unmet = arrival
         self._count(email, at, n_people if is_sent else 0)
         following = self.itinerary.after[email.pk]
         if following is not None and not following.is_held and at <= self.until:
-            self.arrivals[following.pk][self.itinerary.due(following, at, at, at)] += n_people
+            due = self.itinerary.due(following, at, at, at)
+            self.arrivals[following.pk][Arrival(due, unmet - {email.pk})] += n_people
 
     def _count(self, email: SequenceEmail, at: datetime, n_people: int) -> None:
         if n_people and at <= self.until:
@@ -191,6 +203,6 @@ class _Ahead:
             assert anchor is not None
             due = self.itinerary.due(following, anchor, last_ended_at, at)
             if self._is_in_line(following, had):
-                self.arrivals[following.pk][due] += crowd.n_people
+                self.arrivals[following.pk][Arrival(due, frozenset(crowd.unmet) - had)] += crowd.n_people
                 return
-            email, at, is_sent = following, due, True
+            email, at, is_sent = following, due, following.pk not in crowd.unmet

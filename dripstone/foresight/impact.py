@@ -24,7 +24,7 @@ from zoneinfo import ZoneInfo
 from django.db import connection, transaction
 
 from dripstone.accounts.models import Account
-from dripstone.engine import advance, audience, follow, reasons
+from dripstone.engine import advance, audience, filters, follow, reasons
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
 from dripstone.engine.models import Delivery, Enrollment
@@ -32,6 +32,7 @@ from dripstone.errors import PreconditionFailed
 from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Itinerary
+from dripstone.grammar import Condition
 from dripstone.sequences import drafts, verbs
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.verbs import Edit
@@ -48,11 +49,13 @@ reschedule = verbs.reschedule
 hold_email = verbs.hold_email
 release_email = verbs.release_email
 skip_wait = verbs.skip_wait
+filter_email = verbs.filter_email
 
 EXAMPLES = 10
 SOME = 200  # people looked at one by one if there are fewer crowds than examples
 
 Proposal = Callable[[], Edit]
+Sieve = Literal["", "kept_from", "let_through"]
 Kind = Literal["right_away", "skipped", "completed", "removed", "paused", "waiting", "dated", "unconfirmed", "on_wire"]
 
 # People an edit can concern.
@@ -93,6 +96,7 @@ class Person(NamedTuple):
     skipped_id: int | None = None  # an email that is not sent to them …
     reason: str = ""  # … and why
     let_go_id: int | None = None  # a draft or deleted email they no longer wait for
+    sieve: Sieve = ""  # when its turn comes, they skip the email whose filter is edited, or no longer do
 
     @property
     def is_moved(self) -> bool:
@@ -122,10 +126,13 @@ class Impact:
     right_away: Counter[int] = field(default_factory=Counter)  # by email
     skipped: Counter[tuple[int, str]] = field(default_factory=Counter)  # by email and reason
     let_go: Counter[int] = field(default_factory=Counter)  # by email
+    kept_from: int = 0  # people who will skip the email whose filter is edited (R21) …
+    let_through: int = 0  # … and who no longer will, by what is known of them now
     moved_from: Counter[date | None] = field(default_factory=Counter)  # by day in the sequence's zone; None: no date
     moved_to: Counter[date | None] = field(default_factory=Counter)
     examples: list[Person] = field(default_factory=list)
     names: reasons.Named = field(default_factory=dict)  # of what excludes people
+    readers: Mapping[int, str] = field(default_factory=dict)  # by email that has a filter: to whom it goes
 
     @property
     def affected(self) -> int:
@@ -147,10 +154,13 @@ class _World:
     edit: Following | None  # what people have to follow: this edit, and those not followed yet
     moved_draft: int | None
     deleted: int | None  # the email this edit deletes
+    filtered: int | None  # the published email whose filter this edit changes
+    filter_before: Condition | None
     exclusions: list[str]
 
     def question(self) -> Question:
-        return Question(self.itinerary, self.now, self.now, _INSIDE, self.edit, goes_on=False)
+        before = self.filter_before
+        return Question(self.itinerary, self.now, self.now, _INSIDE, self.edit, goes_on=False, filter_before=before)
 
 
 def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) -> Impact:
@@ -159,6 +169,7 @@ def of(account: Account, sequence_id: int, proposal: Proposal, now: datetime) ->
     told = _count(impact, edited, crowds.of(edited.question(), edited.sequence))
     impact.examples = _examples(told, edited)
     impact.names = audience.names_of([reason for _, reason in impact.skipped], account.pk)
+    impact.readers = filters.readers(filters.of(impact.emails.values()), account.pk)
     return impact
 
 
@@ -207,9 +218,10 @@ def _carried_out_and_undone(
         before = verbs.lock(account, sequence_id)
         ids = set(before.emails.values_list("pk", flat=True))
         held = frozenset(before.emails.filter(held_at__isnull=False).values_list("pk", flat=True))
+        conditions = filters.of(before.emails.filter(filter__isnull=False).only("filter"))
         done = proposal()
         emails = before.emails.in_bulk()
-        edited = _edited(before, done, emails, now)
+        edited = _edited(before, done, emails, conditions, now)
         transaction.set_rollback(True)
     is_new = done.email is not None and done.email.pk not in ids
     skips = edited.edit.skips if edited.edit is not None else ()
@@ -217,9 +229,13 @@ def _carried_out_and_undone(
     return Impact(known, before, done, is_new, emails, held, skipped), edited
 
 
-def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now: datetime) -> _World:
+def _edited(
+    before: Sequence, done: Edit, emails: dict[int, SequenceEmail], conditions: dict[int, Condition], now: datetime
+) -> _World:
+    """`conditions`: of the emails that had a filter before."""
     after = Sequence.objects.get(pk=before.pk)
     email = done.email
+    filtered = email.pk if email is not None and done.is_filtered and email.published else None
     return _World(
         after,
         timetable.itinerary(after, emails.values()),
@@ -228,6 +244,8 @@ def _edited(before: Sequence, done: Edit, emails: dict[int, SequenceEmail], now:
         edit=follow.edit_to_follow(before.pk),
         moved_draft=email.pk if email is not None and done.moved_draft else None,
         deleted=email.pk if email is not None and email.deleted_at is not None else None,
+        filtered=filtered,
+        filter_before=None if filtered is None else conditions.get(filtered),
         exclusions=[reason for reason, _ in audience.sources(after, now)],
     )
 
@@ -316,9 +334,12 @@ def _person(edited: _World, crowd: Crowd) -> Person:
     before, after = _before(crowd), _after(edited, crowd)
     kind, skipped_id, reason = _outcome(edited, crowd, after)
     stops = kind == "paused" and edited.was_active and not crowd.paused
-    is_affected = before != after or bool(reason) or stops or kind == "right_away"
+    sieve = _sieve(edited, crowd)
+    is_affected = before != after or bool(reason) or stops or kind == "right_away" or bool(sieve)
     let_go_id = before.email_id if _lets_go(edited, before, after) else None
-    return Person(crowd.enrollment_id, before, after, kind, crowd.paused, is_affected, skipped_id, reason, let_go_id)
+    return Person(
+        crowd.enrollment_id, before, after, kind, crowd.paused, is_affected, skipped_id, reason, let_go_id, sieve
+    )
 
 
 def _outcome(edited: _World, crowd: Crowd, after: Where) -> tuple[Kind, int | None, str]:
@@ -341,7 +362,23 @@ def _obstacle(edited: _World, crowd: Crowd, after: Where) -> str:
     """Why planning would skip the email they wait for."""
     if after.email_id is not None and edited.itinerary.emails[after.email_id].deleted_at is not None:
         return reasons.EMAIL_DELETED
-    return edited.exclusions[crowd.excluded - 1] if crowd.excluded else ""
+    if crowd.excluded:
+        return edited.exclusions[crowd.excluded - 1]
+    return reasons.FILTERED if after.email_id in crowd.unmet else ""
+
+
+def _sieve(edited: _World, crowd: Crowd) -> Sieve:
+    """What a filter set, changed or taken away is for somebody who has the email still to come (R21). What is planned
+    already goes; who is excluded skips it either way."""
+    is_planned = crowd.in_flight and crowd.current_id == edited.filtered
+    if edited.filtered is None or edited.filtered in crowd.had or is_planned or crowd.excluded:
+        return ""
+    match crowds.BEFORE in crowd.unmet, edited.filtered in crowd.unmet:
+        case False, True:
+            return "kept_from"
+        case True, False:
+            return "let_through"
+    return ""
 
 
 def _skips_deleted(edited: _World, crowd: Crowd) -> bool:
@@ -407,6 +444,8 @@ def _count(impact: Impact, edited: _World, everybody: Iterable[Crowd]) -> list[P
             impact.right_away[person.after.email_id] += n_people
         if person.skipped_id is not None:
             impact.skipped[person.skipped_id, person.reason] += n_people
+        impact.kept_from += n_people if person.sieve == "kept_from" else 0
+        impact.let_through += n_people if person.sieve == "let_through" else 0
         if person.let_go_id is not None:
             impact.let_go[person.let_go_id] += n_people
     return affected

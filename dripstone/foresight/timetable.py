@@ -4,10 +4,11 @@ Pure: rows in memory and instants in, instants out; nothing is read or written. 
 advance.place_after_end and schedule.due_when_late, which the engine uses too.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, takewhile
+from types import MappingProxyType
 from typing import NamedTuple
 
 from dripstone import words
@@ -22,6 +23,7 @@ class Line(NamedTuple):
     email: SequenceEmail
     due: datetime
     rule: str  # the figures that led to the date, as a sentence
+    readers: str = ""  # to whom alone it goes, “people who have the tag VIP”; "": to everybody
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +66,24 @@ def itinerary(sequence: Sequence, emails: Iterable[SequenceEmail]) -> Itinerary:
     )
 
 
-def of_entry(sequence: Sequence, emails: Iterable[SequenceEmail], entered_at: datetime) -> list[Line]:
-    """What a new, active person would get if they entered at `entered_at` and were neither excluded nor paused. It ends
-    before an email on hold, where they would wait."""
+def of_entry(
+    sequence: Sequence,
+    emails: Iterable[SequenceEmail],
+    entered_at: datetime,
+    readers: Mapping[int, str] = MappingProxyType({}),
+) -> list[Line]:
+    """What a new, active person would get if they entered at `entered_at`, met all filters (R21), and were neither
+    excluded nor paused. It ends before an email on hold, where they would wait.
+
+    readers  of emails that have a filter (engine/filters.py)
+    """
     plan = itinerary(sequence, emails)
     lines: list[Line] = []
     anchor, last_ended = entered_at, None
     for email in takewhile(lambda email: not email.is_held, plan.live):
         due = plan.due(email, anchor, last_ended, anchor)
-        lines.append(Line(email, due, rule(sequence, email, is_first=not lines)))
+        figures = rule(sequence, email, is_first=not lines)
+        lines.append(Line(email, due, figures, readers.get(email.pk, "")))
         anchor = last_ended = due
     return lines
 

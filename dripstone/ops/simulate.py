@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from rich.table import Table
 from rich.text import Text
 
+from dripstone.engine import filters
 from dripstone.errors import Invalid, NotFound
 from dripstone.foresight import timetable
 from dripstone.foresight.timetable import Line
@@ -85,6 +86,8 @@ def _remarks(sequence: Sequence, emails: list[SequenceEmail]) -> list[str]:
     remarks += [
         f'"{email.subject}" is on hold: people wait at it, and nothing has a date from there on' for email in held
     ]
+    readers = filters.readers(filters.of(email for email in emails if email.published), sequence.account_id)
+    remarks += [f'"{email.subject}" goes only to {readers[email.pk]}' for email in emails if email.pk in readers]
     if not sequence.active:
         remarks.append("The sequence is inactive: nothing goes until it is active again")
     if sequence.exclude_subscriber_sources:

@@ -2,12 +2,15 @@
 
 from typing import Any
 
+from dripstone import grammar
 from dripstone.accounts.models import Account
 from dripstone.content import html, liquid, trial
 from dripstone.content.models import EmailTemplate
 from dripstone.errors import Problem
 from dripstone.given import ABSENT, Checked, Given, as_choice, as_items, as_number, is_whole
+from dripstone.grammar import Condition
 from dripstone.sequences import versions
+from dripstone.sequences.known import known
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.sequences.sequence_checks import template
 
@@ -50,6 +53,20 @@ def problems_of(email: SequenceEmail, values: Given) -> list[Problem]:
     if not body.problems:
         _within_budget(body, email.account, email.sequence, email)
     return body.problems
+
+
+def filter_of(account: Account, email: SequenceEmail, given: Given) -> Condition | None:
+    """The sound value of `filter`, the only member; null: everybody gets it. Raises Invalid with every problem.
+
+    What was read may be written back, even if something that it names has been deleted meanwhile.
+    """
+    body = Checked(given)
+    if "filter" not in given:
+        body.refuse("filter", "filter can't be left out: give a condition, or null for everybody")
+    exist, stays = known(account.pk), grammar.things(email.filter) if email.filter else frozenset()
+    found = grammar.read(body, "filter", lambda kind, ids: {*exist(kind, ids), *(pk for of, pk in stays if of == kind)})
+    body.raise_problems()
+    return found
 
 
 def printed(body: Checked, account: Account, email: SequenceEmail | None) -> None:

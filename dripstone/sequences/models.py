@@ -69,6 +69,7 @@ class SequenceEmail(models.Model):
     held_at = models.DateTimeField(null=True)
     held_by = models.TextField(default="", db_default="", blank=True)
     released_at = models.DateTimeField(null=True)  # when it was last let go, or deleted while on hold
+    filter = models.JSONField(null=True)  # a condition (grammar.py); None: everybody gets it (R21)
     # Deleted emails keep their row and their place in the order: deliveries point at them, and people who wait for one
     # skip it at the moment it would have gone (R9).
     deleted_at = models.DateTimeField(null=True)
@@ -151,7 +152,8 @@ class SequenceEdit(models.Model):
     """An edit that could move people, or changed when emails go: what was done and by whom. explain/edit_words.py puts
     it in words.
 
-    number   what it raised Sequence.edits to; None if it moves no people: a delay, days, hour or zone changed (R11)
+    number   what it raised Sequence.edits to; None if it moves no people: a delay, days, hour or zone changed (R11), or
+             who gets the email (R21)
     changes  {"published": [false, true], "position": [3, 1]}: before and after of what matters to people inside;
              before is null where it was not known or not there
     """
@@ -166,6 +168,7 @@ class SequenceEdit(models.Model):
         SEQUENCE_RETIMED = "sequence_retimed"
         RESCHEDULED = "rescheduled"  # people get new dates in place of those already given
         WAIT_SKIPPED = "wait_skipped"  # people who wait for `email` get it now
+        EMAIL_FILTERED = "email_filtered"  # who gets it is looked at when it is due (R21)
 
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="edit_log")
     number = models.PositiveIntegerField(null=True)

@@ -48,6 +48,7 @@ class Edit:
     moved_draft: bool = False  # an unpublished email got another position; people stop waiting for it (R8)
     retimed: Changes = field(default_factory=dict)  # how dates given from now on differ (R11)
     warnings: list[str] = field(default_factory=list)
+    is_filtered: bool = False  # who gets the email is another matter now (R21)
 
 
 @transaction.atomic
@@ -219,6 +220,24 @@ def release_email(account: Account, sequence_id: int, email_id: int, now: dateti
     return _held_or_released(sequence, email, now, actor)
 
 
+@transaction.atomic
+def filter_email(
+    account: Account, sequence_id: int, email_id: int, given: Given, now: datetime, actor: str = OWNER
+) -> Edit:
+    """From now on, who does not meet its `filter` when it is due skips it (R21); null takes the filter away. Nobody
+    moves. It is neither a change of the text nor part of a draft: it holds at once."""
+    sequence = lock(account, sequence_id)
+    email = email_of(sequence, email_id)
+    before, after = email.filter, email_checks.filter_of(account, email, given)
+    if before == after:
+        return Edit(sequence, email)
+    email.filter, email.updated_at = after, now
+    email.save(update_fields=["filter", "updated_at"])
+    changes = {"filter": [before, after]}
+    sequence.edit_log.create(kind=Kind.EMAIL_FILTERED, email=email, changes=changes, actor=actor, at=now)
+    return Edit(sequence, email, is_filtered=True)
+
+
 def _let_go(email: SequenceEmail, now: datetime) -> None:
     email.held_at, email.held_by, email.released_at = None, "", now
 
@@ -273,7 +292,7 @@ def duplicate_sequence(account: Account, sequence_id: int, now: datetime, actor:
 
 
 def _copied(email: SequenceEmail) -> dict[str, Any]:
-    return {name: getattr(email, name) for name in (*versions.PRINTED, *_DELAY, "send_days")}
+    return {name: getattr(email, name) for name in (*versions.PRINTED, *_DELAY, "send_days", "filter")}
 
 
 def lock(account: Account, sequence_id: int) -> Sequence:

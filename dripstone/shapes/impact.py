@@ -5,7 +5,6 @@ from datetime import date
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import reasons
 from dripstone.engine.models import Enrollment
 from dripstone.explain import impact_words
 from dripstone.foresight.impact import Impact, Person, Where
@@ -60,6 +59,8 @@ class ImpactShape(TypedDict):
     people: int
     right_away: list[EmailCount]
     skipped: list[Skipped]
+    kept_from: int
+    let_through: int
     moved: Moved
     unchanged: int
     completed: int
@@ -85,11 +86,13 @@ def impact(row: Impact, token: str) -> ImpactShape:
                 email_id=_id(row, pk),
                 subject=row.emails[pk].subject,
                 reason=reason,
-                reason_text=reasons.sentence(reason, row.names),
+                reason_text=impact_words.why_skipped(row, pk, reason),
                 people=n,
             )
             for (pk, reason), n in row.skipped.most_common()
         ],
+        kept_from=row.kept_from,
+        let_through=row.let_through,
         moved=Moved(people=row.moved, before=_days(row.moved_from), after=_days(row.moved_to)),
         unchanged=row.unchanged,
         completed=row.kinds["completed"],

@@ -4,7 +4,6 @@ from datetime import datetime
 
 from typing_extensions import TypedDict
 
-from dripstone.engine import reasons
 from dripstone.engine.models import Note
 from dripstone.explain import journey_words as words
 from dripstone.explain.journey import EarlierRun, Facts, Journey, Reckoning, Step
@@ -103,7 +102,7 @@ def _step(step: Step, facts: Facts) -> StepShape:
         at=_instant(step.at),
         why=step.why or None,
         reason=reason or None,
-        reason_text=reasons.sentence(reason, facts.names) or None,
+        reason_text=words.reason(step, facts) or None,
         delivery_id=delivery.pk if delivery else None,
         attempts=delivery.tries if delivery else 0,
         reply=(delivery.reply if delivery else "") or None,

@@ -187,6 +187,35 @@ def test_the_headline_says_that_everybody_has_completed(alice: Account, engine: 
     assert look(sequence, engine).sentence == f"{reason} To mend: 1 thing."
 
 
+def test_an_email_goes_only_to_people_by_a_tag_that_is_gone(alice: Account, engine: Engine) -> None:
+    gone, there = make_tag(alice), make_tag(alice)
+    conditions = ({"type": "tags", "ids": [tag.pk]} for tag in (there, gone))
+    sequence = make_sequence(alice, *({**SECOND, "filter": {"not": one}} for one in conditions))
+    enter(sequence, engine)
+    assert codes(sequence, engine) == []
+    number = gone.pk
+    gone.delete()
+    found = only(sequence, engine)
+    broken = sequence.emails.get(position=1)
+    assert (found.code, found.email_id) == ("filter_met_by_nobody", broken.pk)
+    assert found.sentence == (
+        f"Everybody skips “Second”: it goes only to some people. The tag number {number} is gone, so nobody is found "
+        "by it."
+    )
+    assert found.mend is not None
+    edits.filter_email(alice, sequence.pk, broken.pk, found.mend.body or {}, engine.clock.now())
+    assert codes(sequence, engine) == []
+
+
+def test_a_filter_by_what_is_not_recorded_is_met_by_nobody(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, {**SECOND, "filter": {"not": {"type": "opens"}}})
+    enter(sequence, engine)
+    assert only(sequence, engine).sentence == (
+        "Everybody skips “Second”: it goes only to some people. Nothing is recorded yet about who opened an email, so "
+        "nobody is found by it."
+    )
+
+
 @pytest.mark.parametrize("is_everybody", [True, False])
 def test_everybody_excluded(alice: Account, engine: Engine, is_everybody: bool) -> None:
     tag = make_tag(alice)

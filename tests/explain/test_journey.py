@@ -484,6 +484,44 @@ def test_a_missed_date_of_before_an_edit_is_told_without_todays_figures(alice: A
     )
 
 
+def test_an_email_that_is_not_for_them_says_for_whom_it_is(alice: Account, engine: Engine) -> None:
+    """R21: what comes by today's filter, what was by the filter of that time."""
+    customer, reader = make_tag(alice, name="Customer"), make_tag(alice, name="Reader")
+    to_customers, to_readers = ({"type": "tags", "ids": [tag.pk]} for tag in (customer, reader))
+    place = entered(alice, SECOND | {"filter": to_customers}, THIRD | {"filter": {"not": to_customers}})
+    second = place.sequence.emails.get(subject="Second")
+    found = told(place, engine)
+    assert journey_words.journey(found).startswith(
+        "Next would be “Second”, on Wednesday, 25 November 2026 at 09:00 (Europe/Paris); it will be skipped, because "
+        "it goes only to people who have the tag “Customer”. "
+    )
+    assert [step.coming and step.coming.excluded for step in found.steps] == ["filtered", ""]
+    engine.run_until(engine.clock.now() + 2 * DAY)
+    given = {"filter": to_readers}
+    edits.filter_email(alice, place.sequence_id, second.pk, given, engine.clock.now() + HOUR, "Alice")
+    edits.filter_email(alice, place.sequence_id, second.pk, {"filter": None}, engine.clock.now() + 2 * HOUR, "Alice")
+    assert sentences(place, engine)["Second"].startswith(
+        "Skipped on Wednesday, 25 November 2026 at 09:00 (Europe/Paris), because it goes only to people who have the "
+        "tag “Customer”"
+    )
+    customer.delete()
+    assert "the tag number" in sentences(place, engine)["Second"]
+
+
+def test_a_filter_is_no_change_of_a_delay(alice: Account, engine: Engine) -> None:
+    place = entered(alice, SECOND)
+    second = place.sequence.emails.get()
+    edits.filter_email(
+        alice,
+        place.sequence_id,
+        second.pk,
+        {"filter": {"not": {"type": "tags", "ids": [make_tag(alice).pk]}}},
+        engine.clock.now(),
+    )
+    engine.run_until(engine.clock.now() + 2 * DAY)
+    assert told(place, engine).facts.retimed == []
+
+
 def test_earlier_runs_are_kept_in_short(alice: Account, engine: Engine) -> None:
     place = entered(alice, WELCOME, SECOND)
     engine.run_until(MONDAY_9 + 3 * DAY)
@@ -512,13 +550,14 @@ def foreseen(place: Enrollment, engine: Engine) -> list[tuple[str, str, datetime
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York", "Pacific/Chatham"])
 @pytest.mark.parametrize("excluded", [False, True])
 def test_the_dates_it_gives_come_true(alice: Account, engine: Engine, zone: str, excluded: bool) -> None:
+    """Also of an email that is not for them."""
     engine.clock.set(datetime(2027, 3, 10, 3, 17, tzinfo=UTC))
     reader = make_subscriber(alice)
     tag = make_tag(alice, *[reader] * excluded)
     sequence = make_sequence(
         alice,
         WELCOME,
-        {"subject": "a", "delay_value": 3},
+        {"subject": "a", "delay_value": 3, "filter": {"type": "tags", "ids": [tag.pk]}},
         {"subject": "b", "delay_value": 7, "delay_unit": "hours"},
         {"subject": "draft", "published": False},
         {"subject": "c", "delay_value": 1, "send_days": [6]},

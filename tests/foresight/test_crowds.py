@@ -33,7 +33,9 @@ def told(sequence: Sequence, engine: Engine, *, goes_by_order: bool = False) -> 
 
 
 def _plain(crowd: Crowd) -> Crowd:
-    return crowd._replace(had=tuple(crowd.had), lows=tuple(crowd.lows), ends=tuple(crowd.ends))  # type: ignore[arg-type]
+    lists = ("unmet", "had", "lows", "ends")
+    plain: dict[str, Any] = {name: tuple(getattr(crowd, name)) for name in lists}
+    return crowd._replace(**plain)
 
 
 def enter(sequence: Sequence, engine: Engine, *minutes: int) -> None:

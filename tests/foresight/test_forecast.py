@@ -90,6 +90,21 @@ def test_the_excluded_are_not_counted(alice: Account, engine: Engine) -> None:
     assert foreseen(sequence, engine.clock.now()).total() == 2
 
 
+def test_who_does_not_meet_a_filter_is_counted_for_the_other_emails(alice: Account, engine: Engine) -> None:
+    customer, gone = make_tag(alice), make_tag(alice)
+    condition, broken = ({"type": "tags", "ids": [tag.pk]} for tag in (customer, gone))
+    gone.delete()
+    sequence = make_sequence(
+        alice, WELCOME, {"subject": "sale", "filter": {"not": condition}}, {"subject": "gone", "filter": broken}
+    )
+    for _ in range(3):
+        place(sequence, engine)
+    Tagging.objects.create(tag=customer, subscriber=Subscriber.objects.earliest("pk"), tagged_at=engine.clock.now())
+    expected = {("welcome", date(2026, 11, 23)): 3, ("sale", date(2026, 11, 24)): 2}
+    assert foreseen(sequence, engine.clock.now()) == expected
+    assert happened(sequence, engine) == expected
+
+
 def test_what_is_planned_for_the_excluded_still_goes(alice: Account, engine: Engine) -> None:
     someone, tag = make_subscriber(alice), make_tag(alice)
     sources = [{"type": "tag", "ids": [tag.pk]}]
@@ -203,6 +218,8 @@ step = st.one_of(
     st.tuples(st.just("refuse"), st.floats(0, 3)),
     st.tuples(st.just("add"), who, st.sampled_from(["api", "bulk"])),
     st.tuples(st.just("tag"), who),
+    st.tuples(st.just("mark"), who, st.integers(0, 1)),
+    st.tuples(st.just("filter"), which, st.sampled_from(["first", "second", "not first", "either", "gone", "nothing"])),
     st.tuples(st.sampled_from(VERBS), who),
     st.tuples(st.just("move_to"), who, which),
     st.tuples(st.just("insert"), which, email_values),
@@ -222,6 +239,7 @@ class History:
         self.engine, self.account = engine, make_account()
         self.people: list[Subscriber] = [make_subscriber(self.account) for _ in range(4)]
         self.tag: Tag = make_tag(self.account)
+        self.marks = [make_tag(self.account), make_tag(self.account)]
         sources = [{"type": "tag", "ids": [self.tag.pk]}]
         self.sequence = make_sequence(self.account, exclude_subscriber_sources=sources, **values)
         for position, email in enumerate(emails):
@@ -256,6 +274,26 @@ class History:
 
     def _tag(self, _: str, number: int) -> None:
         Tagging.objects.get_or_create(tag=self.tag, subscriber=self.people[number], defaults={"tagged_at": self.now})
+
+    def _mark(self, _: str, number: int, which: int) -> None:
+        """They get a tag that filters name, or lose it."""
+        tag, person = self.marks[which], self.people[number]
+        if not Tagging.objects.filter(tag=tag, subscriber=person).delete()[0]:
+            Tagging.objects.create(tag=tag, subscriber=person, tagged_at=self.now)
+
+    def _filter(self, _: str, index: int, which: str) -> None:
+        first, second = ({"type": "tags", "ids": [tag.pk]} for tag in self.marks)
+        gone = make_tag(self.account)
+        conditions: dict[str, dict[str, Any]] = {
+            "first": first,
+            "second": second,
+            "not first": {"not": first},
+            "either": {"any": [first, second]},
+            "gone": {"not": {"type": "tags", "ids": [gone.pk]}},
+        }
+        given = {"filter": conditions.get(which)}
+        edits.filter_email(self.account, self.sequence.pk, self._email(index).pk, given, self.now)
+        gone.delete()
 
     def _person(self, kind: str, number: int, *arguments: int) -> None:
         row = Enrollment.objects.filter(sequence=self.sequence, subscriber=self.people[number]).first()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,10 +22,10 @@ from dripstone.explain import impact_words
 from dripstone.foresight import impact
 from dripstone.senders.base import Answer
 from dripstone.sequences import verbs
-from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.sequences.verbs import Edit
 from dripstone.shapes import impact as shapes
-from dripstone.subscribers.models import State
+from dripstone.subscribers.models import State, Tag
 from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag
 
@@ -185,6 +186,49 @@ def test_it_says_who_is_excluded(alice: Account, engine: Engine) -> None:
     assert shape["right_away"][0]["people"] == 1
 
 
+def test_it_says_who_will_skip_an_email_and_who_no_longer_will(alice: Account, engine: Engine) -> None:
+    """R21: of all who have it still to come, also from far behind; nobody moves."""
+    sequence = course(alice, engine)
+    sequence.emails.filter(subject="Day 1").update(filter=None)
+    first, second, _ = Enrollment.objects.filter(sequence=sequence).order_by("pk")
+    customer = make_tag(alice, first.subscriber, name="Customer")
+    now, day1, day3 = engine.clock.now(), email_of(sequence, "Day 1"), email_of(sequence, "Day 3")
+    to_customers = {"filter": {"type": "tags", "ids": [customer.pk]}}
+    answer = told(sequence, now, "filter_email", day3.pk, to_customers)
+    assert (answer.kept_from, answer.let_through, answer.unchanged, answer.moved) == (2, 0, 1, 0)
+    assert impact_words.summary(answer) == (
+        "2 people skip “Day 3” when its turn comes (it goes only to people who have the tag “Customer”); 1 person "
+        "keeps their date; nobody's dates change, and everybody is looked at again when its turn comes."
+    )
+    assert {impact_words.why(answer, one) for one in answer.examples} == {
+        "“Day 3” goes only to people who have the tag “Customer”, and they are not among them: they skip it when its "
+        "turn comes."
+    }
+    edits.filter_email(alice, sequence.pk, day3.pk, to_customers, now)
+    assert told(sequence, now, "filter_email", day1.pk, to_customers).kept_from == 1  # the others have had it
+    places.pause(second.pk, "Alice", "", now)
+    answer = told(sequence, now, "filter_email", day3.pk, {"filter": None})
+    assert (answer.kept_from, answer.let_through) == (0, 2)
+    assert impact_words.summary(answer).startswith("2 people get “Day 3”, and would have skipped it; 1 person keeps ")
+    assert shapes.impact(answer, "t")["examples"][0]["why"] == (
+        "“Day 3” went only to some people, and they were not among them; now it goes to everybody."
+    )
+
+
+def test_the_filter_of_a_draft_concerns_nobody_yet(alice: Account, engine: Engine) -> None:
+    sequence = course(alice, engine)
+    condition = {"filter": {"type": "tags", "ids": [make_tag(alice).pk]}}
+    draft = email_of(sequence, "Day 2")
+    assert told(sequence, engine.clock.now(), "filter_email", draft.pk, condition).affected == 0
+    edits.filter_email(alice, sequence.pk, draft.pk, condition, engine.clock.now())
+    shape = shapes.impact(
+        told(sequence, engine.clock.advance(days=1), "update_email", draft.pk, {"published": True}), ""
+    )
+    assert shape["right_away"] == []
+    assert [(row["reason"], row["people"]) for row in shape["skipped"]] == [("filtered", 2)]
+    assert shape["skipped"][0]["reason_text"].startswith("It goes only to people who have the tag ")
+
+
 def test_a_new_email_has_no_id_yet(alice: Account, engine: Engine) -> None:
     sequence = course(alice, engine)
     values = {"subject": "New", "delay_value": 1, "delay_unit": "hours", "position": 1, "published": True}
@@ -287,7 +331,7 @@ UNITS = st.sampled_from(["days", "days", "hours"])
 EMAIL = st.fixed_dictionaries(
     {"delay_value": DELAYS, "delay_unit": UNITS, "published": st.sampled_from([True, True, True, False])}
 )
-ENDS = ["", "", "", "pause", "remove", "unconfirmed", "unsubscribe", "tag", "skip"]
+ENDS = ["", "", "", "pause", "remove", "unconfirmed", "unsubscribe", "tag", "mark", "mark", "skip"]
 HOURS = st.builds(lambda hours, minutes: hours + minutes / 60, st.integers(0, 80), st.integers(0, 20))
 PERSON = st.tuples(HOURS | HOURS.map(lambda hours: hours % 1), st.sampled_from(ENDS))  # enters when; what becomes
 POSITION = st.integers(0, 5)
@@ -300,6 +344,7 @@ NEW = st.fixed_dictionaries(
         "position": POSITION,
     }
 )
+FILTERS = ["tag", "not tag", "nothing"]
 OF_ONE_EMAIL = ["delete_email", "hold_email", "release_email", "skip_wait"]
 PROPOSALS = st.one_of(  # (verb, index of the email, values); "toggle" names what becomes its opposite
     st.tuples(st.just("update_email"), POSITION, st.just({"toggle": "published"})),
@@ -312,6 +357,7 @@ PROPOSALS = st.one_of(  # (verb, index of the email, values); "toggle" names wha
     st.tuples(st.just("update_sequence"), POSITION, st.just({"toggle": "hold"})),
     st.tuples(st.just("update_sequence"), POSITION, st.builds(dict, send_hour=st.integers(0, 23))),
     st.tuples(st.just("reschedule"), POSITION, st.just({})),
+    st.tuples(st.just("filter_email"), POSITION, st.builds(dict, filter=st.sampled_from(FILTERS))),
     st.tuples(st.just("delete_sequence"), POSITION, st.just({})),
 )
 
@@ -319,7 +365,7 @@ PROPOSALS = st.one_of(  # (verb, index of the email, values); "toggle" names wha
 def resolve(sequence: Sequence, drawn: tuple[str, int, dict[str, Any]]) -> Proposed | None:
     name, index, values = drawn
     emails = list(sequence.emails.filter(deleted_at=None).order_by("pk"))
-    if not emails and name in ("update_email", *OF_ONE_EMAIL):
+    if not emails and name in ("update_email", "filter_email", *OF_ONE_EMAIL):
         return None
     email = emails[index % len(emails)] if emails else SequenceEmail()
     row: Any = email if name == "update_email" else Sequence.objects.get(pk=sequence.pk)
@@ -330,13 +376,22 @@ def resolve(sequence: Sequence, drawn: tuple[str, int, dict[str, Any]]) -> Propo
             return Proposed(name)
         case "update_sequence" | "create_email":
             return Proposed(name, (values,))
+        case "filter_email":
+            return Proposed(name, (email.pk, {"filter": condition(sequence, values["filter"])}))
     return Proposed(name, (email.pk,) if name in OF_ONE_EMAIL else (email.pk, values))
 
 
+def condition(sequence: Sequence, which: str) -> dict[str, Any] | None:
+    """With the tag that `people` gives to some of them."""
+    tag = Tag.objects.filter(account=sequence.account_id).earliest("pk")
+    leaf: dict[str, Any] = {"type": "tags", "ids": [tag.pk]}
+    return {"tag": leaf, "not tag": {"not": leaf}}.get(which)
+
+
 def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple[float, str]]) -> None:
-    """They come in one after the other, and the engine runs meanwhile."""
+    """They come in one after the other, and the engine runs meanwhile. One tag is for filters, another excludes."""
     start = engine.clock.now()
-    tag = make_tag(alice)
+    mark, tag = make_tag(alice), make_tag(alice)
     Sequence.objects.filter(pk=sequence.pk).update(exclude_subscriber_sources=[{"type": "tag", "ids": [tag.pk]}])
     for hours, end in sorted(drawn):
         engine.run_until(start + timedelta(hours=hours))
@@ -349,6 +404,8 @@ def people(alice: Account, sequence: Sequence, engine: Engine, drawn: list[tuple
             transitions.cancel(reader.pk, now)
         elif end == "pause":
             places.pause(place.pk, "owner", "", now)
+        elif end == "mark":
+            mark.taggings.create(subscriber=reader, tagged_at=now)
         elif end == "tag":
             tag.taggings.create(subscriber=reader, tagged_at=now)
         elif end == "skip" and Enrollment.objects.get(pk=place.pk).next_email_id:
@@ -386,6 +443,7 @@ def test_what_is_told_is_what_happens_person_by_person(engine: Engine, data: st.
         ("rescheduled", "nothing"),
         ("held", "planned"),
         ("released", "nothing"),
+        ("filtered", "nothing"),
     ],
 )
 def test_every_edit_of_a_full_house(alice: Account, engine: Engine, setting: str, in_flight: str) -> None:
@@ -400,6 +458,10 @@ def test_every_edit_of_a_full_house(alice: Account, engine: Engine, setting: str
         edits.hold_email(alice, sequence.pk, email_of(sequence, "Email 4").pk, now)
     if setting in ("paused", "unpublished", "held", "released"):
         follow.everybody(sequence.pk, now)
+    elif setting == "filtered":
+        for subject, which in (("Email 2", "tag"), ("Email 4", "not tag"), ("Email 1", "not tag")):
+            given = {"filter": condition(sequence, which)}
+            edits.filter_email(alice, sequence.pk, email_of(sequence, subject).pk, given, now)
     elif setting == "rescheduled":
         edits.reschedule(alice, sequence.pk, now)  # nobody has followed it yet
     fly(in_flight, engine.clock.advance(hours=50))
@@ -426,7 +488,7 @@ def full_house(alice: Account, engine: Engine) -> Sequence:
     ]
     sequence = make_sequence(alice, *emails, hold=True)
     everyone: list[tuple[float, str]] = []
-    everyone += [(hours, end) for hours in range(0, 300, 90) for end in ("", "tag", "pause", "skip")]
+    everyone += [(hours, end) for hours in range(0, 300, 90) for end in ("", "tag", "mark", "pause", "skip")]
     everyone += [(hours + minutes / 60, "") for hours in (0, 180) for minutes in (1, 8, 14)]
     people(alice, sequence, engine, [*everyone, (3, "remove"), (40, "unsubscribe"), (41, "unconfirmed")])
     return sequence
@@ -440,6 +502,8 @@ def everything_one_can_propose(sequence: Sequence) -> Iterator[Proposed]:
     for email in sequence.emails.filter(deleted_at=None):
         for name in OF_ONE_EMAIL:
             yield Proposed(name, (email.pk,))
+        for which in FILTERS:
+            yield Proposed("filter_email", (email.pk, {"filter": condition(sequence, which)}))
         yield Proposed("update_email", (email.pk, {"published": not email.published}))
         yield Proposed("update_email", (email.pk, {"position": 0}))
         yield Proposed("update_email", (email.pk, {"position": 4, "published": True}))
@@ -539,6 +603,8 @@ def compare(alice: Account, sequence: Sequence, proposed: Proposed, now: datetim
         email_id = row.after.email_id if row.after.email_id is None or row.after.email_id in known else new_id
         assert tuple(row.after._replace(email_id=email_id)) == stand, row
     assert total.unchanged == sum(not row.is_affected for row in foreseen.values())
+    if done.is_filtered:
+        is_sieved(sequence, done, foreseen, now)
     happens(sequence, foreseen, new_id, known, now)
     return {row.kind for row in foreseen.values()}
 
@@ -556,5 +622,38 @@ def happens(
         if row.kind == "right_away" and email_id is not None:
             ready_at = rows[pk, email_id].ready_at
             assert rows[pk, email_id].status == "planned" and ready_at is not None and ready_at <= now
-        elif row.reason.startswith("excluded") and email_id is not None:
+        elif row.reason.startswith(("excluded", "filtered")) and email_id is not None:
             assert (rows[pk, email_id].status, rows[pk, email_id].reason) == ("skipped", row.reason)
+
+
+def is_sieved(sequence: Sequence, done: Edit, foreseen: dict[int, impact.Person], now: datetime) -> None:
+    """Let through, or kept from it: as is told when everybody who has the email to come is due for it at once, with the
+    filter of before and with that of now."""
+    assert done.email is not None
+    if not done.email.published:
+        assert {row.sieve for row in foreseen.values()} <= {""}
+        return
+    before = SequenceEdit.objects.filter(kind="email_filtered", email=done.email).latest("pk").changes
+    assert before is not None
+    was, now_is = (turns(sequence, done.email, one, now) for one in before["filter"])
+    for pk, row in foreseen.items():
+        assert row.sieve == SIEVES.get((was.get(pk, ""), now_is.get(pk, "")), "")
+
+
+SIEVES = {("planned", "skipped"): "kept_from", ("skipped", "planned"): "let_through"}
+
+
+def turns(sequence: Sequence, email: SequenceEmail, condition: dict[str, Any] | None, now: datetime) -> dict[int, str]:
+    """How the turn of everybody who has this email still to come would end."""
+    with transaction.atomic():
+        SequenceEmail.objects.filter(pk=email.pk).update(filter=condition, held_at=None)
+        Sequence.objects.filter(pk=sequence.pk).update(active=True)
+        inside = Enrollment.objects.filter(sequence=sequence, status__in=["active", "unconfirmed"])
+        had = Delivery.objects.filter(enrollment=OuterRef("pk"), run=OuterRef("run"), email=email)
+        coming = inside.exclude(Exists(had))
+        coming.update(status="active", next_email=email, due_at=now, paused_at=None, held_due_at=None, in_flight=False)
+        plan.everything_due(now)
+        rows = Delivery.objects.filter(email=email, planned_at=now)
+        ended = {pk: status for pk, status in rows.values_list("enrollment_id", "status") if pk is not None}
+        transaction.set_rollback(True)
+    return ended

@@ -1,10 +1,11 @@
-"""What owners do: edits of a sequence (R7 to R11, R13, R16) and verbs on one person. Part of reference.py.
+"""What owners do: edits of a sequence (R7 to R11, R13, R16, R21) and verbs on one person. Part of reference.py.
 
 An edit stops what may not go any more at once. The people follow when everything that is due next is done
 (World.settle), or one of them before the others, when somebody acts on them.
 """
 
 from datetime import datetime
+from typing import Any
 
 from tests.model.when import Course, Email
 from tests.model.where import Person, Place
@@ -15,6 +16,7 @@ class Changes:
     places: list[Place]
     courses: list[Course]
     segments: dict[int, tuple[str, list[tuple[str, int, bool]]]]
+    gone: set[int]
 
     def of(self, course: Course) -> list[Place]:
         return [place for place in self.places if place.course is course]
@@ -207,7 +209,9 @@ class Changes:
 
     def _send_now(self, place: Place) -> bool:
         email = place.waits_for
-        if email is None or not email.goes() or not place.may_go() or self.is_excluded(place):
+        if email is None or not email.goes() or not place.may_go():
+            return False
+        if self.is_excluded(place) or not self.is_for(email, place.person):
             return False
         if (flying := place.flight()) is not None:
             flying.ready_at = self.now
@@ -235,7 +239,13 @@ class Changes:
         place.enter(self.now)
         return True
 
-    # Exclusions
+    # Exclusions and filters
+
+    def is_for(self, email: Email, person: Person) -> bool:
+        """R21. What names a tag that is gone is for nobody, whatever else it says."""
+        if email.only_to is None:
+            return True
+        return self.gone.isdisjoint(tags_in(email.only_to)) and meets(person, email.only_to)
 
     def is_excluded(self, place: Place) -> bool:
         """R14."""
@@ -265,3 +275,21 @@ def member(person: Person, kind: str, number: int, places: list[Place]) -> bool:
         return (kind, number) in person.marks
     statuses = {place.status for place in places if place.person is person and place.course.number == number}
     return not statuses.isdisjoint({"unconfirmed", "active", "completed"})
+
+
+def tags_in(condition: dict[str, Any]) -> list[int]:
+    ids: list[int] = condition.get("ids", [])
+    parts = [*condition.get("all", []), *condition.get("any", []), *([condition["not"]] if "not" in condition else [])]
+    return [*ids, *(tag for part in parts for tag in tags_in(part))]
+
+
+def meets(person: Person, condition: dict[str, Any]) -> bool:
+    match condition:
+        case {"all": parts}:
+            return all(meets(person, part) for part in parts)
+        case {"any": parts}:
+            return any(meets(person, part) for part in parts)
+        case {"not": part}:
+            return not meets(person, part)
+    has = [("tag", tag) in person.marks for tag in condition["ids"]]
+    return all(has) if condition.get("has") == "all" else any(has)

@@ -42,6 +42,7 @@ class World(Changes):
         self.places: list[Place] = []
         # By number: all or any of these, each a kind and number of which one is to be a member, or not to be
         self.segments: dict[int, tuple[str, list[tuple[str, int, bool]]]] = {}
+        self.gone: set[int] = set()  # tags that were deleted
 
     def place(self, person: Person, course: Course) -> Place | None:
         return next((p for p in self.places if p.person is person and p.course is course), None)
@@ -89,7 +90,7 @@ class World(Changes):
                 place.due = slot
                 return
         delivery = place.begin(self.now)
-        if email.deleted or self.is_excluded(place):
+        if email.deleted or self.is_excluded(place) or not self.is_for(email, place.person):
             delivery.end("skipped", self.now)
             place.go_on(self.now)
 

@@ -50,6 +50,7 @@ class Stage(RuleBasedStateMachine):
             ("tag", make_tag(self.account)),
             ("form", forms.create(self.account.pk, {"name": "Footer"}, now)),
         ]
+        self.tags = [make_tag(self.account), make_tag(self.account)]  # that filters name
 
     def build_segments(self) -> None:
         """One of each kind of filter that R14 can meet; the first sequence is there already."""

@@ -18,12 +18,14 @@ from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid
 from dripstone.events import causes
+from dripstone.grammar import Condition
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import forms, tags
 from dripstone.subscribers.models import Form, Subscriber
 from dripstone.words import WEEKDAYS
 from tests.driving import Engine
-from tests.factories import make_subscriber
+from tests.factories import make_subscriber, make_tag
+from tests.model.changes import tags_in
 from tests.model.reference import Course, Email, Person
 from tests.model.stage import Stage
 from tests.model.where import Weather
@@ -53,6 +55,21 @@ places_in_row = st.one_of(st.none(), st.integers(0, 6))
 indices = st.integers(0, 7)  # of whatever there is, modulo how many there are
 sources = st.sampled_from(["api", "form", "rule", "automation", "bulk", "import"])
 weathers = st.sampled_from(["sent", "sent", "temporary", "permanent", "bounce", "unknown"])
+tagged: st.SearchStrategy[Condition] = st.builds(
+    dict, type=st.just("tags"), ids=st.sampled_from([[0], [1], [0, 1]]), has=st.sampled_from(["any", "all"])
+)
+conditions = st.none() | st.recursive(  # of tags 0 and 1
+    tagged,
+    lambda part: (
+        part.map(lambda one: {"not": one})
+        | st.builds(
+            lambda joiner, parts: {joiner: parts},
+            st.sampled_from(["all", "any"]),
+            st.lists(part, min_size=2, max_size=2),
+        )
+    ),
+    max_leaves=3,
+)
 moments = st.tuples(st.sampled_from(CLOCK_CHANGES), MINUTES).map(lambda pair: pair[0] + timedelta(minutes=pair[1]))
 verbs = st.sampled_from(["pause", "pause", "resume", "resume", "skip", "send_now", "move", "restart", "remove"])
 
@@ -289,6 +306,42 @@ class Story(Stage):
             self.model.reschedule(course)
         self.after()
 
+    # Who gets an email (R21)
+
+    @rule(index=indices, email=indices, awaited=st.booleans(), condition=conditions)
+    def filter_email(self, index: int, email: int, awaited: bool, condition: Condition | None) -> None:
+        """Set, changed, taken away. Nobody moves."""
+        if found := self.awaited(index) if awaited else self.email(index, email):
+            course, one = found
+            with_tags = None if condition is None else self.with_tags(condition)
+            given = {"filter": with_tags}
+            try:
+                edits.filter_email(self.account, self.rows[course].pk, self.rows[one].pk, given, self.now)
+            except Invalid:
+                assert with_tags is not None
+                assert not self.model.gone.isdisjoint(tags_in(with_tags))
+            else:
+                one.only_to = with_tags
+            self.after()
+
+    def with_tags(self, condition: Condition) -> Condition:
+        """With the ids of our tags in place of 0 and 1."""
+        if "ids" in condition:
+            return {**condition, "ids": [self.tags[number].pk for number in condition["ids"]]}
+        if "not" in condition:
+            return {"not": self.with_tags(condition["not"])}
+        return {joiner: [self.with_tags(part) for part in parts] for joiner, parts in condition.items()}
+
+    @rule(who=indices, which=st.sampled_from([0, 1]))
+    def tag_or_untag(self, who: int, which: int) -> None:
+        person, tag = self.person(who), self.tags[which]
+        if ("tag", tag.pk) in person.marks:
+            tags.remove(tag, self.rows[person], self.now, cause=causes.API)
+            person.marks.discard(("tag", tag.pk))
+        else:
+            tags.add(tag, self.rows[person], self.now, cause=causes.API)
+            person.marks.add(("tag", tag.pk))
+
     @rule()
     def make_haste(self) -> None:
         """Several edits, and whatever else is done, before the engine comes to follow them."""
@@ -457,6 +510,14 @@ class AnyStory(Story):
         else:
             tags.add(row, self.rows[person], self.now, cause=causes.API)
         person.marks.add((kind, row.pk))
+
+    @rule(which=st.sampled_from([0, 1]), sure=st.integers(0, 3))
+    def delete_tag(self, which: int, sure: int) -> None:
+        """What names it is met by nobody from now on. Another one takes its place in the story."""
+        if sure == 0:
+            self.model.gone.add(self.tags[which].pk)
+            self.tags[which].delete()
+            self.tags[which] = make_tag(self.account)
 
     @rule(who=indices, weather=weathers)
     def change_weather(self, who: int, weather: Weather) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 LONG_AGO = datetime(1, 1, 1, tzinfo=UTC)
@@ -32,6 +33,7 @@ class Email:
     published_at: datetime = LONG_AGO
     on_hold: bool = False
     released_at: datetime = LONG_AGO
+    only_to: dict[str, Any] | None = None  # a condition as the API takes it, with tags alone (R21)
 
     @property
     def order(self) -> tuple[int, bool]:

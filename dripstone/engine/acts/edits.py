@@ -40,5 +40,6 @@ reschedule = _followed(verbs.reschedule)
 hold_email = _followed(verbs.hold_email)
 release_email = _followed(verbs.release_email)
 skip_wait = _followed(verbs.skip_wait)
+filter_email = verbs.filter_email  # moves nobody: every due moment looks anew
 duplicate_email = _followed(drafts.duplicate_email)
 duplicate_sequence = drafts.duplicate_sequence  # the copy has no people yet

@@ -18,6 +18,7 @@ from dripstone.engine import (
     audience,
     counters,
     enroll,
+    filters,
     follow,
     notes,
     plan,
@@ -95,7 +96,7 @@ def skip(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollme
 
 
 def send_now(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
-    """Their next email goes right away, whatever the schedule or a retry says. Exclusions still hold."""
+    """Their next email goes right away, whatever the schedule or a retry says. Exclusions and its filter still hold."""
 
     def verb(row: Enrollment) -> int | None:
         _must_be_active(row)
@@ -239,6 +240,9 @@ def must_be_sendable(row: Enrollment, email: SequenceEmail, now: datetime) -> No
         reason = excluded[row.subscriber_id]
         because = reasons.because(reason, audience.names_of([reason], row.account_id))
         raise Invalid(f"Nothing would be sent, because {because}")
+    if filters.kept_from({email: [row.subscriber_id]}, now):
+        [readers] = filters.readers(filters.of([email]), row.account_id).values()
+        raise Invalid(f"Nothing would be sent, because {reasons.filtered(readers)}")
 
 
 def _skip(row: Enrollment, emails: QuerySet[SequenceEmail] | list[SequenceEmail], now: datetime, cause: Cause) -> None:

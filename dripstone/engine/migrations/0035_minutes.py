@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("engine", "0032_notices_of_no_account")]
+    dependencies = [("engine", "0034_who_left_before")]
 
     operations = [
         migrations.CreateModel(
