@@ -80,11 +80,11 @@ def small(content: bytes) -> bytes:
         image.draft(None, SMALL)
         frame = _resized(_plain(image.convert("RGBA" if image.has_transparency_data else "RGB")), *SMALL)
         if frame.has_transparency_data:
-            frame, options = frame.quantize(256, Image.Quantize.FASTOCTREE), {"format": "PNG"}
+            frame, kind = frame.quantize(256, Image.Quantize.FASTOCTREE), "PNG"
         else:
-            options = {"format": "JPEG", "quality": 75}
+            kind = "JPEG"
         out = BytesIO()
-        frame.save(out, optimize=True, **options)
+        frame.save(out, kind, optimize=True, quality=75)
         return out.getvalue()
 
 

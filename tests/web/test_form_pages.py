@@ -9,12 +9,13 @@ from django.test import Client
 
 from dripstone import clock
 from dripstone.accounts.models import Account
+from dripstone.conditions import segments
 from dripstone.engine import identity
 from dripstone.engine.acts import sign_ups as acts
 from dripstone.engine.models import Notice
 from dripstone.events import causes
 from dripstone.stats import forms as stats
-from dripstone.subscribers import fields, forms, segments
+from dripstone.subscribers import fields, forms
 from dripstone.subscribers.forms import Origin
 from dripstone.subscribers.models import Form, SignUp, Subscriber
 from dripstone.subscribers.sign_ups import Asked
@@ -217,7 +218,7 @@ def test_deleting_asks_and_says_what_asks_who_is_on_it(alice: Client, account: A
     make_sequence(account, name="Caves", exclude_subscriber_sources=[{"type": "form", "ids": [form.pk]}])
     make_sequence(account, name="Other", exclude_subscriber_sources=[{"type": "tag", "ids": [form.pk]}])
     condition = {"type": "form", "operator": "in", "ids": [form.pk]}
-    segments.create(account.pk, {"name": "Fans", "filter": {"conditions": [condition]}}, MONDAY_9, sequence_ids=())
+    segments.create(account.pk, {"name": "Fans", "filter": {"conditions": [condition]}}, MONDAY_9)
     page = read(alice, path(form, "/deletion"))
     assert "Caves" in page and "Fans" in page and "Other" not in page
     form.refresh_from_db()

@@ -4,7 +4,7 @@ without JavaScript."""
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from django.test import Client
@@ -36,7 +36,10 @@ def place(account: Account, engine: Engine) -> Enrollment:
     """Noor had emails 1 and 2; 3 was skipped, since she was a customer for a day; 4 is to come."""
     noor = make_subscriber(account, email_address="noor@example.org", first_name="Noor")
     tag = make_tag(account, name="Customer")
-    letters = ({"subject": "Hello", "delay_value": 0}, *({"subject": one} for one in ("Rain", "Rock", "River")))
+    letters: tuple[dict[str, Any], ...] = (
+        {"subject": "Hello", "delay_value": 0},
+        *({"subject": one} for one in ("Rain", "Rock", "River")),
+    )
     excluding = [{"type": "tag", "ids": [tag.pk]}]
     sequence = make_sequence(account, *letters, name="Caves", exclude_subscriber_sources=excluding)
     made = make_enrollment(sequence, noor)
