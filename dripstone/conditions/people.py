@@ -64,7 +64,7 @@ class Expanded:
     def people(self, account: Account, now: datetime, among: Collection[int] | None = None) -> QuerySet[Subscriber]:
         people = Subscriber.objects.filter(account_id=account.pk)
         if among is not None:
-            people = people.filter(pk__in=among)
+            people = people.filter(sql.Test("{id} = ANY(%s::bigint[])", [sql.array(among)]))
         if self.is_broken:
             return people.none()
         if self.condition == EVERYBODY:

@@ -9,7 +9,7 @@ Tables of the engine are named in text, since the engine stands to the right (te
 """
 
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -24,6 +24,8 @@ from dripstone.accounts.models import Account
 from dripstone.given import plain_address
 from dripstone.grammar import kinds
 from dripstone.grammar.kinds import NUMBER
+
+MOST_JOINS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,41 +91,79 @@ class Test(Expression):
 def met(condition: Mapping[str, Any], asked: Asked) -> Q:
     """A condition without segments (people.expanded) that is not broken."""
     if "type" in condition:
-        found = of_leaf(condition, asked)
-        return Q(found) if isinstance(found, Test) else reduce(and_, (Q(_among([rows])) for rows in found))
+        return _all([condition], asked)
     if "not" in condition:
         return ~met(condition["not"], asked)
-    if "all" in condition:
-        return reduce(and_, [met(part, asked) for part in condition["all"]] or [Q(Test("true"))])
-    return _any(condition["any"], asked)
+    return _all(condition["all"], asked) if "all" in condition else _any(condition["any"], asked)
+
+
+def _all(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
+    """Whoever must have no row of several kinds is looked for once, among all of them."""
+    wanted: list[Rows] = []
+    forbidden: list[Rows] = []
+    others: list[Q] = []
+    for part in _flat("all", parts):
+        denied = part.get("not", {})
+        if (found := _rows(part, asked)) is not None:
+            wanted.append(found)
+        elif (found := _rows(denied, asked)) is not None:
+            forbidden.append(found)
+        else:
+            others.append(_other(part, asked))
+    joined = [Q(_has_row([one], is_probed=place >= MOST_JOINS)) for place, one in enumerate(wanted)]
+    missing = [~Q(_has_row(forbidden))] if forbidden else []
+    return reduce(and_, [*others, *joined, *missing] or [Q(Test("true"))])
 
 
 def _any(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
-    rows: list[Rows] = []
+    """Whoever must have a row of one kind or another is looked for once, among all of them."""
+    wanted: list[Rows] = []
     others: list[Q] = []
-    for part in parts:
-        found = of_leaf(part, asked) if "type" in part else None
-        if isinstance(found, list) and len(found) == 1:
-            rows += found
+    for part in _flat("any", parts):
+        if (found := _rows(part, asked)) is not None:
+            wanted.append(found)
         else:
-            others.append(met(part, asked))
-    if rows:
-        others.append(Q(_among(rows)))
-    return reduce(or_, others)
+            others.append(_other(part, asked))
+    return reduce(or_, [*others, *([Q(_has_row(wanted))] if wanted else [])])
 
 
-def _among(rows: Series[Rows]) -> Test:
+def _other(part: Mapping[str, Any], asked: Asked) -> Q:
+    return Q(of_leaf(part, asked)) if "type" in part else met(part, asked)
+
+
+def _flat(joiner: str, parts: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """With the parts of groups of the same kind in their place."""
+    for part in parts:
+        if joiner in part and "type" not in part:
+            yield from _flat(joiner, part[joiner])
+        else:
+            yield part
+
+
+def _rows(part: Mapping[str, Any], asked: Asked) -> Rows | None:
+    """Of which somebody must have one; None where something else is asked."""
+    found = of_leaf(part, asked) if "type" in part else None
+    return found if isinstance(found, Rows) else None
+
+
+def _has_row(rows: Series[Rows], *, is_probed: bool = False) -> Test:
+    """is_probed   each person by themselves: the planner takes a second to think about a hundred joins"""
     together = " UNION ALL ".join(one.select for one in rows)
     values = [value for one in rows for value in one.values]
-    return Test(f"EXISTS (SELECT FROM ({together}) r WHERE r.subscriber_id = {{id}})", values)
+    alone = " OFFSET 0" if is_probed else ""
+    return Test(f"EXISTS (SELECT FROM ({together}) r WHERE r.subscriber_id = {{id}}{alone})", values)
 
 
 # --- Leaves -------------------------------------------------------------------------------------------------------
 
 
-def of_leaf(leaf: Mapping[str, Any], asked: Asked) -> Test | list[Rows]:
-    """Rows of which a person must have one each; or a test."""
+def of_leaf(leaf: Mapping[str, Any], asked: Asked) -> Test | Rows:
     return _LEAVES[leaf["type"]](leaf, asked)
+
+
+def array(ids: Iterable[int]) -> str:
+    """For `= ANY(%s::bigint[])`, which takes thousands in no time."""
+    return f"{{{','.join(map(str, ids))}}}"
 
 
 def _in(column: str, items: Collection[Any]) -> str:
@@ -133,25 +173,33 @@ def _in(column: str, items: Collection[Any]) -> str:
 _SELECT = "SELECT subscriber_id FROM {table} WHERE {where}"
 
 
-def _owned(table: str, column: str) -> Callable[[Mapping[str, Any], Asked], list[Rows]]:
-    def rows(leaf: Mapping[str, Any], asked: Asked) -> list[Rows]:
-        ids = leaf["ids"]
-        each = [[pk] for pk in ids] if leaf.get("has") == "all" else [ids]
-        return [Rows(_SELECT.format(table=table, where=_in(column, one)), one) for one in each]
+def _owned(table: str, column: str) -> Callable[[Mapping[str, Any], Asked], Rows]:
+    def rows(leaf: Mapping[str, Any], asked: Asked) -> Rows:
+        ids = list(dict.fromkeys(leaf["ids"]))
+        if leaf.get("has") != "all" or len(ids) == 1:
+            return Rows(_SELECT.format(table=table, where=_in(column, ids)), ids)
+        among, values = _narrowed("subscriber_id", asked)
+        where = f"{_in(column, ids)}{among} GROUP BY subscriber_id HAVING count(*) = %s"
+        return Rows(_SELECT.format(table=table, where=where), [*ids, *values, len(ids)])
 
     return rows
+
+
+def _narrowed(column: str, asked: Asked) -> tuple[str, list[Any]]:
+    """For statements that count: a limit to the people asked about cannot get into them by itself."""
+    return ("", []) if asked.among is None else (f" AND {column} = ANY(%s::bigint[])", [array(asked.among)])
 
 
 _STATUSES = {"inside": ("active", "unconfirmed"), "completed": ("completed",), "left": ("removed",)}
 
 
-def _sequences(leaf: Mapping[str, Any], asked: Asked) -> list[Rows]:
+def _sequences(leaf: Mapping[str, Any], asked: Asked) -> Rows:
     text, values = _in("sequence_id", leaf["ids"]), [*leaf["ids"]]
     if statuses := _STATUSES.get(leaf["place"]):
         text, values = f"{text} AND {_in('status', statuses)}", [*values, *statuses]
     if waiting := leaf.get("waiting_for"):
         text, values = f"{text} AND {_in('next_email_id', waiting)}", [*values, *waiting]
-    return [Rows(_SELECT.format(table="engine_enrollment", where=text), values)]
+    return Rows(_SELECT.format(table="engine_enrollment", where=text), values)
 
 
 def _state(leaf: Mapping[str, Any], asked: Asked) -> Test:
@@ -256,10 +304,10 @@ WHERE o.account_id = %s AND ({parts})
   AND f.id = (SELECT min(m.id) FROM subscribers_formsubscription m WHERE m.subscriber_id = f.subscriber_id)"""
 
 
-def _attribution(leaf: Mapping[str, Any], asked: Asked) -> list[Rows]:
+def _attribution(leaf: Mapping[str, Any], asked: Asked) -> Rows:
     parts = [_origin(part) for part in leaf["any"]]
     text = _FIRST_FORM.format(parts=" OR ".join(text for text, _ in parts))
-    return [Rows(text, [asked.account.pk, *(value for _, values in parts for value in values)])]
+    return Rows(text, [asked.account.pk, *(value for _, values in parts for value in values)])
 
 
 def _origin(part: Mapping[str, Any]) -> tuple[str, list[Any]]:
@@ -290,7 +338,7 @@ SELECT e.subscriber_id FROM engine_enrollment e JOIN engine_delivery d ON d.enro
 WHERE e.sequence_id IN ({sequences}) AND d.status = 'sent'{bounds}"""
 
 
-def _sent(leaf: Mapping[str, Any], asked: Asked) -> Test | list[Rows]:
+def _sent(leaf: Mapping[str, Any], asked: Asked) -> Test | Rows:
     low, high = _counted(leaf)
     if high is not None and high < low:
         return Test("false")
@@ -298,11 +346,11 @@ def _sent(leaf: Mapping[str, Any], asked: Asked) -> Test | list[Rows]:
         return Test("true")
     text, values = _sent_rows(leaf, asked)
     if low <= 1 and high is None:
-        return [Rows(text, values)]
+        return Rows(text, values)
     bounds = "count(*) >= %s" if high is None else "count(*) BETWEEN %s AND %s" if low else "count(*) > %s"
     limits = [low] if high is None else [low, high] if low else [high]
     rows = Rows(f"{text} GROUP BY e.subscriber_id HAVING {bounds}", [*values, *limits])
-    return [rows] if low else Test(f"NOT {_among([rows]).text}", rows.values)
+    return rows if low else Test(f"NOT {_has_row([rows]).text}", rows.values)
 
 
 def _counted(leaf: Mapping[str, Any]) -> tuple[int, int | None]:
@@ -322,8 +370,7 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
     emails = [pk for part in leaf.get("any", []) if part["type"] == "emails" for pk in part["ids"]]
     sequences = [pk for part in leaf.get("any", []) if part["type"] == "sequences" for pk in part["ids"]]
     of: list[Any]
-    if asked.among is not None:
-        bounds, values = [*bounds, "e.subscriber_id = ANY(%s)"], [*values, list(asked.among)]
+    among, people = _narrowed("e.subscriber_id", asked)
     if not leaf.get("any"):
         inside, of = "SELECT id FROM sequences_sequence WHERE account_id = %s", [asked.account.pk]
     else:
@@ -332,10 +379,11 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
         )
         of = [emails, sequences]
         bounds, values = [*bounds, "(d.email_id = ANY(%s) OR d.sequence_id = ANY(%s))"], [*values, emails, sequences]
-    return _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds)), [*of, *values]
+    text = _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds) + among)
+    return text, [*of, *values, *people]
 
 
-_LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Test | list[Rows]]] = {
+_LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Test | Rows]] = {
     kinds.TAGS: _owned("subscribers_tagging", "tag_id"),
     kinds.FORMS: _owned("subscribers_formsubscription", "form_id"),
     kinds.SEQUENCES: _sequences,

@@ -10,7 +10,7 @@ from typing import Literal
 
 from dripstone import grammar, words
 from dripstone.grammar import Thing
-from dripstone.sequences.models import Sequence
+from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Segment
 
 Kind = Literal["segment", "exclusion", "filter"]
@@ -82,3 +82,7 @@ def _all(account_id: int) -> Iterator[tuple[Use, frozenset[Thing]]]:
     sequences = Sequence.objects.filter(account_id=account_id, deleted_at=None).order_by("name", "pk")
     for pk, name, sources in sequences.values_list("pk", "name", "exclude_subscriber_sources"):
         yield Use("exclusion", pk, name), frozenset((one["type"], item) for one in sources for item in one["ids"])
+    emails = SequenceEmail.objects.filter(account_id=account_id, deleted_at=None, sequence__deleted_at=None)
+    filtered = emails.filter(filter__isnull=False).order_by("sequence__name", "sequence", "position")
+    for pk, subject, filter in filtered.values_list("pk", "subject", "filter"):
+        yield Use("filter", pk, subject), grammar.things(filter)

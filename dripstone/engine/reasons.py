@@ -93,8 +93,7 @@ _MEMBERSHIPS = {
     "sequence": "they are or were in the sequence {}",
     "segment": "they are in the segment {}",
 }
-_EXCLUDED = re.compile(rf"(?:excluded|exclusion_gone):({'|'.join(_MEMBERSHIPS)}):(\d+)")
-_GONE = "exclusion_gone"
+_EXCLUDED = re.compile(rf"(excluded|exclusion_gone):({'|'.join(_MEMBERSHIPS)}):(\d+)")
 _EDITS = re.compile(r"edits:(\d+)-(\d+)")
 
 Source = tuple[str, int]
@@ -117,13 +116,18 @@ def excluded(kind: str, source_id: int) -> str:
 def exclusion_gone(kind: str, source_id: int) -> str:
     """By a tag, form, sequence or segment that was deleted, or by a segment that names something that was: by that,
     everybody is excluded."""
-    return f"{_GONE}:{kind}:{source_id}"
+    return f"exclusion_gone:{kind}:{source_id}"
 
 
 def source_in(reason: str) -> Source | None:
     """`excluded:tag:3` → ("tag", 3)."""
     found = _EXCLUDED.fullmatch(reason)
-    return (found[1], int(found[2])) if found else None
+    return (found[2], int(found[3])) if found else None
+
+
+def is_exclusion_gone(reason: str) -> bool:
+    found = _EXCLUDED.fullmatch(reason)
+    return found is not None and found[1] == "exclusion_gone"
 
 
 def filtered(readers: str) -> str:
@@ -165,7 +169,7 @@ def because(reason: str, names: Named | None = None) -> str:
     names  of the sources in `reason` (audience.names_of); one that is missing is gone
     """
     if source := source_in(reason):
-        return (gone if reason.startswith(_GONE) else exclusion)(source, names or {})
+        return (gone if is_exclusion_gone(reason) else exclusion)(source, names or {})
     if is_given_up(reason) and reason != GAVE_UP:
         return f"{WORDS[GAVE_UP]}, the last time because {because(last_try(reason))}"
     if edits_in(reason):
@@ -182,11 +186,12 @@ def exclusion(source: Source, names: Named) -> str:
 
 
 def gone(source: Source, names: Named) -> str:
-    """`the sequence excludes the tag number 3, which was deleted, and so excludes everybody`."""
+    """`the sequence excludes the tag number 3, which was deleted, and so everybody`."""
     kind, source_id = source
-    if name := names.get(source):
-        return f"the sequence excludes the {kind} {words.title(name)}, in which something is gone, and so everybody"
-    return f"the sequence excludes the {kind} number {source_id}, which was deleted, and so everybody"
+    name = names.get(source)
+    called = words.title(name) if name else f"number {source_id}"
+    why = "in which something is gone" if kind == "segment" and name else "which was deleted"
+    return f"the sequence excludes the {kind} {called}, {why}, and so everybody"
 
 
 def sentence(reason: str, names: Named | None = None) -> str:

@@ -2,7 +2,7 @@
 
 Takes       sequences, and two instants: the engine's and the machine's (heartbeats are about processes)
 Leaves      nothing: it only reads, with a fixed number of queries for any number of sequences and people
-            (one more for each sequence that excludes somebody, a few for each published email with a filter)
+            (a few more for each sequence that excludes somebody, and for each published email with a filter)
 health_content.py looks at what the emails say.
 """
 

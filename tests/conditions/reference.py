@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from operator import ge, gt, le, lt
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -55,7 +56,7 @@ def meets(person: Person, condition: Condition, world: World) -> bool:
 
 def is_broken(condition: Condition, world: World) -> bool:
     if "type" not in condition:
-        inside = [condition["not"]] if "not" in condition else condition.get("all", condition.get("any", []))
+        inside = [condition["not"]] if "not" in condition else _parts(condition)
         return any(is_broken(one, world) for one in inside)
     kind, ids = condition["type"], condition.get("ids", [])
     if kind == "segments":
@@ -77,10 +78,15 @@ def _holds(person: Person, condition: Condition, world: World) -> bool:
     if "not" in condition:
         return not _holds(person, condition["not"], world)
     if "type" not in condition:
-        answers = [_holds(person, one, world) for one in condition.get("all", condition.get("any", []))]
+        answers = [_holds(person, one, world) for one in _parts(condition)]
         return all(answers) if "all" in condition else any(answers)
     answer: bool = globals()[f"_{condition['type']}"](person, condition, world)
     return answer
+
+
+def _parts(group: Condition) -> list[Condition]:
+    parts: list[Condition] = group["all"] if "all" in group else group["any"]
+    return parts
 
 
 def _several(condition: Condition, answers: list[bool]) -> bool:
@@ -119,7 +125,7 @@ def _subscriber_state(person: Person, condition: Condition, world: World) -> boo
 
 
 def _email_address(person: Person, condition: Condition, world: World) -> bool:
-    value = condition["value"].strip().lower()
+    value: str = condition["value"].strip().lower()
     if condition["comparison"] == "is":
         return person.address == value
     if condition["comparison"] == "contains":
@@ -156,12 +162,13 @@ def _is_text(text: str | None, part: Condition) -> bool:
     if part["comparison"] == "has_value":
         return text != ""
     text, value = text.upper(), part["value"].strip().upper()
-    return {
+    answers: dict[str, bool] = {
         "is": text == value,
         "contains": value in text,
         "starts_with": text.startswith(value),
         "ends_with": text.endswith(value),
-    }[part["comparison"]]
+    }
+    return answers[part["comparison"]]
 
 
 def _sent(person: Person, condition: Condition, world: World) -> bool:
@@ -173,19 +180,15 @@ def _sent(person: Person, condition: Condition, world: World) -> bool:
                 (email if part["type"] == "emails" else place.sequence) in part["ids"] for part in parts
             )
             n += is_meant and _is_then(at, condition, world)
-    bounds = {
-        "count_greater_than": lambda than: n > than,
-        "count_greater_than_or_equal": lambda than: n >= than,
-        "count_less_than": lambda than: n < than,
-        "count_less_than_or_equal": lambda than: n <= than,
-    }
-    given = [check(condition[name]) for name, check in bounds.items() if name in condition]
-    return all(given) if given else n > 0
+    compared = {"greater_than": gt, "greater_than_or_equal": ge, "less_than": lt, "less_than_or_equal": le}
+    given = {name: condition[f"count_{name}"] for name in compared if f"count_{name}" in condition}
+    answers = [bool(compared[name](n, number)) for name, number in given.items()]
+    return all(answers) if answers else n > 0
 
 
 def _custom_field(person: Person, condition: Condition, world: World) -> bool:
     text = _text(person.fields.get(str(condition["subscriber_custom_field_id"])))
-    comparison, value = condition["comparison"], condition.get("value", "")
+    comparison, value = condition["comparison"], str(condition.get("value", ""))
     if text is None:
         return False
     if comparison == "has_value":
@@ -193,7 +196,7 @@ def _custom_field(person: Person, condition: Condition, world: World) -> bool:
     if comparison == "is":
         return text == value
     if comparison == "contains":
-        return _capitals(value) in _capitals(text)
+        return capitals(value) in capitals(text)
     text = text.strip(" \t\r\n")
     if comparison in ("before", "after", "days_from_now"):
         day = _day(text, world)
@@ -220,7 +223,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _capitals(text: str) -> str:
+def capitals(text: str) -> str:
     """Letter by letter: ß has no capital of one letter, and stays."""
     return "".join(letter.upper() if len(letter.upper()) == 1 else letter for letter in text)
 
@@ -242,7 +245,9 @@ def _day(text: str, world: World) -> date | None:
         clock = (int(hour), int(minute), int(second or 0), int((fraction or "0").ljust(6, "0")))
         at = datetime(day_written.year, day_written.month, day_written.day, *clock)  # noqa: DTZ001
         return day_written if offset is None else world.day(at.replace(tzinfo=_zone(offset)))
-    except (ValueError, OverflowError):
+    except OverflowError:  # the day before the first there is, or behind the last
+        return day_written
+    except ValueError:
         return None
 
 

@@ -91,14 +91,22 @@ def test_uses_are_found_also_through_other_segments() -> None:
     make(account, {"all": []}, "Other")
     sources = [{"type": "segment", "ids": [outer.pk]}]
     sequence = make_sequence(account, name="Course", exclude_subscriber_sources=sources)
+    filtered = {"subject": "Only for some", "filter": naming(inner.pk)}
+    email = make_sequence(account, filtered, {"filter": {"all": []}}).emails.order_by("position")[0]
     make_sequence(account, name="Gone", exclude_subscriber_sources=sources, deleted_at=account.created_at)
     found = uses.of(("tag", tag.pk), account.pk)
     assert [(one.kind, one.pk, one.through) for one in found] == [
         ("segment", inner.pk, ()),
         ("segment", outer.pk, (inner.pk,)),
+        ("filter", email.pk, (inner.pk,)),
         ("exclusion", sequence.pk, (inner.pk, outer.pk)),
     ]
-    assert [one.words for one in found][::2] == ["the segment “Inner”", "the exclusions of the sequence “Course”"]
+    assert [one.words for one in found] == [
+        "the segment “Inner”",
+        "the segment “Outer”",
+        "the filter of the email “Only for some”",
+        "the exclusions of the sequence “Course”",
+    ]
     assert uses.of(("tag", tag.pk), make_account().pk) == []
 
 

@@ -45,6 +45,9 @@ def test_every_state_that_stops_mail_is_a_reason(state: State) -> None:
 @given(KINDS, st.integers(1, 10**18))
 def test_what_excludes_somebody_is_in_the_code(kind: str, source_id: int) -> None:
     assert reasons.source_in(reasons.excluded(kind, source_id)) == (kind, source_id)
+    assert not reasons.is_exclusion_gone(reasons.excluded(kind, source_id))
+    gone = reasons.exclusion_gone(kind, source_id)
+    assert (reasons.source_in(gone), reasons.is_exclusion_gone(gone)) == ((kind, source_id), True)
 
 
 @given(st.integers(1, 10**9), st.integers(0, 1000))

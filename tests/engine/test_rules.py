@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
-from dripstone.engine import follow, life, plan
+from dripstone.engine import audience, follow, life, plan, reasons
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events.models import Event
+from dripstone.foresight import forecast
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Form, FormSubscription, Segment, Tagging
 from tests.driving import Engine
@@ -301,3 +302,39 @@ def test_what_was_planned_when_a_sequence_was_paused_goes_after_it_resumes(alice
     edit(sequence, active=True, resumed_at=resumed_at)
     engine.run_until(start + timedelta(days=5))
     assert engine.sent(place.subscriber) == [("days", start + timedelta(days=3))]
+
+
+@pytest.mark.parametrize("kind", ["tag", "form", "sequence", "segment", "inside a segment"])
+def test_what_was_deleted_excludes_everybody(alice: Account, engine: Engine, kind: str) -> None:
+    now, person = engine.clock.now(), make_subscriber(alice)
+    tag = make_tag(alice)
+    form = Form.objects.create(account=alice, name="f", uid="0123456789", created_at=now)
+    condition = {"type": "tags", "ids": [tag.pk]}
+    segment = Segment.objects.create(account=alice, name="Friends", filter=condition, created_at=now)
+    gone = {"tag": tag, "form": form, "sequence": make_sequence(alice), "segment": segment, "inside a segment": tag}
+    named = kind.removeprefix("inside a ")
+    source = {**gone, "segment": segment}[named].pk
+    sources = [{"type": "tag", "ids": [make_tag(alice).pk]}, {"type": named, "ids": [source]}]
+    sequence = make_sequence(alice, WELCOME, exclude_subscriber_sources=sources)
+    if kind == "sequence":
+        Sequence.objects.filter(pk=source).update(deleted_at=now)
+    else:
+        gone[kind].delete()
+    make_enrollment(sequence, person, now)
+    assert forecast.of_sequence(sequence, now, now + timedelta(days=1)) == {}
+    engine.run()
+    assert engine.sent(person) == []
+    reason = Delivery.objects.get().reason
+    assert reason == f"exclusion_gone:{named}:{source}"
+    words = reasons.because(reason, audience.names_of([reason], alice.pk))
+    called = {
+        "sequence": "sequence “Course”, which was deleted",
+        "inside a segment": "segment “Friends”, in which something is gone",
+    }
+    what = called.get(kind, f"{named} number {source}, which was deleted")
+    assert words == f"the sequence excludes the {what}, and so everybody"
+    Sequence.objects.filter(pk=sequence.pk).update(exclude_subscriber_sources=sources[:1])
+    other = make_subscriber(alice)
+    make_enrollment(Sequence.objects.get(pk=sequence.pk), other, now)
+    engine.run()
+    assert len(engine.sent(other)) == 1

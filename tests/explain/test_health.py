@@ -216,6 +216,27 @@ def test_a_filter_by_what_is_not_recorded_is_met_by_nobody(alice: Account, engin
     )
 
 
+def test_an_exclusion_that_is_gone(alice: Account, engine: Engine) -> None:
+    """It is wrong whether or not somebody is inside, and the mend leaves the other exclusions."""
+    tag, gone, other = make_tag(alice), make_tag(alice), make_tag(alice)
+    sources = [{"type": "tag", "ids": [tag.pk, gone.pk, other.pk]}]
+    sequence = make_sequence(alice, SECOND, exclude_subscriber_sources=sources)
+    enter(sequence, engine)
+    assert codes(sequence, engine) == []
+    number = gone.pk
+    gone.delete()
+    assert codes(sequence, engine) == ["exclusion_gone"]
+    found = look(sequence, engine).findings[0]
+    assert found.sentence == (
+        "Every email is skipped when its turn comes: the sequence excludes "
+        f"the tag number {number}, which was deleted, and so everybody."
+    )
+    assert found.mend is not None
+    assert found.mend.body == {"exclude_subscriber_sources": [{"type": "tag", "ids": [tag.pk, other.pk]}]}
+    other.delete()
+    assert "1 more exclusion is gone too." in look(sequence, engine).findings[0].sentence
+
+
 @pytest.mark.parametrize("is_everybody", [True, False])
 def test_everybody_excluded(alice: Account, engine: Engine, is_everybody: bool) -> None:
     tag = make_tag(alice)
