@@ -199,7 +199,7 @@ def _place(place: Enrollment, sequence: Sequence, facts: _Facts) -> Iterator[str
     elif not sequence.active:
         yield "waits: the sequence is paused"
     elif place.due_at is not None:
-        yield words.soon(place.due_at, facts.zone, facts.now) if place.due_at > facts.now else "right away"
+        yield _unbroken(words.soon(place.due_at, facts.zone, facts.now)) if place.due_at > facts.now else "right away"
     else:
         why = facts.unsent.get(place.next_email_id, "")
         yield f"is {why}, so they wait" if why else "without a date yet"
@@ -207,7 +207,12 @@ def _place(place: Enrollment, sequence: Sequence, facts: _Facts) -> Iterator[str
 
 def _day(at: datetime, facts: _Facts) -> str:
     """`yesterday`, `Tue 24 Nov`."""
-    return words.soon(at, facts.zone, facts.now).rpartition(",")[0]
+    return _unbroken(words.soon(at, facts.zone, facts.now).rpartition(",")[0])
+
+
+def _unbroken(text: str) -> str:
+    """On one line, in a narrow column too."""
+    return text.replace(" ", "\u00a0")
 
 
 def _since(at: datetime, facts: _Facts) -> str:

@@ -206,7 +206,8 @@ class Editor:
             self._leaf(what, place, None if place.joiner else here)
 
     def _lead(self, condition: Condition | None, **more: str) -> None:
-        self.leads_to = f"{self.base_url}{self._query(condition, **more)}#{PART}"
+        place = "blank" if more else PART  # what is read on from, for who goes by keys
+        self.leads_to = f"{self.base_url}{self._query(condition, **more)}#{place}"
 
     def _group(self, what: str, place: _Place, here: Condition) -> None:
         inner, is_denied, _ = tree.plain(here)

@@ -5,8 +5,10 @@ The pages come from web/urls.py, so a new one is tried as soon as it exists. Wha
 a refused form, an open menu) is opened here by hand.
 """
 
+import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -18,6 +20,7 @@ from dripstone import clock, signing
 from dripstone.accounts import invitations, sending_addresses, verbs
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery
+from dripstone.web import condition_leaves
 from tests import owned
 from tests.factories import MONDAY_9, make_sequence, make_user, place_of
 from tests.web.letters import link_in, sent
@@ -39,6 +42,7 @@ RULES = {
     "iframes": False,
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
 }
+ODD = {"type": "location", "latitude": 1.0, "longitude": 2.0, "radius": 3.0}  # a leaf that no form has
 FINISHED = """() => !document.querySelector(".htmx-request, .htmx-swapping, .htmx-settling")
                     && (!document.querySelector("form[data-writing]") || document.documentElement.dataset.editor)"""
 FAULTS = """([within, rules]) => axe.run(within, rules).then(found =>
@@ -100,7 +104,18 @@ def test_every_page_behind_sign_in(page: "Page", account: Account, alice: Client
 def test_every_page_of_an_account_with_nothing_in_it(page: "Page", account: Account) -> None:
     account.postal_address = ""
     account.save()
-    everywhere = ["/", "/first-run", "/deliveries", "/inbox", "/snippets", "/templates", "/images", "/settings"]
+    everywhere = [
+        "/",
+        "/people",
+        "/people/new",
+        "/first-run",
+        "/deliveries",
+        "/inbox",
+        "/snippets",
+        "/templates",
+        "/images",
+        "/settings",
+    ]
     assert_none(visited(page, everywhere))
     sequence = make_sequence(account)
     assert_none(visited(page, [f"/sequences/{sequence.pk}{part}" for part in ("", "/people", "/checks", "/week")]))
@@ -129,6 +144,15 @@ def test_every_page_by_which_people_get_in_or_out(
 def test_the_page_of_the_first_owner(chromium: "Browser", live_server: Any) -> None:
     with chromium.new_context(base_url=live_server.url) as context:
         assert_none(visited(context.new_page(), [verbs.first_link().removeprefix(settings.DRIPSTONE_URL)]))
+
+
+def test_what_opens_in_a_sentence_with_blanks(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    condition = {"all": [{"type": "tags", "ids": [ids["tags"]]}, {"any": [{"type": "tags", "ids": [7]}, ODD]}]}
+    filter = f"filter={quote(json.dumps(condition))}"
+    kinds = [f"/people?at=top:and&kind={kind}&do=put" for kind in condition_leaves.KINDS]
+    places = [f"/people?{filter}&at={at}" for at in ("top:and", "all.0", "all.1", "all.1.any.1")]
+    assert_none(visited(page, ["/people?filter={", "/people?at=top:and", *places, *kinds]))
 
 
 def test_what_opens_on_the_page_of_a_sequence(page: "Page", account: Account) -> None:

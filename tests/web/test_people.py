@@ -43,7 +43,8 @@ def told(client: Client, person: Subscriber) -> str:
     for row in client.get("/people").context["rows"]:
         if row.person == person:
             coming = row.cells[0].coming
-            return f"{coming.sequence.name} · {coming.text}" if coming.sequence else coming.text
+            text = " ".join(coming.text.split())
+            return f"{coming.sequence.name} · {text}" if coming.sequence else text
     raise AssertionError(person)
 
 

@@ -44,6 +44,11 @@ function say(text) {
   setTimeout(() => said.classList.remove("is-shown"), 8000);
 }
 
+// A blank of a sentence that was pressed (templates/conditions): one reads on in what it opened.
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target.id === "conditions") (event.target.querySelector("[data-focus]") ?? event.target).focus();
+});
+
 // Menus: one open at a time, closed by a press elsewhere or by Escape.
 document.addEventListener("click", (event) => closeMenus(event.target.closest("details.menu")));
 document.addEventListener("keydown", (event) => {
