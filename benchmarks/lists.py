@@ -112,10 +112,10 @@ CROSS JOIN LATERAL (SELECT id FROM sequences_sequenceemail WHERE sequence_id = s
 _BUSY_DELIVERIES = """
 INSERT INTO engine_delivery (account_id, sequence_id, subscriber_id, enrollment_id, run, email_id, status, reason,
                              attempt, planned_at, sent_at, ended_at, worker, provider_id)
-SELECT e.account_id, e.sequence_id, e.subscriber_id, e.id, run, m.id, 'sent', '', 1, at, at, at, '', ''
-FROM engine_enrollment e CROSS JOIN generate_series(1, e.run) run
+SELECT e.account_id, e.sequence_id, e.subscriber_id, e.id, r.number, m.id, 'sent', '', 1, at, at, at, '', ''
+FROM engine_enrollment e CROSS JOIN generate_series(1, e.run) AS r(number)
 JOIN sequences_sequenceemail m ON m.sequence_id = e.sequence_id AND m.id IS DISTINCT FROM e.next_email_id
-CROSS JOIN LATERAL (SELECT e.entered_at + run * interval '2 hours' + m.position * interval '1 minute' AS at) t
+CROSS JOIN LATERAL (SELECT e.entered_at + r.number * interval '2 hours' + m.position * interval '1 minute' AS at) t
 WHERE e.subscriber_id = %(busy)s AND e.sequence_id <> %(sequence)s
 """
 _CAPTURED = """

@@ -25,6 +25,8 @@ from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 
 PUNCTUAL = timedelta(minutes=2)  # planned so soon after a date means planned because of that date
+GOES = ("sending", "next", "later")  # outcomes of a Step that has a date, or is on its way
+ENDED = ("sent", "skipped", "failed", "unknown")
 MOST_NOTES = 200  # newest first; a place rarely has ten
 
 

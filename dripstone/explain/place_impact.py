@@ -14,22 +14,20 @@ from dripstone.engine import reasons
 from dripstone.engine.models import Enrollment
 from dripstone.errors import NotFound
 from dripstone.explain import journey
-from dripstone.explain.journey import Facts, Journey, Step
+from dripstone.explain.journey import ENDED, GOES, Facts, Journey, Step
 from dripstone.foresight import impact_of_place
 from dripstone.foresight.impact_of_place import Proposal
 
-GOES = ("sending", "next", "later")
-ENDED = ("sent", "skipped", "failed", "unknown")
+WOULD_HAVE, INSTEAD = "; it would have gone", ", instead of"  # before the date that an email had
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What happens to one email, or to several in a row: “Five subject lines” goes | today, 11:00 | instead of …
+    """What happens to an email, or to several in a row, or to the place: “Rock” goes | today, 11:00 | , instead of …
 
     phrase, date, rest   a sentence in three parts; the date stands out, and may be missing
     """
 
-    emails: tuple[int, ...]
     phrase: str
     date: str = ""
     rest: str = ""
@@ -97,7 +95,7 @@ def _goes_now(step: Step, facts: Facts) -> bool:
 def changes(told: PlaceImpact) -> list[Change]:
     """In the order of the emails; what stays as it is is left out. Emails in a row that fare alike are one change."""
     single = [_Single(step, was, told) for was, step in told.changed()]
-    return [*_together(single), *(Change((), phrase) for phrase in _about_place(told))]
+    return [*_together(single), *map(Change, _about_place(told))]
 
 
 def _about_place(told: PlaceImpact) -> Iterator[str]:
@@ -176,41 +174,38 @@ def _shared(several: list[_Single]) -> Change:
     names = words.listed(_title(one.step) for one in several[:3])
     if len(several) > 3:
         names = f"{_title(several[0].step)} and {words.count(len(several) - 1, 'email')} after it"
-    is_one, ids = len(several) == 1, tuple(one.step.email.pk for one in several)
-    had_dates = any(one.was is not None and one.was.outcome in GOES for one in several)
+    n, had_dates = len(several), any(one.was is not None and one.was.outcome in GOES for one in several)
     if several[0].fate == "wait":
-        verb = words.agree(len(ids), "waits", "wait")
-        return Change(ids, f"{names} {verb}{' without a date' if had_dates else ''}")
-    rest = _instead(several[0], "; it would have gone") if is_one else ""
-    return Change(ids, f"{names} {words.agree(len(ids), 'does', 'do')} not go any more", rest=rest)
+        return Change(f"{names} {words.agree(n, 'waits', 'wait')}{' without a date' if had_dates else ''}")
+    rest = _instead(several[0], WOULD_HAVE) if n == 1 else ""
+    return Change(f"{names} {words.agree(n, 'does', 'do')} not go any more", rest=rest)
 
 
 def _alone(one: _Single) -> Change:
     step, was, facts = one.step, one.was, one.told.after.facts
-    ids, title = (step.email.pk,), _title(step)
+    title = _title(step)
     if step.outcome in ENDED:
-        return _ended(ids, title, one)
+        return _ended(title, one)
     if step.outcome in GOES and step.at is not None:
-        at = _at(step.at, facts)
-        on = _on(at)
+        on, at = _on(step.at, facts)
         if step.coming is not None and step.coming.excluded:
             because = reasons.because(step.coming.excluded, facts.names)
-            return Change(ids, f"{title} has its turn{on}", at, f"; it will be skipped, because {because}")
+            return Change(f"{title} has its turn{on}", at, f"; it will be skipped, because {because}")
         again = " again" if was is not None and was.outcome in ("sent", "unknown") else ""
-        return Change(ids, f"{title} goes{again}{on}", at, _instead(one, ", instead of") or _had_not(was))
+        return Change(f"{title} goes{again}{on}", at, _instead(one, INSTEAD) or _had_not(was))
     kept = facts.due_at if _is_next(one) and facts.due_at is not None else None
     if kept is not None:
-        return Change(ids, f"{title} waits; its date is kept,", words.soon(kept, facts.sequence.time_zone, facts.now))
-    return Change(ids, f"{title} comes next, without a date" if _is_next(one) else f"{title} waits without a date")
+        return Change(f"{title} waits; its date is kept,", words.soon(kept, facts.sequence.time_zone, facts.now))
+    return Change(f"{title} comes next, without a date" if _is_next(one) else f"{title} waits without a date")
 
 
-def _ended(ids: tuple[int, ...], title: str, one: _Single) -> Change:
+def _ended(title: str, one: _Single) -> Change:
     match one.step.outcome:
         case "skipped":
-            return Change(ids, f"{title} is skipped", rest=_instead(one, "; it would have gone"))
+            return Change(f"{title} is skipped", rest=_instead(one, WOULD_HAVE))
         case "sent":
-            return Change(ids, f"{title} counts as sent")
-    return Change(ids, f"{title} is {one.step.outcome}")
+            return Change(f"{title} counts as sent")
+    return Change(f"{title} is {one.step.outcome}")
 
 
 def _instead(one: _Single, lead: str) -> str:
@@ -218,17 +213,14 @@ def _instead(one: _Single, lead: str) -> str:
     was, before = one.was, one.told.before
     if was is None or before is None or was.outcome not in GOES or was.at is None:
         return ""
-    at = _at(was.at, before.facts)
-    return f"{lead}{_on(at) if lead.endswith('gone') else ''} {at}"
+    on, at = _on(was.at, before.facts)
+    return f"{lead}{on if lead == WOULD_HAVE else ''} {at}"
 
 
-def _on(at: str) -> str:
-    """What stands before a date after "goes": `on Wed 2 Dec, 11:00`, `today, 11:00`, `right away`."""
-    return "" if at[0].islower() else " on"
-
-
-def _at(at: datetime, facts: Facts) -> str:
-    return "right away" if at <= facts.now else words.soon(at, facts.sequence.time_zone, facts.now)
+def _on(at: datetime, facts: Facts) -> tuple[str, str]:
+    """`on` and `Wed 2 Dec, 11:00`; "" and `today, 11:00`, or `right away`."""
+    said = "right away" if at <= facts.now else words.soon(at, facts.sequence.time_zone, facts.now)
+    return "" if said[0].islower() else " on", said
 
 
 def _had_not(was: Step | None) -> str:

@@ -61,7 +61,7 @@ def world(sequence_id: int, subscriber_id: int) -> str:
 
 @contextmanager
 def unchanged(sequence_id: int, subscriber_id: int, seen: str) -> Iterator[None]:
-    """Around an act: only in the world that was seen, in which nothing is planned, sent or edited until it is done.
+    """Around an act: only in the world that was seen, in which nothing is planned or edited until it is done.
 
     seen  its figure
     Raises PreconditionFailed in another one, and NotFound.

@@ -3,19 +3,17 @@
 Dates and reasons are those of explain/journey.py, in the words of journey_words.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from dripstone import words
-from dripstone.engine import notes
 from dripstone.engine.models import Delivery, Enrollment, Note
 from dripstone.explain import journey, journey_words
-from dripstone.explain.journey import Facts, Journey, Step
+from dripstone.explain.journey import ENDED, Facts, Journey, Step
 from dripstone.sequences.models import Sequence, SequenceEmail
 
-ENDED = ("sent", "skipped", "failed", "unknown")
 MOST = 40  # entries above the line, and below it; the page of the place alone shows all
 
 # How an entry is marked on the line, beside the words that say the same.
@@ -81,22 +79,34 @@ def of(place: Enrollment, now: datetime, zone: str, most: int = MOST) -> Way:
     told = journey.of(place, now)
     facts = told.facts
     facts.is_brief = True
-    numbers = _numbers(facts)
-    past, future = _past(told, numbers), list(_future(told, numbers))
+    coming = _coming(told)
+    sight = _Sight(facts, _numbers(facts), coming, frozenset(_acts(told, coming)))
+    past = _past(told, sight)
+    future = [_email(step, sight) for step in told.steps if step.outcome not in ENDED]
     return Way(
         place,
         facts.sequence,
         says=journey_words.journey(told),
-        standing=_standing(told, numbers),
+        standing=_standing(sight),
         runs=[journey_words.earlier_run(run, facts) for run in told.earlier_runs],
         past=past[-most:],
         future=future[:most],
         zone="" if facts.sequence.time_zone == zone else words.zone(facts.sequence.time_zone),
         now=words.by_date(now, facts.sequence.time_zone),
-        acts=frozenset(_acts(told)),
+        acts=sight.acts,
         n_hidden=max(0, len(past) - most) + max(0, len(future) - most),
-        next_title=_next_title(told),
+        next_title=journey_words.title_of(coming) if coming is not None else "",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Sight:
+    """What each entry is drawn by. coming: the email they wait for."""
+
+    facts: Facts
+    numbers: Mapping[int, int]
+    coming: SequenceEmail | None
+    acts: frozenset[str]
 
 
 def _numbers(facts: Facts) -> dict[int, int]:
@@ -105,51 +115,39 @@ def _numbers(facts: Facts) -> dict[int, int]:
     return {email.pk: number for number, email in enumerate(living, 1)}
 
 
-def _next(told: Journey) -> SequenceEmail | None:
+def _coming(told: Journey) -> SequenceEmail | None:
     first = next((step.email for step in told.steps if step.outcome in ("sending", "next")), None)
     return first or (told.facts.next_email if told.facts.row.status == Enrollment.Status.ACTIVE else None)
 
 
-def _next_title(told: Journey) -> str:
-    found = _next(told)
-    return journey_words.title_of(found) if found is not None else ""
-
-
-def _standing(told: Journey, numbers: dict[int, int]) -> str:
-    row, found = told.facts.row, _next(told)
-    if row.status != Enrollment.Status.ACTIVE or found is None or found.pk not in numbers:
+def _standing(sight: _Sight) -> str:
+    if sight.facts.row.status != Enrollment.Status.ACTIVE or sight.coming is None:
         return ""
-    return f"email {numbers[found.pk]} of {len(numbers)} comes next"
+    number = sight.numbers.get(sight.coming.pk)
+    return f"email {number} of {len(sight.numbers)} comes next" if number else ""
 
 
-def _past(told: Journey, numbers: dict[int, int]) -> list[Entry]:
+def _past(told: Journey, sight: _Sight) -> list[Entry]:
     """Emails that ended, and what was done to the place, by time."""
-    facts = told.facts
-    ended = [(step.at, _email(step, told, numbers)) for step in told.steps if step.outcome in ENDED and step.at]
-    done = [(note.at, _note(note, facts)) for note in facts.notes if note.kind != notes.MOVED or note.due_after]
+    ended = [(step.at, _email(step, sight)) for step in told.steps if step.outcome in ENDED and step.at]
+    done = [(note.at, _note(note, sight.facts)) for note in told.notes]
     return [entry for _, entry in sorted([*ended, *done], key=lambda pair: pair[0])]
 
 
-def _future(told: Journey, numbers: dict[int, int]) -> Iterator[Entry]:
-    for step in told.steps:
-        if step.outcome not in ENDED:
-            yield _email(step, told, numbers)
-
-
-def _email(step: Step, told: Journey, numbers: dict[int, int]) -> Entry:
-    facts, email = told.facts, step.email
-    is_next = email == _next(told)
-    may_move = email.published and email.deleted_at is None and not is_next and "move" in _acts(told)
+def _email(step: Step, sight: _Sight) -> Entry:
+    facts, email = sight.facts, step.email
+    is_next = email == sight.coming
+    may_come = email.published and email.deleted_at is None and not is_next and "move" in sight.acts
     is_excluded = step.coming is not None and bool(step.coming.excluded)
     return Entry(
         _day(step.at, facts) if step.at is not None else "",
         "skip" if is_excluded else _MARKS[step.outcome],
         journey_words.sentence(step, facts),
         email,
-        numbers.get(email.pk),
+        sight.numbers.get(email.pk),
         step.delivery if step.outcome in ENDED else None,
         is_next,
-        may_move,
+        may_come,
     )
 
 
@@ -162,14 +160,14 @@ def _day(at: datetime, facts: Facts) -> str:
     return words.short_day(at.astimezone(zone).date(), facts.now.astimezone(zone).date())
 
 
-def _acts(told: Journey) -> Iterator[str]:
+def _acts(told: Journey, coming: SequenceEmail | None) -> Iterator[str]:
     """What makes sense now. Whether it can be done, the verb says (engine/acts/places.py)."""
     row, sequence = told.facts.row, told.facts.sequence
     if sequence.deleted_at is not None:
         return
     if row.status == Enrollment.Status.ACTIVE:
         yield "resume" if row.paused_at is not None else "pause"
-        if _next(told) is not None:
+        if coming is not None:
             yield "skip"
             if row.paused_at is None:
                 yield "send"

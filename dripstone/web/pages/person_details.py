@@ -49,8 +49,7 @@ def _given(request: HttpRequest) -> FromText:
     """What was left blank is taken away."""
     sent = forms.given(request)
     fields = {name.removeprefix(OF_FIELD): value or None for name, value in sent.items() if name.startswith(OF_FIELD)}
-    own = {name: sent[name] for name in ("email_address", "first_name") if name in sent}
-    own |= {"first_name": None} if own.get("first_name", "x").strip() == "" else {}
+    own = {name: sent[name].strip() or None for name in ("email_address", "first_name") if name in sent}
     return FromText(own | {"fields": fields})
 
 
