@@ -14,6 +14,7 @@ from dripstone.explain import journey, journey_words
 from dripstone.explain.journey import ENDED, Facts, Journey, Step
 from dripstone.sequences.models import Sequence, SequenceEmail
 
+MOST_RUNS = 3
 MOST = 40  # entries above the line, and below it; the page of the place alone shows all
 
 # How an entry is marked on the line, beside the words that say the same.
@@ -52,7 +53,7 @@ class Entry:
 class Way:
     """says      where they stand, in a sentence or two
     standing  the same in three words: "email 2 of 5 comes next"
-    runs      earlier ones, a sentence each
+    runs      the last ones before this, a sentence each; n_runs_before: how many came before them
     zone      of the times, if it is not the account's
     acts      what may be done: see `_acts`
     n_hidden  entries above and below that only the page of the place shows
@@ -63,6 +64,7 @@ class Way:
     says: str
     standing: str
     runs: list[str]
+    n_runs_before: int
     past: list[Entry]
     future: list[Entry]
     zone: str
@@ -88,7 +90,8 @@ def of(place: Enrollment, now: datetime, zone: str, most: int = MOST) -> Way:
         facts.sequence,
         says=journey_words.journey(told),
         standing=_standing(sight),
-        runs=[journey_words.earlier_run(run, facts) for run in told.earlier_runs],
+        runs=[journey_words.earlier_run(run, facts) for run in told.earlier_runs[-MOST_RUNS:]],
+        n_runs_before=max(0, len(told.earlier_runs) - MOST_RUNS),
         past=past[-most:],
         future=future[:most],
         zone="" if facts.sequence.time_zone == zone else words.zone(facts.sequence.time_zone),

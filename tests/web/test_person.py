@@ -152,6 +152,18 @@ def test_what_was_done_by_hand_stands_in_the_past_with_its_reason(
     assert "Paused" in page
 
 
+def test_of_many_runs_the_last_ones_are_told(
+    alice: Client, noor: Subscriber, place: Enrollment, engine: Engine
+) -> None:
+    for _ in range(4):
+        places.restart(place.pk, "ann@example.com", "", engine.clock.now())
+        engine.run()
+    page = text(alice.get(path(noor)))
+    assert "1 run before these" in page
+    assert "Run 1, from" not in page
+    assert "Run 4, from today, 04:00 to today, 04:00: 1 sent." in page
+
+
 def test_it_says_whose_wall_clock_it_is_when_it_is_not_the_accounts(
     alice: Client, account: Account, noor: Subscriber
 ) -> None:
@@ -208,7 +220,9 @@ def test_skipping_says_first_what_it_does_to_each_email(alice: Client, noor: Sub
     assert place.next_email.subject == "Rain"
 
 
-def test_asking_leaves_nothing_behind(alice: Client, noor: Subscriber, place: Enrollment) -> None:
+def test_asking_leaves_nothing_behind_and_wakes_nobody(
+    alice: Client, noor: Subscriber, place: Enrollment, django_capture_on_commit_callbacks: Any
+) -> None:
     def everything() -> list[list[Any]]:
         tables = ("engine_enrollment", "engine_delivery", "engine_note", "events_event", "procrastinate_jobs")
         with connection.cursor() as cursor:
@@ -219,10 +233,12 @@ def test_asking_leaves_nothing_behind(alice: Client, noor: Subscriber, place: En
         return found
 
     before = everything()
-    for act in ("pausing", "skipping", "sending", "restart", "removal"):
-        assert alice.post(f"/enrollments/{place.pk}/{act}").status_code == 200
-    assert alice.post(path(noor, "/unsubscription")).status_code == 200
+    with django_capture_on_commit_callbacks() as woken:
+        for act in ("pausing", "skipping", "sending", "restart", "removal"):
+            assert alice.post(f"/enrollments/{place.pk}/{act}").status_code == 200
+        assert alice.post(path(noor, "/unsubscription")).status_code == 200
     assert everything() == before
+    assert woken == []
 
 
 def test_the_answer_does_it_and_keeps_the_reason(alice: Client, noor: Subscriber, place: Enrollment) -> None:
