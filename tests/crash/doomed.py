@@ -175,6 +175,43 @@ def follow_and_die_at(sequence_id: int, n_statements: int) -> None:
         follow.everybody(sequence_id, clock.now())
 
 
+def sign_up_and_die_at(form_id: int, address: str, n_statements: int) -> None:
+    """Somebody fills in a form, and the process dies right before its n-th statement, or is done before that."""
+    from dripstone import clock
+    from dripstone.engine.acts import sign_ups
+    from dripstone.subscribers.models import Form
+    from dripstone.subscribers.sign_ups import Asked
+
+    form = Form.objects.get(pk=form_id)
+    with _dying_at(n_statements):
+        sign_ups.ask(form, Asked(address, "Ann"), clock.now())
+
+
+def click_and_die_at(sign_up_id: int, n_statements: int) -> None:
+    from dripstone import clock
+    from dripstone.engine.acts import sign_ups
+
+    with _dying_at(n_statements):
+        sign_ups.click(sign_up_id, clock.now())
+
+
+@contextmanager
+def _dying_at(n_statements: int) -> Iterator[None]:
+    import itertools
+
+    from django.db import connection
+
+    numbers = itertools.count(1)
+
+    def count(execute: Callable[..., Any], *statement: Any) -> Any:
+        if next(numbers) == n_statements:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return execute(*statement)
+
+    with connection.execute_wrapper(count):
+        yield
+
+
 def send_a_batch_with_a_lease_of(seconds: float) -> None:
     from datetime import timedelta
 
