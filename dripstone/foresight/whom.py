@@ -119,7 +119,7 @@ def _of(sequence: Sequence, span: Span) -> Iterator[Going]:
     stops: dict[Hour, list[Stop]] = defaultdict(list)
     for stop in forecast.stops(sequence, itinerary, span.now, span.ends):
         for key, instants in _sends(itinerary, stop, span).items():
-            counts[key].update(instants)
+            counts[key] += instants
             stops[key].append(stop)
     for key, instants in counts.items():
         is_sharp = all(at.minute == at.second == 0 for at in instants)
@@ -186,7 +186,7 @@ class _Asked:
         self.sends |= {place_id: set() for place_id in new}
         span = self._span
         for stop in forecast.stops(self._sequence, self._itinerary, span.now, span.ends, among=new) if new else ():
-            self.sends[stop.crowd.enrollment_id].update(_sends(self._itinerary, stop, span))
+            self.sends[stop.crowd.enrollment_id] |= set(_sends(self._itinerary, stop, span))
 
 
 def _near(statement: str, going: Collection[Going], after: int, limit: int) -> list[int]:
