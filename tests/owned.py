@@ -60,6 +60,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "forms": form.pk,
         "segments": segments.create(account.pk, everybody, MONDAY_9).pk,
         "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,
+        "fields": fields.create(account.pk, {"label": "City"}, MONDAY_9, cause=causes.API)[0].pk,
         "snippets": snippet.pk,
         "email_templates": template.pk,
         "templates": template.pk,

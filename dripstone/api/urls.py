@@ -18,6 +18,7 @@ from dripstone.api.ext import segments as ext_segments
 from dripstone.api.ext import sequence_emails as ext_sequence_emails
 from dripstone.api.ext import sequences as ext_sequences
 from dripstone.api.ext import subscribers as ext_subscribers
+from dripstone.api.ext import tags as ext_tags
 from dripstone.api.v4 import (
     accounts,
     custom_fields,
@@ -57,6 +58,7 @@ OURS = (
     impact,
     place_impact,
     ext_subscribers,
+    ext_tags,
     ext_forms,
     ext_segments,
     ext_email_templates,

@@ -192,6 +192,7 @@ class References:
     as_numbers        the fields it compares with a number, though they are text
     names             what stands first in a path, `address` or `subscriber`, and is not made by the source itself
     unknown           those of the names that mean nothing to us and so come out empty
+    any_field         it may put out any field: its key is made up while rendering, as in `subscriber[plan]`
     """
 
     snippets: frozenset[str] = frozenset()
@@ -200,6 +201,7 @@ class References:
     as_numbers: frozenset[str] = frozenset()
     names: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
+    any_field: bool = False
 
 
 @lru_cache(maxsize=512)  # parsing costs a millisecond, and sources seldom change
@@ -211,6 +213,7 @@ def variables(source: str) -> References:
         return References()
     roots, own = set[str](), set[str]()
     snippets, fields, bare, tested, numeric = set[str](), set[str](), set[str](), set[str](), set[str]()
+    any_field = False
     for node in nodes(template):
         own.update(map(str, chain(node.template_scope(), node.block_scope())))
         for expression in all_of(node.expressions()):
@@ -218,6 +221,7 @@ def variables(source: str) -> References:
             snippets |= _member(expression, "snippet")
             fields |= _member(expression, "subscriber")
             numeric |= _compared_with_number(expression)
+            any_field |= _is_any_field(expression)
         if isinstance(node, OutputNode):
             bare |= _without_default(node)
         else:
@@ -229,6 +233,7 @@ def variables(source: str) -> References:
         as_numbers=frozenset(numeric - ALWAYS_THERE),
         names=frozenset(roots - own),
         unknown=frozenset(roots - own - KNOWN_NAMES),
+        any_field=any_field,
     )
 
 
@@ -242,6 +247,16 @@ def _member(expression: Expression, root: str) -> set[str]:
         case Path(path=[first, str(key), *_]) if first == root:
             return {key}
     return set()
+
+
+def _is_any_field(expression: Expression) -> bool:
+    """`subscriber` as a whole, or with a key that is made up while rendering."""
+    match expression:
+        case Path(path=["subscriber"]):
+            return True
+        case Path(path=["subscriber", key, *_]):
+            return not isinstance(key, str)
+    return False
 
 
 def _without_default(node: Node) -> set[str]:

@@ -17,6 +17,7 @@ REMOVED_FROM_SEQUENCE = "subscriber.removed_from_sequence"
 
 # About a thing and no person. Kit has more of them (`tag.*`, `custom_field.*`) whose names it does not publish.
 TAG_CREATED = "tag.created"
+TAG_DELETED = "tag.deleted"
 CUSTOM_FIELD_CREATED = "custom_field.created"
 CUSTOM_FIELD_DELETED = "custom_field.deleted"
 SEQUENCE_CREATED = "sequence.created"

@@ -23,6 +23,16 @@ def with_tag(tag_id: int, state: str = EVERY_STATE) -> int:
     return _of_one(Kind.TAGGED, tag_id, state)
 
 
+def with_tag_by_state(tag_id: int) -> Counter[str]:
+    """State → people who have the tag."""
+    return Counter({state: n for (_, state), n in tallies.of(Kind.TAGGED, [tag_id]).items()})
+
+
+def with_tags(tag_ids: Collection[int]) -> Counter[int]:
+    """Tag id → people who have it, whatever their state."""
+    return sum((Counter({pk: n}) for (pk, _), n in tallies.of(Kind.TAGGED, tag_ids).items()), Counter())
+
+
 def on_form(form_id: int, state: str = EVERY_STATE) -> int:
     return _of_one(Kind.ON_FORM, form_id, state)
 

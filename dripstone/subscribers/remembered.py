@@ -18,10 +18,10 @@ from dripstone.errors import Invalid
 from dripstone.subscribers.models import Remembered, State
 
 STATES = (State.CANCELLED, State.BOUNCED, State.COMPLAINED)
-WHAT_THEY_DID = {
-    State.CANCELLED: "unsubscribed",
-    State.BOUNCED: "did not take mail any more",
-    State.COMPLAINED: "reported an email as spam",
+WHY = {
+    State.CANCELLED: "they unsubscribed",
+    State.BOUNCED: "it does not take mail any more",
+    State.COMPLAINED: "they reported an email as spam",
 }
 
 _KIND = "remembered"
@@ -60,7 +60,7 @@ def must_be_free(account_id: int, address: str) -> None:
     """Before somebody on file gets the address. Raises Invalid."""
     state = state_of(account_id, address)
     if state is not None:
-        sentence = f"Email address belongs to somebody who was deleted, and {WHAT_THEY_DID[state]}"
+        sentence = f"Email address belongs to somebody who was deleted, and must not be mailed: {WHY[state]}"
         raise Invalid.member("email_address", sentence)
 
 

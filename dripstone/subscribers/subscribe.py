@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 
 from dripstone.errors import Invalid
 from dripstone.events import types
@@ -14,6 +14,7 @@ from dripstone.events.causes import Cause
 from dripstone.events.models import Event
 from dripstone.events.record import event, record
 from dripstone.given import MAX_NAME, Checked, Given, plain_address
+from dripstone.postgresql import prepared
 from dripstone.postgresql.compiled import Compiled, Parameter
 from dripstone.subscribers import remembered
 from dripstone.subscribers.fields import keys_of
@@ -146,12 +147,10 @@ def _added(
     keys, unknown = _set_fields(draft, fields)
     _check_size(draft.fields, {})
     asked = {"state": state, "fields": json.dumps(draft.fields), "now": now}
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD, columns | asked | {"digest": remembered.digest_of(account_id, address)})
-        row = cursor.fetchone()
-    if row is None:
+    rows = prepared.rows(_ADD, columns | asked | {"digest": remembered.digest_of(account_id, address)})
+    if not rows:
         return None
-    written = dict(zip(("pk", "state", "canceled_at"), row, strict=True))
+    written = dict(zip(("pk", "state", "canceled_at"), rows[0], strict=True))
     person = Subscriber(**columns, **written, fields=draft.fields, created_at=now, updated_at=now)
     person._state.adding = False
     record(_arrival(person, now, cause))

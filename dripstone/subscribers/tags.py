@@ -2,18 +2,26 @@
 
 from datetime import datetime
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Value
 from django.db.models.functions import Lower
 
 from dripstone.accounts import names
-from dripstone.errors import Invalid
+from dripstone.errors import Invalid, NotFound
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.models import Event
 from dripstone.events.record import event, record
 from dripstone.given import Checked, Given
 from dripstone.subscribers.models import Subscriber, Tag, Tagging, lock_person
+
+# Purpose: before a tag goes from everybody who has it. Others lock a person first and their tagging then, so people
+# come first here too; the trigger that counts would lock them last. By tagging_once.
+_LOCK_PEOPLE = """
+SELECT count(*) FROM (
+    SELECT s.id FROM subscribers_tagging t JOIN subscribers_subscriber s ON s.id = t.subscriber_id
+    WHERE t.tag_id = %s ORDER BY s.id FOR NO KEY UPDATE OF s) people
+"""
 
 
 def check(given: Given) -> str:
@@ -51,6 +59,22 @@ def rename(tag: Tag, given: Given) -> Tag:
     except IntegrityError:
         raise Invalid.member("name", "Name has already been taken") from None
     return tag
+
+
+@transaction.atomic
+def delete(tag: Tag, now: datetime, *, cause: Cause) -> None:
+    """The tag goes, from everybody at once: if it went from one after the other, an exclusion by it would let through
+    whoever has lost it already. Nobody has it removed: there is no `subscriber.tag_removed`.
+
+    Conditions that name it are met by nobody from now on, exclusions by it exclude everybody. Raises NotFound.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_PEOPLE, [tag.pk])
+    if Tag.objects.select_for_update().filter(pk=tag.pk).first() is None:
+        raise NotFound
+    Tagging.objects.filter(tag=tag).delete()
+    record([event(types.TAG_DELETED, tag.account_id, now, cause=cause, subject_id=tag.pk)])
+    Tag.objects.filter(pk=tag.pk).delete()
 
 
 @transaction.atomic

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
 
 from dripstone.accounts.models import Account
 
@@ -24,6 +25,10 @@ class Mentions(models.Model):
     version = models.BigIntegerField()  # of the source, when it was read
     snippets = ArrayField(models.TextField(), default=list)  # keys, whether or not there are such snippets
     images = ArrayField(models.TextField(), default=list)  # digests, the same
+    fields = ArrayField(models.TextField(), default=list, db_default=Value("{}"))  # of a person: keys, the same
+    any_field = models.BooleanField(default=False, db_default=False)  # it may put out any: the key is made up
+    # Which of our readers made it. What an older one read is read again: it knew less.
+    reader = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     class Meta:
         verbose_name_plural = "mentions"

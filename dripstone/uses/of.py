@@ -1,10 +1,11 @@
-"""Where snippets, images and templates of an account are used: in which emails, templates and snippets, directly or
-through one another. Whom a change of one reaches."""
+"""Where snippets, images, templates and custom fields of an account are used: in which emails, templates and snippets,
+directly or through one another. Whom a change of one reaches."""
 
 import heapq
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import NamedTuple
 
 from django.db.models.functions import Coalesce
@@ -61,11 +62,19 @@ class _Email(NamedTuple):
         return not self.is_published, self.sequence_name, self.sequence_id, self.position
 
 
+class _Fields(NamedTuple):
+    """naming   by key"""
+
+    naming: dict[str, list[tuple[Source, int]]]
+    any_of_them: list[tuple[Source, int]]
+
+
 class Graph:
     """All uses within an account, as of when it was made: a fixed number of queries, 40 ms for 5,000 emails."""
 
     def __init__(self, account_id: int) -> None:
         reading.catch_up(account_id)
+        self.account_id = account_id
         default = EmailTemplate.objects.filter(account_id=account_id, is_default=True).values_list("pk", flat=True)
         self.default_template_id = default.first()
         self.emails = dict(_emails(account_id, self.default_template_id))
@@ -101,6 +110,27 @@ class Graph:
 
     def of_image(self, digest: str) -> Uses:
         return self._all(self._naming_image[digest])
+
+    def of_field(self, key: str) -> Uses:
+        """What prints the field, or asks about it, in Liquid."""
+        return self._all(self._fields.naming[key])
+
+    def of_any_field(self) -> Uses:
+        """What may print any field: only a reader decides which."""
+        return self._all(self._fields.any_of_them)
+
+    @cached_property
+    def _fields(self) -> "_Fields":
+        """Nearly every email prints one, so they are read only for somebody who asks."""
+        found = _Fields(defaultdict(list), [])
+        rows = Mentions.objects.filter(account_id=self.account_id).exclude(fields=[], any_field=False)
+        for source, pk, keys, is_any in rows.values_list("source", "source_id", "fields", "any_field"):
+            holder = (Source(source), pk)
+            if self._is_there(*holder):
+                for key in keys:
+                    found.naming[key].append(holder)
+                found.any_of_them.extend([holder] if is_any else [])
+        return found
 
     def of_template(self, template_id: int) -> Uses:
         uses = Uses()

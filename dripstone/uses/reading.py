@@ -1,4 +1,4 @@
-"""Reads what was saved since somebody asked last: which snippets and images each source mentions.
+"""Reads what was saved since somebody asked last: which snippets, images and fields each source mentions.
 
 No verb that saves a source has to think of it. Every source has a version that rises with each change; what has been
 read of another version is read again when somebody asks. So a reading is never behind, whoever wrote, and one that was
@@ -12,12 +12,15 @@ from typing import Any
 from django.db.models import Exists, OuterRef, QuerySet
 
 from dripstone.content import liquid
+from dripstone.content.liquid import References
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.images import store
 from dripstone.sequences.models import EmailDraft, SequenceEmail
 from dripstone.uses.models import Mentions
 
 BATCH = 500  # sources in memory at once
+_NOTHING = References()
+READER = 2  # rises when more is read; what was read before that is read again
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,8 @@ def catch_up(account_id: int) -> None:
 
 
 def _unread(shelf: Shelf) -> QuerySet[Any]:
-    reading = Mentions.objects.filter(source=shelf.source, source_id=OuterRef("pk"), version=OuterRef(shelf.version))
-    return shelf.rows.filter(~Exists(reading))
+    of_source = Mentions.objects.filter(source=shelf.source, source_id=OuterRef("pk"), reader=READER)
+    return shelf.rows.filter(~Exists(of_source.filter(version=OuterRef(shelf.version))))
 
 
 def _read(account_id: int, shelf: Shelf, ids: Sequence[int]) -> None:
@@ -59,19 +62,23 @@ def _read(account_id: int, shelf: Shelf, ids: Sequence[int]) -> None:
         [_mentions(account_id, shelf.source, pk, version, texts) for pk, version, *texts in rows],
         update_conflicts=True,
         unique_fields=["source", "source_id"],
-        update_fields=["version", "snippets", "images"],
+        update_fields=["version", "snippets", "images", "fields", "any_field", "reader"],
     )
 
 
 def _mentions(account_id: int, source: str, pk: int, version: int, columns: Iterable[Any]) -> Mentions:
     given = [text for column in columns for text in _texts(column)]
+    said = [references_in(text) for text in given]
     return Mentions(
         account_id=account_id,
         source=source,
         source_id=pk,
         version=version,
-        snippets=sorted({key for text in given for key in snippets_in(text)}),
+        reader=READER,
+        snippets=sorted({key for one in said for key in one.snippets}),
         images=sorted({digest for text in given for digest in store.digests(text)}),
+        fields=sorted({key for one in said for key in one.fields}),
+        any_field=any(one.any_field for one in said),
     )
 
 
@@ -81,9 +88,8 @@ def _texts(column: Any) -> list[str]:
     return [value for value in values if isinstance(value, str) and value]
 
 
-def snippets_in(text: str) -> frozenset[str]:
-    """Keys of the snippets that a source inserts. Only its tags are parsed: most emails of an account have the same."""
-    if "snippet" not in text:
-        return frozenset()
-    tags = "".join(piece.text for piece in liquid.pieces(text) if piece.is_liquid)
-    return liquid.variables(tags).snippets
+def references_in(text: str) -> References:
+    """What a source inserts. Only its tags are parsed: most emails of an account have the same."""
+    if "snippet" not in text and "subscriber" not in text:
+        return _NOTHING
+    return liquid.variables("".join(piece.text for piece in liquid.pieces(text) if piece.is_liquid))

@@ -35,7 +35,7 @@ TEXTS = st.text(st.characters(blacklist_characters="{}%", blacklist_categories=[
 @given(parts=st.lists(st.tuples(TEXTS, st.sampled_from(WAYS), KEYS), max_size=5), tail=TEXTS)
 def test_what_is_inserted_is_found_and_nothing_else(parts: list[tuple[str, str, str]], tail: str) -> None:
     source = "".join(f"<p>{text}</p>{way % key}" for text, way, key in parts) + tail
-    found = reading.snippets_in(source)
+    found = reading.references_in(source).snippets
     assert found == {key for _, _, key in parts} == liquid.variables(source).snippets
 
 
@@ -51,7 +51,7 @@ def test_what_is_inserted_is_found_and_nothing_else(parts: list[tuple[str, str, 
     ],
 )
 def test_what_only_looks_like_one_is_not(source: str) -> None:
-    assert reading.snippets_in(source) == frozenset()
+    assert reading.references_in(source).snippets == frozenset()
 
 
 def mentions() -> dict[tuple[str, int], list[str]]:
@@ -88,3 +88,44 @@ def test_each_part_of_each_kind_of_source_is_read(alice: Account, now: datetime)
     reading.catch_up(alice.pk)
     assert mentions() == {("email", email.pk): ["p", "s"], ("snippet", inline.pk): ["x"], ("snippet", made.pk): ["y"]}
     assert Mentions.objects.get(source="email").images == [image.digest]
+
+
+FIELDS = (
+    "{{ subscriber.%s }}",
+    "{{ subscriber['%s'] | default: 'x' }}",
+    "{%% if subscriber.%s == blank %%}x{%% endif %%}",
+    "{%% case subscriber.%s %%}{%% when 'Rome' %%}x{%% endcase %%}",
+    "{%% assign a = subscriber.%s %%}{{ a }}",
+)
+FIELD_KEYS = st.from_regex(r"f[a-z0-9]{0,8}(_[a-z0-9]{1,5}){0,2}", fullmatch=True)
+
+
+@given(parts=st.lists(st.tuples(TEXTS, st.sampled_from(FIELDS), FIELD_KEYS), max_size=5), tail=TEXTS)
+def test_fields_that_are_printed_or_asked_about_are_found(parts: list[tuple[str, str, str]], tail: str) -> None:
+    found = reading.references_in("".join(f"{text}{way % key}" for text, way, key in parts) + tail)
+    assert found.fields == {key for _, _, key in parts}
+    assert not found.any_field
+
+
+@pytest.mark.parametrize(
+    ("source", "is_any"),
+    [
+        ("{{ subscriber[plan] }}", True),
+        ("{{ subscriber[subscriber.plan] }}", True),
+        ("{% assign all = subscriber %}{{ all.city }}", True),
+        ("{% for pair in subscriber %}{{ pair }}{% endfor %}", True),
+        ("{{ subscriber['city'] }}", False),
+        ("{{ plan }} of a subscriber", False),
+    ],
+)
+def test_a_field_whose_key_is_made_up_is_known_as_unknown(source: str, is_any: bool) -> None:
+    assert reading.references_in(source).any_field is is_any
+
+
+def test_what_an_older_reader_has_read_is_read_again(alice: Account) -> None:
+    email = make_email(make_sequence(alice), position=0, content="{{ subscriber.city }}")
+    reading.catch_up(alice.pk)
+    assert Mentions.objects.get(source_id=email.pk).fields == ["city"]
+    Mentions.objects.update(fields=[], reader=0)
+    reading.catch_up(alice.pk)
+    assert Mentions.objects.get(source_id=email.pk).fields == ["city"]

@@ -39,7 +39,7 @@ def test_it_says_what_goes_and_what_stays_and_changes_nothing(alice: Client, bob
     page = text(alice.get(question(bob)))
     assert "Delete Bob?" in page
     assert "their name and address, 1 tag, 1 place in a sequence and 1 event" in page
-    assert "“Second thoughts” is not sent: it was to go Tomorrow, 09:00" in page
+    assert "“Second thoughts” is not sent: it was to go tomorrow, 09:00" in page
     assert "Write better emails" in page
     assert "Nothing of the address: added again, they are somebody new" in page
     assert Subscriber.objects.filter(pk=bob.pk).exists()
@@ -48,9 +48,9 @@ def test_it_says_what_goes_and_what_stays_and_changes_nothing(alice: Client, bob
 @pytest.mark.parametrize(
     ("end_them", "why"),
     [
-        (transitions.cancel, "because it unsubscribed"),
-        (transitions.bounce, "because it did not take mail any more"),
-        (transitions.complain, "because it reported an email as spam"),
+        (transitions.cancel, "because they unsubscribed"),
+        (transitions.bounce, "because it does not take mail any more"),
+        (transitions.complain, "because they reported an email as spam"),
     ],
 )
 def test_it_says_that_a_hash_stays_and_why(alice: Client, bob: Subscriber, end_them: Any, why: str) -> None:
@@ -85,7 +85,7 @@ def test_it_says_that_a_mail_is_leaving_at_this_moment(alice: Client, bob: Subsc
     plan.everything_due(later)
     claim.take("worker/1", later)
     page = alice.get(question(bob))
-    assert "email may be leaving at this moment, and arrives all the same" in text(page)
+    assert "1 email may be leaving at this moment, and arrives all the same" in text(page)
     answer = alice.post(question(bob), hidden_members(page), follow=True)
     assert "1 email may have been leaving at that moment and may still arrive." in text(answer)
 

@@ -63,7 +63,7 @@ def deletion(request: HttpRequest, account: Account, subscriber_id: int) -> Http
         return _ask(request, account, person, told)
     done = forget.forget(account, person.pk, actor(request), clock.now())
     messages.success(request, _done(person, done))
-    return redirect("home")
+    return redirect("people")
 
 
 def _ask(request: HttpRequest, account: Account, person: Subscriber, told: Forgotten) -> HttpResponse:
@@ -79,7 +79,7 @@ def _ask(request: HttpRequest, account: Account, person: Subscriber, told: Forgo
         "n_other": told.ended.total() - told.ended["sent"],
         "nexts": [_next(place, account) for place in told.places],
         "what": _what(person, told),
-        "why_remembered": remembered.WHAT_THEY_DID[told.remembered_as] if told.remembered_as else "",
+        "why_remembered": remembered.WHY[told.remembered_as] if told.remembered_as else "",
     }
     return show(request, "people/deletion.html", account, context, 409 if request.method == "POST" else 200)
 
@@ -93,7 +93,7 @@ def _figure(told: Forgotten) -> str:
 
 def _next(place: Enrollment, account: Account) -> Next:
     assert place.next_email is not None
-    at = words.instant(place.due_at, account.time_zone, clock.now()) if place.due_at else ""
+    at = words.soon(place.due_at, account.time_zone, clock.now()) if place.due_at else ""
     return Next(readable(place.next_email.subject), place.sequence.name, at)
 
 

@@ -116,4 +116,6 @@ def test_nobody_takes_over_an_address_that_must_not_be_mailed(alice: Caller, bob
     alice.delete(f"/ext/v1/subscribers/{bob.pk}")
     status, answer = alice.put(f"/v4/subscribers/{other.pk}", {"email_address": "bob@example.org"})
     assert status == 422
-    assert answer["errors"] == ["Email address belongs to somebody who was deleted, and unsubscribed"]
+    assert answer["errors"] == [
+        "Email address belongs to somebody who was deleted, and must not be mailed: they unsubscribed"
+    ]

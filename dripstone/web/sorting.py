@@ -1,0 +1,206 @@
+"""What the pages of tags, custom fields and segments share: where one is used, and asking before it goes."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+
+from dripstone import words
+from dripstone.accounts.models import Account
+from dripstone.conditions import uses
+from dripstone.conditions.uses import Use
+from dripstone.content.subjects import readable
+from dripstone.foresight import losing
+from dripstone.foresight.losing import Silenced
+from dripstone.grammar import Thing
+from dripstone.sequences.models import SequenceEmail
+from dripstone.subscribers.models import Segment
+from dripstone.uses.of import Graph, Reach, Uses
+from dripstone.web import library
+from dripstone.web.frame import show
+from dripstone.web.library import Place
+from dripstone.web.templatetags.dripstone_words import STATE_PILLS
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Where a thing stands: in conditions and, of a custom field, in what is printed.
+
+    places   by heading
+    printed  of a custom field: web/library.py
+    any_field   what may print any field, since the key is made up while printing
+    """
+
+    uses: list[Use]
+    places: dict[str, list[Place]]
+    printed: library.Used | None = None
+    any_field: library.Used | None = None
+
+    @property
+    def is_none(self) -> bool:
+        return not self.places and self.is_unprinted
+
+    @property
+    def is_unprinted(self) -> bool:
+        return self.printed is None or self.printed.reach.uses.is_none
+
+
+def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Reach | None = None) -> Used:
+    """reach     of a custom field's Liquid
+    unknown   of Liquid that may print any field
+    """
+    found = uses.of(thing, account.pk)
+    places = {
+        heading: shown
+        for heading, shown in {
+            "Segments": list(_named(account, found, "segment")),
+            "Exclusions of sequences": list(_named(account, found, "exclusion")),
+            "Filters of emails": list(_named(account, found, "filter")),
+        }.items()
+        if shown
+    }
+    printed = library.used(account, reach) if reach else None
+    is_any = unknown is not None and not unknown.uses.is_none
+    return Used(found, places, printed, library.used(account, unknown) if unknown and is_any else None)
+
+
+def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]:
+    here = [use for use in found if use.kind == kind]
+    through = {pk for use in here for pk in use.through}
+    names = dict(Segment.objects.filter(account=account, pk__in=through).values_list("pk", "name")) if through else {}
+    emails = SequenceEmail.objects.select_related("sequence").in_bulk([use.pk for use in here if kind == "filter"])
+    for use in here:
+        notes = [f"through the segment {words.title(names[pk])}" for pk in use.through[:1] if pk in names]
+        if kind == "filter":
+            email = emails[use.pk]
+            notes.insert(0, email.sequence.name)
+            yield Place(readable(email.subject), library.email_url(email), ", ".join(notes))
+        else:
+            yield Place(use.name, _url(use), ", ".join(notes))
+
+
+def _url(use: Use) -> str:
+    return reverse("segment" if use.kind == "segment" else "sequence_settings", args=[use.pk])
+
+
+def by_state(condition: dict[str, Any], counts: Counter[str]) -> list[tuple[str, int, str]]:
+    """A word, how many people, and the list of them: of each state that there is."""
+    url = people_with(condition)
+    shown = ((state, label) for state, (_, label) in STATE_PILLS.items() if counts[state])
+    return [(label, counts[state], f"{url}&{urlencode({'state': state})}") for state, label in shown]
+
+
+def people_with(condition: dict[str, Any]) -> str:
+    """The address of the list of people who meet it."""
+    return f"{reverse('people')}?{urlencode({'filter': json.dumps(condition, separators=(',', ':'))})}"
+
+
+# --- Deletion -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """A line of the question: whose mail stops."""
+
+    n: int
+    phrase: str
+    sub: str
+    url: str
+
+
+def losses(account: Account, found: Used, now: datetime) -> list[Loss]:
+    return [_loss(one, account, now) for one in losing.silenced(found.uses)]
+
+
+def _loss(one: Silenced, account: Account, now: datetime) -> Loss:
+    at = f"the next was to go {words.soon(one.next_at, account.time_zone, now)}" if one.next_at else ""
+    if one.email is not None:
+        name = words.title(readable(one.email.subject))
+        who = words.agree(one.n_people, "person inside may come to", "people inside may come to")
+        phrase = f"{who} {name}, and nobody gets it any more: they pass it over"
+        return Loss(
+            one.n_people, phrase, ", ".join(filter(None, [one.sequence.name, at])), library.email_url(one.email)
+        )
+    name = words.title(one.sequence.name)
+    who = words.agree(one.n_people, "person is", "people are")
+    phrase = f"{who} inside {name}, and everybody is excluded from it: they pass over all emails"
+    sub = ", ".join(filter(None, [words.count(one.n_emails, "published email"), at]))
+    return Loss(one.n_people, phrase, sub, reverse("sequence_settings", args=[one.sequence.pk]))
+
+
+def figure(found: Used) -> str:
+    """Of where it stands: used elsewhere by then, it is asked about again."""
+    said = sorted((use.kind, use.pk) for use in found.uses)
+    printed = library.figure(found.printed.reach) if found.printed else ""
+    return hashlib.sha256(repr((said, printed)).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is to be deleted. noun: "tag". facts: what goes with it"""
+
+    noun: str
+    name: str
+    url: str
+    listed: str
+    heading: str
+    facts: str
+    notes: list[str] = field(default_factory=list)
+
+
+def ask_to_delete(request: HttpRequest, account: Account, subject: Subject, found: Used, now: datetime) -> HttpResponse:
+    """A POST that was not carried out says why."""
+    context = {
+        "section": "people",
+        "current": "true",
+        "subject": subject,
+        "used": found,
+        "losses": losses(account, found, now),
+        "seen": figure(found),
+        "is_again": request.method == "POST",
+    }
+    return show(request, "sorting/deletion.html", account, context, 409 if request.method == "POST" else 200)
+
+
+def is_settled(request: HttpRequest, found: Used) -> bool:
+    """It was asked about, as things are."""
+    return request.method == "POST" and request.POST.get("seen") == figure(found)
+
+
+def show_list(
+    request: HttpRequest, account: Account, name: str, context: dict[str, Any], status: int = 200
+) -> HttpResponse:
+    """As a page, or the rows alone for htmx."""
+    is_rows = request.headers.get("HX-Target") == "found"
+    response = show(
+        request, f"sorting/{'_' if is_rows else ''}{name}.html", account, {"section": "people"} | context, status
+    )
+    response["Vary"] = "HX-Target, Cookie"
+    return response
+
+
+def tally(found: Iterable[Use], printed: Uses | None = None) -> str:
+    """ "2 segments, 1 exclusion, 4 emails", in a list."""
+    kinds = [use.kind for use in found]
+    counts = [
+        (kinds.count("segment"), "segment"),
+        (kinds.count("exclusion"), "exclusion"),
+        (kinds.count("filter"), "filter"),
+    ]
+    said = [words.count(n, noun) for n, noun in counts if n]
+    if printed is not None and (text := library.tally(printed)):
+        said.append(text)
+    return ", ".join(said)
+
+
+def reaches(account: Account, key: str) -> tuple[Reach, Reach]:
+    """Of a custom field: what prints it, and what may print any."""
+    graph = Graph(account.pk)
+    return graph.reach(graph.of_field(key)), graph.reach(graph.of_any_field())
