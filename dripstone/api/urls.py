@@ -11,7 +11,7 @@ from ninja.openapi.schema import OpenAPISchema
 from dripstone.api import description, errors
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
-from dripstone.api.ext import clock, deliveries, enrollments, forecast, impact, inbox, place_impact, reports
+from dripstone.api.ext import clock, deletions, deliveries, enrollments, forecast, impact, inbox, place_impact, reports
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
 from dripstone.api.ext import segments as ext_segments
@@ -58,6 +58,7 @@ OURS = (
     impact,
     place_impact,
     ext_subscribers,
+    deletions,
     ext_tags,
     ext_forms,
     ext_segments,

@@ -21,7 +21,7 @@ from dripstone.foresight import losing
 from dripstone.foresight.losing import Silenced
 from dripstone.grammar import Thing
 from dripstone.sequences.models import SequenceEmail
-from dripstone.subscribers.models import Segment
+from dripstone.subscribers.models import Form, Segment
 from dripstone.uses.of import Graph, Reach, Uses
 from dripstone.web import library
 from dripstone.web.frame import show
@@ -31,7 +31,7 @@ from dripstone.web.templatetags.dripstone_words import STATE_PILLS
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Where a thing stands: in conditions and, of a custom field, in what is printed.
+    """Where a thing stands: in conditions, in forms and, of a custom field, in what is printed.
 
     places   by heading
     printed  of a custom field: web/library.py
@@ -63,6 +63,7 @@ def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Re
             "Segments": list(_named(account, found, "segment")),
             "Exclusions of sequences": list(_named(account, found, "exclusion")),
             "Filters of emails": list(_named(account, found, "filter")),
+            "Forms": list(_forms(account, thing)),
         }.items()
         if shown
     }
@@ -84,6 +85,20 @@ def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]
             yield Place(readable(email.subject), library.email_url(email), ", ".join(notes))
         else:
             yield Place(use.name, _url(use), ", ".join(notes))
+
+
+def _forms(account: Account, thing: Thing) -> Iterable[Place]:
+    """Those that add a tag, or ask for a field. Without it they go on as they are."""
+    kind, pk = thing
+    forms = account.forms.exclude(status=Form.Status.TRASHED).order_by("name")
+    if kind == "tag":
+        yield from (_form(form, "adds it") for form in forms.filter(tag_ids__contains=[pk]))
+    if kind == "custom_field":
+        yield from (_form(form, "asks for it") for form in forms.filter(field_ids__contains=[pk]))
+
+
+def _form(form: Form, note: str) -> Place:
+    return Place(form.name, reverse("form_settings", args=[form.pk]), note)
 
 
 def _url(use: Use) -> str:

@@ -10,7 +10,7 @@ from dripstone.content import snippets
 from dripstone.events import causes
 from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence
-from dripstone.subscribers import fields
+from dripstone.subscribers import fields, forms
 from dripstone.subscribers.models import CustomField, Segment, Subscriber, Tag
 from dripstone.tallies import verbs as tallies
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
@@ -115,6 +115,31 @@ def test_a_deletion_says_whose_mail_stops_and_then_deletes(alice: Client, accoun
     assert Event.objects.get(type="tag.deleted").subject_id == vip.pk
     assert not Event.objects.filter(type="subscriber.tag_removed").exists()
     assert tallies.differences() == []
+
+
+def test_an_email_whose_filter_names_it_is_told_too(alice: Client, account: Account, vip: Tag) -> None:
+    """Only as long as its sequence does not exclude everybody anyway."""
+    sequence = make_sequence(account, {"delay_value": 2}, {"subject": "For the best"}, name="Course")
+    sequence.emails.filter(position=1).update(filter={"type": "tags", "ids": [vip.pk]})
+    make_enrollment(sequence, make_subscriber(account))
+    assert "For the best" in text(alice.get(f"/tags/{vip.pk}"))
+    assert "1 filter" in text(alice.get("/tags"))
+    page = text(alice.get(f"/tags/{vip.pk}/deletion"))
+    assert '<b class="many">1</b><div>person inside may come to “For the best”, and nobody gets it any more' in page
+    sequence.exclude_subscriber_sources = [{"type": "tag", "ids": [vip.pk]}]
+    sequence.save()
+    page = text(alice.get(f"/tags/{vip.pk}/deletion"))
+    assert "everybody is excluded from it" in page
+    assert "may come to" not in page
+
+
+def test_forms_that_add_a_tag_or_ask_for_a_field_are_named(alice: Client, account: Account, vip: Tag) -> None:
+    form = forms.create(account.pk, {"name": "Sign up"}, MONDAY_9)
+    field = company(account)
+    form.tag_ids, form.field_ids = [vip.pk], [field.pk]
+    form.save()
+    for path in (f"/tags/{vip.pk}", f"/fields/{field.pk}"):
+        assert f'href="/forms/{form.pk}/settings">Sign up</a>' in text(alice.get(path))
 
 
 @pytest.mark.parametrize("kind", ["tag", "field", "segment"])

@@ -25,6 +25,7 @@ from dripstone.web.frame import actor, member, show
 _NOUNS = {
     "tags": ("tag", "tags"),
     "forms": ("form they signed up on", "forms they signed up on"),
+    "sign_ups": ("sign-up that waits for a click, or did", "sign-ups that wait for a click, or did"),
     "places": ("place in a sequence", "places in sequences"),
     "notes": ("note about these places", "notes about these places"),
     "events": ("event", "events"),

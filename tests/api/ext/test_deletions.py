@@ -84,6 +84,7 @@ def test_what_a_deletion_will_do_is_told_before(alice: Caller, bob: Subscriber) 
         "n_places": 1,
         "n_tags": 1,
         "n_forms": 1,
+        "n_sign_ups": 1,
         "n_notes": 0,
         "n_notices": 1,
         "n_captured_messages": 1,
