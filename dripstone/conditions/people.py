@@ -32,7 +32,7 @@ def matching(
 
     among   ids: nobody else is asked about. It says what a filter by `pk` would, and is quicker where a leaf counts
     """
-    return expanded(condition or EVERYBODY, account.pk).people(account, now, among)
+    return expanded(EVERYBODY if condition is None else condition, account.pk).people(account, now, among)
 
 
 def missing(condition: Condition | None, account_id: int) -> list[Thing]:
@@ -64,7 +64,7 @@ class Expanded:
     def people(self, account: Account, now: datetime, among: Collection[int] | None = None) -> QuerySet[Subscriber]:
         people = Subscriber.objects.filter(account_id=account.pk)
         if among is not None:
-            people = people.filter(sql.Test("{id} = ANY(%s::bigint[])", [sql.array(among)]))
+            people = people.filter(sql.Truth("{id} = ANY(%s::bigint[])", [sql.array(among)]))
         if self.is_broken:
             return people.none()
         if self.condition == EVERYBODY:

@@ -9,16 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 
 from dripstone import grammar, words
 from dripstone.accounts import names
-from dripstone.accounts.models import Account
-from dripstone.conditions.people import MAX_EXPANDED, MAX_NESTED, matching
+from dripstone.conditions.people import MAX_EXPANDED, MAX_NESTED
 from dripstone.conditions.reading import read
 from dripstone.errors import NotFound
 from dripstone.given import Checked, Given
-from dripstone.subscribers.models import Segment, Subscriber
+from dripstone.subscribers.models import Segment
 
 Graph = Mapping[int, frozenset[int]]
 """Segments → those that each names."""
@@ -52,10 +50,6 @@ def delete(segment: Segment) -> None:
     """Conditions that name it are met by nobody from now on, exclusions by it exclude everybody: uses.py finds them."""
     names.lock(segment.account_id)
     segment.delete()
-
-
-def in_segment(segment: Segment, account: Account, now: datetime) -> QuerySet[Subscriber]:
-    return matching(segment.filter, account, now)
 
 
 # --- Checks -------------------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ class Rows(NamedTuple):
     values: Series[Any]
 
 
-class Test(Expression):
+class Truth(Expression):
     """A truth about a person. `{id}`, `{state}` … in the text are columns of Subscriber, `%s` values."""
 
     output_field = BooleanField()
@@ -112,7 +112,7 @@ def _all(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
             others.append(_other(part, asked))
     joined = [Q(_has_row([one], is_probed=place >= MOST_JOINS)) for place, one in enumerate(wanted)]
     missing = [~Q(_has_row(forbidden))] if forbidden else []
-    return reduce(and_, [*others, *joined, *missing] or [Q(Test("true"))])
+    return reduce(and_, [*others, *joined, *missing] or [Q(Truth("true"))])
 
 
 def _any(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
@@ -146,18 +146,18 @@ def _rows(part: Mapping[str, Any], asked: Asked) -> Rows | None:
     return found if isinstance(found, Rows) else None
 
 
-def _has_row(rows: Series[Rows], *, is_probed: bool = False) -> Test:
+def _has_row(rows: Series[Rows], *, is_probed: bool = False) -> Truth:
     """is_probed   each person by themselves: the planner takes a second to think about a hundred joins"""
     together = " UNION ALL ".join(one.select for one in rows)
     values = [value for one in rows for value in one.values]
     alone = " OFFSET 0" if is_probed else ""
-    return Test(f"EXISTS (SELECT FROM ({together}) r WHERE r.subscriber_id = {{id}}{alone})", values)
+    return Truth(f"EXISTS (SELECT FROM ({together}) r WHERE r.subscriber_id = {{id}}{alone})", values)
 
 
 # --- Leaves -------------------------------------------------------------------------------------------------------
 
 
-def of_leaf(leaf: Mapping[str, Any], asked: Asked) -> Test | Rows:
+def of_leaf(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
     return _LEAVES[leaf["type"]](leaf, asked)
 
 
@@ -202,24 +202,24 @@ def _sequences(leaf: Mapping[str, Any], asked: Asked) -> Rows:
     return Rows(_SELECT.format(table="engine_enrollment", where=text), values)
 
 
-def _state(leaf: Mapping[str, Any], asked: Asked) -> Test:
-    return Test(_in("{state}", leaf["states"]), leaf["states"])
+def _state(leaf: Mapping[str, Any], asked: Asked) -> Truth:
+    return Truth(_in("{state}", leaf["states"]), leaf["states"])
 
 
-def _address(leaf: Mapping[str, Any], asked: Asked) -> Test:
+def _address(leaf: Mapping[str, Any], asked: Asked) -> Truth:
     """Addresses are kept in small letters (given.plain_address), and so is what they are compared with."""
     value = leaf["value"]
     if leaf["comparison"] == "is":
-        return Test("{email_address} = %s", [plain_address(value)])
+        return Truth("{email_address} = %s", [plain_address(value)])
     text = unicodedata.normalize("NFC", value.strip().lower())
     if leaf["comparison"] == "contains":
-        return Test("strpos({email_address}, %s) > 0", [text])
-    return Test("right({email_address}, %s) = %s", [len(text), text])
+        return Truth("strpos({email_address}, %s) > 0", [text])
+    return Truth("right({email_address}, %s) = %s", [len(text), text])
 
 
-def _subscribed(leaf: Mapping[str, Any], asked: Asked) -> Test:
+def _subscribed(leaf: Mapping[str, Any], asked: Asked) -> Truth:
     bounds, values = _between("{created_at}", leaf, asked)
-    return Test(" AND ".join(bounds), values)
+    return Truth(" AND ".join(bounds), values)
 
 
 def _between(column: str, leaf: Mapping[str, Any], asked: Asked) -> tuple[list[str], list[Any]]:
@@ -259,22 +259,22 @@ LOCAL = f"^{_DAY}({_TIME})?$"
 WITH_OFFSET = f"^{_DAY}{_TIME}{_OFFSET}$"
 
 
-def _field(leaf: Mapping[str, Any], asked: Asked) -> Test:
+def _field(leaf: Mapping[str, Any], asked: Asked) -> Truth:
     field_id, comparison = str(leaf["subscriber_custom_field_id"]), leaf["comparison"]
     if comparison == "has_value":
-        return Test("COALESCE({fields} ->> %s <> '', false)", [field_id])
+        return Truth("COALESCE({fields} ->> %s <> '', false)", [field_id])
     if comparison == "is":
-        return Test("COALESCE({fields} ->> %s = %s, false)", [field_id, leaf["value"]])
+        return Truth("COALESCE({fields} ->> %s = %s, false)", [field_id, leaf["value"]])
     if comparison == "contains":
         text = "COALESCE(strpos(upper({fields} ->> %s), upper(%s)) > 0, false)"
-        return Test(text, [field_id, leaf["value"]])
+        return Truth(text, [field_id, leaf["value"]])
     if comparison in _NUMBERS:
         text = f"CASE WHEN {_TRIMMED} ~ %s THEN {_TRIMMED}::numeric {_NUMBERS[comparison]} %s::numeric ELSE false END"
-        return Test(text, [field_id, f"^{NUMBER}$", field_id, leaf["value"].strip()])
+        return Truth(text, [field_id, f"^{NUMBER}$", field_id, leaf["value"].strip()])
     return _date(field_id, comparison, leaf["value"].strip(), asked)
 
 
-def _date(field_id: str, comparison: str, value: str, asked: Asked) -> Test:
+def _date(field_id: str, comparison: str, value: str, asked: Asked) -> Truth:
     """A time without an offset is one of the account's zone, so its day is the one that is written."""
     bounds: tuple[datetime | None, datetime | None]
     if comparison == "days_from_now":
@@ -292,7 +292,7 @@ def _date(field_id: str, comparison: str, value: str, asked: Asked) -> Test:
         f" THEN {' AND '.join(f'{_TRIMMED}::timestamptz {sign} %s' for sign, _ in instants)} ELSE false END"
     )
     values = [field_id, LOCAL, field_id, first, field_id, WITH_OFFSET]
-    return Test(text, [*values, *(item for _, bound in instants for item in (field_id, bound))])
+    return Truth(text, [*values, *(item for _, bound in instants for item in (field_id, bound))])
 
 
 # --- Where they came from -----------------------------------------------------------------------------------------
@@ -338,19 +338,19 @@ SELECT e.subscriber_id FROM engine_enrollment e JOIN engine_delivery d ON d.enro
 WHERE e.sequence_id IN ({sequences}) AND d.status = 'sent'{bounds}"""
 
 
-def _sent(leaf: Mapping[str, Any], asked: Asked) -> Test | Rows:
+def _sent(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
     low, high = _counted(leaf)
     if high is not None and high < low:
-        return Test("false")
+        return Truth("false")
     if low == 0 and high is None:
-        return Test("true")
+        return Truth("true")
     text, values = _sent_rows(leaf, asked)
     if low <= 1 and high is None:
         return Rows(text, values)
     bounds = "count(*) >= %s" if high is None else "count(*) BETWEEN %s AND %s" if low else "count(*) > %s"
     limits = [low] if high is None else [low, high] if low else [high]
     rows = Rows(f"{text} GROUP BY e.subscriber_id HAVING {bounds}", [*values, *limits])
-    return rows if low else Test(f"NOT {_has_row([rows]).text}", rows.values)
+    return rows if low else Truth(f"NOT {_has_row([rows]).text}", rows.values)
 
 
 def _counted(leaf: Mapping[str, Any]) -> tuple[int, int | None]:
@@ -383,7 +383,7 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
     return text, [*of, *values, *people]
 
 
-_LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Test | Rows]] = {
+_LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {
     kinds.TAGS: _owned("subscribers_tagging", "tag_id"),
     kinds.FORMS: _owned("subscribers_formsubscription", "form_id"),
     kinds.SEQUENCES: _sequences,

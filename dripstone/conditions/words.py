@@ -12,13 +12,14 @@ from enum import Enum
 from typing import Any
 
 from dripstone import grammar, words
+from dripstone.conditions.people import EVERYBODY, MAX_EXPANDED, expanded
 from dripstone.grammar import Condition, Thing, kinds
 from dripstone.sequences import known
 
 Names = Mapping[Thing, str]
 """Of what is there; what is missing in it is gone."""
 
-EVERYBODY, NOBODY = "are on the list", "are not on the list"
+_EVERYBODY, _NOBODY = "are on the list", "are not on the list"
 
 
 # --- Names --------------------------------------------------------------------------------------------------------
@@ -48,7 +49,7 @@ _NAMES = {"custom_field": "label", "email": "subject"}
 def sentence(condition: Condition | None, account_id: int, named: Names | None = None) -> str:
     """Without a capital and a full stop. `named`: from `names`; looked up if it is left out."""
     if condition is None:
-        return EVERYBODY
+        return _EVERYBODY
     plain = grammar.plain(condition)
     return _said(plain, names([plain], account_id) if named is None else named, Joint.NONE, denied=False)
 
@@ -68,7 +69,7 @@ def _said(condition: Mapping[str, Any], named: Names, around: Joint, *, denied: 
         return _said(condition["not"], named, around, denied=not denied)
     parts = condition.get("all", condition.get("any", []))
     if not parts:
-        return NOBODY if denied else EVERYBODY
+        return _NOBODY if denied else _EVERYBODY
     if len(parts) == 1:
         return _said(parts[0], named, around, denied=denied)
     joint = Joint.AND if ("all" in condition) is not denied else Joint.OR
@@ -81,6 +82,14 @@ def _said(condition: Mapping[str, Any], named: Names, around: Joint, *, denied: 
 def _joined(parts: Series[str], joint: Joint) -> str:
     *first, last = parts
     return f"{', '.join(first)} {joint.value} {last}" if first else last
+
+
+def problem(condition: Condition | None, account_id: int) -> str:
+    """Why nobody meets it: a sentence; "" where people may."""
+    found = expanded(EVERYBODY if condition is None else condition, account_id)
+    if found.is_too_large:
+        return f"It has more than {MAX_EXPANDED:,} conditions with those of its segments, so nobody is found by it."
+    return gone(found.missing) or nothing_yet(found.unrecorded)
 
 
 def nothing_yet(unrecorded: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from dripstone.conditions import missing, reading, unrecorded, words
+from dripstone.conditions import reading, words
 from dripstone.shapes.instants import instant
 from dripstone.subscribers.models import Segment
 
@@ -32,11 +32,5 @@ def whole_segment(row: Segment) -> WholeSegmentShape:
         **segment(row),
         filter=reading.as_given(row.filter, row.account_id),
         sentence=f"People who {words.sentence(row.filter, row.account_id)}.",
-        problem=problem(row.filter, row.account_id),
+        problem=words.problem(row.filter, row.account_id) or None,
     )
-
-
-def problem(condition: dict[str, Any] | None, account_id: int) -> str | None:
-    """Why nobody meets a condition; None where people may."""
-    gone = words.gone(missing(condition, account_id))
-    return gone or words.nothing_yet(unrecorded(condition, account_id)) or None

@@ -21,7 +21,6 @@ from dripstone.events import causes
 from dripstone.given import Checked
 from dripstone.shapes import deliveries as sequences
 from dripstone.shapes import subscribers as shapes
-from dripstone.shapes.segments import problem
 
 router = Router(tags=["Subscribers"])
 
@@ -61,7 +60,7 @@ def count_subscribers(request: KitRequest, body: CountBody = EVERYBODY) -> HttpR
         200,
         count=matching(condition, account, clock.now()).count(),
         sentence=f"People who {words.sentence(condition, account.pk)}.",
-        problem=problem(condition, account.pk),
+        problem=words.problem(condition, account.pk) or None,
     )
 
 
