@@ -100,7 +100,7 @@ class _Reading:
         self.n_leaves += 1
         if self.n_leaves > MAX_LEAVES:
             return {}
-        inside.choice("type", kinds.READERS)
+        inside.choice("type", tuple(kinds.READERS))
         kind = inside.values.get("type")
         if kind is None:
             return {}

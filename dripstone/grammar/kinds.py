@@ -169,7 +169,7 @@ def _any(read: Checked, readers: Mapping[str, Callable[[Checked], dict[str, Any]
     found = []
     for place, item in enumerate(value):
         one = read.inside(f"any[{place}]", item)
-        if one is not None and (kind := _chosen(one, "type", readers)):
+        if one is not None and (kind := _chosen(one, "type", tuple(readers))):
             found.append({"type": kind, **readers[kind](one)})
     return found
 

@@ -86,6 +86,11 @@ FIELD = {"type": "custom_field", "subscriber_custom_field_id": 3}
             {"type": "sent", "any": [{"type": "broadcasts", "ids": [1]}]},
             ["filter.any[0].ids contains the unknown broadcast 1"],
         ),
+        ({"type": []}, [f"filter.type must be one of: {', '.join(grammar.kinds.READERS)}"]),
+        (
+            {"type": "sent", "any": [{"type": []}]},
+            ["filter.any[0].type must be one of: broadcasts, emails, sequences"],
+        ),
         (
             {"type": "opens", "count_less_than": -1},
             ["filter.count_less_than must be an integer between 0 and 1000000000"],
