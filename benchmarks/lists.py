@@ -455,13 +455,13 @@ def _lists_of_people(world: World) -> Iterator[Call]:
     yield Call("page: export of people", "/people/export", 100)
     for who, condition in _filters(world).items():
         query = urlencode({"filter": json.dumps(condition)})
-        yield Call(f"{name} who {who}", f"/people?{query}", 150)
-        yield Call(f"{name} who {who}, older", f"/people?{query}&before={world.ids['person']}", 150)
-        yield Call(f"{name} who {who}, state and typed", f"/people?{query}&state=active&q=reader1", 150)
+        yield Call(f"{name} who {who}", f"/people?{query}", 100)
+        yield Call(f"{name} who {who}, older", f"/people?{query}&before={world.ids['person']}", 100)
+        yield Call(f"{name} who {who}, state and typed", f"/people?{query}&state=active&q=reader1", 100)
         yield Call(f"{name} who {who}, after the page", f"/people?{query}&long=1", after)
         yield Call(f"{name} who {who}, counted", f"/people/count?{query}", after)
     query = urlencode({"filter": json.dumps(_filters(world)["have a tag of few"]), "at": "top"})
-    yield Call("page: a blank of a filter", f"/people?{query}", 150)
+    yield Call("page: a blank of a filter", f"/people?{query}", 100)
 
 
 def _filters(world: World) -> dict[str, dict[str, Any]]:

@@ -54,8 +54,14 @@ CAME_BY = {"api": "API", "owner": "added by hand", "import": "an import", "bulk"
 
 @dataclass(frozen=True, slots=True)
 class Column:
+    """short   its label beside a value, on a phone"""
+
     key: str
     label: str
+
+    @property
+    def short(self) -> str:
+        return "Next" if self.key == NEXT else self.label
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,10 @@ class Cell:
     coming: Coming | None = None
     at: datetime | None = None
     is_cut: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.text and self.coming is None and self.at is None
 
 
 def available(account: Account) -> list[Column]:

@@ -369,3 +369,10 @@ def test_a_segment_names_only_what_is_there(alice: Client, account: Account, mal
     tag = make_tag(account)
     kept = {"name": "Theirs", "filter": json.dumps({"type": "tags", "ids": [tag.pk]})}
     assert mallory.post("/people/segment", kept).status_code == 422
+
+
+def test_people_are_found_by_the_words_of_their_name(alice: Client, account: Account) -> None:
+    people(account, "Zoë Laurent", "Łukasz", "Ann")
+    assert names(alice, "?q=laur") == ["Zoë Laurent"]
+    assert names(alice, "?q=zoe") == ["Zoë Laurent"]
+    assert names(alice, "?q=lukasz") == ["Łukasz"]

@@ -20,6 +20,7 @@ from psycopg.errors import QueryCanceled
 from dripstone import clock, conditions, grammar
 from dripstone.accounts.models import Account
 from dripstone.stats import people as stats
+from dripstone.subscribers import finding
 from dripstone.subscribers.models import Segment, Subscriber
 from dripstone.web import people_columns
 from dripstone.web.conditions import Editor
@@ -33,17 +34,10 @@ STATES = {
     "bounced": "Refused at delivery",
     "complained": "Complained",
 }
-LOOKED_AT = 2_000  # people who fit what was typed: beyond, one types more
+LOOKED_AT = 1_000  # people who fit what was typed: beyond, one types more
 SEGMENTS = 12  # offered to begin with
 PATIENCE_MS = 60  # what finding fifty people may take within a page
 LARGE = 5_000  # people; below, nothing takes long
-
-# Purpose: people whose address begins so. By subscriber_by_prefix, which serves it whatever the database's collation;
-# 1 ms for as many as are looked at.
-_BEGINNING = """
-SELECT id FROM subscribers_subscriber
-WHERE account_id = %s AND email_address ~>=~ %s AND email_address ~<~ %s ORDER BY email_address USING ~<~ LIMIT %s
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +83,7 @@ class Asked:
         rows = conditions.matching(self.editor.condition, self.account, clock.now())
         if self.state:
             rows = rows.filter(state=self.state)
-        return rows.filter(pk__in=_found(self.account.pk, self.typed)) if self.typed else rows
+        return rows.filter(pk__in=finding.ids(self.account.pk, self.typed, LOOKED_AT)) if self.typed else rows
 
 
 def asked(request: HttpRequest, account: Account, url: str) -> Asked:
@@ -102,13 +96,6 @@ def asked(request: HttpRequest, account: Account, url: str) -> Asked:
     keep = {"q": typed, "state": state, "segment": str(segment_id or "")}
     saved = grammar.plain(segment.filter) if segment else None
     return Asked(account, state, typed, segment, Editor.of(request, account, url, saved, keep))
-
-
-def _found(account_id: int, typed: str) -> list[int]:
-    begins = typed.lower()
-    with connection.cursor() as cursor:
-        cursor.execute(_BEGINNING, [account_id, begins, begins + "\U0010ffff", LOOKED_AT])
-        return [pk for (pk,) in cursor.fetchall()]
 
 
 # --- The list -----------------------------------------------------------------------------------------------------
