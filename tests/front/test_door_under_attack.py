@@ -72,7 +72,7 @@ def count(fresh_database: str, door: Door) -> Callable[[str], int]:
     def counted(table: str) -> int:
         account = "(SELECT account_id FROM subscribers_form WHERE id = %s)"
         with psycopg.connect(fresh_database) as connection:
-            found = connection.execute(f"SELECT count(*) FROM {table} WHERE account_id = {account}", [door.form_id])  # type: ignore[arg-type]
+            found = connection.execute(f"SELECT count(*) FROM {table} WHERE account_id = {account}", [door.form_id])
             n: int = found.fetchone()[0]  # type: ignore[index]
         return n
 
