@@ -136,6 +136,10 @@ _NAMES = """
 INSERT INTO subscribers_nameword (account_id, word, subscriber_id)
 SELECT account_id, word, id FROM subscribers_subscriber CROSS JOIN LATERAL unnest(dripstone_words(first_name)) word
 """
+_HEADS = """
+INSERT INTO senders_capturedhead (account_id, message_id, head)
+SELECT account_id, id, left(dripstone_folded("to" || ' ' || subject), 400) FROM senders_capturedmessage
+"""
 _REMOVED_REASON = "CASE p.state WHEN 'active' THEN 'removed_by_owner' ELSE 'subscriber_' || p.state END"
 
 
@@ -398,7 +402,10 @@ def _pages(world: World) -> Iterator[Call]:
         yield Call(f"page: what was sent, {status}", f"/deliveries?status={status}", 100)
         yield Call(f"page: what was sent, {status}, last", f"/deliveries?status={status}&after=0", 100)
     yield Call("page: inbox", "/inbox", 100)
-    yield Call("page: inbox, to", "/inbox?to=reader7", 100)
+    for text in ("to=reader7", "q=reader99", "q=letter", "q=hello", "q=nothing+like+it"):
+        yield Call(f"page: inbox, {text}", f"/inbox?{text}", 100)
+    yield Call("page: engine", "/engine", 100)
+    yield Call("page: engine, a day", "/engine?span=day", 100)
     yield Call("page: message", f"/inbox/{world.ids['message']}", 100)
     yield from _search_pages()
     yield from _library_pages(world)
@@ -548,7 +555,7 @@ def seed(n_people: int) -> World:
     from dripstone.tallies import verbs as tallies
 
     common.empty()
-    common.execute("TRUNCATE senders_capturedmessage")
+    common.execute("TRUNCATE senders_capturedmessage, senders_capturedhead, senders_capturedtext")
     now = datetime.now(UTC)
     account = common.make_account()
     world = World(account, create_key(account, "bench", now)[1], common.make_sequence(account, "Course"), {}, now)
@@ -557,7 +564,7 @@ def seed(n_people: int) -> World:
     steps: list[Callable[[], object]] = [
         lambda: make_people(world, n_people),
         lambda: make_places(world),
-        lambda: common.execute(_CAPTURED, {"account": account.pk, "n": max(100, n_people // 100), "now": now}),
+        lambda: common.execute(_CAPTURED, {"account": account.pk, "n": max(100, n_people // 10), "now": now}),
         lambda: common.execute(_EVENTS),
     ]
     with common.without_key_checks():
@@ -567,6 +574,7 @@ def seed(n_people: int) -> World:
     tallies.fold()
     common.execute(_ENTRIES)
     common.execute(_NAMES)
+    common.execute(_HEADS)
     note_ids(world)
     common.execute("VACUUM (ANALYZE)")
     common.checkpoint()

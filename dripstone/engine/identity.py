@@ -17,6 +17,13 @@ def message_id(delivery_id: int) -> str:
     return f"{_token('message', delivery_id)}@{domain()}"
 
 
+def delivery_of(message_id: str) -> int | None:
+    """The delivery whose message has this Message-ID, with or without angle brackets; None for anybody else's."""
+    token, _, host = message_id.strip("<> ").rpartition("@")
+    found = signing.read("message", token) if host == domain() else None
+    return found[0] if found is not None and len(found) == 1 else None
+
+
 def unsubscribe_url(delivery_id: int) -> str:
     return f"{settings.DRIPSTONE_URL}/u/{_token('unsubscribe', delivery_id)}"
 

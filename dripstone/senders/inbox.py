@@ -25,6 +25,7 @@ from dripstone.senders.models import CapturedMessage
 log = logging.getLogger(__name__)
 
 SOURCES_AT_A_TIME = 20
+NEAR = 10_000  # ids, within which all copies of a message are
 KEPT = "250 2.0.0 Kept in the local inbox"
 
 
@@ -125,6 +126,27 @@ def _copy(row: CapturedMessage, to: str) -> CapturedMessage:
         raw=b"",
         original=row,
     )
+
+
+@transaction.atomic
+def delete(message: CapturedMessage) -> None:
+    """One of several recipients' copies leaves the source to the next."""
+    row = CapturedMessage.objects.select_for_update().filter(pk=message.pk).first()
+    if row is None:
+        return
+    if row.original_id is None:
+        _hand_on(row)
+    row.delete()
+
+
+def _hand_on(row: CapturedMessage) -> None:
+    """Copies were stored right behind it, at the same instant."""
+    near = CapturedMessage.objects.filter(account=row.account_id, pk__gt=row.pk, pk__lte=row.pk + NEAR)
+    copies = near.filter(original=row.pk, sent_at=row.sent_at).order_by("pk")
+    if (heir := copies.select_for_update().defer("raw").first()) is not None:
+        copies.exclude(pk=heir.pk).update(original=heir)
+        heir.raw, heir.original = row.raw, None
+        heir.save(update_fields=["raw", "original"])
 
 
 def messages(account_id: int, to: str | None = None) -> QuerySet[CapturedMessage]:

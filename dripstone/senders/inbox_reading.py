@@ -37,6 +37,13 @@ class Contents(NamedTuple):
     """Decoded and unfolded, in the order of their first appearance; several of one name joined by newlines."""
     text: str | None  # with \n line ends; None: there is no such part
     html: str | None
+    attachments: tuple["Attachment", ...] = ()
+
+
+class Attachment(NamedTuple):
+    name: str  # "" when it has none
+    content_type: str
+    n_bytes: int  # as it travels, undecoded
 
 
 def contents(raw: bytes) -> Contents:
@@ -45,7 +52,8 @@ def contents(raw: bytes) -> Contents:
         if _is_too_much(raw):
             return _as_it_came(raw)
         parsed = email.message_from_bytes(raw, policy=_SHORT_HEADERS)
-        return Contents(_headers(parsed), _text(parsed, "text/plain"), _text(parsed, "text/html"))
+        text, html = _text(parsed, "text/plain"), _text(parsed, "text/html")
+        return Contents(_headers(parsed), text, html, tuple(_attachments(parsed)))
     except Exception:  # any: Python's parser has many, RecursionError among them
         return _as_it_came(raw)
 
@@ -104,6 +112,15 @@ def _text(parsed: Message, kind: str) -> str | None:
             text = _in_charset(payload if isinstance(payload, bytes) else b"", part.get_content_charset("utf-8"))
             return _storable(text.replace("\r\n", "\n")[:MOST_CHARACTERS])
     return None
+
+
+def _attachments(parsed: Message) -> Iterator[Attachment]:
+    """Whatever a mail program would offer to save: parts that say so, and those that are no text."""
+    for part in _leaves(parsed):
+        if part.get_content_disposition() == "attachment" or part.get_content_maintype() not in ("text", "multipart"):
+            payload = part.get_payload()
+            n_bytes = len(payload) if isinstance(payload, str) else 0
+            yield Attachment(_decoded(part.get_filename("")), _storable(part.get_content_type()), n_bytes)
 
 
 def _leaves(part: Message) -> Iterator[Message]:

@@ -32,6 +32,31 @@ class CapturedMessage(models.Model):
         return f"message {self.pk} captured at {self.sent_at}"
 
 
+class CapturedHead(models.Model):
+    """Recipient and subject of a captured message, folded (postgresql/folded.py), so that they can be looked through
+    without the messages: inbox_finding.py. The database keeps it (migration 0007)."""
+
+    pk = models.CompositePrimaryKey("account_id", "message_id")
+    account_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    head = models.TextField()
+
+    def __str__(self) -> str:
+        return f"head of message {self.message_id}"
+
+
+class CapturedText(models.Model):
+    """What a captured message says, folded: read from it when somebody first searches. It goes with the message."""
+
+    pk = models.CompositePrimaryKey("account_id", "message_id")
+    account_id = models.BigIntegerField()
+    message_id = models.BigIntegerField()
+    text = models.TextField()
+
+    def __str__(self) -> str:
+        return f"text of message {self.message_id}"
+
+
 class Breaker(models.Model):
     """How one destination server fares: breaker.py. No row: it has never failed."""
 

@@ -140,5 +140,7 @@ def show(
         "here": request.get_full_path() if request.method in SAFE_METHODS else "/",
         "work": places.WORK,
         "running": places.RUNNING,
+        "bar": places.BAR,
+        "more": places.MORE,
     }
     return render(request, template, shared | context, status=status)

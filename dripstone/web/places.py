@@ -1,4 +1,5 @@
-"""The places of the app: in the side of every page, and on a phone in the bar at the foot, which has room for five.
+"""The places of the app: in the side of every page, and on a phone in the bar at the foot, which has room for four of
+them and for More, with the rest.
 
 A page that people come back to is a row here; a page inside one of them says whose it is by `section`.
 """
@@ -28,3 +29,7 @@ RUNNING = (
     Place("inbox", "Inbox", "inbox"),
     Place("engine", "Engine", "engine"),
 )
+
+IN_BAR = ("sequences", "people", "forecast", "inbox")
+BAR = tuple(place for place in (*WORK, *RUNNING) if place.section in IN_BAR)
+MORE = tuple(place for place in (*WORK, *RUNNING) if place.section not in IN_BAR)

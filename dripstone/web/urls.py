@@ -152,6 +152,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("inbox/emptying", inbox.emptying, name="inbox_emptying"),
     path("inbox/<int:message_id>", inbox.message, name="message"),
     path("inbox/<int:message_id>/body", inbox.body, name="message_body"),
+    path("inbox/<int:message_id>/deletion", inbox.deletion, name="message_deletion"),
     path("inbox/<int:message_id>/raw", inbox.raw, name="message_raw"),
     path("people/<int:subscriber_id>/deletion", person_deletion.deletion, name="person_deletion"),
     path("people/<int:subscriber_id>/file", person_deletion.file, name="person_file"),

@@ -106,10 +106,12 @@ def test_attachments_are_not_the_text() -> None:
     mail.add_alternative("<p>html</p>", subtype="html")
     mail.add_attachment("attached", filename="a.txt")
     mail.add_attachment(EmailMessage())
-    assert contents(mail.as_bytes())[1:] == ("text\n", "<p>html</p>\n")
+    assert contents(mail.as_bytes())[1:3] == ("text\n", "<p>html</p>\n")
+    kinds = [(one.name, one.content_type) for one in contents(mail.as_bytes()).attachments]
+    assert kinds == [("a.txt", "text/plain"), ("", "message/rfc822")]
     only = EmailMessage()
     only.add_attachment("attached", filename="a.txt")
-    assert contents(only.as_bytes())[1:] == (None, None)
+    assert contents(only.as_bytes())[1:3] == (None, None)
 
 
 @given(st.binary(max_size=300), st.sampled_from([bytes, lambda tail: nested_multiparts(3) + tail]))

@@ -30,7 +30,7 @@ def test_it_says_which_day_and_time_it_is(alice: Client, clock: "VirtualClock") 
 def test_it_moves_by_an_hour_and_by_a_day(
     alice: Client, engine: "Engine", now: datetime, by: str, hours: int, told: str
 ) -> None:
-    assert press(alice, by) == f"It is {told} now. No email went out."
+    assert press(alice, by) == f"It is {told} now: 0 sent, 0 failed."
     assert engine.clock.now() == now + timedelta(hours=hours)
 
 
@@ -39,13 +39,15 @@ def test_it_goes_to_the_next_email_of_this_account_and_says_what_went_out(
 ) -> None:
     sequence = make_sequence(account, {"delay_value": 3, "delay_unit": "hours"}, {"delay_value": 2})
     make_enrollment(sequence, make_subscriber(account), now)
-    assert press(alice, "email") == "It is today, 07:00 now. 1 email went out."
+    assert press(alice, "email") == "It is today, 07:00 now: 1 sent, 0 failed."
     assert engine.clock.now() == now + timedelta(hours=3)
 
 
 def test_it_stays_when_nobody_waits_for_a_date(alice: Client, engine: "Engine", now: datetime) -> None:
     assert press(alice, "email") == "Nobody waits for an email that has a date, so the clock was not moved."
-    assert press(alice, "year") == "The clock moves by an hour, by a day, or to the next email."
+    assert (
+        press(alice, "year") == "The clock moves by an hour, by a day, to the next email, or to a given day and time."
+    )
     assert engine.clock.now() == now
 
 
@@ -70,3 +72,21 @@ def test_a_real_clock_has_no_strip_and_does_not_move(alice: Client, settings: An
 def test_time_ends_before_the_calendar_does(alice: Client, clock: "VirtualClock") -> None:
     clock.set(datetime.fromisoformat("8999-12-31T23:30:00+00:00"))
     assert press(alice, "hour") == "The clock ends in the year 9000."
+
+
+def test_it_travels_to_a_day_and_time_of_the_account(alice: Client, engine: "Engine", now: datetime) -> None:
+    assert press(alice, "to", at="2026-11-24T09:30") == "It is today, 09:30 now: 0 sent, 0 failed."
+    assert engine.clock.now() == datetime.fromisoformat("2026-11-24T14:30:00+00:00"), "New York is five hours behind"
+
+
+@pytest.mark.parametrize("at", ["", "tomorrow", "2026-13-01T00:00", "0001-01-01T00:00", "9999-12-31T23:59", "\0"])
+def test_no_day_is_a_sentence_and_moves_nothing(alice: Client, engine: "Engine", now: datetime, at: str) -> None:
+    said = press(alice, "to", at=at)
+    assert "such as" in said or "forwards only" in said or "ends in the year" in said
+    assert engine.clock.now() == now
+
+
+def test_this_very_minute_is_now(alice: Client, engine: "Engine", now: datetime) -> None:
+    engine.clock.set(now + timedelta(seconds=40))
+    assert "now: 0 sent" in press(alice, "to", at="2026-11-23T04:00")
+    assert engine.clock.now() == now + timedelta(seconds=40)

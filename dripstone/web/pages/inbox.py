@@ -1,23 +1,38 @@
-"""/inbox: the mail inbox:// caught, shown as a mail program would, without trusting it."""
+"""/inbox: the mail inbox:// caught, shown as a mail program would, without trusting it: a list, and one message beside
+it; on a phone one after the other. Nobody marks messages as read: several people look into one inbox."""
 
 import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages as notices
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.views.decorators.http import require_http_methods, require_safe
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dripstone.accounts.models import Account
+from dripstone.engine import identity
+from dripstone.engine.models import Delivery
+from dripstone.given import plain_address
 from dripstone.senders import inbox as captured
+from dripstone.senders import inbox_finding as finding
 from dripstone.senders import ways
-from dripstone.senders.inbox_reading import contents
+from dripstone.senders.inbox_reading import Contents, contents
 from dripstone.senders.models import CapturedMessage
-from dripstone.web import headers
+from dripstone.subscribers.models import Subscriber
+from dripstone.web import headers, paging
 from dripstone.web.frame import member, show
-from dripstone.web.paging import page
+from dripstone.web.paging import Page
 
-VIEWS = {"html": "Message", "text": "Plain text", "headers": "Headers"}
+VIEWS = {"html": "Message", "text": "Plain text", "headers": "Headers", "source": "Source"}
+PER_PAGE = 50
+COUNTED = 1_000  # more are not told apart
+SOURCE_CHARACTERS = 200_000  # that are shown; a download has all
+LIST, READING = "messages", "reading"  # ids of the elements that htmx fills
+OF_THE_LIST = ("q", "to", "before", "after")  # of a query string: which part of the list one looks at
 
 # No scripts, no forms, nothing fetched but images, ours and over https. Links open in a tab of their own, outside the
 # sandbox.
@@ -28,24 +43,90 @@ BODY_POLICY = (
 BEFORE_HEAD = re.compile(r"\s*(<!doctype[^>]*>\s*)?(<html[^>]*>\s*)?(<head[^>]*>)?", re.IGNORECASE)
 
 
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """The part of the list that is looked at.
+
+    in_texts  False: `typed` is looked for in recipients and subjects alone
+    query     of its own address, for whatever leads back to it: `?q=bob&before=17`, or ""
+    """
+
+    typed: str
+    in_texts: bool
+    page: Page[CapturedMessage]
+    query: str
+    has_read_all: bool
+
+
 @require_safe
 @member
 def inbox(request: HttpRequest, account: Account) -> HttpResponse:
-    to = request.GET.get("to", "").replace("\0", "").strip()
-    found = CapturedMessage.objects.filter(account=account).defer("raw")
-    shown = found.filter(to__icontains=to) if to else found
+    """The list, with the newest message beside it where there is room."""
+    listed = _listed(request, account)
+    n_messages = CapturedMessage.objects.filter(account=account).values("pk")[: COUNTED + 1].count()
     context = {
         "section": "inbox",
-        "to": to,
-        "count": shown.count(),
-        "is_empty": not to and not found.exists(),
-        "messages_page": page(request, shown),
+        "listed": listed,
+        "n_messages": min(n_messages, COUNTED),
+        "has_more": n_messages > COUNTED,
+        "is_empty": not n_messages,
         "is_capturing": ways.is_local(settings.DRIPSTONE_MAIL_URL),
     }
-    is_part = request.headers.get("HX-Target") == "messages"
-    response = show(request, "inbox/_messages.html" if is_part else "inbox/list.html", account, context)
+    is_part = request.headers.get("HX-Target") == LIST
+    if not is_part and listed.page.rows:
+        context |= _read(request, account, listed.page.rows[0], listed)
+    return _varied(show(request, "inbox/_messages.html" if is_part else "inbox/page.html", account, context))
+
+
+def _varied(response: HttpResponse) -> HttpResponse:
     response["Vary"] = "HX-Target, Cookie"
     return response
+
+
+def _listed(request: HttpRequest, account: Account, around: CapturedMessage | None = None) -> Listed:
+    """around  a message that must be on it, if nobody asks for another part"""
+    listed = _place(request.GET)
+    if listed.typed:
+        return _found(request, account, listed)
+    rows = CapturedMessage.objects.filter(account=account).defer("raw")
+    page = paging.page(request, rows, PER_PAGE)
+    if around is not None and not listed.query and around not in page.rows:
+        page = replace(paging.page(request, rows.filter(pk__lte=around.pk), PER_PAGE), newer=f"?after={around.pk}")
+    return replace(listed, page=page)
+
+
+def _place(given: Mapping[str, str], names: Collection[str] = OF_THE_LIST) -> Listed:
+    """What is looked for, and where in the list; without its rows."""
+    place = {name: given[name] for name in names if given.get(name)}
+    typed = (place.get("q") or place.get("to") or "").replace("\0", "").strip()
+    query = f"?{urlencode(place)}" if place else ""
+    return Listed(typed, bool(place.get("q")), Page([], "", ""), query, has_read_all=True)
+
+
+def _found(request: HttpRequest, account: Account, listed: Listed) -> Listed:
+    before, after = (paging.number(request.GET.get(name, "")) for name in ("before", "after"))
+    found = _search(account, listed, PER_PAGE + 1, before=before, after=after)
+    ids = sorted(found.ids[:PER_PAGE], reverse=True)
+    rows = CapturedMessage.objects.defer("raw").in_bulk(ids)
+    shown = [rows[pk] for pk in ids if pk in rows]
+    has_more = len(found.ids) > PER_PAGE
+    has_newer, has_older = (has_more, True) if after is not None else (before is not None, has_more)
+    page = Page(
+        shown,
+        _at(listed, after=shown[0].pk) if shown and has_newer else "",
+        _at(listed, before=shown[-1].pk) if shown and has_older else "",
+    )
+    return replace(listed, page=page, has_read_all=found.has_read_all)
+
+
+def _search(
+    account: Account, listed: Listed, most: int, *, before: int | None = None, after: int | None = None
+) -> finding.Found:
+    return finding.messages(account.pk, listed.typed, most, in_texts=listed.in_texts, before=before, after=after)
+
+
+def _at(listed: Listed, **place: int) -> str:
+    return "?" + urlencode({"q" if listed.in_texts else "to": listed.typed, **place})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -64,21 +145,71 @@ def emptying(request: HttpRequest, account: Account) -> HttpResponse:
 @member
 def message(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
     found = _find(account, message_id)
-    read = contents(_source(found))
+    if request.headers.get("HX-Target") == READING:
+        context = _read(request, account, found, _place(request.GET))
+        return _varied(show(request, "inbox/_reading.html", account, context))
+    listed = _listed(request, account, around=found)
+    context = {"section": "inbox", "current": "true", "listed": listed, "is_reading": True}
+    return _varied(show(request, "inbox/page.html", account, context | _read(request, account, found, listed)))
+
+
+def _read(request: HttpRequest, account: Account, found: CapturedMessage, listed: Listed) -> dict[str, object]:
+    """What stands in the message's own part of the page."""
+    source = _source(found)
+    read = contents(source)
     wanted = request.GET.get("view", "")
     view = wanted if wanted in VIEWS else ("html" if read.html is not None else "text")
-    context = {
-        "section": "inbox",
-        "current": "true",
+    newer, older = _neighbours(account, found, listed)
+    return {
+        "listed": listed,
         "message": found,
         "sender": read.headers.get("From", found.from_address),
-        "headers": [(name, line) for name, text in read.headers.items() for line in text.split("\n")],
-        "text": read.text,
-        "has_html": read.html is not None,
+        "read": read,
+        "headers": _headers(read),
+        "source": source[:SOURCE_CHARACTERS].decode("utf-8", "replace") if view == "source" else "",
+        "is_cut": len(source) > SOURCE_CHARACTERS,
         "view": view,
         "views": VIEWS,
+        "newer": newer,
+        "older": older,
+        "reader": Subscriber.objects.filter(account=account, email_address=plain_address(found.to)).first(),
+        "delivery": _delivery(account, found),
     }
-    return show(request, "inbox/message.html", account, context)
+
+
+def _headers(read: Contents) -> list[tuple[str, str]]:
+    return [(name, line) for name, text in read.headers.items() for line in text.split("\n")]
+
+
+def _neighbours(account: Account, found: CapturedMessage, listed: Listed) -> tuple[int | None, int | None]:
+    """The next newer and the next older one, of those that were looked for."""
+    if listed.typed:
+        newer = _search(account, listed, 1, after=found.pk).ids
+        older = _search(account, listed, 1, before=found.pk).ids
+        return next(iter(newer), None), next(iter(older), None)
+    ids = CapturedMessage.objects.filter(account=account).values_list("pk", flat=True)
+    return ids.filter(pk__gt=found.pk).order_by("pk").first(), ids.filter(pk__lt=found.pk).order_by("-pk").first()
+
+
+def _delivery(account: Account, found: CapturedMessage) -> Delivery | None:
+    """What it was sent for; None for mail that came through the inbox's own door, and what was pruned."""
+    if (delivery_id := identity.delivery_of(found.message_id)) is None:
+        return None
+    rows = Delivery.objects.filter(account=account, pk=delivery_id)
+    return rows.select_related("email", "sequence").first()
+
+
+@member
+@require_POST
+def deletion(request: HttpRequest, account: Account, message_id: int) -> HttpResponse:
+    """Touches nobody, so it is done at once; the next older message follows."""
+    found = _find(account, message_id)
+    listed = _place(request.POST, ("q", "to"))
+    newer, older = _neighbours(account, found, listed)
+    captured.delete(found)
+    notices.success(request, "The message is deleted.")
+    following = older or newer
+    return redirect((reverse("message", args=[following]) if following else reverse("inbox")) + listed.query)
 
 
 @require_safe

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 from django import template
 from django.template import Context
@@ -34,6 +35,12 @@ def day(context: Context, at: datetime) -> SafeString:
 def by_date(context: Context, at: datetime) -> SafeString:
     """The same with its date, whatever day it is."""
     return _time(at, context["zone"], words.by_date(at, context["zone"]))
+
+
+@register.simple_tag(takes_context=True)
+def wall_clock(context: Context, at: datetime) -> str:
+    """For a field of kind datetime-local, in the page's `zone`."""
+    return f"{at.astimezone(ZoneInfo(context['zone'])):%Y-%m-%dT%H:%M}"
 
 
 def _time(at: datetime, zone: str, said: str) -> SafeString:
