@@ -169,7 +169,7 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime, cau
             },
         )
         written = dict(cursor.fetchall())  # without people who were taken out meanwhile
-    _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written], written, now)
+    _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written], written)
     completed = {place.enrollment_id for place in places if place.completed_at is not None} & written.keys()
     record(_completion(standing, now, cause) for standing in standings if standing.enrollment_id in completed)
 
@@ -180,19 +180,25 @@ def _held(standings: Series[Standing], places: Series[Place]) -> Iterable[int]:
     return (place.enrollment_id for standing, place in pairs if standing.is_held_at(place))
 
 
-def _count(moved: Series[tuple[Standing, Place]], left_after: Mapping[int, int | None], now: datetime) -> None:
+def _count(moved: Series[tuple[Standing, Place]], left_after: Mapping[int, int | None]) -> None:
     """Count who waits for which email, and who completed after which. All of them were active."""
     waiting = Counter(place.next_email_id for _, place in moved)
     waiting.subtract(Counter(standing.current_id for standing, _ in moved))
-    done = [(standing.sequence_id, left_after[place.enrollment_id]) for standing, place in moved if place.completed_at]
-    completed, today = Counter(sequence_id for sequence_id, _ in done), now.astimezone(UTC).date()
+    done = [
+        (standing.sequence_id, left_after[place.enrollment_id], place.completed_at.astimezone(UTC).date())
+        for standing, place in moved
+        if place.completed_at is not None
+    ]
+    completed = Counter(sequence_id for sequence_id, _, _ in done)
+    left_counts = Counter((Kind.LEFT, sequence_id, left(email_id, _COMPLETED)) for sequence_id, email_id, _ in done)
+    in_week = Counter((Kind.LEFT_IN_WEEK, sequence_id, left_in_week(day, _COMPLETED)) for sequence_id, _, day in done)
     tallies.add(
         {
             **{(Kind.WAITING, email_id, _ACTIVE): n for email_id, n in waiting.items() if email_id is not None},
             **{(Kind.PLACES, sequence_id, _ACTIVE): -n for sequence_id, n in completed.items()},
             **{(Kind.PLACES, sequence_id, _COMPLETED): n for sequence_id, n in completed.items()},
-            **{(Kind.LEFT_IN_WEEK, pk, left_in_week(today, _COMPLETED)): n for pk, n in completed.items()},
-            **{(Kind.LEFT, pk, left(email_id, _COMPLETED)): n for (pk, email_id), n in Counter(done).items()},
+            **left_counts,
+            **in_week,
         }
     )
 
