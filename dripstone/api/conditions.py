@@ -23,10 +23,10 @@ _OLD_CONDITION = {
         "value": {"type": ["string", "null"], "maxLength": kinds.MAX_VALUE},
     },
 }
-CONDITION = {
+_BY_GRAMMAR: dict[str, Any] = {
     "type": "object",
     "description": "One of `all`, `any`, `not` and `type`, the last with the members of its kind: docs/reference/"
-    "conditions.md. `match` and `conditions` are the form that segments had before.",
+    "conditions.md.",
     "properties": {
         "all": {"type": "array", "items": _PART, "maxItems": MAX_LEAVES},
         "any": {"type": "array", "items": _PART, "minItems": 1, "maxItems": MAX_LEAVES},
@@ -35,10 +35,19 @@ CONDITION = {
         "ids": _IDS,
         "waiting_for": _IDS,
         "subscriber_custom_field_id": _ID,
-        "match": {"type": "string", "enum": list(matches.MATCHES), "default": matches.MATCHES[0]},
-        "conditions": {"type": "array", "items": _OLD_CONDITION, "maxItems": matches.MAX_CONDITIONS},
     },
+}
+_OLD = {
+    "match": {"type": "string", "enum": list(matches.MATCHES), "default": matches.MATCHES[0]},
+    "conditions": {"type": "array", "items": _OLD_CONDITION, "maxItems": matches.MAX_CONDITIONS},
+}
+CONDITION = {
+    **_BY_GRAMMAR,
+    "description": f"{_BY_GRAMMAR['description']} `match` and `conditions` are the form that segments had before.",
+    "properties": {**_BY_GRAMMAR["properties"], **_OLD},
 }
 
 Condition = Annotated[Any, WithJsonSchema(CONDITION)]
 ConditionOrNull = Annotated[Any, WithJsonSchema(CONDITION | {"type": ["object", "null"]})]
+FilterOrNull = Annotated[Any, WithJsonSchema(_BY_GRAMMAR | {"type": ["object", "null"]})]
+"""Of an email: never in the old form."""

@@ -5,6 +5,7 @@ from typing import NotRequired
 
 from typing_extensions import TypedDict
 
+from dripstone.grammar import Condition
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.shapes.instants import instant
 from dripstone.stats.emails import Counts, EmailStats, SequenceStats
@@ -51,11 +52,12 @@ class SequenceEmailShape(TypedDict):
     stats: NotRequired[EmailStats]
 
 
-class HeldEmailShape(SequenceEmailShape):
-    """Beyond Kit: since when and by whom it is on hold (R22)."""
+class WholeEmailShape(SequenceEmailShape):
+    """Beyond Kit: since when and by whom it is on hold (R22), and who alone gets it (R21)."""
 
     held_at: str | None
     held_by: str | None
+    filter: Condition | None
 
 
 def sequence(row: Sequence, counts: Counts, stats: SequenceStats | None = None) -> SequenceShape:
@@ -105,9 +107,10 @@ def sequence_email(
     return shape
 
 
-def held_email(email: SequenceEmail, sequence: Sequence) -> HeldEmailShape:
+def whole_email(email: SequenceEmail, sequence: Sequence) -> WholeEmailShape:
     held_at = None if email.held_at is None else instant(email.held_at)
-    return {**sequence_email(email, sequence), "held_at": held_at, "held_by": email.held_by or None}
+    own = sequence_email(email, sequence)
+    return {**own, "held_at": held_at, "held_by": email.held_by or None, "filter": email.filter}
 
 
 def _names(days: Iterable[int]) -> list[str]:

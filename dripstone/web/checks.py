@@ -90,6 +90,10 @@ def _in_editor(label: str) -> Way:
     return lambda sequence, finding: Mending(reverse("sequence_email", args=[sequence.pk, finding.email_id]), label)
 
 
+def _at_filter(label: str) -> Way:
+    return lambda sequence, finding: Mending(reverse("email_filter", args=[sequence.pk, finding.email_id]), label)
+
+
 def _people(label: str, status: str = "") -> Way:
     query = f"?status={status}" if status else ""
     return lambda sequence, _: Mending(reverse("sequence_people", args=[sequence.pk]) + query, label)
@@ -120,6 +124,7 @@ _MENDING: Mapping[str, Way] = {
     "exclusion_gone": _setting("exclude_subscriber_sources", "Change who is left out"),
     "field_compared_with_number": _in_editor("Change the email"),
     "field_without_fallback": _in_editor("Give it a fallback"),
+    "filter_met_by_nobody": _at_filter("Say who gets it"),
     "following_edits": _people("See who is inside", "active"),
     "inactive": _setting("active", "Let it run"),
     "late": _to("sendings", "See what goes out"),

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Literal
 
 from dripstone import words
+from dripstone.engine import filters
 from dripstone.sequences import drafts
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import emails as email_stats
@@ -22,6 +23,7 @@ class Step:
     state         what its ring says; is_changed: something is written in it that people do not get yet
     delay, days   what stands between it and the one before: `2 days later, at 11:00`, `Monday to Friday`
     next_at       when the next person gets it; None: nobody has a date
+    readers       to whom alone it goes, `people who have the tag “VIP”`; "": to everybody
     after         nobody before this instant: the first dates of the sequence are all of other emails
     up, down      the email it goes before when it moves one place, "" for the end; None: it stands there already
     """
@@ -36,6 +38,7 @@ class Step:
     waiting: int
     next_at: datetime | None
     after: datetime | None
+    readers: str
     up: str | None
     down: str | None
 
@@ -58,6 +61,7 @@ def steps(sequence: Sequence) -> list[Step]:
     ids = [email.pk for email in emails]
     sent, waiting, dates = email_stats.sent_of(ids), places.waiting_for(ids), _dates(sequence)
     firsts, changed = _counting_from_entry(emails), drafts.changed(sequence)
+    readers = filters.readers(filters.of(emails), sequence.account_id)
     return [
         Step(
             number,
@@ -69,6 +73,7 @@ def steps(sequence: Sequence) -> list[Step]:
             waiting[email.pk],
             dates.first.get(email.pk) if _goes(email) else None,
             dates.seen_until if waiting[email.pk] and _goes(email) else None,
+            readers.get(email.pk, ""),
             *_neighbours(emails, number - 1),
         )
         for number, email in enumerate(emails, 1)

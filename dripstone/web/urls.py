@@ -10,6 +10,7 @@ from dripstone.web.pages import (
     deciding,
     deliveries,
     email_editor,
+    email_filter,
     email_versions,
     engine,
     fields,
@@ -83,6 +84,10 @@ urlpatterns: list[URLPattern | URLResolver] = [
         name="email_unpublication",
     ),
     path("sequences/<int:sequence_id>/emails/<int:email_id>/copy", sequence_emails.copy, name="email_copy"),
+    path("sequences/<int:sequence_id>/emails/<int:email_id>/filter", email_filter.email_filter, name="email_filter"),
+    path(
+        "sequences/<int:sequence_id>/emails/<int:email_id>/filter/count", email_filter.count, name="email_filter_count"
+    ),
     path("sequences/<int:sequence_id>/emails/<int:email_id>/hold", sequence_emails.hold, name="email_hold"),
     path("sequences/<int:sequence_id>/emails/<int:email_id>/release", sequence_emails.release, name="email_release"),
     path("sequences/<int:sequence_id>/emails/<int:email_id>/skipping", sequence_emails.skipping, name="email_skipping"),

@@ -16,6 +16,7 @@ from dripstone import clock
 from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, Part
+from dripstone.api.ext.sequence_emails import FilterBody
 from dripstone.api.replies import reply
 from dripstone.api.v4.sequence_emails import EmailBody, EmailChanges
 from dripstone.api.v4.sequences import SequenceChanges, sequence_of
@@ -77,6 +78,7 @@ CALLS = (
     Call("POST", re.compile(_OUR_EMAIL + "/hold"), impact.hold_email),
     Call("POST", re.compile(_OUR_EMAIL + "/release"), impact.release_email),
     Call("POST", re.compile(_OUR_EMAIL + "/skip_wait"), impact.skip_wait),
+    Call("PUT", re.compile(_OUR_EMAIL + "/filter"), impact.filter_email, FilterBody, needs_body=True),
 )
 
 

@@ -1,5 +1,5 @@
-"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold, a copy, and
-what was published of it."""
+"""What Kit has no call for about an email of a sequence: as one person would get it, as a test, on hold, only to some
+people, a copy, and what was published of it."""
 
 from typing import Annotated, Any
 
@@ -11,7 +11,8 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import if_match
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Flag, Text, TextOrNull, WholeOrNull
+from dripstone.api.body import MISSING, Body, Flag, Text, TextOrNull, WholeOrNull, needs
+from dripstone.api.conditions import FilterOrNull
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import reply
 from dripstone.api.v4.sequences import sequence_of
@@ -45,8 +46,15 @@ class TestBody(PreviewBody):
     to: Addresses = MISSING
 
 
-class HeldEmailAnswer(TypedDict):
-    email: sequences.HeldEmailShape
+class FilterBody(Body):
+    """A condition; null: everybody gets it."""
+
+    model_config = needs("filter")
+    filter: FilterOrNull = MISSING
+
+
+class EmailAnswer(TypedDict):
+    email: sequences.WholeEmailShape
 
 
 class PreviewAnswer(TypedDict):
@@ -68,6 +76,27 @@ class VersionAnswer(TypedDict):
 class VersionsAnswer(TypedDict):
     versions: list[version_shapes.EmailVersionShape]
     pagination: Pagination
+
+
+@router.get(
+    "/sequences/{int:sequence_id}/emails/{int:id}", response=EmailAnswer, summary="Get an email with its filter"
+)
+def get_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
+    """As Kit's call gives it, and whether it is on hold and who alone gets it."""
+    sequence = sequence_of(request, sequence_id)
+    return reply(200, email=sequences.whole_email(verbs.email_of(sequence, id), sequence))
+
+
+@router.put(
+    "/sequences/{int:sequence_id}/emails/{int:id}/filter", response=EmailAnswer, summary="Send an email only to some"
+)
+def filter_email(request: KitRequest, sequence_id: int, id: int, body: FilterBody) -> HttpResponse:
+    """Who does not meet the condition when the email is due skips it and moves on, as if it had been sent. No date
+    moves. Null takes the filter away."""
+    given = body.given()
+    with if_match.held(request, sequence_id, given):
+        done = edits.filter_email(request.auth.account, sequence_id, id, given, clock.now(), request.auth.actor)
+    return _edited(200, done)
 
 
 @router.post(
@@ -99,9 +128,7 @@ def send_test(
     return reply(201, deliveries=deliveries.deliveries(sent))
 
 
-@router.post(
-    "/sequences/{int:sequence_id}/emails/{int:id}/hold", response=HeldEmailAnswer, summary="Put an email on hold"
-)
+@router.post("/sequences/{int:sequence_id}/emails/{int:id}/hold", response=EmailAnswer, summary="Put an email on hold")
 def hold_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
     """Nobody gets it until it is released: people wait at it, without a date. A second time changes nothing."""
     with if_match.held(request, sequence_id):
@@ -110,7 +137,7 @@ def hold_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
 
 
 @router.post(
-    "/sequences/{int:sequence_id}/emails/{int:id}/release", response=HeldEmailAnswer, summary="Release an email on hold"
+    "/sequences/{int:sequence_id}/emails/{int:id}/release", response=EmailAnswer, summary="Release an email on hold"
 )
 def release_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
     """People who wait at it get it: with a delay in hours right away if its date has passed, else at the next allowed
@@ -134,7 +161,7 @@ def skip_wait(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
 
 @router.post(
     "/sequences/{int:sequence_id}/emails/{int:id}/duplicate",
-    response={201: HeldEmailAnswer},
+    response={201: EmailAnswer},
     summary="Duplicate an email",
 )
 def duplicate_email(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:
@@ -144,7 +171,7 @@ def duplicate_email(request: KitRequest, sequence_id: int, id: int) -> HttpRespo
 
 def _edited(status: int, done: Edit) -> HttpResponse:
     assert done.email is not None
-    return reply(status, email=sequences.held_email(done.email, done.sequence))
+    return reply(status, email=sequences.whole_email(done.email, done.sequence))
 
 
 @router.get("/sequences/{int:sequence_id}/emails/{int:id}/versions", response=VersionsAnswer, summary="List versions")

@@ -20,6 +20,7 @@ from dripstone.accounts import members
 from dripstone.accounts.models import Account
 from dripstone.content import subjects
 from dripstone.content.models import EmailTemplate, Snippet
+from dripstone.engine import filters
 from dripstone.engine.acts import edits, previews
 from dripstone.engine.acts.previews import Preview
 from dripstone.errors import Invalid
@@ -175,8 +176,10 @@ def found_email(account: Account, sequence_id: int, email_id: int) -> SequenceEm
 
 
 def _wait(email: SequenceEmail) -> str:
-    """Within a sentence: "2 days later, at 11:00, Monday to Friday"."""
-    text = ", ".join(part for part in line.gap(email.sequence, email, is_first=_is_first(email)) if part)
+    """Within a sentence: "2 days later, at 11:00, Monday to Friday, only to people who have the tag “VIP”"."""
+    readers = filters.readers(filters.of([email]), email.account_id).get(email.pk)
+    gap = line.gap(email.sequence, email, is_first=_is_first(email))
+    text = ", ".join(part for part in (*gap, f"only to {readers}" if readers else "") if part)
     return text[:1].lower() + text[1:]
 
 

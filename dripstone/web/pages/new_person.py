@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods
 from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.content import subjects
-from dripstone.engine import reasons
+from dripstone.engine import filters, reasons
 from dripstone.engine.acts import entries
 from dripstone.engine.enroll import Entry
 from dripstone.engine.models import Enrollment
@@ -68,7 +68,8 @@ def ahead(sequence: Sequence, now: datetime, *, with_drafts: bool = False) -> li
     emails = list(sequence.emails.all())
     for email in emails:
         email.published = email.published or with_drafts  # never saved
-    return timetable.of_entry(sequence, emails, now) if sequence.active else []
+    readers = filters.readers(filters.of(emails), sequence.account_id)
+    return timetable.of_entry(sequence, emails, now, readers) if sequence.active else []
 
 
 def said(entry: Entry, sequence: Sequence, account: Account, now: datetime) -> str:

@@ -7,6 +7,7 @@ import pytest
 from dripstone.engine import virtual
 from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.subscribers.models import Tag
 from tests import factories
 from tests.api.caller import Caller
 from tests.api.ext.test_impact import CHANGED, act, ask
@@ -114,3 +115,74 @@ def test_a_sequence_is_duplicated(alice: Caller, sequence: Sequence) -> None:
     assert (copy["name"], copy["email_count"], copy["subscriber_count"]) == ("Course (copy)", 3, 0)
     _, answer = alice.get(f"/v4/sequences/{copy['id']}/emails")
     assert [email["published"] for email in answer["emails"]] == [False, False, False]
+
+
+# Only to some people (R21)
+
+
+def tagged(*tags: Tag) -> dict[str, Any]:
+    return {"type": "tags", "ids": [tag.pk for tag in tags]}
+
+
+def test_an_email_goes_only_to_some_people(alice: Caller, path: str, email: SequenceEmail, clock: Any) -> None:
+    customer = factories.make_tag(alice.account, Enrollment.objects.earliest("pk").subscriber)
+    condition = {"all": [tagged(customer), {"not": {"type": "subscriber_state", "states": ["bounced"]}}]}
+    status, answer = alice.put(f"{path}/filter", {"filter": condition})
+    assert (status, answer["email"]["filter"]) == (200, condition)
+    assert alice.get(path) == (200, answer)
+    clock.advance(days=1)
+    virtual.advance_to(clock.now(), 0)
+    _, found = alice.get(f"/ext/v1/deliveries?email_id={email.pk}&status=skipped")
+    [skipped] = found["deliveries"]
+    assert skipped["reason"] == "filtered"
+    assert skipped["reason_text"] == "It goes only to some people, and they are not among them."
+    _, found = alice.get(f"/ext/v1/enrollments/{Enrollment.objects.latest('pk').pk}/journey")
+    assert "It goes only to people who " in found["journey"]["emails"][1]["reason_text"]
+    status, answer = alice.put(f"{path}/filter", {"filter": None})
+    assert (status, answer["email"]["filter"]) == (200, None)
+
+
+def test_kits_calls_neither_show_a_filter_nor_touch_it(alice: Caller, path: str, email: SequenceEmail) -> None:
+    condition = tagged(factories.make_tag(alice.account))
+    alice.put(f"{path}/filter", {"filter": condition})
+    kits = f"/v4/sequences/{email.sequence_id}/emails/{email.pk}"
+    given = {"subject": "Day one", "delay_value": 3, "filter": None}
+    for _, answer in (alice.get(kits), alice.put(kits, given)):
+        assert "filter" not in answer["email"]
+    assert SequenceEmail.objects.get(pk=email.pk).filter == condition
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({}, "filter can't be left out: give a condition, or null for everybody"),
+        ({"filter": "VIP"}, "filter must be an object"),
+        ({"filter": {"all": [{"type": "tags"}]}}, "filter.all[0].ids can't be blank"),
+        ({"filter": {"match": "all", "conditions": []}}, "filter must have one of: all, any, not, type"),
+    ],
+)
+def test_a_filter_that_cannot_be_asked_is_refused(
+    alice: Caller, path: str, email: SequenceEmail, given: dict[str, Any], sentence: str
+) -> None:
+    assert alice.put(f"{path}/filter", given) == (422, {"errors": [sentence]})
+    assert SequenceEmail.objects.get(pk=email.pk).filter is None
+
+
+def test_a_filter_names_what_the_account_has(alice: Caller, mallory: Caller, path: str) -> None:
+    theirs = factories.make_tag(mallory.account)
+    status, answer = alice.put(f"{path}/filter", {"filter": {"not": tagged(theirs)}})
+    assert (status, answer) == (422, {"errors": [f"filter.not.ids contains the unknown tag {theirs.pk}"]})
+
+
+def test_who_will_skip_it_is_told_and_holds_for_that_world_and_that_filter(
+    alice: Caller, sequence: Sequence, path: str
+) -> None:
+    first, second = (factories.make_tag(alice.account) for _ in range(2))
+    given = {"filter": tagged(first)}
+    status, answer = ask(alice, sequence, "PUT", f"{path}/filter", given)
+    told = answer["impact"]
+    assert (status, told["kept_from"], told["let_through"], told["moved"]["people"]) == (200, 2, 0, 0)
+    assert told["summary"].startswith("2 people skip “Day 1” when its turn comes (it goes only to people who have ")
+    assert act(alice, "PUT", f"{path}/filter", {"filter": tagged(second)}, told["token"])[0] == 412
+    assert act(alice, "PUT", f"{path}/filter", given, told["token"])[0] == 200
+    assert act(alice, "PUT", f"{path}/filter", {"filter": None}, told["token"]) == CHANGED
