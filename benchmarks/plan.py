@@ -4,7 +4,7 @@ Per size: a few sequences in which some are due and many wait, the due ones scat
 Measured: `plan.everything_due`, by one process and by two at once (as a tick that finds more than a batch calls for
 help); beside it, for as many rows of the same tables, one bare SQL statement per 2,000 (insert the delivery, update the
 enrollment, commit): about the least any planner must do. Each right after a checkpoint too. Also what a tick costs that
-finds nothing due, before and after.
+finds nothing due, before and after; and what it costs to look at the filter of an email (R21).
 
     python -m benchmarks.plan [--small] [--large] [--json FILE]
 """
@@ -59,7 +59,9 @@ def main() -> None:
         account = common.make_account()
         warm_up(account)
         rows = [measure(account, n_due, n_waiting) for n_waiting in sizes]
+        filtered = measure_filters(account, n_due, sizes[0])
     report.table(f"{n_due:,} due rows planned", rows)
+    report.table(f"{n_due:,} due rows, {sizes[0]:,} waiting, with a filter on the email", filtered)
 
     def ratio(name: str) -> float:
         return float(rows[-1][name] / rows[0][name])
@@ -113,6 +115,54 @@ def measure(account: "Account", n_due: int, n_waiting: int) -> dict[str, Any]:
         "idle tick ms": idle_ms,
         "after planning": idle_tick_ms(),
     }
+
+
+def measure_filters(account: "Account", n_due: int, n_waiting: int) -> list[dict[str, Any]]:
+    """The due rows of three hours: without a filter, with one that names a tag, with one that names three things. Half
+    of the people have the tag; the others skip the email, and go on to the next at once."""
+    from dripstone.sequences.models import SequenceEmail
+
+    starts_at = datetime.now(UTC) + timedelta(hours=1)
+    seed(account, n_due, n_waiting, starts_at)
+    tag = tag_half(account)
+    tagged = {"type": "tags", "ids": [tag]}
+    active = {"type": "subscriber_state", "states": ["active"]}
+    filters = {
+        "none": None,
+        "a tag that half of them have": tagged,
+        "the tag, a state and an address": {"all": [tagged, active, {"not": {**ADDRESS, "value": "nobody"}}]},
+    }
+    rows = []
+    for hour, (name, condition) in enumerate(filters.items(), 1):
+        SequenceEmail.objects.update(filter=condition)
+        cost = plan_all(starts_at + timedelta(hours=hour), n_due)
+        per = 1e6 / n_due
+        rows.append(
+            {
+                "filter": name,
+                "rows/s": n_due / cost.wall,
+                "Python µs per row": cost.python * per,
+                "PostgreSQL µs": cost.server * per,
+            }
+        )
+    return rows
+
+
+ADDRESS = {"type": "email_address", "comparison": "contains"}
+
+
+def tag_half(account: "Account") -> int:
+    """The id of a tag that every second person has."""
+    from dripstone.subscribers.models import Tag
+
+    tag = Tag.objects.create(account=account, name="Half", created_at=datetime.now(UTC))
+    common.execute(
+        "INSERT INTO subscribers_tagging (tag_id, subscriber_id, tagged_at)"
+        " SELECT %(tag)s, id, now() FROM subscribers_subscriber WHERE id %% 2 = 0 RETURNING 1",
+        {"tag": tag.pk},
+    )
+    common.settle()
+    return tag.pk
 
 
 def seed(account: "Account", n_due: int, n_waiting: int, starts_at: datetime) -> tuple[list[int], int]:

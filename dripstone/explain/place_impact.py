@@ -10,10 +10,9 @@ from datetime import datetime
 
 from dripstone import words
 from dripstone.content import subjects
-from dripstone.engine import reasons
 from dripstone.engine.models import Enrollment
 from dripstone.errors import NotFound
-from dripstone.explain import journey
+from dripstone.explain import journey, journey_words
 from dripstone.explain.journey import ENDED, GOES, Facts, Journey, Step
 from dripstone.foresight import impact_of_place
 from dripstone.foresight.impact_of_place import Proposal
@@ -189,7 +188,7 @@ def _alone(one: _Single) -> Change:
     if step.outcome in GOES and step.at is not None:
         on, at = _on(step.at, facts)
         if step.coming is not None and step.coming.excluded:
-            because = reasons.because(step.coming.excluded, facts.names)
+            because = journey_words.because(step.coming.excluded, step.email, facts)
             return Change(f"{title} has its turn{on}", at, f"; it will be skipped, because {because}")
         again = " again" if was is not None and was.outcome in ("sent", "unknown") else ""
         return Change(f"{title} goes{again}{on}", at, _instead(one, INSTEAD) or _had_not(was))

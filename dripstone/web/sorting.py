@@ -82,7 +82,8 @@ def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]
         if kind == "filter":
             email = emails[use.pk]
             notes.insert(0, email.sequence.name)
-            yield Place(readable(email.subject), library.email_url(email), ", ".join(notes))
+            url = reverse("email_filter", args=[email.sequence_id, email.pk])
+            yield Place(readable(email.subject), url, ", ".join(notes))
         else:
             yield Place(use.name, _url(use), ", ".join(notes))
 

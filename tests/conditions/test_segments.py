@@ -110,16 +110,6 @@ def test_uses_are_found_also_through_other_segments() -> None:
     assert uses.of(("tag", tag.pk), make_account().pk) == []
 
 
-def test_the_filter_of_an_email_is_a_use() -> None:
-    account = make_account()
-    segment = make(account, {"all": []}, "Readers")
-    filtered = {"subject": "Offer", "filter": {"not": naming(segment.pk)}}
-    sequence = make_sequence(account, {"subject": "Welcome"}, filtered, {**filtered, "deleted_at": account.created_at})
-    [use] = uses.of(("segment", segment.pk), account.pk)
-    assert (use.kind, use.pk) == ("filter", sequence.emails.get(subject="Offer", deleted_at=None).pk)
-    assert use.words == "the filter of the email “Offer”"
-
-
 def test_the_old_form_of_a_filter_finds_its_uses() -> None:
     account = make_account()
     tag = make_tag(account)
