@@ -177,5 +177,5 @@ def test_it_reads_a_range_of_an_index_in_its_order(alice: Account, sql: str, ind
 
 
 def test_what_is_typed_is_cut_where_what_is_kept_is_cut() -> None:
-    migration: Any = importlib.import_module("dripstone.accounts.migrations.0010_folded_words")
+    migration: Any = importlib.import_module("dripstone.accounts.migrations.0011_folded_words")
     assert folded._SEPARATORS == migration.SEPARATORS

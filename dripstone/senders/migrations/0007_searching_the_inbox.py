@@ -58,7 +58,7 @@ def _of_messages(name: str, column: str) -> migrations.CreateModel:
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("accounts", "0010_folded_words"), ("senders", "0006_hindrances")]
+    dependencies = [("accounts", "0011_folded_words"), ("senders", "0006_hindrances")]
 
     operations = [
         _of_messages("CapturedHead", "head"),

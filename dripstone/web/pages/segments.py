@@ -144,7 +144,7 @@ def _writing(
 def count(request: HttpRequest, account: Account, segment_id: int) -> HttpResponse:
     """How many are in it now, exactly: read after the page, or asked for."""
     found = get_object_or_404(account.segments, pk=segment_id)
-    n = segments.in_segment(found, account, clock.now()).count()
+    n = conditions.matching(found.filter, account, clock.now()).count()
     context = {"section": "people", "current": "true", "segment": found, "n": n}
     is_part = request.headers.get("HX-Target") == "n-people"
     response = show(
