@@ -2,8 +2,8 @@
 
 Every leaf is true or false and never NULL, so that `not` turns it into its opposite. Most leaves ask whether a person
 has a row somewhere. They become EXISTS, whose plan PostgreSQL chooses by how many there are: a probe for each person of
-a page, one scan for a count. Several of them under `any` are one EXISTS over all their rows, since no index is of use
-with OR between them.
+a page, one scan for a count. Under `any` that is a hash of the people of each; beyond a few leaves all their rows are
+one EXISTS, since each more would take the planner longer.
 
 Tables of the engine are named in text, since the engine stands to the right (test_tables_and_columns_are_there).
 """
@@ -35,6 +35,11 @@ class Asked:
     account: Account
     now: datetime
     among: Collection[int] | None = None
+
+    @property
+    def is_probed(self) -> bool:
+        """A few thousand people are asked one by one, whatever the planner believes."""
+        return self.among is not None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -98,25 +103,22 @@ def met(condition: Mapping[str, Any], asked: Asked) -> Q:
 
 
 def _all(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
-    """Whoever must have no row of several kinds is looked for once, among all of them."""
     wanted: list[Rows] = []
     forbidden: list[Rows] = []
     others: list[Q] = []
     for part in _flat("all", parts):
-        denied = part.get("not", {})
         if (found := _rows(part, asked)) is not None:
             wanted.append(found)
-        elif (found := _rows(denied, asked)) is not None:
+        elif (found := _rows(part.get("not", {}), asked)) is not None:
             forbidden.append(found)
         else:
             others.append(_other(part, asked))
-    joined = [Q(_has_row([one], is_probed=place >= MOST_JOINS)) for place, one in enumerate(wanted)]
-    missing = [~Q(_has_row(forbidden))] if forbidden else []
+    joined = [Q(_has_row([one], is_probed=asked.is_probed or place >= MOST_JOINS)) for place, one in enumerate(wanted)]
+    missing = [~Q(_has_row(rows, is_probed=asked.is_probed)) for rows in _bundled(forbidden)]
     return reduce(and_, [*others, *joined, *missing] or [Q(Truth("true"))])
 
 
 def _any(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
-    """Whoever must have a row of one kind or another is looked for once, among all of them."""
     wanted: list[Rows] = []
     others: list[Q] = []
     for part in _flat("any", parts):
@@ -124,7 +126,14 @@ def _any(parts: Iterable[Mapping[str, Any]], asked: Asked) -> Q:
             wanted.append(found)
         else:
             others.append(_other(part, asked))
-    return reduce(or_, [*others, *([Q(_has_row(wanted))] if wanted else [])])
+    return reduce(or_, [*others, *(Q(_has_row(rows, is_probed=asked.is_probed)) for rows in _bundled(wanted))])
+
+
+def _bundled(rows: Series[Rows]) -> Iterator[Series[Rows]]:
+    """Each alone, so that PostgreSQL knows how many people it has; of many, the rest in one."""
+    yield from ([one] for one in rows[:MOST_JOINS])
+    if rest := rows[MOST_JOINS:]:
+        yield rest
 
 
 def _other(part: Mapping[str, Any], asked: Asked) -> Q:
@@ -301,7 +310,7 @@ def _date(field_id: str, comparison: str, value: str, asked: Asked) -> Truth:
 _FIRST_FORM = """
 SELECT f.subscriber_id FROM subscribers_formsubscription f JOIN subscribers_form o ON o.id = f.form_id
 WHERE o.account_id = %s AND ({parts})
-  AND f.id = (SELECT min(m.id) FROM subscribers_formsubscription m WHERE m.subscriber_id = f.subscriber_id)"""
+  AND NOT EXISTS (SELECT FROM subscribers_formsubscription b WHERE b.subscriber_id = f.subscriber_id AND b.id < f.id)"""
 
 
 def _attribution(leaf: Mapping[str, Any], asked: Asked) -> Rows:

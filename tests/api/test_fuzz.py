@@ -42,6 +42,7 @@ BODIES: list[tuple[str, str, list[str]]] = [
     ("put", "/v4/snippets/{snippet}", ["name", "snippet_type", "archived", "content", "document_attributes"]),
     ("post", "/ext/v1/forms", ["name", "type", "format"]),
     ("post", "/ext/v1/segments", ["name", "filter"]),
+    ("post", "/ext/v1/subscribers/count", ["filter"]),
     ("post", "/ext/v1/email_templates", ["name", "html", "is_default"]),
     ("post", "/ext/v1/clock/advance", ["seconds", "to"]),
 ]
