@@ -20,6 +20,7 @@ from dripstone import clock, signing
 from dripstone.accounts import invitations, sending_addresses, verbs
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Delivery
+from dripstone.subscribers import forms, sign_ups
 from dripstone.web import condition_leaves
 from tests import owned
 from tests.factories import MONDAY_9, make_sequence, make_user, place_of
@@ -132,13 +133,27 @@ def test_every_page_by_which_people_get_in_or_out(
     unsubscription = f"/u/{signing.make('unsubscribe', delivery.pk)}"
     paths = ["/sign-in", "/sign-up", "/passwords/forgotten", "/i/gone", "/v/gone", "/c/gone", "/u/gone", "/nothing"]
     paths += [invitations.link(invited), sending_addresses.link(address), link_in(sent()[-1])]
-    paths += [unsubscription, f"/c/{signing.make('confirm', person.pk)}"]
+    form = forms.create(account.pk, {"name": "Footer"}, MONDAY_9)
+    closed = forms.create(account.pk, {"name": "Old", "status": "archived"}, MONDAY_9)
+    plain = forms.create(account.pk, {"name": "Plain", "is_plain": True}, MONDAY_9)
+    asked = sign_ups.begin(person, form, None, clock.now())
+    paths += [unsubscription, f"/c/{signing.make('sign-up', asked.pk)}", "/c/example"]
+    paths += [f"/f/{one.uid}" for one in (form, closed, plain)] + [f"/f/{form.uid}/thanks", "/f/gone"]
     page.context.clear_cookies()
     assert_none(visited(page, [path.removeprefix(settings.DRIPSTONE_URL) for path in paths]))
     page.goto(unsubscription)
     page.get_by_role("button", name="Unsubscribe").click()
     page.get_by_role("heading", name="You are unsubscribed").wait_for()
     assert_none(faults(page))
+
+
+def test_the_pages_of_a_form_that_asks_and_adds(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    given = {"field_ids": [ids["custom_fields"]], "tag_ids": [ids["tags"]], "sequence_ids": [ids["sequences"]]}
+    form = forms.create(account.pk, {"name": "Footer", **given}, MONDAY_9, sequence_ids=given["sequence_ids"])
+    forms.note_crowd(form, clock.now())
+    of_form = [f"/forms/{form.pk}{rest}" for rest in ("", "/settings", "/sources", "/deletion")]
+    assert_none(visited(page, ["/forms", "/forms/new", *of_form, f"/f/{form.uid}"]))
 
 
 def test_the_page_of_the_first_owner(chromium: "Browser", live_server: Any) -> None:
