@@ -20,7 +20,7 @@ MOST_PIECES = 8
 TEXTS = 5_000
 TEXT_CHARACTERS = 4_000  # of each that are looked through
 READ_AT_A_TIME = 20
-PATIENCE = 0.05  # seconds in which texts are read before the answer
+PATIENCE = 0.03  # seconds in which texts are read before the answer
 
 # Purpose: messages whose head has all pieces. The key of the table backwards (or forwards), until enough is found.
 _BY_HEAD = """
