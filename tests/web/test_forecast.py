@@ -71,11 +71,8 @@ def test_it_says_why_nothing_goes_on_a_saturday(alice: Client, course: Sequence)
 
 
 def test_emails_that_count_in_hours_wait_for_no_day(alice: Client, account: Account, engine: Engine) -> None:
-    letters: list[dict[str, Any]] = [
-        {"subject": "a"},
-        {"subject": "b", "delay_value": 6, "delay_unit": "hours"},
-        {"subject": "c"},
-    ]
+    by_hours = {"subject": "b", "delay_value": 6, "delay_unit": "hours"}
+    letters: list[dict[str, Any]] = [{"subject": "a"}, by_hours, {"subject": "c"}]
     sequence = make_sequence(account, *letters, send_days=[4, 0])
     for _ in range(2):
         make_enrollment(sequence, make_subscriber(account), engine.clock.now())
