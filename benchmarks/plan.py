@@ -118,37 +118,36 @@ def measure(account: "Account", n_due: int, n_waiting: int) -> dict[str, Any]:
 
 
 def measure_filters(account: "Account", n_due: int, n_waiting: int) -> list[dict[str, Any]]:
-    """The due rows of three hours: without a filter, with one that names a tag, with one that names three things. Half
-    of the people have the tag; the others skip the email, and go on to the next at once."""
+    """The due rows of three hours: without a filter, with one that all of them meet, with one that half of them meet.
+    The others skip the email, which costs more than asking: their next place is found at once. Some of them are due
+    again an hour later."""
+    from dripstone.engine import plan
     from dripstone.sequences.models import SequenceEmail
 
     starts_at = datetime.now(UTC) + timedelta(hours=1)
     seed(account, n_due, n_waiting, starts_at)
     tag = tag_half(account)
-    tagged = {"type": "tags", "ids": [tag]}
-    active = {"type": "subscriber_state", "states": ["active"]}
-    filters = {
+    filters: dict[str, dict[str, Any] | None] = {
         "none": None,
-        "a tag that half of them have": tagged,
-        "the tag, a state and an address": {"all": [tagged, active, {"not": {**ADDRESS, "value": "nobody"}}]},
+        "a state that all of them have": {"type": "subscriber_state", "states": ["active"]},
+        "a tag that half of them have": {"type": "tags", "ids": [tag]},
     }
     rows = []
     for hour, (name, condition) in enumerate(filters.items(), 1):
         SequenceEmail.objects.update(filter=condition)
-        cost = plan_all(starts_at + timedelta(hours=hour), n_due)
-        per = 1e6 / n_due
+        with common.measured() as cost:
+            planned = plan.everything_due(starts_at + timedelta(hours=hour))
+        assert planned >= n_due, f"{planned} planned, {n_due} were due"
+        per = 1e6 / planned
         rows.append(
             {
                 "filter": name,
-                "rows/s": n_due / cost.wall,
+                "rows/s": planned / cost.wall,
                 "Python µs per row": cost.python * per,
                 "PostgreSQL µs": cost.server * per,
             }
         )
     return rows
-
-
-ADDRESS = {"type": "email_address", "comparison": "contains"}
 
 
 def tag_half(account: "Account") -> int:
