@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import invariant, rule, run_state_machine_as_test
 
 from dripstone.api.v4.sequence_subscribers import LISTED
+from dripstone.engine.acts import forget
 from dripstone.engine.models import Delivery, Enrollment, Entry
 from dripstone.ops import prune
 from dripstone.stats import deliveries
@@ -60,8 +61,12 @@ class CountedStory(AnyStory):
 
     def teardown(self) -> None:
         if hasattr(self, "account"):
-            Subscriber.objects.filter(pk__in=Subscriber.objects.order_by("pk").values("pk")[:1]).delete()
-            self.counts_are_what_the_rows_say()
+            for person in Subscriber.objects.filter(account=self.account).order_by("pk")[:2]:
+                before = tallies.of(Kind.DELIVERIES, self.email_ids())
+                done = forget.forget(self.account, person.pk, "owner", self.now)
+                after = tallies.of(Kind.DELIVERIES, self.email_ids())
+                assert after.total() == before.total() + done.n_planned
+                self.counts_are_what_the_rows_say()
             for _, row in self.marks:
                 row.delete()
             Subscriber.objects.filter(account=self.account).delete()
