@@ -1,4 +1,4 @@
-"""Deleting a person, and tags, fields and segments, in a real browser: wide and on a phone, with scripts and without."""
+"""Deleting a person, tags, fields and segments, in a real browser: wide and on a phone, with scripts and without."""
 
 import json
 from collections.abc import Iterator
