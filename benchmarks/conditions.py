@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import common, lists
+from benchmarks import _million, common
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -211,22 +211,22 @@ def seed(n_people: int) -> World:
     common.empty()
     now = datetime.now(UTC)
     account = common.make_account()
-    of_lists = lists.World(account, "", common.make_sequence(account, "Course"), {}, now)
-    lists.make_small_things(of_lists)
-    ids = things(account, of_lists.sequence.pk, now)
+    million = _million.World(account, "", common.make_sequence(account, "Course"), {}, now)
+    _million.make_small_things(million)
+    ids = things(account, million.sequence.pk, now)
     with common.without_key_checks():
         names = {"account": account.pk, "now": now}
         fields = {name: str(ids[name]) for name in ("city", "points", "renewal")}
         common.execute(_PEOPLE, {**names, **fields, "n": n_people})
         for name, percent in (("common", 90), ("some", 1)):
-            common.execute(lists._TAGGED, {**names, "owner": ids[name], "percent": percent})
+            common.execute(_million.TAGGED, {**names, "owner": ids[name], "percent": percent})
         common.execute(
             "INSERT INTO subscribers_tagging (tag_id, subscriber_id, tagged_at) SELECT %(rare)s, id, %(now)s"
             " FROM subscribers_subscriber WHERE account_id = %(account)s AND id %% 10000 = 7",
             {**names, "rare": ids["rare"]},
         )
-        common.execute(lists._ON_FORM, {**names, "owner": ids["form"], "percent": 90})
-        lists.make_places(of_lists)
+        common.execute(_million.ON_FORM, {**names, "owner": ids["form"], "percent": 90})
+        _million.make_places(million)
     common.execute("VACUUM (ANALYZE)")
     common.checkpoint()
     return World(account, now, dict(conditions(ids)))
@@ -238,7 +238,7 @@ def things(account: "Account", sequence_id: int, now: datetime) -> dict[str, Any
     from dripstone.sequences.models import SequenceEmail
     from dripstone.subscribers.models import CustomField
 
-    # As lists has it: people wait for the email at position 3, one of 8,009 for the one at 1.
+    # As _million.py has it: people wait for the email at position 3, one of 8,009 for the one at 1.
     SequenceEmail.objects.filter(sequence=sequence_id, position=2).update(position=3)
     emails = dict(SequenceEmail.objects.filter(sequence=sequence_id).values_list("position", "pk"))
     tags = list(account.tags.order_by("pk").values_list("pk", flat=True))
