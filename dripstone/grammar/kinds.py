@@ -371,4 +371,4 @@ def unrecorded(leaf: Mapping[str, Any]) -> set[str]:
     return {part["type"] for part in leaf.get("any", []) if part["type"] in _UNRECORDED_PARTS}
 
 
-_UNRECORDED_PARTS: Final = ("kit_source", "broadcasts", *ORIGINS[1:])
+_UNRECORDED_PARTS: Final = ("kit_source", "broadcasts")

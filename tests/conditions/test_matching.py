@@ -202,3 +202,21 @@ def test_days_of_subscribing_are_those_of_the_account(
     assert names({"type": "subscribed", "within_days": 2}) == []
     assert names({"type": "subscribed", "within_days": 3, "before": "2026-11-22"}) == ["eve"]
     assert names({"type": "subscribed", "within_days": 4, "before": "2026-11-21"}) == ["ann", "bob"]
+
+
+def test_people_are_found_by_where_they_first_came_from(
+    account: Account, people: dict[str, Subscriber], names: Names, now: datetime
+) -> None:
+    first, second = (forms.create(account.pk, {"name": name}, now) for name in ("One", "Two"))
+    came = {"ann": "Newsletter", "bob": "newsletter-2", "eve": None}
+    for name, source in came.items():
+        FormSubscription.objects.create(form=first, subscriber=people[name], utm_source=source, added_at=now)
+    FormSubscription.objects.create(form=second, subscriber=people["eve"], utm_source="newsletter", added_at=now)
+
+    def by(comparison: str, **more: str) -> Condition:
+        return {"type": "attribution", "any": [{"type": "utm_source", "comparison": comparison, **more}]}
+
+    assert names(by("is", value="NEWSLETTER")) == ["ann"]
+    assert names(by("starts_with", value="news")) == names(by("has_value")) == ["ann", "bob"]
+    assert names({"not": by("has_value")}) == ["eve"]
+    assert names({"type": "attribution", "any": [{"type": "forms", "ids": [second.pk]}]}) == []
