@@ -34,8 +34,8 @@ Choices = list[tuple[Any, str]]
 @dataclass(frozen=True, slots=True)
 class Control:
     """what    a kind of `{% field %}`, or "things": ids that are searched for and ticked
+    usual   what it shows in a new leaf
     thing   of which kind those are
-    as_is   what its text becomes in the leaf; None: left out
     """
 
     name: str
