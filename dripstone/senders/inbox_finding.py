@@ -1,6 +1,6 @@
 """Captured mail by what somebody types: pieces of recipient and subject, or of what it says.
 
-Recipients and subjects are looked through in a narrow table, the newest first, until enough is found: 40 ms for a
+Recipients and subjects are looked through in a narrow table, the newest first, until enough is found: 20 ms for a
 hundred thousand messages of which none fits. Texts are read from the messages when somebody first searches, for a
 moment at a time, and kept; those of the newest TEXTS messages are looked through.
 """

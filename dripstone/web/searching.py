@@ -122,22 +122,19 @@ def _marked_beginning(address: str, begins: str) -> list[Piece]:
 
 
 def _group(kind: Kind, account: Account, looked_for: list[str], most: int) -> Group:
-    if _page(kind.url_name, [0] * (2 if kind.url_name == "sequence_email" else 1)) is None:
-        return Group(kind.name, [], has_more=False)
     rows = list(folded.with_words(kind.rows(account.pk), kind.field, looked_for)[: most + 1])
-    return Group(kind.name, [_hit(kind, row, looked_for) for row in rows[:most]], len(rows) > most)
+    hits = [hit for row in rows[:most] for hit in _hits(kind, row, looked_for)]
+    return Group(kind.name, hits, len(rows) > most)
 
 
-def _hit(kind: Kind, row: Any, looked_for: list[str]) -> Hit:
+def _hits(kind: Kind, row: Any, looked_for: list[str]) -> Iterator[Hit]:
     title, about = " ".join(kind.title(row).split()), kind.about(row)
-    return Hit(
-        reverse(kind.url_name, args=kind.ids(row)),
-        marking.pieces(title, looked_for),
-        [Piece(about, False)] if about else [],
-    )
+    if (url := _page(kind.url_name, kind.ids(row))) is not None:
+        yield Hit(url, marking.pieces(title, looked_for), [Piece(about, False)] if about else [])
 
 
 def _page(url_name: str, ids: list[int]) -> str | None:
+    """None: things of this kind have no page."""
     try:
         return reverse(url_name, args=ids)
     except NoReverseMatch:

@@ -20,7 +20,7 @@ from dripstone.web.asking import Line, Question, Told
 from dripstone.web.frame import actor, came_from, member
 from dripstone.web.paging import number
 
-AT_ONCE = 5_000  # a second and a half to ask, and as long to do it
+AT_ONCE = 5_000  # emails that one question is about
 
 
 class Choice(NamedTuple):
