@@ -29,6 +29,11 @@ _SUBJECTS: Mapping[str, str] = {
     types.SUBSCRIBER_COMPLAINED: "delivery",
 }
 _NAMED: Mapping[str, Any] = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
+_BEFORE = {
+    "cancelled": "they had unsubscribed",
+    "bounced": "their address did not take mail any more",
+    "complained": "they had reported an email as spam",
+}
 _CAUSES = {
     "owner": "by hand",
     "api": "by API",
@@ -86,7 +91,8 @@ def _what(one: Event, names: Names) -> str:
     name = _named(one, names)
     match one.type:
         case types.SUBSCRIBER_CREATED:
-            return "Came on file"
+            before = _BEFORE.get(one.data.get("remembered_as", ""))
+            return f"Came on file again, and is not mailed: before, {before}" if before else "Came on file"
         case types.SUBSCRIBER_ACTIVATED:
             return "Confirmed their address" if "subscriber" in one.cause else "Became active"
         case types.SUBSCRIBER_RESUBSCRIBED:
@@ -127,11 +133,11 @@ def _named(one: Event, names: Names) -> str:
 
 
 def _why(one: Event) -> str:
-    if not (reason := one.data.get("reason")):
-        return ""
+    """A code, or somebody's own words."""
     if one.type == types.REMOVED_FROM_SEQUENCE:
-        return f", because {reasons.because(reason)}"
-    return f": {words.reply(reason)}"  # somebody's own words
+        return f", because {reasons.because(one.data['reason'])}" if one.data.get("reason") else ""
+    said = one.data.get("reason") or one.data.get("why")
+    return f": {words.reply(said)}" if said else ""
 
 
 def because_of(cause: Iterable[str], names: Names) -> str:

@@ -13,7 +13,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine import enroll, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Enrollment, Note
-from dripstone.events import causes
+from dripstone.events import causes, types
 from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import fields, forms, subscribe
@@ -352,6 +352,16 @@ def test_somebody_excluded_is_told_of_before_they_are_added(
     assert "it will be skipped, because they have the tag “Customer”" in question
 
 
+def test_an_email_with_a_filter_they_do_not_meet_is_told_of_before_they_are_added(
+    alice: Client, account: Account, noor: Subscriber, sequence: Sequence
+) -> None:
+    tag = make_tag(account, name="Reader")
+    sequence.emails.filter(subject="Rain").update(filter={"type": "tags", "has": "any", "ids": [tag.pk]})
+    question = text(alice.post(path(noor, "/entry"), {"sequence_id": sequence.pk}))
+    assert "“Rain” has its turn on Wed 25 Nov, 11:00; it will be skipped, because" in question
+    assert "“Reader”" in question
+
+
 def test_a_sequence_has_to_be_chosen(alice: Client, noor: Subscriber) -> None:
     answer = alice.post(path(noor, "/entry"), {"sequence_id": ""})
     assert answer.status_code == 422
@@ -473,6 +483,25 @@ def test_what_happened_is_told_in_words_newest_first(
     assert -1 not in at, (order[at.index(-1)], page)
     assert at == sorted(at)
     assert "Of the last 400 days" in page
+
+
+def test_who_came_back_after_a_deletion_is_told_of(alice: Client, account: Account, noor: Subscriber) -> None:
+    ids = {"account_id": account.pk, "subscriber_id": noor.pk}
+    came = {"type": types.SUBSCRIBER_CREATED, "cause": ["import 4"], "data": {"remembered_as": "cancelled"}}
+    Event.objects.create(**ids, **came, occurred_at=MONDAY_9)
+    transitions.complain(noor.pk, MONDAY_9)
+    transitions.reinstate(noor.pk, "Wrote that it was a mistake", MONDAY_9)
+    page = text(alice.get(path(noor)))
+    assert "Came on file again, and is not mailed: before, they had unsubscribed, by import 4" in page
+    assert "Came back, by hand: “Wrote that it was a mistake”" in page
+
+
+def test_somebody_who_complained_is_let_in_again_by_an_owner_alone(
+    alice: Client, editor: Client, noor: Subscriber
+) -> None:
+    transitions.complain(noor.pk, MONDAY_9)
+    assert f'href="/people/{noor.pk}/reinstatement"' in alice.get(path(noor)).content.decode()
+    assert "They want mail again" not in text(editor.get(path(noor)))
 
 
 def test_what_is_gone_is_called_so(alice: Client, account: Account, noor: Subscriber) -> None:

@@ -78,7 +78,7 @@ def person_of(account: Account, subscriber_id: int) -> Subscriber:
 
 
 def place_of(account: Account, enrollment_id: int) -> Enrollment:
-    rows = Enrollment.objects.select_related("sequence", "subscriber", "next_email")
+    rows = Enrollment.objects.select_related("sequence", "subscriber", "next_email").defer("next_email__content")
     return get_object_or_404(rows, pk=enrollment_id, account=account)
 
 
@@ -91,7 +91,7 @@ def address(subscriber_id: int, enrollment_id: int = 0) -> str:
 @member
 def person(request: HttpRequest, account: Account, subscriber_id: int) -> HttpResponse:
     found, now = person_of(account, subscriber_id), clock.now()
-    places = places_of(account.pk, found.pk).select_related("sequence", "subscriber", "next_email").order_by("-pk")
+    places = places_of(account.pk, found.pk).select_related("sequence", "subscriber").order_by("-pk")
     inside = list(places.filter(status__in=INSIDE)[:MOST_INSIDE])
     over = page(request, places.exclude(status__in=INSIDE), PER_PAGE)
     newest = list(_events(found).order_by("-pk")[: LATEST + 1])
