@@ -167,7 +167,8 @@ def came_by(person: Subscriber) -> str:
     first = events.filter(type=types.SUBSCRIBER_CREATED).order_by("pk").first()
     if first is not None:
         return because_of(first.cause, names_of([first], person.account_id))
-    form = FormSubscription.objects.filter(subscriber=person).select_related("form").order_by("added_at").first()
+    forms = FormSubscription.objects.filter(subscriber=person, is_unconfirmed=False).select_related("form")
+    form = forms.order_by("added_at").first()
     place = places_of(person.account_id, person.pk).order_by("pk").first()
     if form is not None and (place is None or form.added_at <= place.entered_at):
         return f"by the form {words.title(form.form.name)}"

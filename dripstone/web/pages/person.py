@@ -4,7 +4,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, urlsplit
 
 from django.conf import settings
 from django.db.models import Count, Max, QuerySet
@@ -19,6 +18,7 @@ from dripstone.engine import audience, reasons
 from dripstone.engine.models import Delivery, Enrollment, deliveries_of, places_of
 from dripstone.events.models import Event
 from dripstone.explain import event_words
+from dripstone.subscribers import forms
 from dripstone.subscribers.models import CustomField, FormSubscription, State, Subscriber, Tag
 from dripstone.tracking.models import Response
 from dripstone.web import journeys, paging
@@ -65,6 +65,7 @@ class OfForm:
     name: str
     page: str
     campaign: str
+    is_unconfirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,17 +158,10 @@ def details(found: Subscriber) -> dict[str, Any]:
 
 
 def _of_form(row: FormSubscription) -> OfForm:
-    url = _split(row.referrer or "")
-    page = f"{url.netloc}{url.path}".rstrip("/") if url.netloc else row.referrer or ""
-    campaign = [f"{key}={value}" for key, value in parse_qsl(url.query) if key.startswith("utm_")]
-    return OfForm(row.form.name, page[:MOST_SHOWN], ", ".join(campaign)[:MOST_SHOWN])
-
-
-def _split(referrer: str) -> SplitResult:
-    try:
-        return urlsplit(referrer)
-    except ValueError:  # any text may be given
-        return urlsplit("")
+    origin = forms.origin_of(row)
+    page = (origin.referrer or "").partition("?")[0].removeprefix("https://").removeprefix("http://").rstrip("/")
+    campaign = ", ".join(f"utm_{name}={value}" for name, value in origin.utm.items())
+    return OfForm(row.form.name, page[:MOST_SHOWN], campaign[:MOST_SHOWN], row.is_unconfirmed)
 
 
 # --- One place ----------------------------------------------------------------------------------------------------
