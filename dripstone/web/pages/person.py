@@ -42,7 +42,7 @@ STANDING = {
 }
 INSIDE = (Enrollment.Status.ACTIVE, Enrollment.Status.UNCONFIRMED)
 IN_FULL = 3  # sequences whose whole way is on the page: some 15 ms each
-MOST_INSIDE = 30
+MOST_INSIDE = 200  # more than three are one line each
 PER_PAGE = 20
 LATEST = 8  # events on the page
 TAGS_OFFERED = 200
