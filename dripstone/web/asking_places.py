@@ -49,7 +49,7 @@ def ask(request: HttpRequest, account: Account, act: Act) -> HttpResponse:
     question = Question(act.title, act.back, act.facts, act.is_grave, act.asks_why, section=act.section)
     try:
         return asking.ask(
-            request, account, question, partial(_tell, act), partial(_do, act), partial(_done, request, act)
+            request, account, question, partial(_tell, account, act), partial(_do, act), partial(_done, request, act)
         )
     except Invalid as error:
         return asking.refused(request, error, act.back)
@@ -71,7 +71,9 @@ def _done(request: HttpRequest, act: Act, _: object) -> HttpResponse:
     return asking.leave(request, act.back)
 
 
-def _tell(act: Act, now: datetime) -> Told:
+def _tell(account: Account, act: Act, now: datetime) -> Told:
+    """The foot of the page names the account's zone; another one is said here."""
+    zone = act.sequence.time_zone
     found = place_impact.of(act.sequence.pk, act.person.pk, act.verb, now)
     return Told(
         found.world,
@@ -79,7 +81,7 @@ def _tell(act: Act, now: datetime) -> Told:
         button=_button(act, found),
         lines=[_line(change) for change in place_impact.changes(found)] or [Line(0, "No email moves.")],
         rest=f"Nobody else is touched, and nothing else of {name_of(act.person)}: only this place in "
-        f"{words.title(act.sequence.name)}.",
+        f"{words.title(act.sequence.name)}.{'' if zone == account.time_zone else f' Times are {words.zone(zone)}.'}",
     )
 
 

@@ -167,8 +167,9 @@ def test_of_many_runs_the_last_ones_are_told(
 def test_it_says_whose_wall_clock_it_is_when_it_is_not_the_accounts(
     alice: Client, account: Account, noor: Subscriber
 ) -> None:
-    make_enrollment(make_sequence(account, *EMAILS, time_zone="Europe/Paris"), noor)
+    made = make_enrollment(make_sequence(account, *EMAILS, time_zone="Europe/Paris"), noor)
     assert "Times of this sequence are Paris time." in text(alice.get(path(noor)))
+    assert "Times are Paris time." in text(alice.post(f"/enrollments/{made.pk}/skipping"))
 
 
 def test_sequences_that_are_over_are_one_line_until_they_are_opened(
