@@ -24,8 +24,9 @@ from dripstone.shapes.forms import embed_js, embed_url
 from dripstone.stats import forms as stats
 from dripstone.stats.forms import People, Source
 from dripstone.subscribers import forms
-from dripstone.subscribers.models import Form, Segment, State, Tag
+from dripstone.subscribers.models import Form, State, Tag
 from dripstone.web import forms as web_forms
+from dripstone.web import sorting
 from dripstone.web.frame import member, show
 from dripstone.web.paging import page
 from dripstone.web.public import door
@@ -227,30 +228,9 @@ def deletion(request: HttpRequest, account: Account, form_id: int) -> HttpRespon
             "current": "true",
             "form": found,
             "people": stats.people([found.pk], clock.now())[found.pk],
-            "uses": list(_uses(account, found)),
+            "places": sorting.used(account, ("form", found.pk)).places,
         }
         return show(request, "forms/deletion.html", account, context)
     forms.set_status(found, Form.Status.TRASHED)
     messages.success(request, f"{words.title(found.name)} is deleted. Whoever is on it stays on the list.")
     return redirect("forms")
-
-
-def _uses(account: Account, form: Form) -> Iterator[tuple[str, str, str]]:
-    """(kind, name, url) of what asks who is on it."""
-    for sequence in sequences_of(account).order_by(Lower("name")).iterator():
-        if _asks(sequence.exclude_subscriber_sources, form.pk):
-            yield "Left out of the sequence", sequence.name, reverse("sequence_settings", args=[sequence.pk])
-    for segment in Segment.objects.filter(account=account).order_by(Lower("name")).iterator():
-        if _asks(segment.filter, form.pk):
-            yield "The segment", segment.name, ""
-
-
-def _asks(condition: Any, form_id: int) -> bool:
-    """Whether a leaf of it, however deep, is about the form."""
-    if isinstance(condition, list):
-        return any(_asks(one, form_id) for one in condition)
-    if not isinstance(condition, dict):
-        return False
-    if condition.get("type") in ("form", "forms"):
-        return form_id in condition.get("ids", ())
-    return any(_asks(one, form_id) for one in condition.values())
