@@ -30,7 +30,7 @@ def matching(
 ) -> QuerySet[Subscriber]:
     """Everybody of the account who meets it, whatever their state; None: everybody there is. Nobody if it is broken.
 
-    among   ids: nobody else is asked about. It says what a filter by `pk` would, and is quicker where a leaf counts
+    among   ids: nobody else is asked about. It says what a filter by `pk` would, and is quicker for up to some thousand
     """
     return expanded(EVERYBODY if condition is None else condition, account.pk).people(account, now, among)
 

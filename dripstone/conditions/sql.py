@@ -187,16 +187,10 @@ def _owned(table: str, column: str) -> Callable[[Mapping[str, Any], Asked], Rows
         ids = list(dict.fromkeys(leaf["ids"]))
         if leaf.get("has") != "all" or len(ids) == 1:
             return Rows(_SELECT.format(table=table, where=_in(column, ids)), ids)
-        among, values = _narrowed("subscriber_id", asked)
-        where = f"{_in(column, ids)}{among} GROUP BY subscriber_id HAVING count(*) = %s"
-        return Rows(_SELECT.format(table=table, where=where), [*ids, *values, len(ids)])
+        where = f"{_in(column, ids)} GROUP BY subscriber_id HAVING count(*) = %s"
+        return Rows(_SELECT.format(table=table, where=where), [*ids, len(ids)])
 
     return rows
-
-
-def _narrowed(column: str, asked: Asked) -> tuple[str, list[Any]]:
-    """For statements that count: a limit to the people asked about cannot get into them by itself."""
-    return ("", []) if asked.among is None else (f" AND {column} = ANY(%s::bigint[])", [array(asked.among)])
 
 
 _STATUSES = {"inside": ("active", "unconfirmed"), "completed": ("completed",), "left": ("removed",)}
@@ -379,7 +373,6 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
     emails = [pk for part in leaf.get("any", []) if part["type"] == "emails" for pk in part["ids"]]
     sequences = [pk for part in leaf.get("any", []) if part["type"] == "sequences" for pk in part["ids"]]
     of: list[Any]
-    among, people = _narrowed("e.subscriber_id", asked)
     if not leaf.get("any"):
         inside, of = "SELECT id FROM sequences_sequence WHERE account_id = %s", [asked.account.pk]
     else:
@@ -388,8 +381,7 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
         )
         of = [emails, sequences]
         bounds, values = [*bounds, "(d.email_id = ANY(%s) OR d.sequence_id = ANY(%s))"], [*values, emails, sequences]
-    text = _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds) + among)
-    return text, [*of, *values, *people]
+    return _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds)), [*of, *values]
 
 
 _LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {
