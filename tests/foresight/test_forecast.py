@@ -241,7 +241,7 @@ class History:
         self.tag: Tag = make_tag(self.account)
         self.marks = [make_tag(self.account), make_tag(self.account)]
         sources = [{"type": "tag", "ids": [self.tag.pk]}]
-        self.sequence = make_sequence(self.account, exclude_subscriber_sources=sources, **values)
+        self.sequence = make_sequence(self.account, exclude_subscriber_sources=sources, created_at=start, **values)
         for position, email in enumerate(emails):
             make_email(self.sequence, position=2 * position, **email)
 
