@@ -16,9 +16,9 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Prefetch, QuerySet
 
-from dripstone import words
+from dripstone import conditions, words
 from dripstone.content import subjects
-from dripstone.engine import advance, audience, schedule
+from dripstone.engine import advance, audience, filters, schedule
 from dripstone.engine.models import Enrollment
 from dripstone.foresight import forecast
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -99,12 +99,12 @@ def _midnight(day: date, time_zone: str) -> datetime:
 
 def uncounted(sequences: Series[Sequence], now: datetime) -> list[Why]:
     """People inside whom the forecast leaves out, most first. Reads everybody inside. Nobody is in two sentences about
-    one sequence but those who are paused on their own and wait for an email that does not go."""
+    one sequence but those who are paused on their own and wait for an email that does not go, or whom one passes by."""
     by_status = places.by_status([one.pk for one in sequences])
     inside = [one for one in sequences if by_status[one.pk, "active"] or by_status[one.pk, "unconfirmed"]]
     running = [one for one in inside if one.active]
     found = [*_in_paused(inside, by_status), *_stopped_at(running), *_paused(running)]
-    found += [*_excluded(running, by_status, now), *_unconfirmed(running, by_status)]
+    found += [*_excluded(running, by_status, now), *_filtered(running, now), *_unconfirmed(running, by_status)]
     return sorted(found, key=lambda why: -why.n)
 
 
@@ -148,6 +148,23 @@ def _excluded(sequences: Iterable[Sequence], by_status: Counter[tuple[int, str]]
             if n := inside.filter(subscriber__in=audience.outsiders(one, now).values("pk")).count():
                 name = words.title(one.name)
                 yield Why(f"{words.people(n)} in {name}, left out by its exclusions.", one, n)
+
+
+def _filtered(sequences: Collection[Sequence], now: datetime) -> Iterator[Why]:
+    """Those who have an email before them that is not for them (R21). They get the others."""
+    of = {one.pk: one for one in sequences}
+    emails = SequenceEmail.objects.filter(sequence__in=of, deleted_at=None, published=True, filter__isnull=False)
+    found = list(emails.defer("content").order_by("sequence", "position"))
+    readers = filters.readers(filters.of(found), found[0].account_id) if found else {}
+    for email in found:
+        one = of[email.sequence_id]
+        before = Enrollment.objects.filter(
+            sequence=one, status=Enrollment.Status.ACTIVE, next_email__position__lte=email.position
+        )
+        meeting = conditions.matching(email.filter, one.account, now)
+        if n := before.count() - before.filter(subscriber__in=meeting.values("pk")).count():
+            title = f"{subjects.title(email.subject)} of {words.title(one.name)}"
+            yield Why(f"{words.people(n)} whom {title} passes by: it is for {readers[email.pk]}.", one, n)
 
 
 def _unconfirmed(sequences: Iterable[Sequence], by_status: Counter[tuple[int, str]]) -> Iterator[Why]:

@@ -11,6 +11,7 @@ from dripstone.accounts.models import Account
 from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Delivery
 from dripstone.sequences.models import Sequence
+from dripstone.subscribers.models import Tagging
 from dripstone.web.pages import forecast
 from tests.conftest import VirtualClock
 from tests.driving import Engine
@@ -106,6 +107,21 @@ def test_who_is_not_counted_is_said(alice: Client, account: Account, course: Seq
     }
 
 
+def test_whom_an_email_passes_by_is_said(alice: Client, account: Account, now: Any) -> None:
+    tag = make_tag(account, make_subscriber(account), name="VIP")
+    sequence = make_sequence(account, {}, {"subject": "Secret"}, {}, name="Club")
+    vip = Tagging.objects.get(tag=tag).subscriber
+    edits.filter_email(
+        account, sequence.pk, sequence.emails.get(position=1).pk, {"filter": {"type": "tags", "ids": [tag.pk]}}, now
+    )
+    for person in (vip, make_subscriber(account), make_subscriber(account)):
+        make_enrollment(sequence, person)
+    past = make_enrollment(sequence, make_subscriber(account))
+    places.move_to(past.pk, sequence.emails.get(position=2).pk, "owner", "", now)
+    said = [why.sentence for why in alice.get("/forecast").context["left_out"]]
+    assert said == ["2 people whom “Secret” of “Club” passes by: it is for people who have the tag “VIP”."]
+
+
 def test_when_nothing_goes_at_all_the_checks_say_why(alice: Client, account: Account) -> None:
     sequence = make_sequence(account, {"published": False})
     make_enrollment(sequence, make_subscriber(account))
@@ -144,7 +160,7 @@ def test_where_many_are_inside_the_page_comes_first(
     monkeypatch.setattr(forecast, "AT_ONCE", 2)
     page = alice.get("/forecast")
     assert "cells" not in page.context
-    links = set(re.findall(r'hx-get="([^"]+)"', page.content.decode()))
+    links = set(re.findall(r'hx-get="(/forecast[^"]+)"', page.content.decode()))
     assert links == {"/forecast/calendar", "/forecast/2026-11-23", "/forecast/uncounted"}
     for url in links:  # without JavaScript each is a page
         alone = alice.get(url).content.decode()
