@@ -10,7 +10,7 @@ in this form, from entry on and for ever once they completed it; not after they 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from dripstone.given import MAX_NAME, Checked
@@ -52,7 +52,7 @@ def read(filter: Checked, known: Known, field_ids: FieldIds) -> dict[str, Any]:
     return {"match": filter.values.get("match", MATCHES[0]), "conditions": conditions}
 
 
-def _conditions(filter: Checked) -> list[Checked]:
+def _conditions(filter: Checked) -> Iterator[Checked]:
     """Too many are refused before any of them is looked at."""
     given = filter.take("conditions")
     if given is None:
@@ -64,8 +64,7 @@ def _conditions(filter: Checked) -> list[Checked]:
     else:
         numbered = enumerate(given)
         inside = (filter.inside(f"conditions[{place}]", one, required=("type", "operator")) for place, one in numbered)
-        return [one for one in inside if one]
-    return []
+        yield from (one for one in inside if one)
 
 
 def _shape(one: Checked) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 
 from dripstone import signing
-from dripstone.engine import enroll, life
+from dripstone.engine import enroll, life, notices
 from dripstone.engine.acts import edits, places
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
@@ -88,6 +88,7 @@ def test_what_an_emails_end_brings_begins_a_new_chain(engine: Any) -> None:
 
 def test_their_own_click_is_the_subscribers(client: Any) -> None:
     person = make_subscriber(make_account(), state="inactive")
+    notices.confirmation(person.pk, MONDAY_9)
     client.post(f"/c/{signing.make('confirm', person.pk)}")
     assert last("subscriber.activated") == ["subscriber"]
 

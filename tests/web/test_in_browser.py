@@ -154,6 +154,7 @@ def test_it_decides_about_an_unknown_email(signed_in: "Page", delivery: Delivery
     lost = make_unknown(delivery)
     signed_in.goto("/")
     signed_in.get_by_role("button", name="Treat as sent").click()
+    signed_in.get_by_role("button", name="Treat it as sent").click()
     signed_in.get_by_text("The email counts as sent.").wait_for()
     lost.refresh_from_db()
     assert lost.status == "sent"

@@ -92,7 +92,7 @@ def test_a_tag_is_made_found_renamed_and_deleted_with_its_warning(page: "Page", 
     assert list(Tag.objects.values_list("name", flat=True)) == ["Podcast"]
 
 
-def test_a_segment_is_written_blank_by_blank(page: "Page", account: Account) -> None:
+def test_a_segment_is_written_blank_by_blank(page: "Page", account: Account, request: Any) -> None:
     make_tag(account, make_subscriber(account), make_subscriber(account), name="VIP")
     page.goto("/segments")
     page.get_by_role("link", name="New segment").click()
@@ -106,7 +106,6 @@ def test_a_segment_is_written_blank_by_blank(page: "Page", account: Account) -> 
     page.get_by_role("heading", name="Readers").wait_for()
     assert fits(page)
     assert Segment.objects.get().name == "Readers"
-    count = page.get_by_role("link", name="Count the people in it")
-    if count.count():
-        count.click()
+    if request.node.callspec.id == "without scripts":  # else it is there by itself
+        page.get_by_role("link", name="Count the people in it").click()
     page.get_by_text("2 people are in it now.").wait_for()

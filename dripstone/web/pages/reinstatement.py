@@ -10,6 +10,7 @@ from dripstone import clock
 from dripstone.accounts.models import Account
 from dripstone.engine.acts import reinstating
 from dripstone.errors import Invalid
+from dripstone.events import causes
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.web import forms
 from dripstone.web.frame import owner, show
@@ -22,7 +23,7 @@ def reinstatement(request: HttpRequest, account: Account, subscriber_id: int) ->
     if request.method != "POST":
         return _ask(request, account, person, forms.Form())
     try:
-        reinstating.reinstate(person.pk, forms.given(request), clock.now())
+        reinstating.reinstate(person.pk, forms.given(request), clock.now(), cause=causes.OWNER)
     except Invalid as refused:
         return _ask(request, account, person, forms.refused(request, refused), 422)
     messages.success(request, f"{person.email_address} is active again. Sequences that ended stay ended.")
