@@ -71,6 +71,7 @@ def _pages(world: World) -> Iterator[Call]:
     yield Call("page: engine, a day", "/engine?span=day", 100)
     yield Call("page: message", f"/inbox/{world.ids['message']}", 100)
     yield from _search_pages()
+    yield from _sorting_pages(world)
     yield from _library_pages(world)
     for name in ("", "/addresses", "/members", "/keys", "/you"):
         yield Call(f"page: settings{name}", f"/settings{name}", 100)
@@ -185,6 +186,18 @@ def _editor_pages(world: World, url: str) -> Iterator[Call]:
     yield Call("page: checks of an email", f"{url}/checks", 100)
     yield Call("page: versions of an email", f"{url}/versions", 100)
     yield Call("page: an old version of an email", f"{url}/versions?right=7", 100)
+
+
+def _sorting_pages(world: World) -> Iterator[Call]:
+    """What people are sorted by, and come in by."""
+    for noun, name in (("tag", "tag"), ("field", "field"), ("form", "form")):
+        yield Call(f"page: {noun}s", f"/{noun}s", 100)
+        yield Call(f"page: a {noun}", f"/{noun}s/{world.ids[name]}", 100)
+        if noun != "form":
+            yield Call(f"page: deleting a {noun}", f"/{noun}s/{world.ids[name]}/deletion", 10_000)
+    yield Call("page: a form, where from", f"/forms/{world.ids['form']}/sources", 1000)
+    yield Call("page: segments", "/segments", 100)
+    yield Call("page: a new segment", "/segments/new", 100)
 
 
 def _library_pages(world: World) -> Iterator[Call]:
