@@ -36,7 +36,7 @@ STATES = {
 }
 LOOKED_AT = 1_000  # people who fit what was typed: beyond, one types more
 SEGMENTS = 12  # offered to begin with
-PATIENCE_MS = 60  # what finding fifty people may take within a page
+PATIENCE_MS = 40  # what finding fifty people may take within a page
 LARGE = 5_000  # people; below, nothing takes long
 
 
