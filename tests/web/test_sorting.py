@@ -83,6 +83,16 @@ def test_a_tag_is_renamed_and_leads_to_its_people(alice: Client, account: Accoun
     assert "<h1>Best readers</h1>" in text(answer)
 
 
+def test_the_people_of_a_field_are_those_who_have_a_value(alice: Client, account: Account) -> None:
+    field, _ = fields.create(account.pk, {"label": "City"}, MONDAY_9, cause=causes.OWNER)
+    make_subscriber(account, email_address="rome@example.org", fields={str(field.pk): "Rome"})
+    make_subscriber(account, email_address="without@example.org", fields={str(field.pk): ""})
+    page = text(alice.get(f"/fields/{field.pk}"))
+    link = page.split('href="/people?filter=')[1].split('"')[0]
+    people = text(alice.get(f"/people?filter={link}"))
+    assert "rome@example.org" in people and "without@example.org" not in people
+
+
 def test_the_people_of_a_tag_are_those_who_have_it(alice: Client, account: Account, vip: Tag) -> None:
     make_subscriber(account, email_address="without@example.org")
     page = text(alice.get(f"/tags/{vip.pk}"))

@@ -114,7 +114,7 @@ def _used(account: Account, found: CustomField) -> sorting.Used:
 
 
 def _page(request: HttpRequest, account: Account, found: CustomField, form: Form, status: int = 200) -> HttpResponse:
-    condition = {"type": "custom_field", "subscriber_custom_field_id": found.pk, "comparison": "is_set"}
+    condition = {"type": "custom_field", "subscriber_custom_field_id": found.pk, "comparison": "has_value"}
     context = {
         "section": "people",
         "current": "true",

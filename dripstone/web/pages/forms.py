@@ -1,10 +1,8 @@
 """/forms: how people come in. The list, one form with what is pasted into a site, and what ends it."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -12,7 +10,6 @@ from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.template.loader import render_to_string
-from django.urls import NoReverseMatch, reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from dripstone import clock, words
@@ -146,11 +143,12 @@ def form(request: HttpRequest, account: Account, form_id: int) -> HttpResponse:
         "tags": names.tags(found),
         "sequences": names.sequences(found),
         "url": embed_url(found),
+        "door": embed_url(found).removesuffix(found.uid),
         "embed": embed,
         "embed_lines": embed.count("\n") + 2,
         "script": f'<script async data-uid="{found.uid}" src="{embed_js(found)}"></script>',
-        "everybody": people_url({"type": "forms", "ids": [found.pk]}),
-        "unconfirmed": people_url(
+        "everybody": sorting.people_with({"type": "forms", "ids": [found.pk]}),
+        "unconfirmed": sorting.people_with(
             {"all": [{"type": "forms", "ids": [found.pk]}, {"type": "subscriber_state", "states": [State.INACTIVE]}]}
         ),
         "was_crowded": found.crowded_at is not None and clock.now() - found.crowded_at < stats.WEEK,
@@ -166,14 +164,6 @@ def embed_of(form: Form) -> str:
     """HTML for any site: no style sheet, no script."""
     lines = render_to_string("forms/_embed.html", {"form": form, **door.parts(form)}).splitlines()
     return "\n".join(line for line in lines if line.strip())
-
-
-def people_url(condition: dict[str, Any]) -> str:
-    """The list of people who meet it; "" where there is no such page."""
-    try:
-        return f"{reverse('people')}?{urlencode({'filter': json.dumps(condition)})}"
-    except NoReverseMatch:
-        return ""
 
 
 @require_safe
