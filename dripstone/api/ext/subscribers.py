@@ -36,7 +36,6 @@ UNSAID = WhyBody()
 
 
 class CountBody(Body):
-    model_config = needs("filter")
     filter: ConditionOrNull = MISSING
 
 
@@ -51,8 +50,8 @@ class CountAnswer(TypedDict):
 
 @router.post("/subscribers/count", response=CountAnswer, summary="Count subscribers who meet a condition")
 def count_subscribers(request: KitRequest, body: CountBody = EVERYBODY) -> HttpResponse:
-    """Exactly, and of every state. Nothing is saved. A `filter` of null is everybody; `problem` says why nobody can
-    meet it."""
+    """Exactly, and of every state. Nothing is saved. A `filter` of null, or none, is everybody; `problem` says why
+    nobody can meet it."""
     account, read = request.auth.account, Checked(body.given())
     condition = reading.read(read, "filter", account.pk)
     read.raise_problems()
