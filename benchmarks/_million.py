@@ -217,7 +217,7 @@ def run(calls: Calls, n_people: int, only: str, *, explain: bool) -> dict[Call, 
     for call in calls(world):
         if only in call.name or only in call.url:
             client = api if call.url.startswith(("/v4", "/ext")) else member
-            found[call] = measure(client, call)
+            found[call] = measure(client, call, N_CALLS if n_people > max(SMALL_SIZES) else 1)
             if explain:
                 explain_slowest(client, call)
     return found
@@ -241,12 +241,12 @@ def clients(world: World) -> "tuple[Client, Client]":
     return Client(headers={"X-Kit-Api-Key": world.key}), member
 
 
-def measure(client: "Client", call: Call) -> Measured:
+def measure(client: "Client", call: Call, n_calls: int) -> Measured:
     answer = get(client, call)
     n_queries = len(queries_of(client, call))
     times: list[float] = []
     with common.measured() as cost:
-        while len(times) < N_CALLS and sum(times) < PATIENCE:
+        while len(times) < n_calls and sum(times) < PATIENCE:
             began = time.perf_counter()
             answer = get(client, call)
             times.append(time.perf_counter() - began)
