@@ -45,8 +45,8 @@ def make_user(
     return user
 
 
-def make_key(account: Account) -> tuple[ApiKey, str]:
-    return create_key(account, "test", MONDAY_9)
+def make_key(account: Account, *, has_full_access: bool = True) -> tuple[ApiKey, str]:
+    return create_key(account, "test", MONDAY_9, has_full_access=has_full_access)
 
 
 def make_subscriber(account: Account, **values: Any) -> Subscriber:

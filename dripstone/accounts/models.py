@@ -161,6 +161,8 @@ class ApiKey(models.Model):
     name = models.TextField()
     key_hash = models.CharField(max_length=64, unique=True)
     hint = models.CharField(max_length=8)  # the key's last four characters, to tell keys apart
+    # Opens what Kit keeps for OAuth, too: bulk operations and purchases.
+    has_full_access = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)

@@ -235,10 +235,15 @@ def keys_of(account: Account) -> QuerySet[ApiKey]:
 
 
 def make_key(account: Account, given: Given, now: datetime) -> tuple[ApiKey, str]:
-    """given   `name`: what it is for. Raises Invalid. The second value is the key itself, which is not kept."""
+    """given   `name`: what it is for; `has_full_access`: whether it opens what Kit keeps for OAuth
+
+    Raises Invalid. The second value is the key itself, which is not kept.
+    """
     read = Checked(given, required=("name",), labels=LABELS)
     read.name("name")
-    return create_key(account, read.sound()["name"], now)
+    read.flag("has_full_access")
+    values = read.sound()
+    return create_key(account, values["name"], now, has_full_access=values.get("has_full_access", False))
 
 
 def revoke_key(account: Account, key_id: int, now: datetime) -> None:
@@ -247,11 +252,16 @@ def revoke_key(account: Account, key_id: int, now: datetime) -> None:
         raise NotFound
 
 
-def create_key(account: Account, name: str, now: datetime) -> tuple[ApiKey, str]:
+def create_key(account: Account, name: str, now: datetime, *, has_full_access: bool = False) -> tuple[ApiKey, str]:
     """A new API key; the second value is the key itself, which is not kept."""
     plaintext = KEY_PREFIX + secrets.token_hex(20)
     key = ApiKey.objects.create(
-        account=account, name=name, key_hash=hash_key(plaintext), hint=plaintext[-4:], created_at=now
+        account=account,
+        name=name,
+        key_hash=hash_key(plaintext),
+        hint=plaintext[-4:],
+        has_full_access=has_full_access,
+        created_at=now,
     )
     return key, plaintext
 

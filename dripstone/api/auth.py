@@ -36,8 +36,16 @@ _LIVE_KEY = Compiled(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
+    """Whom a request is answered to.
+
+    actor            for notes and logs: which credential, without giving it away
+    has_full_access  whether it opens what Kit keeps for OAuth: bulk operations, purchases
+    """
+
     account: Account
-    actor: str  # for notes and logs: which key, without giving it away
+    actor: str
+    credential: Credential
+    has_full_access: bool = False
 
 
 class KitRequest(HttpRequest):
@@ -57,9 +65,19 @@ class ApiKeyAuth(APIKeyHeader):
         found = request.META[_FOUND] if _FOUND in request.META else _find(hash_key(key or ""))
         if found is None:
             return None
-        limits.count(Credential("key", found.pk))
+        credential = Credential("key", found.pk)
+        limits.count(credential)
         _note_use(found)
-        return Caller(found.account, f"API key {found.name} (…{found.hint})")
+        return Caller(found.account, f"API key {found.name} (…{found.hint})", credential, found.has_full_access)
+
+
+class FullAccess(ApiKeyAuth):
+    """For the routers of operations that Kit keeps for OAuth: `Router(auth=FullAccess())`."""
+
+    def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
+        """None (a 401) for a key without full access, too, as Kit answers it."""
+        caller = super().authenticate(request, key)
+        return caller if caller is not None and caller.has_full_access else None
 
 
 def _key_in(environ: Environ) -> str:

@@ -365,6 +365,7 @@ def list_users(account: AccountOption = None, as_json: JsonOption = False) -> No
 def create_key(
     account: AccountOption = None,
     name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+    full: Annotated[bool, typer.Option("--full", help="Also for what Kit keeps for OAuth: bulk, purchases.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key and print it. It is kept hashed, so this is the only time it is shown."""
@@ -373,8 +374,8 @@ def create_key(
 
     with ready_database():
         owner = _account(account)
-        key, plaintext = verbs.create_key(owner, name, clock.now())
-        answer = {"id": key.pk, "account_id": owner.pk, "name": key.name, "api_key": plaintext}
+        key, plaintext = verbs.create_key(owner, name, clock.now(), has_full_access=full)
+        answer = {"id": key.pk, "account_id": owner.pk, "name": key.name, "full_access": full, "api_key": plaintext}
     if as_json:
         _answer(answer, as_json)
     else:
@@ -392,7 +393,7 @@ def list_keys(account: AccountOption = None, as_json: JsonOption = False) -> Non
     if as_json:
         _answer({"keys": rows}, as_json)
         return
-    table = Table("id", "account", "name", "ends in", "made", "last used", "revoked")
+    table = Table("id", "account", "name", "ends in", "full access", "made", "last used", "revoked")
     for row in rows:
         table.add_row(*(str(value or "") for value in row.values()))
     out.print(table)
@@ -413,7 +414,8 @@ def revoke_key(key_id: Annotated[int, typer.Argument(help="The id shown by keys 
 def _key_row(key: Any) -> dict[str, Any]:
     stamps = {at: getattr(key, at).isoformat(timespec="seconds") if getattr(key, at) else None
               for at in ("created_at", "last_used_at", "revoked_at")}  # fmt: skip
-    return {"id": key.pk, "account_id": key.account_id, "name": key.name, "hint": key.hint, **stamps}
+    return {"id": key.pk, "account_id": key.account_id, "name": key.name, "hint": key.hint,
+            "full_access": key.has_full_access, **stamps}  # fmt: skip
 
 
 def _account(account_id: int | None) -> "Account":

@@ -188,6 +188,17 @@ def test_a_new_key_is_all_it_prints() -> None:
     assert found.pk == made["account_id"]
 
 
+def test_a_key_has_full_access_only_when_asked_for() -> None:
+    alice()
+    dripstone("keys", "create")
+    assert json.loads(dripstone("keys", "create", "--full", "--json"))["full_access"] is True
+    assert [key["full_access"] for key in json.loads(dripstone("keys", "list", "--json"))["keys"]] == [
+        False,
+        False,
+        True,
+    ]
+
+
 def test_keys_are_listed_without_themselves() -> None:
     made = alice()
     listed = dripstone("keys", "list", "--json")

@@ -234,6 +234,14 @@ def test_a_key_is_shown_in_its_own_account_only(alice: Client, account: Account)
     assert "kit_" not in text(alice.get("/settings/keys"))
 
 
+def test_a_key_has_full_access_when_its_box_is_ticked(alice: Client, account: Account) -> None:
+    alice.post("/settings/keys", {"name": "Our shop", "has_full_access": "false"})
+    alice.post("/settings/keys", {"name": "Our sync", "has_full_access": ["false", "true"]})
+    made = dict(ApiKey.objects.values_list("name", "has_full_access"))
+    assert made == {"Our shop": False, "Our sync": True}
+    assert "full access" in text(alice.get("/settings/keys"))
+
+
 def test_a_key_needs_a_name(alice: Client, account: Account) -> None:
     assert alice.post("/settings/keys", {"name": " "}).status_code == 422
     assert not ApiKey.objects.exists()
