@@ -180,7 +180,7 @@ def test_escape_leaves_a_delay_as_it_was(opened: "Open") -> None:
     page.keyboard.press("Escape")
     page.locator(".changing").wait_for(state="detached")
     assert "7 days" not in page.locator(".line").inner_text()
-    assert page.evaluate("document.activeElement.textContent") == "1 day later, at 9:00"
+    page.wait_for_function("document.activeElement.textContent === '1 day later, at 9:00'")
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])

@@ -93,6 +93,7 @@ def test_a_day_is_reached_by_keys(opened: "Open") -> None:
 
 def test_another_sequence_is_chosen_without_a_button(opened: "Open", course: Sequence) -> None:
     page = opened()
+    page.wait_for_url("**/forecast")  # with its script
     page.get_by_label("Sequence").select_option(label="Course")
     page.wait_for_url(f"**/forecast?sequence={course.pk}")
 
