@@ -3,6 +3,7 @@
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -176,6 +177,36 @@ def chromium() -> Iterator[Any]:
         browser = playwright.chromium.launch(executable_path=path, headless=True, args=arguments)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def live_server(live_server: Any, transactional_db: None) -> Iterator[Any]:
+    """pytest-django's, with no request still being answered when the test is over: a page that is closed may have just
+    asked for something, and the tables are emptied next."""
+    from django.core.signals import request_finished, request_started
+
+    n_open = 0
+    has_changed = threading.Condition()
+
+    def count(by: int) -> None:
+        nonlocal n_open
+        with has_changed:
+            n_open += by
+            has_changed.notify_all()
+
+    def begin(**_: Any) -> None:
+        count(1)
+
+    def end(**_: Any) -> None:
+        count(-1)
+
+    request_started.connect(begin)
+    request_finished.connect(end)
+    yield live_server
+    with has_changed:
+        has_changed.wait_for(lambda: n_open <= 0, timeout=20)
+    request_started.disconnect(begin)
+    request_finished.disconnect(end)
 
 
 def _chromium_path() -> str | None:

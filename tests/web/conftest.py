@@ -100,7 +100,7 @@ def opened(chromium: "Browser", live_server: Any) -> "Iterator[Callable[..., Pag
                 **more,
             )
             closing.callback(context.close)
-            context.set_default_timeout(20_000)
+            context.set_default_timeout(30_000)
             if who is not None:
                 key = who.cookies[settings.SESSION_COOKIE_NAME].value
                 context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])

@@ -25,10 +25,10 @@ def browsers(chromium: "Browser", live_server: Any) -> Iterator[Any]:
 
     def browser(width: int = 1440, **more: Any) -> "Page":
         context = chromium.new_context(base_url=live_server.url, viewport={"width": width, "height": 900}, **more)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(30_000)
         opened.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(30_000)
         return page
 
     yield browser

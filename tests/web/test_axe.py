@@ -57,7 +57,7 @@ FAULTS = """([within, rules]) => axe.run(within, rules).then(found =>
 def page(chromium: "Browser", live_server: Any, alice: Client) -> Iterator["Page"]:
     """Alice's browser, in which nothing is half faded."""
     context = chromium.new_context(base_url=live_server.url, reduced_motion="reduce")
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     key = alice.cookies[settings.SESSION_COOKIE_NAME].value
     context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
     yield context.new_page()

@@ -45,7 +45,7 @@ def opened(chromium: "Browser", live_server: Any, alice: "Client", sequence: Seq
                 base_url=live_server.url, viewport=viewport, java_script_enabled=scripted, has_touch=width == PHONE
             )
             closing.callback(context.close)
-            context.set_default_timeout(10_000)
+            context.set_default_timeout(30_000)
             key = alice.cookies[settings.SESSION_COOKIE_NAME].value
             context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
             page = context.new_page()

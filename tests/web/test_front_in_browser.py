@@ -35,7 +35,7 @@ def opened(chromium: "Browser", live_server: Any) -> Iterator[Any]:
 
     def open_one(viewport: Any = WIDE, *, java_script: bool = True) -> "Page":
         context = chromium.new_context(base_url=live_server.url, viewport=viewport, java_script_enabled=java_script)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         contexts.append(context)
         page = context.new_page()
         page.on("console", lambda message: heard.append(message.text))

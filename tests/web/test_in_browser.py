@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def page(chromium: "Browser", live_server: Any) -> Iterator["Page"]:
     """A fresh browser at the live server."""
     context = chromium.new_context(base_url=live_server.url, viewport={"width": 1280, "height": 900})
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     yield context.new_page()
     context.close()
 

@@ -27,7 +27,7 @@ def context(
     context = chromium.new_context(
         base_url=live_server.url, viewport={"width": width, "height": 900}, java_script_enabled=has_scripts
     )
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     browser = Client()
     browser.force_login(make_user(account, "ann@example.com"))
     context.add_cookies(

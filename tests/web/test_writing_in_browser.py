@@ -46,7 +46,7 @@ def email(account: Account) -> SequenceEmail:
 def context(chromium: "Browser", live_server: Any, user: User, client: Client) -> Iterator["BrowserContext"]:
     """A browser in which Alice is signed in."""
     context = chromium.new_context(base_url=live_server.url, viewport=WIDE)
-    context.set_default_timeout(10_000)
+    context.set_default_timeout(30_000)
     client.force_login(user)
     cookie = client.cookies["dripstone_session"]
     context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": live_server.url}])
