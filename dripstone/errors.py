@@ -3,7 +3,9 @@
 DripstoneError
 ├── BadRequest          the request cannot be read at all (malformed JSON, invalid UTF-8)
 ├── Unauthorized        no credential, or one we do not know
+│   └── Expired         an access token whose time is over
 ├── Forbidden           a known credential that may not do this
+│   └── OutOfScope      an access token that was given for less
 ├── NotFound            no such thing in this account (it may exist in another one)
 ├── Conflict            someone else changed it first
 ├── PreconditionFailed  it has changed since the caller asked about it (If-Match)
@@ -41,8 +43,16 @@ class Unauthorized(DripstoneError):
     """The access token is invalid"""
 
 
+class Expired(Unauthorized):
+    """The access token expired"""
+
+
 class Forbidden(DripstoneError):
     """You do not have access to this"""
+
+
+class OutOfScope(Forbidden):
+    """You do not have sufficient permissions to access this resource. Please contact support."""
 
 
 class NotFound(DripstoneError):

@@ -101,6 +101,9 @@ DRIPSTONE_FROM = _mailbox("DRIPSTONE_FROM")
 # Who may make an account of their own: those whom somebody invited, or everybody with a mailbox (open).
 DRIPSTONE_SIGN_UP = _choice("DRIPSTONE_SIGN_UP", "invited", "invited", "open")
 
+# 1: apps may register themselves at /oauth/register, as agents do (RFC 7591). People still have to allow each of them.
+DRIPSTONE_APP_REGISTRATION = _flag("DRIPSTONE_APP_REGISTRATION")
+
 # What to do with a message whose body left while no final reply came: hold (the owner decides) or resend.
 DRIPSTONE_UNKNOWN = _choice("DRIPSTONE_UNKNOWN", "hold", "hold", "resend")
 
@@ -307,8 +310,10 @@ INSTALLED_APPS = [
     "django_htmx",
     "django_prose_editor",
     "ninja",
+    "oauth2_provider",
     "procrastinate.contrib.django",
     "dripstone.accounts",
+    "dripstone.oauth",
     "dripstone.senders",
     "dripstone.events",
     "dripstone.tallies",
@@ -400,6 +405,34 @@ X_FRAME_OPTIONS = "DENY"
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = None  # dripstone/front limits what is read, by path
 FILE_UPLOAD_HANDLERS = ["dripstone.web.uploads.Pictures"]  # one page takes files
+
+# --- Django: apps of others (dripstone/oauth) --------------------------------------------------------------------
+
+OAUTH2_PROVIDER_APPLICATION_MODEL = "oauth.Application"
+OAUTH2_PROVIDER_GRANT_MODEL = "oauth.Grant"
+OAUTH2_PROVIDER_ACCESS_TOKEN_MODEL = "oauth.AccessToken"  # noqa: S105
+OAUTH2_PROVIDER_REFRESH_TOKEN_MODEL = "oauth.RefreshToken"  # noqa: S105
+# What the library leaves open by default is closed here. The minute of grace for a refresh token is ours (tokens.py):
+# the library's own would have to keep tokens in plain text.
+OAUTH2_PROVIDER = {
+    "OAUTH2_SERVER_CLASS": "dripstone.oauth.server.Server",
+    "OAUTH2_VALIDATOR_CLASS": "dripstone.oauth.server.Validator",
+    "OAUTH2_BACKEND_CLASS": "dripstone.oauth.server.Core",
+    "ACCESS_TOKEN_GENERATOR": "dripstone.oauth.tokens.new_access_token",
+    "REFRESH_TOKEN_GENERATOR": "dripstone.oauth.tokens.new_refresh_token",
+    "ACCESS_TOKEN_EXPIRE_SECONDS": 172_800,  # as Kit's
+    "SCOPES": {"public": "Read and write", "read": "Read", "write": "Write"},
+    "DEFAULT_SCOPES": ["public"],
+    "OIDC_ISS_ENDPOINT": DRIPSTONE_URL,
+    "REFRESH_TOKEN_REUSE_PROTECTION": True,
+    "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
+}
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
 from dripstone.accounts.verbs import create_key
 from dripstone.engine import enroll
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.oauth import applications
+from dripstone.oauth.models import Application
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
 
@@ -47,6 +49,13 @@ def make_user(
 
 def make_key(account: Account, *, has_full_access: bool = True) -> tuple[ApiKey, str]:
     return create_key(account, "test", MONDAY_9, has_full_access=has_full_access)
+
+
+def make_app(account: Account, *redirect_uris: str, is_public: bool = False, name: str = "Shop") -> Application:
+    """An app whose secret nobody knows."""
+    given = {"name": name, "redirect_uris": list(redirect_uris or ("https://shop.example/callback",))}
+    kind = "public" if is_public else "confidential"
+    return applications.create(account, None, given | {"client_type": kind}, MONDAY_9)[0]
 
 
 def make_subscriber(account: Account, **values: Any) -> Subscriber:

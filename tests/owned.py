@@ -11,6 +11,7 @@ from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.images import store
+from dripstone.oauth import tokens
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import fields, forms
@@ -46,7 +47,10 @@ def one_of_each(account: Account) -> dict[str, Any]:
     text = {"name": "A", "snippet_type": "inline", "content": "x"}
     snippet = snippets.create(account.pk, text, MONDAY_9)
     template = templates.create(account.pk, {"name": "B", "html": "{{ message_content }}"}, MONDAY_9)
+    app = factories.make_app(account)
     return {
+        "apps": app.pk,
+        "consents": tokens.give_out(account, _user(account).email, app, "public", MONDAY_9)["consent_id"],
         "accounts": account.pk,
         "addresses": sending_addresses.add(account, {"email_address": "shop@example.com"}, MONDAY_9).pk,
         "members": factories.make_user(account).memberships.get().pk,

@@ -1,9 +1,11 @@
-"""Who is calling: the header `X-Kit-Api-Key`. Views find the caller in `request.auth`.
+"""Who is calling: the header `X-Kit-Api-Key`, or an OAuth access token. Views find the caller in `request.auth`.
 
-Clients that only know OAuth (Kit's PHP SDK) may send the key as a bearer token: docs/decisions/bearer-keys.md.
+Clients that only know OAuth (Kit's PHP SDK) may send a key as a bearer token: docs/decisions/bearer-keys.md. What a
+token is for says its beginning, so of a key nobody asks whether it is a token.
 """
 
 import math
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,18 +22,39 @@ from dripstone.accounts import limits
 from dripstone.accounts.limits import Credential
 from dripstone.accounts.models import Account, ApiKey
 from dripstone.accounts.verbs import hash_key
+from dripstone.errors import Expired, OutOfScope
+from dripstone.oauth import scopes, tokens
+from dripstone.oauth.models import AccessToken, Consent
 from dripstone.postgresql.compiled import Compiled, Parameter
 
 Environ = Mapping[str, Any]
 
 REMEMBERED_SECONDS = 60.0
-MOST_REMEMBERED = 10_000  # keys of callers
+MOST_REMEMBERED = 10_000  # keys and tokens of callers
 NOTED_EVERY = timedelta(minutes=1)  # last_used_at is for people; a write per request would cost more than it is worth
 
-# Asked for with every request, so that a revoked key ends at once.
+# Asked for with every request, so that a revoked key or token ends at once.
 _LIVE_KEY = Compiled(
     lambda: ApiKey.objects.select_related("account").filter(key_hash=Parameter("hash"), revoked_at=None)
 )
+_LIVE_TOKEN = Compiled(
+    lambda: AccessToken.objects.select_related(
+        "consent__account", "consent__application", "consent__membership__user"
+    ).filter(token_checksum=Parameter("hash"), consent__ended_at=None, consent__membership__isnull=False)
+)
+
+BOTH = frozenset((scopes.READ, scopes.WRITE))
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# POSTs that change nothing: for these a token needs `read`. What comes in at /mcp is looked at again, call by call.
+READING = re.compile(
+    r"/v4/subscribers/filter$"
+    r"|/ext/v1/subscribers/count$"
+    r"|/ext/v1/(sequences|enrollments)/\d+/impact$"
+    r"|/ext/v1/sequences/\d+/emails/\d+/preview$"
+    r"|/mcp$"
+)
+# What the pages keep for owners: an app that somebody else allowed may not write there either.
+OF_OWNERS = re.compile(r"/v4/account(/|$)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +63,18 @@ class Caller:
 
     actor            for notes and logs: which credential, without giving it away
     has_full_access  whether it opens what Kit keeps for OAuth: bulk operations, purchases
+    application_id   the app whose token it is; None for an API key
+    scopes           `read`, `write`: what is allowed to it
+    is_owner         whoever stands behind it is an owner of the account
     """
 
     account: Account
     actor: str
     credential: Credential
     has_full_access: bool = False
+    application_id: int | None = None
+    scopes: frozenset[str] = BOTH
+    is_owner: bool = True
 
 
 class KitRequest(HttpRequest):
@@ -58,13 +87,18 @@ class ApiKeyAuth(APIKeyHeader):
     param_name = "X-Kit-Api-Key"
 
     def _get_key(self, request: HttpRequest) -> str:
-        return _key_in(request.META)
+        return _secret_in(request.META)
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
-        """None (a 401) when the key is missing, unknown or revoked. Raises limits.TooMany."""
-        found = request.META[_FOUND] if _FOUND in request.META else _find(hash_key(key or ""))
+        """None (a 401) when the key or token is missing, unknown or revoked. Raises limits.TooMany, and of a token
+        Expired and OutOfScope."""
+        found = request.META[_FOUND] if _FOUND in request.META else _find(key or "")
         if found is None:
             return None
+        if isinstance(found, AccessToken):
+            caller = _of_token(found)
+            permit(caller, request.method or "", request.path_info)
+            return caller
         credential = Credential("key", found.pk)
         limits.count(credential)
         _note_use(found)
@@ -80,21 +114,47 @@ class FullAccess(ApiKeyAuth):
         return caller if caller is not None and caller.has_full_access else None
 
 
-def _key_in(environ: Environ) -> str:
-    """The key, from the variables that WSGI makes of headers; "" when there is none."""
+def _of_token(token: AccessToken) -> Caller:
+    now, consent = clock.now(), token.consent
+    if now >= token.expires:
+        raise Expired
+    credential = Credential("token", consent.pk)  # not the token's: refreshing gives no new calls
+    limits.count(credential)
+    _note_use(consent)
+    member = consent.membership
+    actor = f"{consent.application.name}, allowed by {member.user.email}"
+    allowed = scopes.allowed(token.scope, member)
+    return Caller(consent.account, actor, credential, True, consent.application_id, allowed, member.is_owner)
+
+
+def permit(caller: Caller, method: str, path: str) -> None:
+    """Whether a call is allowed to whoever makes it. Raises OutOfScope."""
+    if caller.application_id is None:
+        return
+    is_reading = method in SAFE_METHODS or (method == "POST" and READING.match(path) is not None)
+    if (scopes.READ if is_reading else scopes.WRITE) not in caller.scopes:
+        raise OutOfScope
+    if not is_reading and not caller.is_owner and OF_OWNERS.match(path):
+        raise OutOfScope
+
+
+def _secret_in(environ: Environ) -> str:
+    """The key or token, from the variables that WSGI makes of headers; "" when there is none."""
     scheme, _, token = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     key: str = environ.get("HTTP_X_KIT_API_KEY", "")
     return key or (token.strip() if scheme.lower() == "bearer" else "")
 
 
-def _find(key_hash: str) -> ApiKey | None:
-    found = _LIVE_KEY.first(hash=key_hash)
+def _find(secret: str) -> ApiKey | AccessToken | None:
+    secret_hash = hash_key(secret)
+    kind: Compiled[Any] = _LIVE_TOKEN if secret.startswith(tokens.ACCESS) else _LIVE_KEY
+    found: ApiKey | AccessToken | None = kind.first(hash=secret_hash)
     if found is None:
-        _live.pop(key_hash, None)
+        _live.pop(secret_hash, None)
         return None
     if len(_live) >= MOST_REMEMBERED:
         _live.clear()
-    _live[key_hash] = time.monotonic()
+    _live[secret_hash] = time.monotonic()
     return found
 
 
@@ -103,28 +163,28 @@ def _find(key_hash: str) -> ApiKey | None:
 # Whether a call is answered is decided above, by a query for each. Whether its body is worth reading need not be that
 # exact: a key that was live a minute ago is enough, and saves most calls a second way to the threads and back.
 
-_FOUND = "dripstone.key"  # in the environment: the ApiKey that `look_up` found, or None
-_live: dict[str, float] = {}  # hash of a key → when it was last found (time.monotonic)
+_FOUND = "dripstone.key"  # in the environment: the ApiKey or AccessToken that `look_up` found, or None
+_live: dict[str, float] = {}  # hash of a key or token → when it was last found (time.monotonic)
 
 
 def was_live(environ: Environ) -> bool:
-    """Whether this process found the key a moment ago. No query."""
-    found_at = _live.get(hash_key(_key_in(environ)), -math.inf)
+    """Whether this process found the key or token a moment ago. No query."""
+    found_at = _live.get(hash_key(_secret_in(environ)), -math.inf)
     return time.monotonic() - found_at < REMEMBERED_SECONDS
 
 
 def look_up(environ: dict[str, Any]) -> bool:
-    """Whether the key is live; ApiKeyAuth finds the answer in the environment. Outside of Django's requests."""
-    key = _key_in(environ)
+    """Whether it is live; ApiKeyAuth finds the answer in the environment. Outside of Django's requests."""
+    secret = _secret_in(environ)
     try:
-        environ[_FOUND] = _find(hash_key(key)) if key else None
+        environ[_FOUND] = _find(secret) if secret else None
     finally:
         connection.close()  # back to the pool
     return environ[_FOUND] is not None
 
 
-def _note_use(key: ApiKey) -> None:
+def _note_use(credential: ApiKey | Consent) -> None:
     now = clock.now()
-    if key.last_used_at is None or now - key.last_used_at >= NOTED_EVERY:
+    if credential.last_used_at is None or now - credential.last_used_at >= NOTED_EVERY:
         stale = Q(last_used_at=None) | Q(last_used_at__lt=now)
-        ApiKey.objects.filter(stale, pk=key.pk).update(last_used_at=now)
+        type(credential)._default_manager.filter(stale, pk=credential.pk).update(last_used_at=now)

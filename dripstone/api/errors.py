@@ -24,7 +24,9 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 STATUS: dict[type[errors.DripstoneError], int] = {
     errors.BadRequest: 400,
     errors.Unauthorized: 401,
+    errors.Expired: 401,
     errors.Forbidden: 403,
+    errors.OutOfScope: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
     errors.PreconditionFailed: 412,
@@ -39,7 +41,7 @@ MOST_SENTENCES = 10  # of an answer
 MOST_LETTERS = 500  # of a sentence
 UNKNOWN = "Something went wrong on our side"
 TOO_MANY_PARAMETERS = "The request has too many parameters (maximum is 1000)"
-API_PATHS = re.compile(r"/(v4|ext/v1)(/|$)")
+API_PATHS = re.compile(r"/(v4(?!/oauth/)|ext/v1)(/|$)")
 
 
 def body(status: int, *messages: str) -> JsonResponse:
@@ -80,7 +82,18 @@ def _answer_to(error: errors.DripstoneError) -> HttpResponse:
     response = body(STATUS.get(type(error), 422), *error.messages)
     if isinstance(error, errors.Unavailable):
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    if challenge := challenge_of(error):
+        response["WWW-Authenticate"] = challenge
     return response
+
+
+def challenge_of(error: errors.DripstoneError) -> str:
+    """What a client that knows OAuth is told (RFC 6750 § 3); "" when the refusal is none of its credential."""
+    if isinstance(error, errors.Unauthorized):
+        return f'Bearer error="invalid_token", error_description="{error}"'
+    if isinstance(error, errors.OutOfScope):
+        return 'Bearer error="insufficient_scope"'
+    return ""
 
 
 def _ninja_refused(request: HttpRequest, error: HttpError) -> HttpResponse:

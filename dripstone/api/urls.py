@@ -8,7 +8,7 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
 
-from dripstone.api import description, errors
+from dripstone.api import description, errors, oauth
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import clock, deletions, deliveries, enrollments, forecast, impact, inbox, place_impact, reports
@@ -104,6 +104,7 @@ ext = _api(
 )
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    *oauth.urlpatterns,
     path("v4/", kit.urls),
     path("ext/v1/", ext.urls),
 ]

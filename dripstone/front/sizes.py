@@ -8,6 +8,7 @@ FORM = 64 * KB  # what anybody may send to a page; more is read from those only 
 
 # The first line that fits counts.
 LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
+    (re.compile(r"/v4/oauth/"), FORM),
     (re.compile(r"/v4/bulk(/|$)"), 16 * MB),
     (re.compile(r"/(v4|ext/v1)(/|$)"), 1 * MB),
     (re.compile(r"/images$"), 10 * MB + FORM),

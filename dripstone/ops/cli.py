@@ -25,6 +25,8 @@ accounts_app = typer.Typer(no_args_is_help=True, help="Accounts: each holds its 
 keys_app = typer.Typer(no_args_is_help=True, help="API keys of an account.")
 app.add_typer(accounts_app, name="accounts")
 app.add_typer(keys_app, name="keys")
+apps_app = typer.Typer(no_args_is_help=True, help="Software of others, which people allow to work in accounts (OAuth).")
+app.add_typer(apps_app, name="apps")
 users_app = typer.Typer(no_args_is_help=True, help="The people who sign in to pages.")
 app.add_typer(users_app, name="users")
 counts_app = typer.Typer(no_args_is_help=True, help="The counts that lists and pages show, kept as things change.")
@@ -34,6 +36,7 @@ out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one line of JSON.")]
+AppArgument = Annotated[int, typer.Argument(help="The id shown by apps list.")]
 AccountOption = Annotated[int | None, typer.Option("--account", help="Account id; may be left out when there is one.")]
 
 
@@ -416,6 +419,93 @@ def _key_row(key: Any) -> dict[str, Any]:
               for at in ("created_at", "last_used_at", "revoked_at")}  # fmt: skip
     return {"id": key.pk, "account_id": key.account_id, "name": key.name, "hint": key.hint,
             "full_access": key.has_full_access, **stamps}  # fmt: skip
+
+
+@apps_app.command("create")
+def create_app(
+    name: Annotated[str, typer.Option(help="What people see when they are asked to allow it.")],
+    redirect_uri: Annotated[list[str], typer.Option(help="Where they are sent afterwards; give it once for each.")],
+    account: AccountOption = None,
+    public: Annotated[bool, typer.Option("--public", help="One that can keep no secret.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make an app, and print its client id and secret. It is kept hashed, so this is the only time it is shown."""
+    from dripstone import clock
+    from dripstone.oauth import applications
+
+    given = {"name": name, "redirect_uris": redirect_uri, "client_type": "public" if public else "confidential"}
+    with ready_database():
+        row, secret = applications.create(_account(account), None, given, clock.now())
+        answer = _app_row(row) | {"client_secret": secret or None}
+    _answer(answer, as_json)
+
+
+@apps_app.command("list")
+def list_apps(account: AccountOption = None, as_json: JsonOption = False) -> None:
+    """List apps, those that registered themselves too, with how many people allowed each what it still may."""
+    from dripstone.oauth import applications
+
+    with ready_database():
+        rows = [_app_row(row) | {"allowed": row.n_consents} for row in applications.everybodys(account)]
+    if as_json:
+        _answer({"apps": rows}, as_json)
+        return
+    table = Table("id", "account", "name", "client id", "kind", "redirect URIs", "made", "allowed")
+    for row in rows:
+        shown = {**row, "redirect_uris": " ".join(row["redirect_uris"])}
+        table.add_row(*("" if value is None else str(value) for value in shown.values()))
+    out.print(table)
+
+
+@apps_app.command("rotate")
+def rotate_app(app_id: AppArgument, as_json: JsonOption = False) -> None:
+    """Give an app another secret, and print it. The old one stops working at once."""
+    from dripstone import clock
+    from dripstone.oauth import applications
+
+    with ready_database():
+        row = applications.find_any(app_id)
+        secret = applications.rotate_secret(row, clock.now())
+    if as_json:
+        _answer({"id": row.pk, "client_id": row.client_id, "client_secret": secret}, as_json)
+    else:
+        out.print(secret, markup=False)  # nothing else on stdout
+
+
+@apps_app.command("delete")
+def delete_app(app_id: AppArgument) -> None:
+    """Delete an app. Whatever people allowed it ends at once."""
+    from dripstone.oauth import applications
+
+    with ready_database():
+        row = applications.find_any(app_id)
+        n_consents = row.n_consents
+        applications.delete(row)
+    out.print(f"App {app_id} is deleted; {n_consents} had allowed it, and that has ended.", markup=False)
+
+
+@apps_app.command("allow")
+def allow_app(
+    app_id: AppArgument,
+    user: Annotated[str, typer.Option(help="For whom it acts: the address they sign in with.")],
+    account: AccountOption = None,
+    scope: Annotated[str, typer.Option(help="read, write, or public, which is both.")] = "public",
+    as_json: JsonOption = False,
+) -> None:
+    """Allow an app what a member of an account may, without a browser, and print its tokens. For tests and set-ups."""
+    from dripstone import clock
+    from dripstone.oauth import applications, tokens
+
+    with ready_database():
+        row, owner = applications.find_any(app_id), _account(account)
+        given = tokens.give_out(owner, user, row, scope, clock.now())
+    _answer(given, as_json)
+
+
+def _app_row(row: Any) -> dict[str, Any]:
+    return {"id": row.pk, "account_id": row.account_id, "name": row.name, "client_id": row.client_id,
+            "client_type": row.client_type, "redirect_uris": row.redirect_uris.split(),
+            "created_at": row.created_at.isoformat(timespec="seconds")}  # fmt: skip
 
 
 def _account(account_id: int | None) -> "Account":

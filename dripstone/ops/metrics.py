@@ -26,7 +26,16 @@ REQUEST_SECONDS = "request_seconds"  # sum, by "area/status"
 REQUEST_BUCKET = "request_bucket"  # requests that took so long, by "area/status/number of bucket"
 REQUEST_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)  # seconds
 
-_AREAS = {"v4": "api", "ext": "api", "oauth": "api", "u": "public", "c": "public", "f": "public", "static": "static"}
+_AREAS = {
+    "v4": "api",
+    "ext": "api",
+    "oauth": "api",
+    ".well-known": "api",
+    "u": "public",
+    "c": "public",
+    "f": "public",
+    "static": "static",
+}
 _OUTCOMES = ("sent", "failed", "unknown", "skipped", "retry")
 PEOPLE_EVERY_SECONDS = 300
 

@@ -24,6 +24,7 @@ from dripstone import clock
 from dripstone.accounts import invitations, sessions, sign_in
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
+from dripstone.oauth import registration, tokens
 from dripstone.senders import pace
 from dripstone.subscribers import sign_ups
 
@@ -193,6 +194,8 @@ def everything(
         sign_in.forget_old_failures(clock.system_now())
         sessions.forget_unused(clock.system_now())
         invitations.forget_ended(clock.system_now())
+        tokens.forget_old(now)
+        registration.forget_unused(now)
         precompiled.forget_unused(now)
         counters.forget_minutes(now)
         n_meters = pace.forget_unused(now)

@@ -1,12 +1,10 @@
 """Who is signed in: a session of Django's, with a row of ours that says where, and that ends it when it goes."""
 
-import ipaddress
-
 from django.contrib.auth import login, logout, update_session_auth_hash
 from django.http import HttpRequest
 
 from dripstone import clock
-from dripstone.accounts import sessions
+from dripstone.accounts import networks, sessions
 from dripstone.accounts.models import User
 
 SESSION = "user_session"  # in the session: the id of its row
@@ -62,20 +60,4 @@ def keep_after_new_password(request: HttpRequest, user: User) -> None:
 
 
 def network_of(request: HttpRequest) -> str:
-    """Where a request comes from. A proxy in front of us is on this machine or its private network; only then is
-    the address it adds (the last of X-Forwarded-For) worth more than the connection's own."""
-    peer = request.META.get("REMOTE_ADDR", "")
-    told = request.headers.get("X-Forwarded-For", "").rpartition(",")[2].strip()
-    return told if told and _is_address(told) and _is_near(peer) else peer
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_near(peer: str) -> bool:
-    return not _is_address(peer) or ipaddress.ip_address(peer).is_private
+    return networks.of(request.META)

@@ -18,6 +18,8 @@ OPEN = {
     "sign_in": "who is signed in goes on from here",
     "sign_out": "ends a session, whosever it is",
     "no_account": "for those who are in none",
+    "authorization": "where apps send people: it asks them to sign in, and comes back",
+    "authorization_as_kit_has_it": "the same",
     "unsubscribe": "the link in an email: its signed token is the permission",
     "resubscription": "the link in an email: its signed token is the permission",
     "picture": "whoever gets an email must be able to load its pictures: what they are called is the permission",
@@ -33,7 +35,15 @@ OPEN = {
     "sign_up": "for those who have no user yet",
 }
 # What is one's own, and nobody else's: a viewer changes it like anybody.
-OWN = {"choosing", "people_columns", "settings_you", "leaving", "sessions_ending", "session_ending"}
+OWN = {
+    "consent_revocation",
+    "choosing",
+    "people_columns",
+    "settings_you",
+    "leaving",
+    "sessions_ending",
+    "session_ending",
+}
 
 
 def path_of(route: str, ids: dict[str, Any]) -> str:

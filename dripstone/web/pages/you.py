@@ -9,6 +9,7 @@ from dripstone import clock
 from dripstone.accounts import members, sessions, sign_in, verbs
 from dripstone.accounts.models import Account
 from dripstone.errors import Invalid, NotFound
+from dripstone.oauth import tokens
 from dripstone.web import browsers, forms, who
 from dripstone.web.frame import membership, own, person, show
 from dripstone.web.sign_in import BROWSER_COOKIE, WAIT
@@ -84,6 +85,7 @@ def _page(request: HttpRequest, account: Account, form: forms.Form, status: int 
     context = {
         "section": "settings",
         "part": "you",
+        "consents": tokens.of_user(user),
         "form": form,
         "sessions": [(row, browsers.name(row.browser), row.pk == here) for row in rows],
     }
