@@ -92,3 +92,32 @@ def test_a_long_key_counts_to_its_end(settings: Any) -> None:
         settings.SECRET_KEY = "k" * 100 + end
         tokens.add(signing.make_quick("unsubscribe", 1))
     assert len(tokens) == 2
+
+
+# --- Seals ------------------------------------------------------------------------------------------------------
+
+
+@given(st.binary(max_size=200))
+def test_a_seal_opens_as_what_it_was_made(data: bytes) -> None:
+    sealed = signing.seal("answer", data)
+    assert signing.unseal("answer", sealed) == data
+    assert signing.unseal("webhook", sealed) is None
+    assert signing.seal("answer", data) != sealed
+
+
+@given(data=st.binary(max_size=50), where=st.integers(min_value=0), bit=st.integers(min_value=0, max_value=7))
+def test_a_seal_that_was_touched_opens_no_more(data: bytes, where: int, bit: int) -> None:
+    sealed = bytearray(signing.seal("answer", data))
+    sealed[where % len(sealed)] ^= 1 << bit
+    assert signing.unseal("answer", bytes(sealed)) is None
+
+
+@given(st.binary(max_size=40))
+def test_what_is_no_seal_does_not_open(data: bytes) -> None:
+    assert signing.unseal("answer", data) is None
+
+
+def test_another_secret_key_opens_nothing(settings: Any) -> None:
+    sealed = signing.seal("answer", b"whsec_x")
+    settings.SECRET_KEY = "another key, which is long enough for this"
+    assert signing.unseal("answer", sealed) is None
