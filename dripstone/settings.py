@@ -151,6 +151,26 @@ DRIPSTONE_INBOX_HOST = _text("DRIPSTONE_INBOX_HOST", "127.0.0.1")
 DRIPSTONE_INBOX_CERTIFICATE = _text("DRIPSTONE_INBOX_CERTIFICATE")
 DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
 
+# --- Calling others ---------------------------------------------------------------------------------------------
+
+
+def _hosts(name: str) -> frozenset[tuple[str, int | None]]:
+    """(host, port) of `localhost:9000, receiver.test, [::1]`; port None: any."""
+    hosts = set()
+    for entry in filter(None, (part.strip().lower() for part in _text(name).split(","))):
+        found = re.fullmatch(r"(?:\[([0-9a-f:.]+)\]|([a-z0-9_.-]+))(?::([0-9]{1,5}))?", entry)
+        if not found or not 1 <= int(found[3] or 1) <= 65535:
+            raise ImproperlyConfigured(
+                f"{name}: {entry!r} names no host; give names or addresses, each with or without a port, such as "
+                "localhost:9000,receiver.test"
+            )
+        hosts.add((found[1] or found[2], int(found[3]) if found[3] else None))
+    return frozenset(hosts)
+
+
+# Hosts that webhooks and callbacks may call although they are private: receivers of tests. All others must be public.
+DRIPSTONE_CALL_HOSTS = _hosts("DRIPSTONE_CALL_HOSTS")
+
 # --- Keeping ----------------------------------------------------------------------------------------------------
 
 # Days after which rows that are not needed are deleted, each night and by `dripstone prune`; 0 = keep for ever.
@@ -158,6 +178,8 @@ DRIPSTONE_INBOX_PORT = _integer("DRIPSTONE_INBOX_PORT", 1025, 0, 65535)
 DRIPSTONE_KEEP_DELIVERIES_DAYS = _integer("DRIPSTONE_KEEP_DELIVERIES_DAYS", 730, 0, 36500)
 DRIPSTONE_KEEP_EVENTS_DAYS = _integer("DRIPSTONE_KEEP_EVENTS_DAYS", 400, 0, 36500)
 DRIPSTONE_KEEP_INBOX_DAYS = _integer("DRIPSTONE_KEEP_INBOX_DAYS", 90, 0, 36500)
+# Calls of webhooks and callbacks, with what was sent and answered.
+DRIPSTONE_KEEP_CALLS_DAYS = _integer("DRIPSTONE_KEEP_CALLS_DAYS", 30, 0, 36500)
 
 # Pictures of an account, for its emails: how many, and megabytes of all together. They are kept in the database.
 DRIPSTONE_MAX_IMAGES = _integer("DRIPSTONE_MAX_IMAGES", 2_000, 0, 1_000_000)
@@ -316,6 +338,7 @@ INSTALLED_APPS = [
     "dripstone.oauth",
     "dripstone.senders",
     "dripstone.events",
+    "dripstone.calls",
     "dripstone.tallies",
     "dripstone.subscribers",
     "dripstone.images",
@@ -325,6 +348,7 @@ INSTALLED_APPS = [
     "dripstone.engine",
     "dripstone.feedback",
     "dripstone.uses",
+    "dripstone.webhooks",
     "dripstone.api",
     "dripstone.web",
     "dripstone.ops",
@@ -436,7 +460,7 @@ OAUTH2_PROVIDER = {
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 
-PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks", "dripstone.ops.tasks"]
+PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks", "dripstone.webhooks.tasks", "dripstone.ops.tasks"]
 
 # --- Django: logs -----------------------------------------------------------------------------------------------
 

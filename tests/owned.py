@@ -15,11 +15,14 @@ from dripstone.oauth import tokens
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import fields, forms
+from dripstone.webhooks import endpoints, legacy
 from tests import factories
 from tests.factories import MONDAY_9
 from tests.images.making import a_picture
 from tests.web.making import make_delivery, make_edition, make_message
 
+ENDPOINT = {"url": "https://hooks.example.com/", "events": ["subscriber.created"]}
+WEBHOOK = {"target_url": "https://hooks.example.com/", "event": {"name": "subscriber.subscriber_activate"}}
 INVITED = {"email_address": "new@example.com", "role": "viewer"}
 
 
@@ -46,6 +49,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
     everybody = {"name": "Everybody", "filter": {"match": "all", "conditions": []}}
     text = {"name": "A", "snippet_type": "inline", "content": "x"}
     snippet = snippets.create(account.pk, text, MONDAY_9)
+    endpoint = endpoints.create(account, ENDPOINT, MONDAY_9)[0]
     template = templates.create(account.pk, {"name": "B", "html": "{{ message_content }}"}, MONDAY_9)
     app = factories.make_app(account)
     return {
@@ -78,6 +82,9 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
+        "webhook_endpoints": endpoint.pk,
+        "webhook_deliveries": endpoints.send_test(endpoint, MONDAY_9).pk,
+        "webhooks": legacy.create(account, WEBHOOK, MONDAY_9).pk,
     }
 
 

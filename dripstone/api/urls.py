@@ -19,6 +19,7 @@ from dripstone.api.ext import sequence_emails as ext_sequence_emails
 from dripstone.api.ext import sequences as ext_sequences
 from dripstone.api.ext import subscribers as ext_subscribers
 from dripstone.api.ext import tags as ext_tags
+from dripstone.api.ext import webhook_endpoints as ext_webhook_endpoints
 from dripstone.api.v4 import (
     accounts,
     custom_fields,
@@ -31,6 +32,8 @@ from dripstone.api.v4 import (
     snippets,
     subscribers,
     tags,
+    webhook_endpoints,
+    webhooks,
 )
 
 KIT = (
@@ -45,6 +48,8 @@ KIT = (
     sequence_subscribers,
     snippets,
     email_templates,
+    webhook_endpoints,
+    webhooks,
 )
 OURS = (
     clock,
@@ -63,6 +68,7 @@ OURS = (
     ext_forms,
     ext_segments,
     ext_email_templates,
+    ext_webhook_endpoints,
 )
 
 

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.template.loader import render_to_string
 
+from dripstone import words
 from dripstone.accounts import invitations, sending_addresses
 from dripstone.accounts.models import Account, Invitation, SendingAddress, User
 from dripstone.content import mime
@@ -33,6 +34,7 @@ from dripstone.subscribers.models import Form, SignUp, State, Subscriber, locked
 
 CONFIRMATION, TEST, VERIFICATION = "confirmation", "test", "verification"
 INVITATION, SIGN_UP, PASSWORD_RESET = "invitation", "sign_up", "password_reset"
+WEBHOOK_OFF = "webhook_off"
 
 NO_ACCOUNT = Delivery.NO_ACCOUNT
 
@@ -147,6 +149,17 @@ def password_reset(user: User, url: str, now: datetime) -> Delivery:
     context = {"address": user.email, "url": url, "server": settings.DRIPSTONE_URL}
     context["minutes"] = str(settings.PASSWORD_RESET_TIMEOUT // 60)
     return _about_accounts(PASSWORD_RESET, user.email, context, now)
+
+
+def webhook_off(account: Account, address: str, url: str, since: datetime, now: datetime) -> Delivery:
+    """To an owner: a receiver of webhooks has taken nothing since then, and is switched off."""
+    context = {
+        "account": account.name,
+        "url": url,
+        "since": words.by_date(since, account.time_zone),
+        "server": settings.DRIPSTONE_URL,
+    }
+    return _about_accounts(WEBHOOK_OFF, address, context, now)
 
 
 @transaction.atomic

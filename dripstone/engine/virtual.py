@@ -5,15 +5,17 @@ it alone. With the real clock a turn costs nothing.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Protocol
 
 from django.db import connection
 
 from dripstone import clock
 from dripstone.engine import claim, life, queries
 from dripstone.engine.models import Delivery
+from dripstone.engine.record import Tally
 from dripstone.errors import Invalid
 
 END_OF_TIME = datetime(9000, 1, 1, tzinfo=UTC)  # room for delays before the calendar ends in 9999
@@ -36,9 +38,20 @@ def turn(*, alone: bool = False) -> Iterator[None]:
             cursor.execute(f"SELECT pg_advisory_unlock{suffix}(%s)", [TURN])
 
 
-def advance_to(target: datetime, account_id: int) -> Counter[str]:
+class Beside(Protocol):
+    """What else is due at instants of its own, such as calls of webhooks; a module may be one."""
+
+    def until_idle(self, now: Callable[[], datetime]) -> object:
+        """Do everything that is due at this instant."""
+
+    def next_instant(self, after: datetime) -> datetime | None:
+        """When something is due next, later than that."""
+
+
+def advance_to(target: datetime, account_id: int, *beside: Beside) -> Counter[str]:
     """Move the virtual clock to `target` (aware) and return when idle: the account's deliveries by status.
 
+    beside  done on the way too, after the mail of each instant
     Raises Invalid with a real clock, when `target` lies behind, and at the end of time.
     """
     if not clock.is_virtual():
@@ -48,16 +61,28 @@ def advance_to(target: datetime, account_id: int) -> Counter[str]:
     with turn(alone=True):
         if target < clock.now():
             raise Invalid(f"The clock cannot be moved backwards: it is {clock.now():%Y-%m-%dT%H:%M:%SZ}")
-        tally = life.until_idle()
-        while (instant := _next_instant()) is not None and instant <= target:
+        tally = _until_idle(beside)
+        while (instant := _next_instant(beside)) is not None and instant <= target:
             clock.set_virtual(max(instant, clock.now()))
-            tally += life.until_idle()
+            tally += _until_idle(beside)
         clock.set_virtual(target)
     return Counter({status: n for (owner, status), n in tally.items() if owner == account_id})
 
 
-def _next_instant() -> datetime | None:
-    """When something is due next: somebody's email, a retry, the end of a lease."""
+def _until_idle(beside: tuple[Beside, ...]) -> Tally:
+    tally = life.until_idle()
+    for one in beside:
+        one.until_idle(clock.now)
+    return tally
+
+
+def _next_instant(beside: tuple[Beside, ...]) -> datetime | None:
+    """When something is due next: somebody's email, a retry, the end of a lease, or something beside."""
+    instants = [_next_of_the_engine(), *(one.next_instant(clock.now()) for one in beside)]
+    return min((instant for instant in instants if instant is not None), default=None)
+
+
+def _next_of_the_engine() -> datetime | None:
     with connection.cursor() as cursor:
         cursor.execute(
             queries.NEXT_INSTANT,

@@ -11,8 +11,9 @@ when an email ends. (Not by transaction ids: they start over when a dump is rest
 costs: docs/decisions/outbox.md
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from django.db import connection, transaction
@@ -63,6 +64,46 @@ def following(reader: str, limit: int = 500, *, start: Literal["now", "first"] =
         yield [number.event for number in numbers]
         if numbers:
             Reader.objects.filter(pk=reader).update(number=numbers[-1].pk)
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The events of some accounts among the next ones; `is_last`: after these there are none, of nobody."""
+
+    numbers: list[Number]  # each with its event
+    is_last: bool
+
+
+@contextmanager
+def following_of(reader: str, accounts: Callable[[], Collection[int]], limit: int = 2_000) -> Iterator[Window]:
+    """The same for a reader whom the events of few accounts concern. It steps over the others without reading them, and
+    over all at once when it is nobody's turn.
+
+    accounts  who wants to be read. Asked after it is settled how far this reading goes: who has begun to want it by
+              then is among them, and of whoever begins later (`from_now_on`) nothing is stepped over
+    """
+    number_visible()
+    with transaction.atomic():
+        cursor = _hold(reader, "now")
+        last = Numbering.objects.get(pk=1).last
+        wanted = accounts()
+        end = min(last, cursor.number + limit) if wanted else last
+        between = Number.objects.filter(pk__gt=cursor.number, pk__lte=end, event__account_id__in=wanted)
+        yield Window(list(between.select_related("event").order_by("pk")) if wanted else [], end == last)
+        if end > cursor.number:
+            Reader.objects.filter(pk=reader).update(number=end)
+
+
+def from_now_on(reader: str) -> int:
+    """For somebody who is to hear through this reader of all that comes, and of nothing before: the number of the last
+    event that is visible now. A reader that has never read begins here.
+
+    Nobody else numbers events until the caller's transaction ends, so it has to be short.
+    """
+    number_visible()
+    last = Numbering.objects.select_for_update().get(pk=1).last
+    Reader.objects.get_or_create(pk=reader, defaults={"number": last})
+    return last
 
 
 def _hold(reader: str, start: Literal["now", "first"]) -> Reader:

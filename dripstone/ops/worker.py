@@ -1,7 +1,7 @@
 """The worker process: takes jobs, looks after its neighbours, and stops within 10 seconds of being told.
 
 Sending has a queue and threads of its own, so that ticks and reevaluations never wait behind a slow mail server. Its
-threads mostly wait: one at a time computes (engine/desk.py).
+threads mostly wait: one at a time computes (engine/desk.py). So have calls of webhooks, for slow receivers.
 
 It outlives a restart of PostgreSQL and a change of the clock: it then begins a new round with its queues.
 Procrastinate's listener and its periodic jobs do not survive a restart, and after the clock was set back the periodic
@@ -36,6 +36,7 @@ SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_ROUNDS = 1.0
 ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000  # a batch makes some thousands, nearly all without circles
 SENDING_THREADS = 4  # one computes, one or two wait for the server, and there is room for a batch with a slow answer
+CALLING_JOBS = 1  # it has threads of its own (calls/send.py)
 STOP_SECONDS = 9.5  # the sender lets go after 7; a longer hang is the database's, and the flight log has the outcomes
 
 
@@ -130,7 +131,7 @@ class _Worker:
 
 def threads() -> dict[str, int]:
     """How many jobs run side by side, by queue. A task of another queue would never run."""
-    return {"engine": settings.DRIPSTONE_WORKER_THREADS, "send": SENDING_THREADS}
+    return {"engine": settings.DRIPSTONE_WORKER_THREADS, "send": SENDING_THREADS, "calls": CALLING_JOBS}
 
 
 async def _take_jobs(queue: str, n_threads: int) -> None:

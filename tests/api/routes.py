@@ -25,8 +25,9 @@ class Route:
 
     @property
     def nouns(self) -> list[str]:
-        """What each id of the path is an id of: the segment before it."""
-        return re.findall(r"([a-z_]+)/\{\w+\}", self.path)
+        """What each id of the path is an id of: the segment before it. Webhooks have deliveries too."""
+        path = self.path.replace("webhook_endpoints/{id}/deliveries", "webhook_endpoints/{id}/webhook_deliveries")
+        return re.findall(r"([a-z_]+)/\{\w+\}", path)
 
     def with_ids(self, ids: Iterable[Any]) -> str:
         """The path with one id for each of its nouns."""

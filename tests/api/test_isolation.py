@@ -59,6 +59,14 @@ REQUIRED: dict[str, Making] = {
     },
 }
 
+
+OF_FIELD = "custom_field.field_value_updated"
+
+
+def webhook(name: str, **thing: int) -> Members:
+    return {"target_url": "https://hooks.example.com/", "event": {"name": name, **thing}}
+
+
 # A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
 NAMED: dict[str, list[Making]] = {
     "email_address": [lambda of: {"email_address": of["email_addresses"]}],
@@ -78,6 +86,12 @@ NAMED: dict[str, list[Making]] = {
         lambda of: {"exclude_subscriber_sources": [{"type": "sequence", "ids": [of["other_sequences"]]}]},
         lambda of: {"exclude_subscriber_sources": [{"type": "tag", "ids": [of["tags"]]}]},
     ],
+    "event.custom_field_id": [
+        lambda of: webhook("custom_field.field_value_updated", custom_field_id=of["custom_fields"])
+    ],
+    "event.form_id": [lambda of: webhook("subscriber.form_subscribe", form_id=of["forms"])],
+    "event.sequence_id": [lambda of: webhook("subscriber.course_complete", sequence_id=of["sequences"])],
+    "event.tag_id": [lambda of: webhook("subscriber.tag_add", tag_id=of["tags"])],
     "filter.ids": [
         lambda of: {"filter": {"type": "forms", "ids": [of["forms"]]}},
         lambda of: {"filter": {"type": "segments", "ids": [of["segments"]]}},

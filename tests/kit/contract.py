@@ -50,16 +50,6 @@ NOT_YET = {
     "POST /v4/bulk/tags",
     "DELETE /v4/bulk/tags/subscribers",
     "POST /v4/bulk/tags/subscribers",
-    "GET /v4/webhook_endpoints",
-    "POST /v4/webhook_endpoints",
-    "DELETE /v4/webhook_endpoints/{id}",
-    "GET /v4/webhook_endpoints/{id}",
-    "PATCH /v4/webhook_endpoints/{id}",
-    "POST /v4/webhook_endpoints/{id}/revoke_previous_secret",
-    "POST /v4/webhook_endpoints/{id}/rotate_secret",
-    "GET /v4/webhooks",
-    "POST /v4/webhooks",
-    "DELETE /v4/webhooks/{id}",
 }
 
 # Object → field → types, wider than some operation publishes them. An object is known by the member it hangs on.
@@ -80,6 +70,9 @@ UNION: Mapping[str, Mapping[str, list[str]]] = {
     "document": {"value": ["null"], "value_html": ["string", "null"], "value_plain": ["null"]},
     "pagination": {"start_cursor": ["string", "null"], "end_cursor": ["string", "null"]},  # of an empty page
 }
+
+# Object → fields that some operation publishes and another one of the same object leaves out of its example.
+ALSO = {"event": {name: ["integer", "null"] for name in ("form_id", "tag_id", "sequence_id", "custom_field_id")}}
 
 
 def skip_if_absent() -> None:
@@ -189,6 +182,8 @@ def _json_schema(schema: Mapping[str, Any], owner: str = "") -> dict[str, Any]:
         result["properties"] = {
             name: _widen(_json_schema(value, name), wider.get(name)) for name, value in schema["properties"].items()
         }
+        for name, types in ALSO.get(owner, {}).items():
+            result["properties"].setdefault(name, {"type": types})
         result["additionalProperties"] = False
     if isinstance(schema.get("additionalProperties"), Mapping):
         result["additionalProperties"] = _json_schema(schema["additionalProperties"])

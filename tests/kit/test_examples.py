@@ -50,6 +50,7 @@ INVALID = [
     ),
     ("POST /v4/custom_fields", {"label": ""}, "Label can't be blank"),
     ("POST /v4/tags", {"name": ""}, "Name can't be blank"),
+    ("POST /v4/webhooks", {}, "`event` and `target` parameters must be provided"),
     ("PUT /v4/tags/{id}", {"name": ""}, "Name can't be blank"),
     (
         "POST /v4/tags/{tag_id}/subscribers",

@@ -15,6 +15,7 @@ from dripstone.api.replies import reply
 from dripstone.engine import virtual
 from dripstone.errors import Invalid
 from dripstone.shapes.instants import instant
+from dripstone.webhooks import run as webhooks
 
 router = Router(tags=["Clock"])
 
@@ -56,7 +57,7 @@ def advance_clock(request: KitRequest, body: Advance) -> HttpResponse:
     target = _target(body, now)
     if target < now:
         raise Invalid("The clock cannot be moved backwards")
-    tally = virtual.advance_to(target, request.auth.account.pk)
+    tally = virtual.advance_to(target, request.auth.account.pk, webhooks)
     return reply(200, clock=_shape(), sent=tally["sent"], failed=tally["failed"])
 
 

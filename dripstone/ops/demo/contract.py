@@ -12,12 +12,15 @@ from django.db import connection
 from django.db.models import Model
 
 from dripstone.accounts.models import Account, SendingAddress
+from dripstone.calls import secrets
+from dripstone.calls.models import Receiver
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import enroll, transitions
 from dripstone.events import causes
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag, Tagging
+from dripstone.webhooks.models import Endpoint, Webhook
 
 THEN = datetime(2023, 2, 17, 11, 43, 55, tzinfo=UTC)  # the instant of Kit's examples; their date filters lie around it
 REFERRER = (
@@ -109,6 +112,9 @@ EMAILS = {
 
 SNIPPETS = {25: ("Welcome message", "Hello {{ subscriber.first_name }}"), 60: ("Fact of the Day", "Did you know?")}
 
+ENDPOINTS = {17: "Shop", 48: "Dashboard", 57: "Old dashboard", 78: "Chat", 95: "Ledger"}
+WEBHOOKS = {31: "subscriber.subscriber_activate"}
+
 PEOPLE = {
     **{204 + n: f"subscriber{90 + n}@kit.dev" for n in range(3)},
     340: "akira@convertkit.dev",
@@ -142,7 +148,25 @@ def load(account: Account) -> None:
     Subscriber.objects.bulk_create(_people(account))
     _sequences(account)
     _belongings()
-    _count_on_from([CustomField, EmailTemplate, Snippet, Tag, Form, Segment, Subscriber, Sequence, SequenceEmail])
+    _receivers(account)
+    counted = [CustomField, EmailTemplate, Snippet, Tag, Form, Segment, Subscriber, Sequence, SequenceEmail, Receiver]
+    _count_on_from(counted)
+
+
+def _receivers(account: Account) -> None:
+    """Switched off: the demo calls nobody."""
+    off = {"account": account, "off": Receiver.WhyOff.OWNER, "off_at": THEN, "created_at": THEN, "listens_after": 0}
+    signed = {
+        "kind": Receiver.Kind.ENDPOINT,
+        "url": "https://hooks.example.com/incoming",
+        "events": ["subscriber.created"],
+    }
+    for pk, name in ENDPOINTS.items():
+        Endpoint.objects.create(pk=pk, name=name, secret=secrets.sealed(secrets.make()), **signed, **off)
+    for pk, event in WEBHOOKS.items():
+        Webhook.objects.create(
+            pk=pk, kind=Receiver.Kind.WEBHOOK, url="https://example.convertkit.dev/", event=event, **off
+        )
 
 
 def _fields(account: Account) -> Iterable[CustomField]:

@@ -15,6 +15,7 @@ from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence
 from dripstone.stats import places
 from dripstone.web.frame import came_from, member
+from dripstone.webhooks import run as webhooks
 
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 TO_NEXT_EMAIL, TO_TIME = "email", "to"
@@ -27,7 +28,7 @@ def advancing(request: HttpRequest, account: Account) -> HttpResponse:
     happens, each thing at its own instant, in every account: there is one clock."""
     try:
         target = _target(account, request, clock.now())
-        tally = virtual.advance_to(target, account.pk)
+        tally = virtual.advance_to(target, account.pk, webhooks)
     except Invalid as error:
         messages.error(request, "; ".join(error.messages) + ".")
     else:
