@@ -8,6 +8,7 @@ DripstoneError
 │   └── OutOfScope      an access token that was given for less
 ├── NotFound            no such thing in this account (it may exist in another one)
 ├── Conflict            someone else changed it first
+│   └── Busy            the same is being done right now; try again
 ├── PreconditionFailed  it has changed since the caller asked about it (If-Match)
 ├── TooLarge            the body is bigger than we read
 ├── TooSlow             the body did not come in time
@@ -61,6 +62,10 @@ class NotFound(DripstoneError):
 
 class Conflict(DripstoneError):
     """It was changed by someone else meanwhile"""
+
+
+class Busy(Conflict):
+    """It is being done right now; try again in a moment"""
 
 
 class PreconditionFailed(DripstoneError):

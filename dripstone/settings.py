@@ -355,6 +355,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "dripstone.api.request_ids.RequestIds",
     "dripstone.ops.metrics.RequestMetrics",
     "dripstone.api.errors.ApiReplies",
     "django.middleware.security.SecurityMiddleware",
@@ -477,6 +478,7 @@ _log_fields: list[Any] = [
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,
     structlog.stdlib.ExtraAdder(),
+    structlog.contextvars.merge_contextvars,  # whose request it was (api/request_ids.py)
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     _without_tokens,
 ]

@@ -171,6 +171,25 @@ class ApiKey(models.Model):
         return f"{self.name} (…{self.hint})"
 
 
+class KeptAnswer(models.Model):
+    """What a call was answered that may be sent again (repeats.py)."""
+
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+")
+    caller = models.TextField()  # whose credential, as repeats.Call has it
+    key = models.TextField()  # the call's Idempotency-Key
+    fingerprint = models.BinaryField()  # of its method, path and body
+    status = models.PositiveSmallIntegerField()
+    content_type = models.TextField()
+    content = models.BinaryField(null=True)  # sealed; None: it was too long
+    answered_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("caller", "key", name="kept_answer_once")]
+
+    def __str__(self) -> str:
+        return f"answer {self.pk}"
+
+
 class SignInFailure(models.Model):
     """A wrong password. Kept for accounts/sign_in.WINDOW only; hashes, so that a dump holds no mistyped secrets."""
 

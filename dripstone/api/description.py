@@ -7,6 +7,7 @@ made from it alone call every operation (tests/front/test_description.py).
 from collections.abc import Iterator
 from typing import Any
 
+from dripstone.api import repeats
 from dripstone.given import MAX_ID
 
 Json = dict[str, Any]
@@ -17,7 +18,7 @@ REFUSALS = {
     403: "The key may not do this",
     404: "No such thing in this account",
     408: "The body did not arrive in time",
-    409: "Somebody else changed it at the same moment",
+    409: "Somebody else changed it at the same moment, or the same call is being carried out",
     412: "It has changed since its impact was told",
     413: "The body is too large",
     422: "Readable, but wrong",
@@ -46,6 +47,10 @@ def complete(schema: Json) -> None:
             _say_parameter_plainly(parameter)
         if _is_guarded(path, method):
             call.setdefault("parameters", []).append(_IF_MATCH)
+        if method == "post":
+            call.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
+            for response in call["responses"].values():
+                response["headers"] = {repeats.REPLAYED: _REPLAYED}
         call["responses"] |= _refusals(path, method, call)
 
 
@@ -87,6 +92,17 @@ _IF_MATCH = {
     "required": False,
 }
 
+_IDEMPOTENCY_KEY = {
+    "in": "header",
+    "name": repeats.HEADER,
+    "description": "Any text of your own for this call. Sent again with the same one within 24 hours, it is answered"
+    f" again and not carried out again; that answer has `{repeats.REPLAYED}: true`.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": repeats.MOST_LETTERS, "pattern": "^[!-~]+$"},
+    "required": False,
+}
+
+_REPLAYED = {"description": "The call was carried out before, and this is its answer", "schema": {"const": "true"}}
+
 
 def _is_guarded(path: str, method: str) -> bool:
     return method != "get" and path.startswith(_GUARDED) and not path.endswith(_NOT_GUARDED)
@@ -103,4 +119,5 @@ def _refusals(path: str, method: str, call: Json) -> Json:
     body = {"application/json": {"schema": {"$ref": "#/components/schemas/Errors"}}}
     found: Json = {str(status): {"description": REFUSALS[status], "content": body} for status in sorted(statuses)}
     plain = {"text/plain": {"schema": {"type": "string", "const": "Retry later"}}}
-    return found | {"429": {"description": "Too many requests with this key", "content": plain}}
+    after = {"Retry-After": {"description": "Seconds until there is room", "schema": {"type": "integer", "minimum": 1}}}
+    return found | {"429": {"description": "Too many requests with this key", "headers": after, "content": plain}}

@@ -2,7 +2,6 @@
 
 import logging
 import re
-import secrets
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -29,6 +28,7 @@ STATUS: dict[type[errors.DripstoneError], int] = {
     errors.OutOfScope: 403,
     errors.NotFound: 404,
     errors.Conflict: 409,
+    errors.Busy: 409,
     errors.PreconditionFailed: 412,
     errors.TooSlow: 408,
     errors.TooLarge: 413,
@@ -80,7 +80,7 @@ def _refused(request: HttpRequest, error: errors.DripstoneError) -> HttpResponse
 
 def _answer_to(error: errors.DripstoneError) -> HttpResponse:
     response = body(STATUS.get(type(error), 422), *error.messages)
-    if isinstance(error, errors.Unavailable):
+    if isinstance(error, (errors.Unavailable, errors.Busy)):
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if challenge := challenge_of(error):
         response["WWW-Authenticate"] = challenge
@@ -113,28 +113,26 @@ def _unread(request: HttpRequest, error: NinjaValidationError) -> HttpResponse:
 
 
 def _too_many(request: HttpRequest, error: TooMany) -> HttpResponse:
-    return HttpResponse("Retry later", status=429, content_type="text/plain; charset=utf-8")
+    response = HttpResponse("Retry later", status=429, content_type="text/plain; charset=utf-8")
+    response["Retry-After"] = str(error.after_seconds)
+    return response
 
 
 def _not_storable(request: HttpRequest, error: DataError) -> HttpResponse:
-    log.warning("request_not_storable", extra={"request_id": _request_id(request), "path": request.path})
+    log.warning("request_not_storable", extra={"path": request.path})
     return body(422, "The request holds a value that cannot be stored")
 
 
 def _conflict(request: HttpRequest, error: IntegrityError) -> HttpResponse:
     """Two calls at once; every verb checks before it writes."""
-    log.warning("request_conflict", extra={"request_id": _request_id(request), "path": request.path})
+    log.warning("request_conflict", extra={"path": request.path})
     return _refused(request, errors.Conflict())
 
 
 def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
     """The database is away, starts again, has no room, or gave up on this statement for the sake of another. That
     passes, or is the operator's to mend: nobody needs a traceback of it."""
-    extra = {
-        "request_id": _request_id(request),
-        "path": request.path,
-        "reason": type(error.__cause__ or error).__name__,
-    }
+    extra = {"path": request.path, "reason": type(error.__cause__ or error).__name__}
     if isinstance(error.__cause__, psycopg.errors.DiskFull):
         log.error("disk_full", extra=extra)
         return _refused(request, errors.Unavailable(NO_ROOM))
@@ -143,33 +141,23 @@ def _unavailable(request: HttpRequest, error: Exception) -> HttpResponse:
 
 
 def _unexpected(request: HttpRequest, error: Exception) -> HttpResponse:
-    extra = {"request_id": _request_id(request), "path": request.path, "method": request.method}
-    log.error("request_failed", exc_info=error, extra=extra)
+    log.error("request_failed", exc_info=error, extra={"path": request.path, "method": request.method})
     return body(500, UNKNOWN)
 
 
 def refusal(error: errors.DripstoneError) -> HttpResponse:
     """The whole answer to a call that never gets to Django (front/application.py)."""
-    return _marked(_answer_to(error), _new_id())
+    return _for_nobody_else(_answer_to(error))
 
 
-def _marked(response: Response, request_id: str) -> Response:
-    """What answers to all calls carry. They hold people's data, so nothing on the way may keep them."""
-    response["X-Request-Id"] = request_id
+def _for_nobody_else(response: Response) -> Response:
+    """Answers hold people's data, so nothing on the way may keep them."""
     response["Cache-Control"] = "no-store"
     return response
 
 
-def _new_id() -> str:
-    return secrets.token_hex(8)
-
-
-def _request_id(request: HttpRequest) -> str:
-    return str(getattr(request, "request_id", ""))
-
-
 class ApiReplies:
-    """Middleware: an id on every reply of the API, and Kit's error body where Django or Ninja answered alone."""
+    """Middleware: Kit's error body where Django or Ninja answered alone, and what answers to all calls carry."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -177,8 +165,8 @@ class ApiReplies:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not API_PATHS.match(request.path_info):
             return self.get_response(request)
-        request.request_id = _new_id()  # type: ignore[attr-defined]
-        return _marked(_as_kit(self.get_response(request)), _request_id(request))
+        request.is_call = True  # type: ignore[attr-defined]
+        return _for_nobody_else(_as_kit(self.get_response(request)))
 
 
 _OWN_WORDS = {400: "The request could not be read", 404: "Not Found", 405: "Method Not Allowed", 500: UNKNOWN}

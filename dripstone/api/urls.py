@@ -9,6 +9,7 @@ from ninja.errors import ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
 
 from dripstone.api import description, errors, oauth
+from dripstone.api import description, errors, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import clock, deletions, deliveries, enrollments, forecast, impact, inbox, place_impact, reports
@@ -97,6 +98,7 @@ def _api(title: str, summary: str, version: str, namespace: str, resources: tupl
         parser=JsonParser(),
     )
     errors.install(api)
+    api.add_decorator(repeats.once)
     for resource in resources:
         api.add_router("", resource.router)
     return api

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from django.db import DatabaseError
 from django.http import HttpResponse
 
-from dripstone.api import auth, errors
+from dripstone.api import auth, errors, request_ids
 from dripstone.errors import DripstoneError, Unavailable
 from dripstone.front import bodies, evenly, heads, sizes, sockets, streams
 from dripstone.front.threads import Threads
@@ -147,6 +147,7 @@ def _is_stream(parts: Any, headers: list[tuple[str, str]]) -> bool:
 
 def _refusal(environ: heads.Environ, error: DripstoneError) -> Answer:
     response = errors.refusal(error) if errors.API_PATHS.match(environ["PATH_INFO"]) else _sentence(error)
+    response[request_ids.HEADER] = request_ids.of(environ)
     return _last(Answer(response.status_code, list(response.items()), response.content))
 
 

@@ -21,7 +21,7 @@ from procrastinate.contrib.django import app
 from procrastinate.jobs import Status
 
 from dripstone import clock
-from dripstone.accounts import invitations, sessions, sign_in
+from dripstone.accounts import invitations, limits, repeats, sessions, sign_in
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
 from dripstone.oauth import registration, tokens
@@ -162,6 +162,14 @@ KINDS = (
         is_old="span.asked_at < %(cutoff)s",
     ),
     Kind(
+        name="kept answers",
+        table="accounts_keptanswer",
+        setting=repeats.KEPT_DAYS,
+        columns="id, answered_at",
+        begun="answered_at",
+        is_old="span.answered_at < %(cutoff)s",
+    ),
+    Kind(
         name="captured messages",
         table="senders_capturedmessage",
         setting="DRIPSTONE_KEEP_INBOX_DAYS",
@@ -196,6 +204,7 @@ def everything(
         invitations.forget_ended(clock.system_now())
         tokens.forget_old(now)
         registration.forget_unused(now)
+        limits.forget_idle()
         precompiled.forget_unused(now)
         counters.forget_minutes(now)
         n_meters = pace.forget_unused(now)

@@ -22,7 +22,7 @@ class _ForPages:
     get_response: Any
 
     def __call__(self, request: HttpRequest) -> Any:
-        is_call = hasattr(request, "request_id")  # from api/errors.py ApiReplies, which stands outside
+        is_call = hasattr(request, "is_call")  # from api/errors.py ApiReplies, which stands outside
         return self.get_response(request) if is_call else super().__call__(request)  # type: ignore[misc]
 
 

@@ -195,6 +195,14 @@ def click_and_die_at(sign_up_id: int, n_statements: int) -> None:
         sign_ups.click(sign_up_id, clock.now())
 
 
+def call_and_die_at(path: str, body: dict[str, Any], headers: dict[str, str], n_statements: int) -> None:
+    """A web process is killed right before the n-th statement of a call, or has made the answer and tells nobody."""
+    from django.test import Client
+
+    with _dying_at(n_statements):
+        Client().post(path, body, content_type="application/json", headers=headers)
+
+
 @contextmanager
 def _dying_at(n_statements: int) -> Iterator[None]:
     import itertools

@@ -125,7 +125,7 @@ def serving(database: str, key: str, **settings: str) -> Iterator[Web]:
     own = {"DRIPSTONE_PORT": str(port), "DRIPSTONE_WEB_PROCESSES": "1", "DRIPSTONE_WEB_THREADS": "4"}
     process = subprocess.Popen(
         [sys.executable, "-m", "dripstone", "web"],
-        env=environment(database, **own, **settings),
+        env=environment(database, **(own | settings)),
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -82,7 +82,7 @@ def demo(django_db_setup: None, django_db_blocker: Any) -> "Iterator[DemoResult]
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         call_command("flush", verbosity=0, interactive=False)
         # Tables without a model of ours: flush leaves them.
-        cursor.execute("DELETE FROM procrastinate_jobs; DELETE FROM credential_requests")
+        cursor.execute("DELETE FROM procrastinate_jobs; DELETE FROM credential_windows")
         connection.close()
 
 

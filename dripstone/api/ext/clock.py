@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, must, read_instant
+from dripstone.api.repeats import in_parts
 from dripstone.api.replies import reply
 from dripstone.engine import virtual
 from dripstone.errors import Invalid
@@ -49,6 +50,7 @@ def get_clock(request: KitRequest) -> HttpResponse:
 
 
 @router.post("/clock/advance", response=AdvanceAnswer, summary="Move the virtual clock")
+@in_parts
 def advance_clock(request: KitRequest, body: Advance) -> HttpResponse:
     """The engine does everything due on the way, each thing at its own instant, and this answers when it is idle."""
     if not clock.is_virtual():

@@ -20,6 +20,7 @@ from datetime import datetime
 from django.db import connection, transaction
 from django.db.models import Q
 
+from dripstone.accounts import repeats
 from dripstone.accounts.models import Account
 from dripstone.content.mime import mail_address
 from dripstone.engine import reasons, transitions
@@ -94,6 +95,7 @@ def _forget(account: Account, subscriber_id: int, actor: str, now: datetime) -> 
     remembered_as = _remember(person, now)
     rows = {"messages": inbox.forget(account.pk, _spellings(person))}
     rows |= _delete(person, deliveries=list(ended), notices=notices, places=[place.pk for place in places])
+    repeats.forget_contents(account.pk)
     cause = causes.of_actor(actor)
     record([event(types.SUBSCRIBER_DELETED, account.pk, now, cause=cause, subscriber_id=person.pk)])
     return Forgotten(
