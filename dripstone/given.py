@@ -14,11 +14,14 @@ of the text, and the same rule says the same sentence. Members that no reader as
 No database: a line of an import is checked in microseconds (50 for a person, more than half of it the address).
 """
 
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cache
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
 from email_validator import EmailNotValidError, validate_email
@@ -62,6 +65,14 @@ def as_number(value: Any) -> Any:
     return int(value) if is_number else value or None
 
 
+def as_decimal(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    value = value.strip()
+    return float(value) if _DECIMAL.fullmatch(value) else value or None
+
+
+_DECIMAL = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?", re.ASCII)
 _YES_NO = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False, "": None}
 
 
@@ -183,6 +194,17 @@ class Checked:
         elif value is not ABSENT:
             self.wrong(name, f"must be an integer between {low} and {high}")
 
+    def decimal(self, name: str, low: float, high: float) -> None:
+        """A number, with a fraction or without → float."""
+        value = self.take(name, as_decimal)
+        if value is None:
+            self.blank(name)
+        elif value is not ABSENT:
+            if is_number(value) and low <= value <= high:
+                self.values[name] = float(value)
+            else:
+                self.wrong(name, f"must be a number between {low:,} and {high:,}")
+
     def id(self, name: str) -> None:
         value = self.take(name, as_number)
         if value is None:
@@ -280,6 +302,18 @@ class Checked:
             else:
                 self.wrong(name, "is invalid")
 
+    def instant(self, name: str) -> None:
+        """A day (midnight UTC) or an ISO 8601 timestamp; one without an offset is UTC."""
+        value = self.take(name, as_choice)
+        if value is None:
+            self.blank(name)
+        elif value is not ABSENT:
+            found = instant_of(value)
+            if found is None:
+                self.wrong(name, NO_INSTANT)
+            else:
+                self.values[name] = found
+
     def time_zone(self, name: str) -> None:
         value = self.take(name)
         if isinstance(value, str) and value in _zones():
@@ -358,8 +392,38 @@ def is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+def is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def is_id(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MAX_ID
+
+
+NO_INSTANT = "must be a date (yyyy-mm-dd) or an ISO 8601 timestamp"
+
+
+def instant_of(text: object) -> datetime | None:
+    """`2026-11-23` (midnight UTC) or a full ISO 8601 timestamp, UTC if it has no offset; None: it is neither."""
+    if not isinstance(text, str) or not re.match(r"\d{4}-\d\d-\d\d", text):
+        return None
+    try:
+        # A "+" that was not percent-encoded arrives as a space.
+        instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text) if "T" in text else text)
+        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def is_page(url: str) -> bool:
+    """An address with http or https that a browser opens."""
+    try:
+        return bool(_PAGE.fullmatch(url) and url.isprintable() and urlsplit(url).hostname)
+    except ValueError:
+        return False
+
+
+_PAGE = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 
 
 def is_address(email_address: str) -> bool:

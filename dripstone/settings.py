@@ -341,6 +341,7 @@ INSTALLED_APPS = [
     "dripstone.calls",
     "dripstone.tallies",
     "dripstone.subscribers",
+    "dripstone.purchases",
     "dripstone.images",
     "dripstone.content",
     "dripstone.tracking",

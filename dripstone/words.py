@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")  # as Kit writes them
@@ -120,6 +121,13 @@ def later(value: int, unit: str, send_hour: int, *, is_first: bool) -> str:
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 person`, `1,200 people`."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def money(amount: Decimal, currency: str) -> str:
+    """`1,200 USD`, `81.50 EUR`, `0.0125 USD`."""
+    whole, _, cents = f"{amount:,.4f}".partition(".")
+    cents = cents.rstrip("0")
+    return f"{whole}{f'.{cents:0<2}' if cents else ''} {currency}"
 
 
 def short(number: int) -> str:

@@ -11,6 +11,9 @@ from dripstone.engine import enroll
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.oauth import applications
 from dripstone.oauth.models import Application
+from dripstone.events import causes
+from dripstone.purchases import verbs as purchases
+from dripstone.purchases.models import Purchase
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
 
@@ -121,3 +124,27 @@ def place_of(delivery: Delivery) -> Enrollment:
     """Of the email of a sequence."""
     assert delivery.enrollment is not None
     return delivery.enrollment
+
+
+def a_purchase(**values: Any) -> dict[str, Any]:
+    """As a shop tells it: one line of a course for 50 USD."""
+    line = {"name": "Course", "pid": "course", "lid": "1", "quantity": 1, "unit_price": 50, "sku": "C-1"}
+    amounts = {"subtotal": 50, "tax": 4.5, "shipping": 0, "discount": 0, "total": 54.5}
+    defaults = {
+        "email_address": "reader@example.org",
+        "transaction_id": f"t-{next(_numbers)}",
+        "status": "paid",
+        "currency": "USD",
+        "transaction_time": "2026-11-20T10:00:00Z",
+        "products": [line],
+    }
+    return {"purchase": {**amounts, **defaults, **values}}
+
+
+def make_purchase(account: Account, **values: Any) -> Purchase:
+    return purchases.upsert(account.pk, a_purchase(**values), MONDAY_9, source="test", cause=causes.API)
+
+
+def a_location(**values: Any) -> dict[str, Any]:
+    boise = {"city": "Boise", "state_province": "Idaho", "country_code": "US", "latitude": 43.62, "longitude": -116.2}
+    return {"location": {**boise, "timezone": "America/Denver", **values}}

@@ -3,7 +3,7 @@
 from typing import Any
 
 from dripstone import clock
-from dripstone.accounts import invitations, members, sending_addresses, sessions
+from dripstone.accounts import brand, invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
 from dripstone.conditions import segments
 from dripstone.content import snippets, templates
@@ -16,6 +16,7 @@ from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import fields, forms
 from dripstone.webhooks import endpoints, legacy
+from dripstone.subscribers import fields, forms, locations
 from tests import factories
 from tests.factories import MONDAY_9
 from tests.images.making import a_picture
@@ -52,6 +53,10 @@ def one_of_each(account: Account) -> dict[str, Any]:
     endpoint = endpoints.create(account, ENDPOINT, MONDAY_9)[0]
     template = templates.create(account.pk, {"name": "B", "html": "{{ message_content }}"}, MONDAY_9)
     app = factories.make_app(account)
+    purchase = factories.make_purchase(account, email_address=person.email_address)
+    locations.pin(person.pk, factories.a_location(), MONDAY_9)
+    brand.set_colors(account, {"colors": ["#1a6b4f"]})
+    brand.write_profile(account, {"name": account.name})
     return {
         "apps": app.pk,
         "consents": tokens.give_out(account, _user(account).email, app, "public", MONDAY_9)["consent_id"],
@@ -64,6 +69,8 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "subscribers": person.pk,
         "people": person.pk,
         "email_addresses": person.email_address,
+        "purchases": purchase.pk,
+        "products": purchase.lines.get().product_id,
         "tags": tag.pk,
         "forms": form.pk,
         "segments": segments.create(account.pk, everybody, MONDAY_9).pk,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dripstone.errors import Invalid, Problem
-from dripstone.given import ABSENT, Checked, FromText, Given, as_number, is_address
+from dripstone.given import ABSENT, Checked, FromText, Given, as_number, instant_of, is_address
 from dripstone.subscribers import subscribe
 from dripstone.words import WEEKDAYS
 
@@ -29,6 +29,8 @@ READERS: dict[str, Any] = {
     "text": lambda read: read.text("member"),
     "text_or_null": lambda read: read.text_or_null("member", 5),
     "address": lambda read: read.address("member"),
+    "decimal": lambda read: read.decimal("member", -90, 90),
+    "instant": lambda read: read.instant("member"),
     "time_zone": lambda read: read.time_zone("member"),
     "days": lambda read: read.days("member"),
     "texts": lambda read: read.texts("member", 2),
@@ -48,6 +50,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "text": text,
     "text_or_null": text,
     "address": text | st.emails() | st.sampled_from(["bea@x.test", " Bea@example.org ", "x" * 250 + "@a.io"]),
+    "decimal": st.floats(-100, 100).map(lambda number: round(number, 3)) | numbers | st.none() | words,
+    "instant": st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(str) | st.none() | words,
     "time_zone": st.sampled_from(["Europe/Paris", "UTC", "Mars", ""]),
     "days": st.none() | st.lists(st.sampled_from([*WEEKDAYS, "someday"]), min_size=1, max_size=3),
     "texts": st.dictionaries(words, text, max_size=3),
@@ -200,3 +204,21 @@ def test_a_line_of_an_import_is_checked_in_microseconds() -> None:
     n = 200
     seconds = min(timeit.repeat(lambda: subscribe.check(line, is_new=True), number=n, repeat=5)) / n
     assert seconds < 0.000_5, seconds
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-11-23", "2026-11-23T00:00:00+00:00"),
+        ("2026-11-23T09:00:00Z", "2026-11-23T09:00:00+00:00"),
+        ("2026-11-23 09:00:00", "2026-11-23T09:00:00+00:00"),
+        ("2026-11-23T09:00:00 01:00", "2026-11-23T08:00:00+00:00"),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("2026-02-30", None),
+        ("20261123", None),
+        (20261123, None),
+    ],
+)
+def test_an_instant_has_one_reading(text: Any, instant: str | None) -> None:
+    found = instant_of(text)
+    assert (found.isoformat() if found else None) == instant

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
 from django.db.models.functions import Lower
 
 from dripstone.given import plain_address
@@ -19,6 +20,7 @@ class Account(models.Model):
     postal_address = models.TextField(default="", blank=True)  # printed in every email, as the law asks
     language = models.TextField(default="", db_default="", blank=True)  # of its emails: "de", "pt-BR"; "": not said
     direction = models.TextField(default="", db_default="", blank=True)  # of its emails: "ltr", "rtl"; "": not said
+    colors = ArrayField(models.TextField(), default=list, db_default=Value("{}"))  # of its brand: "#1a6b4f"
     per_second = models.PositiveIntegerField(null=True)  # messages, all its sequences together; None: no limit
     per_day = models.PositiveIntegerField(null=True)  # the same in any 24 hours
     first_run_dismissed_at = models.DateTimeField(null=True)  # its pages show the first steps no more
@@ -28,6 +30,20 @@ class Account(models.Model):
         constraints: ClassVar = [
             models.CheckConstraint(name="account_send_hour", condition=models.Q(send_hour__lte=23)),
         ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class CreatorProfile(models.Model):
+    """Who writes, as apps ask for it (brand.py). An account has one or none."""
+
+    account = models.OneToOneField(Account, models.CASCADE, primary_key=True, related_name="+")
+    name = models.TextField()
+    byline = models.TextField(blank=True)
+    bio = models.TextField(blank=True)
+    image_url = models.TextField(blank=True)  # of one of the account's own images the path alone: `/i/…`
+    profile_url = models.TextField(blank=True)
 
     def __str__(self) -> str:
         return self.name

@@ -20,7 +20,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Self
 
 from django.http import HttpRequest
@@ -42,7 +42,16 @@ from pydantic import (
 from pydantic_core import ErrorDetails, core_schema
 
 from dripstone.errors import BadRequest, Invalid
-from dripstone.given import MAX_ADDRESS, MAX_ID, MAX_NAME, is_address, plain_address, unstorable
+from dripstone.given import (
+    MAX_ADDRESS,
+    MAX_ID,
+    MAX_NAME,
+    NO_INSTANT,
+    instant_of,
+    is_address,
+    plain_address,
+    unstorable,
+)
 from dripstone.words import WEEKDAYS
 
 MISSING: Any = None  # default of a member that may be left out; `given()` never contains it
@@ -210,17 +219,10 @@ def _flag(value: Any) -> bool:
 
 def read_instant(value: Any) -> datetime:
     """`2026-11-23` (midnight UTC) or a full ISO 8601 timestamp; one without an offset is UTC."""
-    complaint = "must be a date (yyyy-mm-dd) or an ISO 8601 timestamp"
-    if isinstance(value, datetime):
-        return value
-    if not isinstance(value, str) or not re.match(r"\d{4}-\d\d-\d\d", value):
-        raise ValueError(complaint)
-    try:
-        # A "+" that was not percent-encoded arrives as a space.
-        instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", value) if "T" in value else value)
-        return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(complaint) from None
+    found = value if isinstance(value, datetime) else instant_of(value)
+    if found is None:
+        raise ValueError(NO_INSTANT)
+    return found
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,19 @@ from dripstone.api import description, errors, oauth
 from dripstone.api import description, errors, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
-from dripstone.api.ext import clock, deletions, deliveries, enrollments, forecast, impact, inbox, place_impact, reports
+from dripstone.api.ext import (
+    clock,
+    creator_profile,
+    deletions,
+    deliveries,
+    enrollments,
+    forecast,
+    impact,
+    inbox,
+    place_impact,
+    products,
+    reports,
+)
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
 from dripstone.api.ext import segments as ext_segments
@@ -26,6 +38,8 @@ from dripstone.api.v4 import (
     custom_fields,
     email_templates,
     forms,
+    locations,
+    purchases,
     segments,
     sequence_emails,
     sequence_subscribers,
@@ -40,6 +54,7 @@ from dripstone.api.v4 import (
 KIT = (
     accounts,
     subscribers,
+    locations,
     tags,
     custom_fields,
     forms,
@@ -51,8 +66,10 @@ KIT = (
     email_templates,
     webhook_endpoints,
     webhooks,
+    purchases,
 )
 OURS = (
+    creator_profile,
     clock,
     inbox,
     enrollments,
@@ -65,6 +82,7 @@ OURS = (
     place_impact,
     ext_subscribers,
     deletions,
+    products,
     ext_tags,
     ext_forms,
     ext_segments,

@@ -14,7 +14,8 @@ from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import reduce
-from operator import and_, or_
+from math import degrees
+from operator import and_, ge, gt, le, lt, or_
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -384,6 +385,66 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
     return _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds)), [*of, *values]
 
 
+# --- What they bought ---------------------------------------------------------------------------------------------
+
+# What came to nothing (refunded, pending …) was not bought. By purchases_of_subscriber for a person, by
+# purchases_of_account for all.
+_PURCHASES = "SELECT p.subscriber_id FROM purchases_purchase p WHERE p.account_id = %s AND p.is_paid{bounds}"
+_PURCHASES_OF = """
+SELECT p.subscriber_id FROM purchases_purchase p JOIN purchases_lineitem l ON l.purchase_id = p.id
+WHERE p.account_id = %s AND p.is_paid{bounds} AND l.product_id = ANY(%s)"""
+_COUNTED = {"count": "count(DISTINCT p.id)", "total": "sum(p.total)"}
+_COUNTED_OF = {"count": "count(DISTINCT p.id)", "total": "sum(l.quantity * l.unit_price)"}
+
+
+def _purchases(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
+    bounds, values = _between("p.transaction_time", leaf, asked)
+    values = [asked.account.pk, *values]
+    if leaf.get("currency"):
+        bounds.append("p.currency = %s")
+        values.append(leaf["currency"])
+    text, counted = _PURCHASES, _COUNTED
+    if leaf.get("products"):
+        text, counted = _PURCHASES_OF, _COUNTED_OF
+        values.append(leaf["products"])
+    text = text.format(bounds="".join(f" AND {one}" for one in bounds))
+    limits = [
+        (f"{counted[of]} {sign} %s", leaf[f"{of}_{name}"], _COMPARE[sign](0, leaf[f"{of}_{name}"]))
+        for of in counted
+        for name, sign in _NUMBERS.items()
+        if f"{of}_{name}" in leaf
+    ]
+    if not limits:
+        return Rows(text, values)
+    grouped, met = f"{text} GROUP BY p.subscriber_id HAVING", " AND ".join(limit for limit, _, _ in limits)
+    values += [number for _, number, _ in limits]
+    if all(is_met for _, _, is_met in limits):  # by those who bought nothing, too
+        return Truth(f"NOT {_has_row([Rows(f'{grouped} NOT ({met})', values)]).text}", values)
+    return Rows(f"{grouped} {met}", values)
+
+
+_COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt, "<=": le}
+
+
+# --- Where they are -----------------------------------------------------------------------------------------------
+
+_LOCATED = "SELECT subscriber_id FROM subscribers_location WHERE account_id = %s AND {where}"
+_EARTH = 3958.7613  # miles, the mean radius
+# Along the surface of a ball. The band of latitudes around the place spares most rows the arithmetic.
+_NEAR = f"""latitude BETWEEN %s AND %s AND 2 * {_EARTH} * asin(sqrt(least(1,
+    sind((latitude - %s) / 2) ^ 2 + cosd(latitude) * cosd(%s) * sind((longitude - %s) / 2) ^ 2))) <= %s"""
+
+
+def _location(leaf: Mapping[str, Any], asked: Asked) -> Rows:
+    if "countries" in leaf:
+        where = _in("country_code", leaf["countries"])
+        return Rows(_LOCATED.format(where=where), [asked.account.pk, *leaf["countries"]])
+    latitude, longitude, radius = leaf["latitude"], leaf["longitude"], leaf["radius"]
+    band = degrees(radius / _EARTH) + 0.001
+    values = [latitude - band, latitude + band, latitude, latitude, longitude, radius]
+    return Rows(_LOCATED.format(where=_NEAR), [asked.account.pk, *values])
+
+
 _LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {
     kinds.TAGS: _owned("subscribers_tagging", "tag_id"),
     kinds.FORMS: _owned("subscribers_formsubscription", "form_id"),
@@ -394,4 +455,6 @@ _LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {
     kinds.SUBSCRIBED: _subscribed,
     kinds.ATTRIBUTION: _attribution,
     kinds.SENT: _sent,
+    kinds.PURCHASES: _purchases,
+    kinds.LOCATION: _location,
 }

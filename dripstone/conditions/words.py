@@ -100,8 +100,6 @@ def nothing_yet(unrecorded: Iterable[str]) -> str:
 
 _UNRECORDED = {
     kinds.AUTOMATIONS: "automations",
-    kinds.LOCATION: "where people are",
-    kinds.PURCHASES: "purchases",
     kinds.OPENS: "who opened an email",
     kinds.CLICKS: "who clicked a link",
     kinds.DELIVERED: "which emails arrived",
@@ -291,18 +289,22 @@ def _location(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
 
 
 def _purchases(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
-    numbers = [f"number {pk}" for pk in leaf.get("products", [])]
-    what = f"the product {_joined(numbers, Joint.OR)}" if numbers else "something"
-    counted = [said for of in ("count", "total") for said in _counted(leaf, of)]
-    how_often = f" with {words.listed(counted)}" if counted else ""
-    return f"{_verb('buy', 'bought', denied=denied)} {what}{how_often}{_time(leaf)}"
+    """`bought “Course” at least twice, for more than 100 USD in all, within the last 30 days`."""
+    what = _things("product", leaf["products"], named) if leaf.get("products") else "something"
+    said = f"{_verb('buy', 'bought', denied=denied)} {what}"
+    if _bounds(leaf, "count"):
+        said += f" {_how_many(leaf, 'time')}"
+    currency = f" {leaf['currency']}" if leaf.get("currency") else ""
+    if totals := _bounds(leaf, "total"):
+        said += f" for {words.listed(f'{one}{currency}' for one in totals)} in all"
+    elif currency:
+        said += f" in{currency}"
+    return f"{said}{_time(leaf)}"
 
 
-def _counted(leaf: Mapping[str, Any], of: str) -> list[str]:
-    """`a count above 3`."""
-    said = {"greater_than": "above", "greater_than_or_equal": "of at least"}
-    said |= {"less_than": "below", "less_than_or_equal": "of at most"}
-    return [f"a {of} {how} {leaf[f'{of}_{name}']}" for name, how in said.items() if f"{of}_{name}" in leaf]
+def _bounds(leaf: Mapping[str, Any], of: str) -> list[str]:
+    """`more than 3`, for each that is there."""
+    return [f"{how} {leaf[f'{of}_{name}']:,}" for name, how in _HOW_MANY.items() if f"{of}_{name}" in leaf]
 
 
 def _mail(verb: str, past: str, noun: str = "email") -> "Said":

@@ -12,8 +12,8 @@ from django.db.models import Value
 
 
 class Event(models.Model):
-    """`subject_id` is the tag, form, field or sequence it is about, as the type says; of `subscriber.unsubscribed`,
-    `.bounced` and `.complained` the delivery that it came back from, if it came from one."""
+    """`subject_id` is the tag, form, field, sequence, purchase or product it is about, as the type says; of
+    `subscriber.unsubscribed`, `.bounced` and `.complained` the delivery that it came back from, if it came from one."""
 
     account_id = models.BigIntegerField()
     type = models.TextField()  # events/types.py lists them

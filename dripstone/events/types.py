@@ -14,6 +14,8 @@ FIELD_VALUE_UPDATED = "subscriber.custom_field_value_updated"  # the field; data
 ADDED_TO_SEQUENCE = "subscriber.added_to_sequence"  # the sequence; legacy: subscriber.course_subscribe
 SEQUENCE_COMPLETED = "subscriber.sequence_completed"  # legacy: subscriber.course_complete
 REMOVED_FROM_SEQUENCE = "subscriber.removed_from_sequence"
+PURCHASE_CREATED = "purchase.created"  # the purchase; legacy: purchase.purchase_create
+PRODUCT_PURCHASED = "subscriber.product_purchased"  # the product, for each line; data: `purchase_id`
 
 # About a thing and no person. Kit has more of them (`tag.*`, `custom_field.*`) whose names it does not publish.
 TAG_CREATED = "tag.created"

@@ -10,6 +10,7 @@ from dripstone.engine import reasons
 from dripstone.engine.models import Delivery, places_of
 from dripstone.events import types
 from dripstone.events.models import Event
+from dripstone.purchases.models import Product
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag
 
@@ -24,11 +25,18 @@ _SUBJECTS: Mapping[str, str] = {
     types.ADDED_TO_SEQUENCE: "sequence",
     types.SEQUENCE_COMPLETED: "sequence",
     types.REMOVED_FROM_SEQUENCE: "sequence",
+    types.PRODUCT_PURCHASED: "product",
     types.SUBSCRIBER_UNSUBSCRIBED: "delivery",
     types.SUBSCRIBER_BOUNCED: "delivery",
     types.SUBSCRIBER_COMPLAINED: "delivery",
 }
-_NAMED: Mapping[str, Any] = {"tag": Tag, "form": Form, "sequence": Sequence, "segment": Segment}
+_NAMED: Mapping[str, Any] = {
+    "tag": Tag,
+    "form": Form,
+    "sequence": Sequence,
+    "segment": Segment,
+    "product": Product,
+}
 _BEFORE = {
     "cancelled": "they had unsubscribed",
     "bounced": "their address did not take mail any more",
@@ -121,6 +129,10 @@ def _what(one: Event, names: Names) -> str:
             return f"Completed {name}"
         case types.REMOVED_FROM_SEQUENCE:
             return f"Left {name}"
+        case types.PURCHASE_CREATED:
+            return "A purchase was recorded"
+        case types.PRODUCT_PURCHASED:
+            return f"Bought {name}"
     return one.type
 
 

@@ -21,7 +21,7 @@ GROUPS = ("all", "any")
 Condition = dict[str, Any]
 Leaf = dict[str, Any]
 Thing = tuple[str, int]
-"""("tag", 3): what a leaf names; also form, segment, sequence, automation, email, custom_field, broadcast."""
+"""("tag", 3): what a leaf names; also form, segment, sequence, automation, email, custom_field, broadcast, product."""
 
 Known = Callable[[str, Collection[int]], Collection[int]]
 """A kind and ids → those of them that exist in the account."""

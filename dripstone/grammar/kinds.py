@@ -24,7 +24,7 @@ CLICKS: Final = "clicks"
 SENT: Final = "sent"
 DELIVERED: Final = "delivered"
 
-_UNRECORDED: Final = (AUTOMATIONS, LOCATION, PURCHASES, OPENS, CLICKS, DELIVERED)
+_UNRECORDED: Final = (AUTOMATIONS, OPENS, CLICKS, DELIVERED)
 
 HAS = ("any", "all")
 PLACES = ("inside", "completed", "left", "ever")
@@ -296,6 +296,10 @@ def _decimal(read: Checked, name: str, low: int, high: int) -> float | None:
 
 def _purchases(read: Checked) -> dict[str, Any]:
     found: dict[str, Any] = {"products": _ids(read, "products")} if read.given.get("products") is not None else {}
+    if (currency := read.given.get("currency")) is not None:
+        if not isinstance(currency, str) or not re.fullmatch(r"[A-Z]{3}", currency):
+            read.wrong("currency", "must be a code of three capital letters, such as USD")
+        found["currency"] = currency
     return found | _counts(read) | _counts(read, "total") | _time(read)
 
 
@@ -357,6 +361,8 @@ def named(leaf: Mapping[str, Any]) -> Iterator[tuple[str, str, list[int]]]:
         yield "ids", kind, leaf["ids"]
     if leaf.get("waiting_for"):
         yield "waiting_for", "email", leaf["waiting_for"]
+    if leaf.get("products"):
+        yield "products", "product", leaf["products"]
     if (field_id := leaf.get("subscriber_custom_field_id")) is not None:
         yield "subscriber_custom_field_id", "custom_field", [field_id]
     for place, part in enumerate(leaf.get("any", [])):

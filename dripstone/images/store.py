@@ -6,9 +6,10 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import QuerySet, Sum
 
 from dripstone.accounts import names
+from dripstone.accounts.models import CreatorProfile
 from dripstone.content import liquid
 from dripstone.errors import Invalid
 from dripstone.given import MAX_NAME
@@ -85,8 +86,15 @@ def small(image: Image) -> bytes:
 
 def delete(image: Image) -> None:
     """Emails that show it show nothing in its place from then on, also those in inboxes; unless another account has
-    the same."""
-    image.delete()
+    the same. A creator profile is without a picture then."""
+    with transaction.atomic():
+        in_profile(image).update(image_url="")
+        image.delete()
+
+
+def in_profile(image: Image) -> QuerySet[CreatorProfile]:
+    """The account's profile, if it shows the image."""
+    return CreatorProfile.objects.filter(account=image.account_id, image_url=image.path)
 
 
 def url(image: Image) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 from django.db import models
 
 from dripstone.grammar import Known
+from dripstone.purchases.models import Product
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import CustomField, Form, Segment, Tag
 
@@ -23,7 +24,13 @@ def known(account_id: int) -> Known:
 def rows(account_id: int) -> "Mapping[str, models.QuerySet[Any]]":
     """What is there of each kind. A form in the archive or the bin is: what people did on it is known. A deleted
     sequence is gone."""
-    kinds: Mapping[str, Any] = {"tag": Tag, "form": Form, "segment": Segment, "custom_field": CustomField}
+    kinds: Mapping[str, Any] = {
+        "tag": Tag,
+        "form": Form,
+        "segment": Segment,
+        "custom_field": CustomField,
+        "product": Product,
+    }
     found = {kind: model.objects.filter(account_id=account_id) for kind, model in kinds.items()}
     sequences = Sequence.objects.filter(account_id=account_id, deleted_at=None)
     emails = SequenceEmail.objects.filter(account_id=account_id, deleted_at=None, sequence__deleted_at=None)

@@ -3,9 +3,10 @@
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from typing_extensions import TypedDict
 
-from dripstone.accounts.models import Account, SendingAddress
+from dripstone.accounts.models import Account, CreatorProfile, SendingAddress
 from dripstone.shapes.instants import instant
 
 # Rails' names for zones, which Kit shows to people; every other zone is called by its city.
@@ -100,4 +101,24 @@ def _plan(account: Account, now: datetime) -> Plan:
         trial_lapse_date=None,
         renews_at=instant(now.replace(year=now.year + 1, day=1)),
         cancels_at=None,
+    )
+
+
+class ProfileShape(TypedDict):
+    """What nobody wrote is ""."""
+
+    name: str
+    byline: str
+    bio: str
+    image_url: str
+    profile_url: str
+
+
+def profile(row: CreatorProfile) -> ProfileShape:
+    return ProfileShape(
+        name=row.name,
+        byline=row.byline,
+        bio=row.bio,
+        image_url=f"{settings.DRIPSTONE_URL}{row.image_url}" if row.image_url.startswith("/") else row.image_url,
+        profile_url=row.profile_url,
     )

@@ -28,6 +28,7 @@ class DeletionShape(TypedDict):
     n_tags: int
     n_forms: int
     n_sign_ups: int
+    n_purchases: int
     n_notes: int
     n_events: int
     n_notices: int
@@ -53,6 +54,7 @@ def deletion(told: Forgotten) -> DeletionShape:
         n_tags=told.rows["tags"],
         n_forms=told.rows["forms"],
         n_sign_ups=told.rows["sign_ups"],
+        n_purchases=told.rows["purchases"],
         n_notes=told.rows["notes"],
         n_events=told.rows["events"],
         n_notices=told.rows["notices"],

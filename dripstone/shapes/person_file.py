@@ -10,12 +10,16 @@ from typing_extensions import TypedDict
 from dripstone.engine.models import Delivery, Enrollment, Note, Notice, places_of
 from dripstone.events.models import Event
 from dripstone.given import plain_address
+from dripstone.purchases import verbs as purchases
+from dripstone.purchases.models import Purchase
 from dripstone.senders import inbox
 from dripstone.shapes import deliveries as deliveries_shapes
 from dripstone.shapes import enrollments as enrollments_shapes
+from dripstone.shapes import purchases as purchases_shapes
+from dripstone.shapes import subscribers as subscribers_shapes
 from dripstone.shapes import tags
 from dripstone.shapes.instants import instant
-from dripstone.subscribers import forms
+from dripstone.subscribers import forms, locations
 from dripstone.subscribers.models import CustomField, FormSubscription, SignUp, Subscriber, Tagging
 from dripstone.tracking.models import Response
 
@@ -61,6 +65,10 @@ class SignUpShape(TypedDict):
     referrer_utm_parameters: dict[str, str | None]
     asked_at: str
     ended_at: str | None
+
+
+class PurchaseShape(purchases_shapes.PurchaseShape):
+    shipping: float
 
 
 class PlaceShape(enrollments_shapes.EnrollmentShape):
@@ -112,6 +120,8 @@ class PersonFileShape(TypedDict):
     tags: list[tags.SubscriberTagShape]
     forms: list[FormEntryShape]
     sign_ups: list[SignUpShape]
+    location: subscribers_shapes.PinShape | None
+    purchases: list[PurchaseShape]
     enrollments: list[PlaceShape]
     deliveries: list[SentShape]
     notices: list[NoticeShape]
@@ -128,6 +138,8 @@ def person_file(person: Subscriber, now: datetime) -> PersonFileShape:
         tags=[tags.subscriber_tag(one) for one in _own(Tagging, person).select_related("tag")],
         forms=[_form(one) for one in _own(FormSubscription, person).select_related("form")],
         sign_ups=[_sign_up(one) for one in _own(SignUp, person)],
+        location=_location(person),
+        purchases=_purchases(person),
         enrollments=[_place(place) for place in places_of(person.account_id, person.pk).order_by("pk")],
         deliveries=_deliveries(person),
         notices=[_notice(one) for one in _own(Notice, person).defer("message")],
@@ -184,6 +196,17 @@ def _sign_up(one: SignUp) -> SignUpShape:
         asked_at=instant(one.asked_at),
         ended_at=_or_none(one.ended_at),
     )
+
+
+def _location(person: Subscriber) -> subscribers_shapes.PinShape | None:
+    row = locations.of([person.pk]).get(person.pk)
+    return None if row is None else subscribers_shapes.pin(row)
+
+
+def _purchases(person: Subscriber) -> list[PurchaseShape]:
+    rows = list(_own(Purchase, person).select_related("subscriber"))
+    purchases.with_lines(rows)
+    return [PurchaseShape(**purchases_shapes.purchase(row), shipping=float(row.shipping)) for row in rows]
 
 
 def _place(place: Enrollment) -> PlaceShape:

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict
 
 from dripstone.shapes.instants import instant
 from dripstone.subscribers import forms
-from dripstone.subscribers.models import FormSubscription, Subscriber
+from dripstone.subscribers.models import FormSubscription, Location, Subscriber
 
 # {custom field id as text: key}, of all the account's fields: subscribers/fields.py keys_of()
 FieldKeys = Mapping[str, str]
@@ -29,7 +29,7 @@ class SubscriberShape(TypedDict):
     referrer_utm_parameters: NotRequired[dict[str, str]]
     attribution: NotRequired[dict[str, Any]]
     tags: NotRequired[list[dict[str, Any]]]
-    location: NotRequired[dict[str, Any]]
+    location: NotRequired["LocationShape"]
     canceled_at: NotRequired[str | None]
 
 
@@ -86,6 +86,45 @@ def attribution(subscription: FormSubscription | None) -> dict[str, Any]:
     }
 
 
-def location() -> dict[str, None]:
-    """Nothing is known of where people are."""
-    return dict.fromkeys(("city", "state", "country", "latitude", "longitude", "timezone"))
+class LocationShape(TypedDict):
+    city: str | None
+    state: str | None
+    country: str | None
+    latitude: float | None
+    longitude: float | None
+    timezone: str | None
+
+
+def location(row: Location | None) -> LocationShape:
+    """As it is shown with a person; of whom nothing is known, all null."""
+    if row is None:
+        return LocationShape(city=None, state=None, country=None, latitude=None, longitude=None, timezone=None)
+    return LocationShape(
+        city=row.city,
+        state=row.state_province,
+        country=row.country_code,
+        latitude=row.latitude,
+        longitude=row.longitude,
+        timezone=row.time_zone,
+    )
+
+
+class PinShape(TypedDict):
+    city: str
+    state_province: str
+    country_code: str
+    latitude: float
+    longitude: float
+    timezone: str
+
+
+def pin(row: Location) -> PinShape:
+    """As it was pinned: the same under other names."""
+    return PinShape(
+        city=row.city,
+        state_province=row.state_province,
+        country_code=row.country_code,
+        latitude=row.latitude,
+        longitude=row.longitude,
+        timezone=row.time_zone,
+    )

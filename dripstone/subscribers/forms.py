@@ -3,7 +3,6 @@
 What happens when somebody signs up is in engine/acts/sign_ups.py, since it reaches into sequences and mail.
 """
 
-import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
@@ -18,7 +17,7 @@ from django.db.models import Q
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
-from dripstone.given import Checked, Given, unstorable
+from dripstone.given import Checked, Given, is_page, unstorable
 from dripstone.subscribers.models import (
     CustomField,
     Form,
@@ -44,7 +43,6 @@ LINES = ("heading", "address_label", "name_label", "button", "confirmation_subje
 TEXTS = ("description", "confirmation_text", "thanks_text", "confirmed_text")
 URLS = ("thanks_url", "confirmed_url")
 IDS = ("field_ids", "tag_ids", "sequence_ids")
-_PAGE = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 
 # What a form says where its owner has written nothing. {sender}: whom mail comes from
 USUAL = {
@@ -140,13 +138,6 @@ def _url(read: Checked, name: str) -> None:
     _text(read, name, MAX_URL)
     if (url := read.values.get(name)) and not is_page(url):
         read.wrong(name, "must be the address of a page, such as https://example.com/thanks")
-
-
-def is_page(url: str) -> bool:
-    try:
-        return bool(_PAGE.fullmatch(url) and url.isprintable() and urlsplit(url).hostname)
-    except ValueError:
-        return False
 
 
 def _ids(read: Checked, form: Form, name: str, known: Callable[[set[int]], set[int]]) -> None:

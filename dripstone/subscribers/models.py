@@ -126,6 +126,31 @@ class Remembered(models.Model):
         return f"remembered as {self.state} since {self.since}"
 
 
+class Location(models.Model):
+    """Where a person is, as somebody said: by the API, or at their page (locations.py). Nothing is guessed."""
+
+    subscriber = models.OneToOneField(Subscriber, models.CASCADE, primary_key=True, related_name="+")
+    account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)  # see Meta
+    city = models.TextField()
+    state_province = models.TextField()
+    country_code = models.TextField()  # ISO 3166-1, two capital letters
+    latitude = models.FloatField()  # degrees, north and east positive
+    longitude = models.FloatField()
+    time_zone = models.TextField()  # IANA name
+    pinned_at = models.DateTimeField()
+
+    class Meta:
+        indexes: ClassVar = [models.Index("account", "country_code", "subscriber", name="location_by_country")]
+
+    def __str__(self) -> str:
+        return f"location of subscriber {self.pk}"
+
+    @property
+    def in_words(self) -> str:
+        """`Boise, Idaho, US`."""
+        return f"{self.city}, {self.state_province}, {self.country_code}"
+
+
 class CustomField(models.Model):
     account = models.ForeignKey(Account, models.CASCADE, related_name="custom_fields")
     label = models.TextField()

@@ -18,6 +18,7 @@ from dripstone.content import subjects
 from dripstone.errors import Problem
 from dripstone.given import is_id
 from dripstone.grammar import kinds as grammar
+from dripstone.purchases.models import Product
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import CustomField, Form, Segment, Tag
 from dripstone.web.condition_tree import Condition
@@ -174,9 +175,14 @@ KINDS: Mapping[str, Kind] = {
         Kind("clicks", grammar.CLICKS, MAIL, "clicked a link", "did", "did not", (AT_LEAST, DAYS), NOT_YET),
         Kind("delivered", grammar.DELIVERED, MAIL, "got an email delivered", "did", "did not",
              (AT_LEAST, DAYS), NOT_YET),
-        Kind("purchases", grammar.PURCHASES, MAIL, "bought something", "did", "did not", (AT_LEAST, DAYS), NOT_YET),
-        Kind("location", grammar.LOCATION, MAIL, "live somewhere", "do", "do not",
-             (Control("countries", "Countries", hint="Two capital letters each, with commas: DE, AT"),), NOT_YET),
+        Kind("purchases", grammar.PURCHASES, MAIL, "bought something", "did", "did not",
+             (_things("Products", "product", "products", "Tick none for anything."), AT_LEAST,
+              Control("total_greater_than_or_equal", "For at least … in all", inputmode="numeric",
+                      hint="A whole number. Empty: however much."),
+              Control("currency", "Currency", hint="Three capital letters, such as USD. Empty for any; amounts of "
+                      "several currencies would be added up as numbers."), DAYS, AFTER, BEFORE)),
+        Kind("location", grammar.LOCATION, MAIL, "are somewhere", "are", "are not",
+             (Control("countries", "Countries", hint="Two capital letters each, with commas: DE, AT"),)),
     )
 }  # fmt: skip
 
@@ -295,6 +301,7 @@ def _emails(account: Account, find: str) -> QuerySet[SequenceEmail]:
 
 
 THINGS: Mapping[str, Callable[[Account, str], QuerySet[Any]]] = {
+    "product": lambda account, find: _named(Product.objects.filter(account=account), find),
     "tag": lambda account, find: _named(Tag.objects.filter(account=account), find),
     "form": lambda account, find: _named(Form.objects.filter(account=account), find),
     "segment": lambda account, find: _named(Segment.objects.filter(account=account), find),
@@ -320,6 +327,9 @@ def made(kind: Kind, values: Values, old: Condition, account: Account) -> Condit
             said["any"] = [*([{"type": "emails", "ids": emails}] if emails else []), *others] or None
         case "location":
             said["countries"] = [text.strip() for text in values["countries"].split(",")]
+        case "purchases":
+            said["products"] = said["products"] or None
+            said["currency"] = (said["currency"] or "").upper() or None
         case "field" if said["comparison"] == "has_value":
             said["value"] = None
     return _without_nothing({**old, "type": kind.type, **said})

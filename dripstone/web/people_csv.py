@@ -13,10 +13,11 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from dripstone.accounts.models import Account
-from dripstone.subscribers.models import CustomField, Subscriber
+from dripstone.subscribers import locations
+from dripstone.subscribers.models import CustomField, Location, Subscriber
 
 AT_A_TIME = 500  # people: a piece of the file, and a query for their tags
-COLUMNS = ("email_address", "first_name", "state", "created_at", "canceled_at", "tags")
+COLUMNS = ("email_address", "first_name", "state", "created_at", "canceled_at", "tags", "location")
 
 # A cell that begins so is a formula to a spreadsheet, which may call a program or send what is in other cells.
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -51,8 +52,9 @@ def pieces(account: Account, rows: QuerySet[Subscriber], *, for_spreadsheet: boo
     with transaction.atomic():
         read = _read(rows)
         while people := list(islice(read, AT_A_TIME)):
-            tags = _tags([person[0] for person in people])
-            cells = ([guard(text) for text in _cells(person, tags, keys)] for person in people)
+            ids = [person[0] for person in people]
+            tags, located = _tags(ids), locations.of(ids)
+            cells = ([guard(text) for text in _cells(person, tags, located, keys)] for person in people)
             yield "".join(str(line(one)) for one in cells).encode()
 
 
@@ -74,10 +76,13 @@ def _tags(ids: list[int]) -> dict[int, list[str]]:
     return found
 
 
-def _cells(person: tuple[Any, ...], tags: dict[int, list[str]], keys: Iterable[str]) -> Iterator[str]:
+def _cells(
+    person: tuple[Any, ...], tags: dict[int, list[str]], located: dict[int, Location], keys: Iterable[str]
+) -> Iterator[str]:
     pk, address, first_name, state, created_at, canceled_at, fields = person
     yield from (address, first_name or "", state, _instant(created_at), _instant(canceled_at))
     yield "; ".join(tags.get(pk, ()))
+    yield located[pk].in_words if pk in located else ""
     yield from (str(fields.get(key) or "") for key in keys)
 
 

@@ -3,6 +3,7 @@
 It shares nothing with dripstone/conditions: a test compares the two on people and conditions that are made up.
 """
 
+import math
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -12,6 +13,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 Condition = dict[str, Any]
+COMPARED = {"greater_than": gt, "greater_than_or_equal": ge, "less_than": lt, "less_than_or_equal": le}
 
 
 @dataclass
@@ -25,6 +27,17 @@ class Place:
 
 
 @dataclass
+class Bought:
+    """A purchase: product → what its lines come to."""
+
+    products: dict[int, Decimal]
+    total: Decimal
+    currency: str
+    status: str
+    at: datetime
+
+
+@dataclass
 class Person:
     address: str
     state: str
@@ -33,6 +46,8 @@ class Person:
     tags: set[int]
     forms: dict[int, str | None]  # the first one first; → referrer
     places: list[Place]
+    purchases: list[Bought] = field(default_factory=list)
+    location: tuple[str, float, float] | None = None  # country, latitude, longitude
 
 
 @dataclass
@@ -66,6 +81,8 @@ def is_broken(condition: Condition, world: World) -> bool:
     if any((kind.removesuffix("s"), pk) not in world.there for pk in ids):
         return True
     if any(("email", pk) not in world.there for pk in condition.get("waiting_for", [])):
+        return True
+    if any(("product", pk) not in world.there for pk in condition.get("products", [])):
         return True
     return any(
         (part["type"].removesuffix("s"), pk) not in world.there
@@ -180,10 +197,46 @@ def _sent(person: Person, condition: Condition, world: World) -> bool:
                 (email if part["type"] == "emails" else place.sequence) in part["ids"] for part in parts
             )
             n += is_meant and _is_then(at, condition, world)
-    compared = {"greater_than": gt, "greater_than_or_equal": ge, "less_than": lt, "less_than_or_equal": le}
-    given = {name: condition[f"count_{name}"] for name in compared if f"count_{name}" in condition}
-    answers = [bool(compared[name](n, number)) for name, number in given.items()]
+    given = {name: condition[f"count_{name}"] for name in COMPARED if f"count_{name}" in condition}
+    answers = [bool(COMPARED[name](n, number)) for name, number in given.items()]
     return all(answers) if answers else n > 0
+
+
+def _purchases(person: Person, condition: Condition, world: World) -> bool:
+    wanted, currency, n, total = condition.get("products"), condition.get("currency"), 0, Decimal(0)
+    for one in person.purchases:
+        if one.status.lower() in ("refunded", "pending") or not _is_then(one.at, condition, world):
+            continue
+        if currency is not None and one.currency != currency:
+            continue
+        if wanted is not None and not set(wanted) & set(one.products):
+            continue
+        n += 1
+        total += one.total if wanted is None else sum(one.products.get(pk, Decimal(0)) for pk in set(wanted))
+    answers = [
+        bool(compared(number, condition[f"{of}_{name}"]))
+        for of, number in (("count", n), ("total", total))
+        for name, compared in COMPARED.items()
+        if f"{of}_{name}" in condition
+    ]
+    return all(answers) if answers else n > 0
+
+
+def _location(person: Person, condition: Condition, world: World) -> bool:
+    if person.location is None:
+        return False
+    country, latitude, longitude = person.location
+    if "countries" in condition:
+        return country in condition["countries"]
+    # The angle between two arrows from the middle of the earth.
+    one, other = (_arrow(*place) for place in ((latitude, longitude), (condition["latitude"], condition["longitude"])))
+    angle = math.acos(max(-1.0, min(1.0, sum(a * b for a, b in zip(one, other, strict=True)))))
+    return bool(angle * 3958.7613 <= condition["radius"])
+
+
+def _arrow(latitude: float, longitude: float) -> tuple[float, float, float]:
+    up, round_ = math.radians(latitude), math.radians(longitude)
+    return math.cos(up) * math.cos(round_), math.cos(up) * math.sin(round_), math.sin(up)
 
 
 def _custom_field(person: Person, condition: Condition, world: World) -> bool:

@@ -13,7 +13,9 @@ from dripstone.grammar import matches
 
 
 def known(kind: str, ids: Collection[int]) -> Collection[int]:
-    """Of each kind of thing there are those below 10; automations and broadcasts there are none."""
+    """Of each kind of thing there are those below 10, and the product 77; automations and broadcasts there are none."""
+    if kind == "product":
+        return [pk for pk in ids if pk == 77]
     return () if kind in ("automation", "broadcast") else [pk for pk in ids if pk < 10]
 
 
@@ -103,6 +105,11 @@ FIELD = {"type": "custom_field", "subscriber_custom_field_id": 3}
             {"type": "location", "countries": ["Germany"]},
             ["filter.countries must be codes of two capital letters, such as DE"],
         ),
+        (
+            {"type": "purchases", "currency": "usd"},
+            ["filter.currency must be a code of three capital letters, such as USD"],
+        ),
+        ({"type": "purchases", "products": [78]}, ["filter.products contains the unknown product 78"]),
     ],
 )
 def test_a_refusal_names_the_member(filter: Any, problems: list[str]) -> None:
@@ -118,7 +125,7 @@ def test_a_refusal_names_the_member(filter: Any, problems: list[str]) -> None:
         FIELD | {"comparison": "days_from_now", "value": "-3"},
         {"type": "sent", "count_greater_than": 2, "within_days": 30, "any": [{"type": "emails", "ids": [1]}]},
         {"type": "clicks", "any": [{"type": "urls", "urls": ["kit.com"], "matching": "contains"}]},
-        {"type": "purchases", "products": [77], "total_greater_than": 100, "after": "2026-01-01"},
+        {"type": "purchases", "products": [77], "total_greater_than": 100, "currency": "USD", "after": "2026-01-01"},
         {"type": "location", "latitude": 51.5, "longitude": -0.1, "radius": 10.0},
         {"type": "attribution", "any": [{"type": "utm_source", "comparison": "is", "value": "newsletter"}]},
         {"type": "attribution", "any": [{"type": "kit_source", "source_type": "manual", "source_ids": [1]}]},

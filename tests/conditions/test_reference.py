@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,12 +20,14 @@ from dripstone.conditions import words as condition_words
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.given import Checked
 from dripstone.grammar import Condition
+from dripstone.purchases.models import Product
 from dripstone.sequences.known import known
 from dripstone.sequences.models import SequenceEmail
+from dripstone.subscribers import locations
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag, Tagging
 from tests.conditions import reference
-from tests.conditions.reference import Person, Place, World
-from tests.factories import make_account, make_sequence
+from tests.conditions.reference import Bought, Person, Place, World
+from tests.factories import a_location, make_account, make_purchase, make_sequence
 
 pytestmark = pytest.mark.django_db
 
@@ -32,7 +36,8 @@ ZONES = ("UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/Los_Angeles", "A
 
 # Things by a number of their own; the world on the stage says which row each is.
 TAGS, FORMS, SEQUENCES, EMAILS, FIELDS, SEGMENTS = range(4), range(3), range(3), range(4), range(2), range(3)
-GONE = {("tag", 3), ("form", 2), ("sequence", 2), ("email", 3)}
+PRODUCTS = range(3)
+GONE = {("tag", 3), ("form", 2), ("sequence", 2), ("email", 3), ("product", 2)}
 
 instants = st.integers(-200, 200).map(lambda hours: NOW + timedelta(hours=hours / 2))
 days = st.integers(-4, 4).map(lambda n: (NOW + timedelta(days=n)).date().isoformat())
@@ -71,6 +76,26 @@ def places(draw: st.DrawFn) -> list[Place]:
     return found
 
 
+amounts = st.sampled_from([Decimal(text) for text in ("0", "4.5", "10", "10.01", "19.99", "-3")])
+CURRENCIES = ["USD", "EUR"]
+# No two places are as far apart as any radius says.
+PLACES_ON_EARTH = [
+    ("US", 43.62, -116.2),
+    ("DE", 52.5, 13.4),
+    ("DE", 48.1, 11.6),
+    ("FJ", -17.7, 178.0),
+    ("NZ", -36.8, -179.0),
+]
+bought = st.builds(
+    Bought,
+    products=st.dictionaries(st.sampled_from(PRODUCTS[:-1]), amounts, min_size=1),
+    total=amounts,
+    currency=st.sampled_from(CURRENCIES),
+    status=st.sampled_from(["paid", "paid", "completed", "Refunded", "pending"]),
+    at=instants,
+)
+
+
 @st.composite
 def crowds(draw: st.DrawFn) -> list[Person]:
     return [
@@ -82,6 +107,8 @@ def crowds(draw: st.DrawFn) -> list[Person]:
             draw(st.sets(st.sampled_from(TAGS))),
             draw(st.dictionaries(st.sampled_from(FORMS), st.sampled_from([None, "", "https://Example.com/?a=%", "é"]))),
             draw(places()),
+            draw(st.lists(bought, max_size=3)),
+            draw(st.sampled_from([None, *PLACES_ON_EARTH])),
         )
         for address in addresses
     ]
@@ -100,6 +127,12 @@ def _leaf(kind: str, optional: dict[str, st.SearchStrategy[Any]], **members: Any
 HAS = {"has": st.sampled_from(["any", "all"])}
 THEN = {"after": days, "before": days, "within_days": st.integers(1, 5)}
 COUNTS = {f"count_{name}": st.integers(0, 3) for name in grammar.kinds.COUNTS}
+TOTALS = {f"total_{name}": st.integers(0, 25) for name in grammar.kinds.COUNTS}
+NEAR = {
+    "latitude": st.sampled_from([43.0, 52.5, -30.0]),
+    "longitude": st.sampled_from([-116.0, 13.4, 179.9]),
+    "radius": st.sampled_from([0.5, 50.0, 400.0, 2000.0, 13_000.0]),
+}
 PARTS = st.lists(
     st.one_of(
         st.fixed_dictionaries({"type": st.just("emails"), "ids": _ids(EMAILS)}),
@@ -153,6 +186,14 @@ KINDS = (
     _leaf("sent", {**THEN, "any": PARTS}),
     *(_leaf("sent", {"any": PARTS}, **{name: value}) for name, value in COUNTS.items()),
     _leaf("sent", {**COUNTS, **THEN, "any": PARTS}),
+    _leaf("purchases", {**THEN, "products": _ids(PRODUCTS), "currency": st.sampled_from(CURRENCIES)}),
+    *(
+        _leaf("purchases", {"products": _ids(PRODUCTS)}, **{name: value})
+        for name, value in {**COUNTS, **TOTALS}.items()
+    ),
+    _leaf("purchases", {**COUNTS, **TOTALS, **THEN, "products": _ids(PRODUCTS)}),
+    _leaf("location", {}, countries=st.lists(st.sampled_from(["US", "DE", "FR"]), min_size=1, unique=True)),
+    _leaf("location", {}, **NEAR),
 )
 leaves = st.one_of(*KINDS)
 
@@ -181,6 +222,7 @@ class Stage:
         self.account: Account = make_account(time_zone=zone)
         stamps = {"account": self.account, "created_at": NOW}
         self.rows: dict[tuple[str, int], int] = {}
+        self.n_purchases = 0
         for number in TAGS:
             self.rows["tag", number] = Tag.objects.create(name=f"tag {number}", **stamps).pk
         for number in FORMS:
@@ -189,6 +231,9 @@ class Stage:
         for number in FIELDS:
             names = {"label": f"Field {number}", "key": f"f{number}", "name": f"ck{number}"}
             self.rows["custom_field", number] = CustomField.objects.create(**names, **stamps).pk
+        for number in PRODUCTS:
+            product = Product.objects.create(pid=str(number), name=f"product {number}", **stamps)
+            self.rows["product", number] = product.pk
         for number in SEQUENCES:
             emails = [{"delay_value": 1}, {"delay_value": 1}] if number < 2 else []
             sequence = make_sequence(self.account, *emails, name=f"sequence {number}")
@@ -217,6 +262,8 @@ class Stage:
         kind = str(condition.get("type", "")).removesuffix("s")
         if "ids" in condition:
             found["ids"] = [self.rows[kind, number] for number in condition["ids"]]
+        if "products" in condition:
+            found["products"] = [self.rows["product", number] for number in condition["products"]]
         if "waiting_for" in condition:
             found["waiting_for"] = [self.rows["email", number] for number in condition["waiting_for"]]
         if "subscriber_custom_field_id" in condition:
@@ -242,7 +289,30 @@ class Stage:
             FormSubscription.objects.create(form_id=form, subscriber=row, referrer=referrer, added_at=NOW)
         for place in person.places:
             self._put(row, place)
+        for one in person.purchases:
+            self._buy(row, one)
+        if person.location is not None:
+            country, latitude, longitude = person.location
+            located = {"country_code": country, "latitude": latitude, "longitude": longitude}
+            locations.pin(row.pk, a_location(**located), NOW)
         return row.pk
+
+    def _buy(self, row: Subscriber, one: Bought) -> None:
+        self.n_purchases += 1
+        lines = [
+            {"name": "x", "pid": str(number), "lid": str(number), "quantity": 1, "unit_price": float(amount)}
+            for number, amount in one.products.items()
+        ]
+        make_purchase(
+            self.account,
+            email_address=row.email_address,
+            transaction_id=str(self.n_purchases),
+            products=lines,
+            total=float(one.total),
+            currency=one.currency,
+            status=one.status,
+            transaction_time=one.at.isoformat(),
+        )
 
     def _put(self, row: Subscriber, place: Place) -> None:
         waits = None if place.waits_for is None else self.rows["email", place.waits_for]
@@ -284,11 +354,17 @@ class Stage:
                 )
                 for place in person.places
             ],
+            [
+                replace(one, products={self.rows["product", number]: of for number, of in one.products.items()})
+                for one in person.purchases
+            ],
+            person.location,
         )
 
     def _delete_what_is_gone(self) -> None:
         Tag.objects.filter(pk=self.rows["tag", 3]).delete()
         Form.objects.filter(pk=self.rows["form", 2]).delete()
+        Product.objects.filter(pk=self.rows["product", 2]).delete()
         self.account.sequences.filter(pk=self.rows["sequence", 2]).update(deleted_at=NOW)
         SequenceEmail.objects.filter(pk=self.rows["email", 3]).update(deleted_at=NOW)
         for person in self.people.values():

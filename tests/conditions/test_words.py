@@ -18,6 +18,7 @@ NAMES: words.Names = {
     ("sequence", 1): "Write better emails",
     ("email", 1): "Ask for one thing",
     ("custom_field", 1): "City",
+    ("product", 1): "Caves",
 }
 TAG = {"type": "tags", "ids": [1]}
 FIELD = {"type": "custom_field", "subscriber_custom_field_id": 1}
@@ -102,6 +103,15 @@ def said(condition: Condition) -> str:
             "first came with a referrer that contains “blog”",
             "did not come with a referrer that contains “blog”",
         ),
+        ({"type": "purchases"}, "bought something", "did not buy something"),
+        (
+            {"type": "purchases", "products": [1], "count_greater_than_or_equal": 2, "total_greater_than": 1000,
+             "currency": "USD", "within_days": 30},
+            "bought “Caves” at least 2 times for more than 1,000 USD in all within the last 30 days",
+            "did not buy “Caves” at least 2 times for more than 1,000 USD in all within the last 30 days",
+        ),
+        ({"type": "purchases", "currency": "EUR", "count_less_than": 1}, "bought something fewer than 1 time in EUR",
+         "did not buy something fewer than 1 time in EUR"),
         ({"type": "opens", "within_days": 30}, "opened an email within the last 30 days", "did not open an email "
          "within the last 30 days"),
     ],
@@ -152,8 +162,8 @@ def test_what_is_gone_or_not_recorded_is_said() -> None:
     assert words.gone([("custom_field", 3), ("tag", 5)]) == (
         "The custom field number 3 and the tag number 5 are gone, so nobody is found by it."
     )
-    assert words.nothing_yet(["opens", "purchases"]) == (
-        "Nothing is recorded yet about who opened an email and purchases, so nobody is found by it."
+    assert words.nothing_yet(["opens", "automations"]) == (
+        "Nothing is recorded yet about who opened an email and automations, so nobody is found by it."
     )
 
 

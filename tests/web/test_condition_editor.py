@@ -198,7 +198,10 @@ MADE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"type": "sent", "count_greater_than_or_equal": 3, "within_days": 30},
     ),
     "opens": ({"leaf-within_days": "30"}, {"type": "opens", "within_days": 30}),
-    "purchases": ({"leaf-within_days": "30"}, {"type": "purchases", "within_days": 30}),
+    "purchases": (
+        {"leaf-within_days": "30", "leaf-total_greater_than_or_equal": "100", "leaf-currency": "usd"},
+        {"type": "purchases", "within_days": 30, "total_greater_than_or_equal": 100, "currency": "USD"},
+    ),
     "location": ({"leaf-countries": "DE, AT"}, {"type": "location", "countries": ["DE", "AT"]}),
 }
 

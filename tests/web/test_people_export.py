@@ -14,10 +14,10 @@ from django.test.utils import CaptureQueriesContext
 from dripstone.accounts.models import Account
 from dripstone.engine import transitions
 from dripstone.events import causes
-from dripstone.subscribers import tags
+from dripstone.subscribers import locations, tags
 from dripstone.web import people_csv
 from tests.conftest import VirtualClock
-from tests.factories import MONDAY_9, make_subscriber, make_tag
+from tests.factories import MONDAY_9, a_location, make_subscriber, make_tag
 from tests.web.reading import text_of
 
 
@@ -42,11 +42,21 @@ def test_a_file_has_everybody_with_all_that_is_known(
         tags.add(tags.create(account.pk, {"name": name}, now, cause=causes.OWNER)[0], ann, now, cause=causes.OWNER)
     bob = make_subscriber(account, first_name=None, email_address="bob@example.org")
     transitions.cancel(bob.pk, now, cause=causes.OWNER)
+    locations.pin(ann.pk, a_location(), now)
     assert lines(alice) == [
-        ["email_address", "first_name", "state", "created_at", "canceled_at", "tags", "City, country"],
-        ["ann@example.org", "Ann", "active", "2026-11-23T09:00:00Z", "", "Zebra; Ape", 'Łódź, "PL"'],
-        ["bob@example.org", "", "cancelled", "2026-11-23T09:00:00Z", "2026-11-23T09:00:00Z", "", ""],
-    ]
+        ["email_address", "first_name", "state", "created_at", "canceled_at", "tags", "location", "City, country"],
+        [
+            "ann@example.org",
+            "Ann",
+            "active",
+            "2026-11-23T09:00:00Z",
+            "",
+            "Zebra; Ape",
+            "Boise, Idaho, US",
+            'Łódź, "PL"',
+        ],
+        ["bob@example.org", "", "cancelled", "2026-11-23T09:00:00Z", "2026-11-23T09:00:00Z", "", "", ""],
+    ]  # fmt: skip
 
 
 def test_its_name_has_the_day_of_the_account(alice: Client, account: Account, clock: VirtualClock) -> None:

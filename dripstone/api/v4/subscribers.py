@@ -45,7 +45,7 @@ from dripstone.shapes import subscribers as shapes
 from dripstone.shapes import tags as tags_shapes
 from dripstone.shapes.instants import instant
 from dripstone.stats import people
-from dripstone.subscribers import subscribe
+from dripstone.subscribers import locations, subscribe
 from dripstone.subscribers.models import FormSubscription, Subscriber, Tagging
 
 router = Router(tags=["Subscribers"])
@@ -160,13 +160,14 @@ def _add_extras(shaped: list[shapes.SubscriberShape], found: Sequence[Subscriber
     ids = [person.pk for person in found]
     tags = _tags(ids) if "tags" in include else {}
     firsts = _first_forms(ids) if "attribution" in include else {}
+    located = locations.of(ids) if "location" in include else {}
     for shape, person in zip(shaped, found, strict=True):
         if "attribution" in include:
             shape["attribution"] = shapes.attribution(firsts.get(person.pk))
         if "tags" in include:
             shape["tags"] = tags.get(person.pk, [])
         if "location" in include:
-            shape["location"] = shapes.location()
+            shape["location"] = shapes.location(located.get(person.pk))
         if "canceled_at" in include:
             shape["canceled_at"] = instant(person.canceled_at) if person.canceled_at else None
 
@@ -188,7 +189,7 @@ def get_subscriber(request: KitRequest, id: int) -> HttpResponse:
     person = person_of(request, id)
     shape = shapes.subscriber(person, keys_for(request))
     shape["canceled_at"] = instant(person.canceled_at) if person.canceled_at else None
-    shape["location"] = shapes.location()
+    shape["location"] = shapes.location(locations.of([person.pk]).get(person.pk))
     return reply(200, subscriber=shape)
 
 

@@ -45,6 +45,10 @@ _DELETE: Mapping[str, str] = {
     "tags": "DELETE FROM subscribers_tagging WHERE subscriber_id = %(person)s",
     "forms": "DELETE FROM subscribers_formsubscription WHERE subscriber_id = %(person)s",
     "sign_ups": "DELETE FROM subscribers_signup WHERE subscriber_id = %(person)s",
+    "location": "DELETE FROM subscribers_location WHERE subscriber_id = %(person)s",
+    "lines": "DELETE FROM purchases_lineitem l USING purchases_purchase p"
+    " WHERE p.id = l.purchase_id AND p.subscriber_id = %(person)s",
+    "purchases": "DELETE FROM purchases_purchase WHERE subscriber_id = %(person)s",
     "events": "DELETE FROM events_event WHERE subscriber_id = %(person)s",
     "person": "DELETE FROM subscribers_subscriber WHERE id = %(person)s",
 }

@@ -11,14 +11,16 @@ from django.core.management.color import no_style
 from django.db import connection
 from django.db.models import Model
 
+from dripstone.accounts import brand
 from dripstone.accounts.models import Account, SendingAddress
 from dripstone.calls import secrets
 from dripstone.calls.models import Receiver
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine import enroll, transitions
 from dripstone.events import causes
+from dripstone.purchases import verbs as purchases
 from dripstone.sequences.models import Sequence, SequenceEmail
-from dripstone.subscribers import fields
+from dripstone.subscribers import fields, locations
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag, Tagging
 from dripstone.webhooks.models import Endpoint, Webhook
 
@@ -124,11 +126,41 @@ PEOPLE = {
     772: "camille@convertkit.dev",
     **{921 + n: f"subscriber{492 + n}@kit.dev" for n in range(3)},
     1012: "elliot@convertkit.dev",
+    1105: "jamal@convertkit.dev",
+    1133: "keiko@convertkit.dev",
     1137: "fatima@convertkit.dev",
     **{1138 + n: f"subscriber{632 + n}@kit.dev" for n in range(3)},
     1258: "gideon@convertkit.dev",
     1301: "hanna@convertkit.dev",
 }
+
+PURCHASE = {
+    "email_address": "alice@convertkit.dev",
+    "transaction_id": "512-41-4101",
+    "status": "paid",
+    "subtotal": 5.0,
+    "tax": 0.0,
+    "shipping": 0,
+    "discount": 0.0,
+    "total": 5.0,
+    "currency": "USD",
+    "transaction_time": "2023-02-17T11:43:55Z",
+    "products": [
+        {"name": "Tip", "pid": "111-75-7524", "lid": "000-13-0000", "quantity": 1, "unit_price": 5.0, "sku": None}
+    ],
+}
+PURCHASE_ID = 15
+LOCATED = 1133
+LOCATION = {"city": "Boise", "state_province": "Idaho", "country_code": "US", "latitude": 43.62, "longitude": -116.2,
+            "timezone": "America/Denver"}  # fmt: skip
+PROFILE = {
+    "name": "A Creator's Journey",
+    "byline": "A Creator",
+    "bio": "Follow my Journey as a Creator",
+    "image_url": "https://convertkit.dev/image.jpg?fit=crop&h=320&w=320",
+    "profile_url": "https://kit-greetings.kit.com/profile",
+}
+COLORS = ["#008000", "#FF0000"]
 
 ON_FORM = {248: [678, 679, 680]}
 IN_SEQUENCE = {269: [921, 922, 923]}
@@ -148,6 +180,9 @@ def load(account: Account) -> None:
     Subscriber.objects.bulk_create(_people(account))
     _sequences(account)
     _belongings()
+    brand.set_colors(account, {"colors": COLORS})
+    brand.write_profile(account, PROFILE)
+    _purchase(account)
     _receivers(account)
     counted = [CustomField, EmailTemplate, Snippet, Tag, Form, Segment, Subscriber, Sequence, SequenceEmail, Receiver]
     _count_on_from(counted)
@@ -260,8 +295,16 @@ def _belongings() -> None:
     )
     for sequence_id, people in IN_SEQUENCE.items():
         enroll.add(Sequence.objects.get(pk=sequence_id), people, "api", THEN)
+    locations.pin(LOCATED, {"location": LOCATION}, THEN)
     transitions.bounce(205, THEN)
     transitions.cancel(206, THEN, cause=causes.SUBSCRIBER)
+
+
+def _purchase(account: Account) -> None:
+    """The next one gets the id that the examples name."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT setval(pg_get_serial_sequence('purchases_purchase', 'id'), %s)", [PURCHASE_ID - 1])
+    purchases.upsert(account.pk, {"purchase": PURCHASE}, THEN, source="Gumroad", cause=causes.API)
 
 
 def _count_on_from(models: Iterable[type[Model]]) -> None:

@@ -90,7 +90,12 @@ def deletion(request: HttpRequest, account: Account, image_id: int) -> HttpRespo
     found = _find(account, image_id)
     reach = uses.of_image(found)
     if request.method != "POST" or request.POST.get("seen") != library.figure(reach):
-        context = {"image": found, "used": library.used(account, reach), "seen": library.figure(reach)}
+        context = {
+            "image": found,
+            "used": library.used(account, reach),
+            "seen": library.figure(reach),
+            "is_in_profile": store.in_profile(found).exists(),
+        }
         return library.show_deletion(request, account, "images/deletion.html", context)
     store.delete(found)
     messages.success(request, f"{words.title(found.name)} is deleted.")

@@ -18,10 +18,10 @@ from dripstone.engine import audience, reasons
 from dripstone.engine.models import Delivery, Enrollment, deliveries_of, places_of
 from dripstone.events.models import Event
 from dripstone.explain import event_words
-from dripstone.subscribers import forms
+from dripstone.subscribers import forms, locations
 from dripstone.subscribers.models import CustomField, FormSubscription, State, Subscriber, Tag
 from dripstone.tracking.models import Response
-from dripstone.web import journeys, paging
+from dripstone.web import bought, journeys, paging
 from dripstone.web.asking_places import name_of
 from dripstone.web.frame import member, show
 from dripstone.web.journeys import Way
@@ -45,6 +45,7 @@ IN_FULL = 3  # sequences whose whole way is on the page: some 15 ms each
 MOST_INSIDE = 200  # more than three are one line each
 PER_PAGE = 20
 LATEST = 8  # events on the page
+BOUGHT = 3  # purchases on the page
 TAGS_OFFERED = 200
 MOST_SHOWN = 200  # characters of a page or campaign
 
@@ -105,6 +106,8 @@ def person(request: HttpRequest, account: Account, subscriber_id: int) -> HttpRe
         "ended": _ended(over.rows, account),
         "n_sent": _sent(found),
         "details": details(found),
+        "bought": bought.shown(bought.of_person(found).order_by("-pk")[:BOUGHT]),
+        "bought_in_all": bought.in_all(found),
         "happened": _happened(newest[:LATEST], account),
         "has_more": len(newest) > LATEST,
         "keeps_days": settings.DRIPSTONE_KEEP_EVENTS_DAYS,
@@ -153,6 +156,7 @@ def details(found: Subscriber) -> dict[str, Any]:
         "fields": [(field.label, found.fields.get(str(field.pk), "")) for field in fields],
         "tags": tags,
         "offered": list(offered.order_by("name").values_list("name", flat=True)[:TAGS_OFFERED]),
+        "location": locations.of([found.pk]).get(found.pk),
         "forms": [_of_form(row) for row in rows.select_related("form").order_by("added_at")],
     }
 

@@ -26,6 +26,8 @@ _NOUNS = {
     "tags": ("tag", "tags"),
     "forms": ("form they signed up on", "forms they signed up on"),
     "sign_ups": ("sign-up that waits for a click, or did", "sign-ups that wait for a click, or did"),
+    "purchases": ("purchase", "purchases"),
+    "location": ("location", "locations"),
     "places": ("place in a sequence", "places in sequences"),
     "notes": ("note about these places", "notes about these places"),
     "events": ("event", "events"),

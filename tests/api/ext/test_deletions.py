@@ -5,7 +5,7 @@ import pytest
 from dripstone.engine import notices, plan, transitions
 from dripstone.engine.models import Delivery
 from dripstone.events import causes
-from dripstone.subscribers import fields, forms, subscribe, tags
+from dripstone.subscribers import fields, forms, locations, subscribe, tags
 from dripstone.subscribers.models import Subscriber
 from tests import factories
 from tests.api.caller import Caller
@@ -33,6 +33,8 @@ def bob(alice: Caller) -> Subscriber:
     tags.add(factories.make_tag(account, name="VIP"), person, NOW, cause=causes.API)
     form = forms.create(account.pk, {"name": "Sign up"}, NOW)
     forms.add(form, person, {"referrer": REFERRER}, NOW, cause=causes.API)
+    factories.make_purchase(account, email_address="bob@example.org", shipping=3.5)
+    locations.pin(person.pk, factories.a_location(), NOW)
     factories.make_enrollment(factories.make_sequence(account, {"delay_value": 0, "subject": "Hello"}), person)
     plan.everything_due(NOW)
     make_message(account, to="bob@example.org")
@@ -67,6 +69,9 @@ def test_the_file_has_all_that_is_kept(alice: Caller, bob: Subscriber) -> None:
     assert [one["kind"] for one in file["notices"]] == ["confirmation"]
     assert {one["type"] for one in file["events"]} >= {"subscriber.created", "subscriber.unsubscribed"}
     assert [one["to"] for one in file["captured_messages"]] == ["bob@example.org"]
+    [bought] = file["purchases"]
+    assert (bought["total"], bought["shipping"], bought["products"][0]["name"]) == (54.5, 3.5, "Course")
+    assert {"location": file["location"]} == factories.a_location()
     assert [(one["status"], one["email_address"]) for one in file["sign_ups"]] == [("confirmed", "bob@example.org")]
 
 
@@ -85,6 +90,7 @@ def test_what_a_deletion_will_do_is_told_before(alice: Caller, bob: Subscriber) 
         "n_tags": 1,
         "n_forms": 1,
         "n_sign_ups": 1,
+        "n_purchases": 1,
         "n_notes": 0,
         "n_notices": 1,
         "n_captured_messages": 1,

@@ -20,14 +20,23 @@ from dripstone.senders import inbox
 from dripstone.senders.base import Outgoing
 from dripstone.senders.models import CapturedMessage
 from dripstone.sequences.models import Sequence
-from dripstone.subscribers import fields, forms, remembered, subscribe, tags
+from dripstone.subscribers import fields, forms, locations, remembered, subscribe, tags
 from dripstone.subscribers.models import Remembered, Subscriber
 from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
 from dripstone.tracking.models import Response
 from tests.driving import Engine
-from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber, make_tag
+from tests.factories import (
+    MONDAY_9,
+    a_location,
+    make_account,
+    make_enrollment,
+    make_purchase,
+    make_sequence,
+    make_subscriber,
+    make_tag,
+)
 from tests.web.making import make_message
 
 NOW = MONDAY_9
@@ -57,6 +66,8 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     transitions.confirm(person.pk, NOW, cause=causes.SUBSCRIBER)
     forms.add(forms.create(account.pk, {"name": "F"}, NOW), person, {"referrer": REFERRER}, NOW, cause=causes.API)
     tags.add(make_tag(account), person, NOW, cause=causes.API)
+    make_purchase(account, email_address=ADDRESS)
+    locations.pin(person.pk, a_location(), NOW)
     place = make_enrollment(course, person)
     places.pause(place.pk, OWNER, f"{NAME} is on holiday", NOW)
     places.resume(place.pk, OWNER, "", NOW)
@@ -160,7 +171,7 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert (done.n_planned, done.n_on_the_wire, done.ended.total()) == (2, 0, 0)
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
         "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 1, "forms": 1,
-        "sign_ups": 1, "person": 1,
+        "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
     }  # fmt: skip
 
 
