@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import Annotated, Any, Generic, NotRequired, TypeVar
 
-from django.db.models import DateTimeField, F, Model, QuerySet
+from django.db.models import CharField, DateTimeField, F, Model, QuerySet, TextField
 from django.db.models.fields import tuple_lookups
 from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone.api.body import Filters, Flag
 from dripstone.errors import Invalid
+from dripstone.given import unstorable
 
 MAX_PER_PAGE = 1000
 MAX_BIGINT = 2**63 - 1
@@ -149,12 +150,17 @@ def _read_cursor(found: QuerySet[M], order: Sequence[str], parameter: str, curso
 
 
 def _key_value(found: QuerySet[M], name: str, value: Any) -> Any:
-    if name not in found.query.annotations and isinstance(_field(found.model, name), DateTimeField):
+    computed = found.query.annotations.get(name)
+    kind = _field(found.model, name) if computed is None else computed.output_field
+    if isinstance(kind, DateTimeField):
         instant = datetime.fromisoformat(value)
         if instant.tzinfo is None:
             raise ValueError("a cursor's instants are aware")
         return instant.astimezone(UTC)
-    if type(value) is not int or abs(value) > MAX_BIGINT:
+    if isinstance(kind, (CharField, TextField)):
+        if not isinstance(value, str) or unstorable(value):
+            raise ValueError("a cursor's texts are texts")
+    elif type(value) is not int or abs(value) > MAX_BIGINT:
         raise ValueError("a cursor's numbers are integers")
     return value
 

@@ -1,6 +1,7 @@
 """What the lists of subscribers have in common: of the account, a tag, a form or a sequence."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Literal, NotRequired, TypeVar
 
 from django.db.models import Model, QuerySet
@@ -13,8 +14,9 @@ from dripstone.api.paging import Pagination, Paging
 from dripstone.given import Checked, Given
 from dripstone.postgresql.compiled import Compiled
 from dripstone.shapes import subscribers as shapes
+from dripstone.stats import engagement
 from dripstone.subscribers import fields
-from dripstone.subscribers.models import Subscriber
+from dripstone.subscribers.models import NAME_KEY, Subscriber
 
 M = TypeVar("M", bound=Model)
 _BY_ID = Compiled(lambda: Subscriber.objects.filter(account=lookup.ACCOUNT, pk=lookup.ID))
@@ -81,6 +83,29 @@ def order_of(filters: PeopleFilters, person: str = "", **instants: tuple[Instant
         if any(given):
             return [f"-{column}", unique]
     return [unique]
+
+
+def in_order(
+    rows: QuerySet[Subscriber], field: str, order: str, now: datetime
+) -> tuple[QuerySet[Subscriber], list[str]]:
+    """The rows with what they are sorted by, and the keys of a page (api/paging.py).
+
+    Opens and clicks are not recorded: everybody has none, so the order by them is the order by id.
+    """
+    if field == "engagement__sent":
+        rows = engagement.with_sent(rows, now)
+    elif field == "first_name":
+        rows = rows.annotate(name_key=NAME_KEY)
+    sign = "-" if order == "desc" else ""
+    return rows, [f"{sign}{key}" for key in (*_KEYS.get(field, ()), "id")]
+
+
+_KEYS = {
+    **{field: (field,) for field in ("created_at", "updated_at", "email_address")},
+    **dict.fromkeys(("cancelled_at", "canceled_at"), ("canceled_at",)),
+    "first_name": ("name_key",),
+    "engagement__sent": ("n_sent",),
+}
 
 
 def total(filters: PeopleFilters, count: Callable[[str], int]) -> Callable[[], int] | None:

@@ -318,11 +318,27 @@ def _origin(part: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """Case does not matter: people type these, and tools write them in any."""
     if part["type"] == "forms":
         return _in("f.form_id", part["ids"]), part["ids"]
+    if part["type"] == "kit_source":
+        return _source(part)
     column = f"f.{part['type']}"
     if part["comparison"] == "has_value":
         return f"COALESCE({column} <> '', false)", []
     text, value = _TEXTS[part["comparison"]].format(column=f"upper({column})"), part["value"].strip()
     return f"COALESCE({text}, false)", [value] * text.count("%s")
+
+
+def _source(part: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """As the API answers it: the source and the mechanism of whoever came by a form are that form. As Kit's names are,
+    these are exact."""
+    wanted = [
+        ("f.form_id", part.get("source_ids")),
+        ("f.form_id", part.get("mechanism_ids")),
+        ("o.name", part.get("source_names")),
+        ("o.type", [kinds.MECHANISMS[part["mechanism"]]] if "mechanism" in part else None),
+    ]
+    asked = [(column, among) for column, among in wanted if among is not None]
+    text = " AND ".join(_in(column, among) for column, among in asked) or "true"
+    return f"({text})", [value for _, among in asked for value in among]
 
 
 _TEXTS = {
@@ -337,21 +353,39 @@ _TEXTS = {
 
 # By their places: neither a delivery nor a place has an index by person (docs/decisions/hot-tables.md), and a place is
 # found by its sequence and person.
-_SENT = """
-SELECT e.subscriber_id FROM engine_enrollment e JOIN engine_delivery d ON d.enrollment_id = e.id
+_MAIL = """
+SELECT e.subscriber_id FROM engine_enrollment e JOIN engine_delivery d ON d.enrollment_id = e.id{join}
 WHERE e.sequence_id IN ({sequences}) AND d.status = 'sent'{bounds}"""
 
 
-def _sent(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
+class Happened(NamedTuple):
+    """What a leaf counts of the mail that was sent to somebody.
+
+    join   to the rows that say of a delivery `d` that it happened; "" for the sending itself
+    at     when it did
+    n      how often, over the rows of one person
+    """
+
+    join: str
+    at: str
+    n: str
+
+
+_HAPPENED: Mapping[str, Happened] = {kinds.SENT: Happened("", "d.sent_at", "count(*)")}
+
+
+def _mail(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
     low, high = _counted(leaf)
     if high is not None and high < low:
         return Truth("false")
     if low == 0 and high is None:
         return Truth("true")
-    text, values = _sent_rows(leaf, asked)
+    happened = _HAPPENED[leaf["type"]]
+    text, values = _mail_rows(leaf, happened, asked)
     if low <= 1 and high is None:
         return Rows(text, values)
-    bounds = "count(*) >= %s" if high is None else "count(*) BETWEEN %s AND %s" if low else "count(*) > %s"
+    n = "count(DISTINCT d.email_id)" if leaf.get("counting_mode") == kinds.UNIQUE_EMAIL else happened.n
+    bounds = f"{n} >= %s" if high is None else f"{n} BETWEEN %s AND %s" if low else f"{n} > %s"
     limits = [low] if high is None else [low, high] if low else [high]
     rows = Rows(f"{text} GROUP BY e.subscriber_id HAVING {bounds}", [*values, *limits])
     return rows if low else Truth(f"NOT {_has_row([rows]).text}", rows.values)
@@ -369,8 +403,8 @@ def _plus(number: int | None, more: int) -> int | None:
     return None if number is None else number + more
 
 
-def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
-    bounds, values = _between("d.sent_at", leaf, asked)
+def _mail_rows(leaf: Mapping[str, Any], happened: Happened, asked: Asked) -> tuple[str, list[Any]]:
+    bounds, values = _between(happened.at, leaf, asked)
     emails = [pk for part in leaf.get("any", []) if part["type"] == "emails" for pk in part["ids"]]
     sequences = [pk for part in leaf.get("any", []) if part["type"] == "sequences" for pk in part["ids"]]
     of: list[Any]
@@ -382,7 +416,8 @@ def _sent_rows(leaf: Mapping[str, Any], asked: Asked) -> tuple[str, list[Any]]:
         )
         of = [emails, sequences]
         bounds, values = [*bounds, "(d.email_id = ANY(%s) OR d.sequence_id = ANY(%s))"], [*values, emails, sequences]
-    return _SENT.format(sequences=inside, bounds="".join(f" AND {one}" for one in bounds)), [*of, *values]
+    among = "".join(f" AND {one}" for one in bounds)
+    return _MAIL.format(join=happened.join, sequences=inside, bounds=among), [*of, *values]
 
 
 # --- What they bought ---------------------------------------------------------------------------------------------
@@ -454,7 +489,7 @@ _LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {
     kinds.FIELD: _field,
     kinds.SUBSCRIBED: _subscribed,
     kinds.ATTRIBUTION: _attribution,
-    kinds.SENT: _sent,
     kinds.PURCHASES: _purchases,
     kinds.LOCATION: _location,
+    **dict.fromkeys(_HAPPENED, _mail),
 }

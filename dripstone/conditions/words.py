@@ -5,7 +5,7 @@ words.sentence(condition, account_id, names)   "have the tag “Course” and ar
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Series
 from datetime import date
 from enum import Enum
@@ -271,13 +271,27 @@ def _origin(part: Mapping[str, Any], named: Names) -> str:
     if part["type"] == "forms":
         return f"by the form {_things('form', part['ids'], named)}"
     if part["type"] == "kit_source":
-        return "from a source of Kit's"
+        return f"from a source with {words.listed(list(_of_source(part)))}"
     what = _ORIGINS.get(part["type"], part["type"])
     if part["comparison"] == "has_value":
         return f"with {what}"
     return f"with {what} that {_ORIGIN_VERBS[part['comparison']]} {words.title(part['value'])}"
 
 
+def _of_source(part: Mapping[str, Any]) -> Iterator[str]:
+    for member, what in _SOURCE.items():
+        if member in part:
+            among = part[member] if isinstance(part[member], list) else [part[member]]
+            yield f"the {what} {_joined([words.title(str(one)) for one in among], Joint.OR)}"
+
+
+_SOURCE = {
+    "source_type": "type",
+    "source_names": "name",
+    "source_ids": "id",
+    "mechanism": "mechanism",
+    "mechanism_ids": "mechanism id",
+}
 _ORIGINS = {"referrer": "a referrer", **{name: f"a {name}" for name in kinds.ORIGINS[1:]}}
 _ORIGIN_VERBS = {"is": "is", "contains": "contains", "starts_with": "starts with", "ends_with": "ends with"}
 

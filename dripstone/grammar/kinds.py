@@ -34,10 +34,13 @@ TEXT_COMPARISONS = ("is", "contains")
 NUMBER_COMPARISONS = ("greater_than", "greater_than_or_equal", "less_than", "less_than_or_equal")
 DATE_COMPARISONS = ("before", "after")
 FIELD_COMPARISONS = (*TEXT_COMPARISONS, "has_value", *NUMBER_COMPARISONS, *DATE_COMPARISONS, "days_from_now")
+SOURCE = "form_subscription"  # Kit's source_type of whoever came by a form: the one we know
+MECHANISMS = {"form": "embed", "landing_page": "hosted"}  # Kit's mechanism of such a source → the form's type
 ORIGINS = ("referrer", "utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 ORIGIN_COMPARISONS = ("is", "contains", "starts_with", "ends_with", "has_value")
 URL_MATCHINGS = ("exact", "contains", "starts_with", "ends_with")
 TIMES = ("after", "before", "within_days")
+UNIQUE_EMAIL: Final = "unique_email"  # counting_mode of Kit's filter: how many emails, not how often
 COUNTS = ("greater_than", "greater_than_or_equal", "less_than", "less_than_or_equal")
 
 MAX_VALUE = 65_536  # characters; a person's values are no longer
@@ -59,7 +62,7 @@ def noun(kind: str) -> str:
 # --- Members ------------------------------------------------------------------------------------------------------
 
 
-def _ids(read: Checked, name: str = "ids") -> list[int]:
+def ids(read: Checked, name: str = "ids") -> list[int]:
     """At least one, each once, in the order given."""
     read.ids_or_null(name)
     found = list(dict.fromkeys(read.values.get(name) or []))
@@ -130,6 +133,13 @@ def _date(read: Checked, name: str, value: Any) -> str | None:
     return None
 
 
+def day(read: Checked, name: str) -> date | None:
+    """None for null, too, and for what is no date."""
+    value = read.given.get(name)
+    found = None if value is None else _date(read, name, value)
+    return None if found is None else date.fromisoformat(found)
+
+
 def _time(read: Checked) -> dict[str, Any]:
     """`after`, `before` and `within_days`, whichever are given. Null says the same as leaving one out."""
     found: dict[str, Any] = {}
@@ -153,7 +163,7 @@ def _counts(read: Checked, of: str = "count") -> dict[str, int]:
     return {name: read.values[name] for name in names if name in read.values}
 
 
-def _any(read: Checked, readers: Mapping[str, Callable[[Checked], dict[str, Any]]]) -> list[dict[str, Any]]:
+def alternatives(read: Checked, readers: Mapping[str, Callable[[Checked], dict[str, Any]]]) -> list[dict[str, Any]]:
     """Objects with a `type` each, of which one must fit; [] where there is none."""
     value = read.given.get("any")
     if value is None:
@@ -178,14 +188,14 @@ def _any(read: Checked, readers: Mapping[str, Callable[[Checked], dict[str, Any]
 
 
 def _things(read: Checked) -> dict[str, Any]:
-    found: dict[str, Any] = {"ids": _ids(read)}
+    found: dict[str, Any] = {"ids": ids(read)}
     read.drop_nulls("has")
     read.choice("has", HAS)
     return found | ({"has": read.values["has"]} if "has" in read.values else {})
 
 
 def _places(read: Checked) -> dict[str, Any]:
-    return {"ids": _ids(read), "place": _chosen(read, "place", PLACES)}
+    return {"ids": ids(read), "place": _chosen(read, "place", PLACES)}
 
 
 def _places_in_sequences(read: Checked) -> dict[str, Any]:
@@ -194,7 +204,7 @@ def _places_in_sequences(read: Checked) -> dict[str, Any]:
         return found
     if found["place"] not in (None, "inside"):
         read.wrong("waiting_for", "needs the place inside: nobody else waits for an email")
-    return found | {"waiting_for": _ids(read, "waiting_for")}
+    return found | {"waiting_for": ids(read, "waiting_for")}
 
 
 def _states(read: Checked) -> dict[str, Any]:
@@ -249,28 +259,33 @@ def _origin(read: Checked) -> dict[str, Any]:
 
 
 def _kit_source(read: Checked) -> dict[str, Any]:
-    """Where Kit says somebody came from. All of it is optional."""
+    """Where Kit says somebody came from: all of what is given must be so."""
     read.drop_nulls("source_type", "mechanism")
     for name in ("source_type", "mechanism"):
         read.words(name, MAX_VALUE)
     found: dict[str, Any] = {name: read.values[name] for name in ("source_type", "mechanism") if name in read.values}
     for name in ("source_ids", "mechanism_ids"):
         if read.given.get(name) is not None:
-            found[name] = _ids(read, name)
+            found[name] = ids(read, name)
     if read.given.get("source_names") is not None:
         found["source_names"] = _texts(read, "source_names")
+    if all(read.given.get(name) is None for name in _SOURCE_MEMBERS):
+        read.wrong(_SOURCE_MEMBERS[0], f"or {', '.join(_SOURCE_MEMBERS[1:-1])} or {_SOURCE_MEMBERS[-1]} must be given")
     return found
 
 
+_SOURCE_MEMBERS = ("source_type", "source_ids", "source_names", "mechanism", "mechanism_ids")
+
+
 def _attribution(read: Checked) -> dict[str, Any]:
-    found = _any(read, {"forms": _only_ids, "kit_source": _kit_source, **dict.fromkeys(ORIGINS, _origin)})
+    found = alternatives(read, {"forms": _only_ids, "kit_source": _kit_source, **dict.fromkeys(ORIGINS, _origin)})
     if read.given.get("any") is None:
         read.blank("any")
     return {"any": found}
 
 
 def _only_ids(read: Checked) -> dict[str, Any]:
-    return {"ids": _ids(read)}
+    return {"ids": ids(read)}
 
 
 def _location(read: Checked) -> dict[str, Any]:
@@ -295,7 +310,7 @@ def _decimal(read: Checked, name: str, low: int, high: int) -> float | None:
 
 
 def _purchases(read: Checked) -> dict[str, Any]:
-    found: dict[str, Any] = {"products": _ids(read, "products")} if read.given.get("products") is not None else {}
+    found: dict[str, Any] = {"products": ids(read, "products")} if read.given.get("products") is not None else {}
     if (currency := read.given.get("currency")) is not None:
         if not isinstance(currency, str) or not re.fullmatch(r"[A-Z]{3}", currency):
             read.wrong("currency", "must be a code of three capital letters, such as USD")
@@ -306,7 +321,7 @@ def _purchases(read: Checked) -> dict[str, Any]:
 def _urls(read: Checked) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if read.given.get("ids") is not None:
-        found["ids"] = _ids(read)
+        found["ids"] = ids(read)
     if read.given.get("urls") is not None or not found:
         found["urls"] = _texts(read, "urls")
     read.drop_nulls("matching")
@@ -327,7 +342,7 @@ def _clicks(read: Checked) -> dict[str, Any]:
 
 def _of_mail(read: Checked, parts: Mapping[str, Callable[[Checked], dict[str, Any]]]) -> dict[str, Any]:
     found = _counts(read) | _time(read)
-    return found | ({"any": _any(read, parts)} if read.given.get("any") is not None else {})
+    return found | ({"any": alternatives(read, parts)} if read.given.get("any") is not None else {})
 
 
 READERS: Mapping[str, Callable[[Checked], dict[str, Any]]] = {
@@ -374,7 +389,11 @@ def unrecorded(leaf: Mapping[str, Any]) -> set[str]:
     """Of what it asks for, that about which nothing is recorded yet: its own type, or one of its parts."""
     if leaf["type"] in _UNRECORDED:
         return {leaf["type"]}
-    return {part["type"] for part in leaf.get("any", []) if part["type"] in _UNRECORDED_PARTS}
+    return {part["type"] for part in leaf.get("any", []) if not is_recorded(part)}
 
 
-_UNRECORDED_PARTS: Final = ("kit_source", "broadcasts")
+def is_recorded(part: Mapping[str, Any]) -> bool:
+    """Of a source of Kit's we know the form that somebody came by first, and nothing about those who came otherwise."""
+    if part["type"] == "kit_source":
+        return part.get("source_type", SOURCE) == SOURCE and part.get("mechanism", "form") in MECHANISMS
+    return str(part["type"]) != "broadcasts"

@@ -18,7 +18,7 @@ from dripstone.shapes import enrollments as enrollments_shapes
 from dripstone.shapes import purchases as purchases_shapes
 from dripstone.shapes import subscribers as subscribers_shapes
 from dripstone.shapes import tags
-from dripstone.shapes.instants import instant
+from dripstone.shapes.instants import instant, instant_or_none
 from dripstone.subscribers import forms, locations
 from dripstone.subscribers.models import CustomField, FormSubscription, SignUp, Subscriber, Tagging
 from dripstone.tracking.models import Response
@@ -160,7 +160,7 @@ def _person(person: Subscriber) -> PersonShape:
         state=person.state,
         created_at=instant(person.created_at),
         updated_at=instant(person.updated_at),
-        canceled_at=_or_none(person.canceled_at),
+        canceled_at=instant_or_none(person.canceled_at),
     )
 
 
@@ -194,7 +194,7 @@ def _sign_up(one: SignUp) -> SignUpShape:
         referrer=origin.referrer,
         referrer_utm_parameters=dict(origin.utm),
         asked_at=instant(one.asked_at),
-        ended_at=_or_none(one.ended_at),
+        ended_at=instant_or_none(one.ended_at),
     )
 
 
@@ -215,7 +215,7 @@ def _place(place: Enrollment) -> PlaceShape:
         **enrollments_shapes.enrollment(place),
         sequence_name=place.sequence.name,
         source=place.source,
-        removed_at=_or_none(place.removed_at),
+        removed_at=instant_or_none(place.removed_at),
         notes=enrollments_shapes.notes_of(place, rows),
     )
 
@@ -265,7 +265,3 @@ def _captured(person: Subscriber) -> list[CapturedShape]:
     rows = inbox.messages(person.account_id, plain_address(person.email_address)).order_by("-id")[:MOST_MESSAGES]
     names = CapturedShape.__annotations__
     return [CapturedShape(**{name: one[name] for name in names}) for one in inbox.shapes(list(rows)[::-1])]  # type: ignore[typeddict-item]
-
-
-def _or_none(at: datetime | None) -> str | None:
-    return instant(at) if at else None

@@ -6,6 +6,7 @@ from typing import Any, NotRequired
 
 from typing_extensions import TypedDict
 
+from dripstone.grammar import kinds
 from dripstone.shapes.instants import instant
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import FormSubscription, Location, Subscriber
@@ -79,11 +80,14 @@ def attribution(subscription: FormSubscription | None) -> dict[str, Any]:
     form = subscription.form if subscription else None
     return {
         **origin.columns(),
-        "source_type": "form_subscription" if form else None,
+        "source_type": kinds.SOURCE if form else None,
         "source_name": form.name if form else None,
-        "source_mechanism": {"embed": "form", "hosted": "landing_page"}[form.type] if form else None,
+        "source_mechanism": _MECHANISMS[form.type] if form else None,
         "source_mechanism_id": form.pk if form else None,
     }
+
+
+_MECHANISMS = {type: mechanism for mechanism, type in kinds.MECHANISMS.items()}
 
 
 class LocationShape(TypedDict):

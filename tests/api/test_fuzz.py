@@ -29,6 +29,11 @@ values = st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.di
 
 BODIES: list[tuple[str, str, list[str]]] = [
     ("post", "/v4/subscribers", ["email_address", "first_name", "state", "fields"]),
+    (
+        "post",
+        "/v4/subscribers/filter",
+        ["all", "counting_mode", "include", "sort_field", "after", "before", "per_page"],
+    ),
     ("put", "/v4/subscribers/{person}", ["email_address", "first_name", "fields"]),
     ("post", "/v4/tags", ["name"]),
     ("put", "/v4/tags/{tag}", ["name"]),

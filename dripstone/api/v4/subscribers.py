@@ -1,17 +1,16 @@
 """Subscribers: https://developers.kit.com/api-reference/subscribers"""
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from django.db.models import Count, FilteredRelation, Q
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router
 from pydantic import WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
+from dripstone.api import extras
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import (
     MISSING,
@@ -31,6 +30,7 @@ from dripstone.api.people import (
     SubscribersAnswer,
     WrittenAnswer,
     between,
+    in_order,
     keys_for,
     narrow,
     order_of,
@@ -46,12 +46,11 @@ from dripstone.shapes import tags as tags_shapes
 from dripstone.shapes.instants import instant
 from dripstone.stats import people
 from dripstone.subscribers import locations, subscribe
-from dripstone.subscribers.models import FormSubscription, Subscriber, Tagging
+from dripstone.subscribers.models import Subscriber, Tagging
 
 router = Router(tags=["Subscribers"])
 
 LATER = 10  # custom fields; above that Kit answers 202 and writes afterwards
-ENGAGEMENT_DAYS = 90
 
 
 # --- Bodies -----------------------------------------------------------------------------------------------------
@@ -102,7 +101,7 @@ class SubscriberFilters(PeopleFilters):
         "engagement__click_rate",
     ] = "id"
     sort_order: Literal["asc", "desc"] = "desc"
-    include: Annotated[frozenset[str], one_of_many("attribution", "tags", "location", "canceled_at")] = frozenset()
+    include: Annotated[frozenset[str], one_of_many(*extras.PERSON)] = frozenset()
 
 
 @router.get("/subscribers", response=SubscribersAnswer, summary="List subscribers")
@@ -113,13 +112,13 @@ def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> 
     rows = between(rows, "updated_at", filters.updated_after, filters.updated_before)
     if filters.email_address:
         rows = rows.filter(email_address__in=filters.email_address)
-    if filters.sort_field == "engagement__sent":
-        rows = _with_sent(rows, clock.now())
+    rows, order = _ordered(rows, filters)
     account_id = request.auth.account.pk
-    found = page(rows, filters, *_order(filters), count=total(filters, partial(people.of_account, account_id)))
+    found = page(rows, filters, *order, count=total(filters, partial(people.of_account, account_id)))
     keys = keys_for(request, slim=filters.slim)
     shaped = [shapes.subscriber(person, keys) for person in found.rows]
-    _add_extras(shaped, found.rows, filters.include)
+    for shape, more in zip(shaped, extras.of_people(found.rows, filters.include), strict=True):
+        shape.update(more)  # type: ignore[typeddict-item]
     return reply(200, subscribers=shaped, pagination=found.pagination)
 
 
@@ -137,51 +136,10 @@ def _check_combination(filters: SubscriberFilters) -> None:
         raise Invalid(problems)
 
 
-# Opens and clicks are not recorded: everybody has none, so the order by them is the order by id.
-_COLUMNS = {"cancelled_at": "canceled_at", "engagement__sent": "engagement_sent"}
-
-
-def _order(filters: SubscriberFilters) -> list[str]:
+def _ordered(rows: QuerySet[Subscriber], filters: SubscriberFilters) -> tuple[QuerySet[Subscriber], list[str]]:
     if "sort_field" not in filters.model_fields_set and filters.sort_order == "desc":
-        return order_of(filters, updated_at=(None, filters.updated_before))
-    sign = "-" if filters.sort_order == "desc" else ""
-    column = _COLUMNS.get(filters.sort_field, filters.sort_field)
-    return [f"{sign}id"] if column == "id" or "__" in column else [f"{sign}{column}", f"{sign}id"]
-
-
-def _with_sent(rows: Any, now: datetime) -> Any:
-    """How many emails were sent to each within 90 days."""
-    since = now - timedelta(days=ENGAGEMENT_DAYS)
-    recent = FilteredRelation("enrollments__deliveries", condition=Q(enrollments__deliveries__sent_at__gte=since))
-    return rows.annotate(recent=recent).annotate(engagement_sent=Count("recent"))
-
-
-def _add_extras(shaped: list[shapes.SubscriberShape], found: Sequence[Subscriber], include: frozenset[str]) -> None:
-    ids = [person.pk for person in found]
-    tags = _tags(ids) if "tags" in include else {}
-    firsts = _first_forms(ids) if "attribution" in include else {}
-    located = locations.of(ids) if "location" in include else {}
-    for shape, person in zip(shaped, found, strict=True):
-        if "attribution" in include:
-            shape["attribution"] = shapes.attribution(firsts.get(person.pk))
-        if "tags" in include:
-            shape["tags"] = tags.get(person.pk, [])
-        if "location" in include:
-            shape["location"] = shapes.location(located.get(person.pk))
-        if "canceled_at" in include:
-            shape["canceled_at"] = instant(person.canceled_at) if person.canceled_at else None
-
-
-def _tags(ids: list[int]) -> dict[int, list[dict[str, Any]]]:
-    by_person: dict[int, list[dict[str, Any]]] = {}
-    for row in Tagging.objects.filter(subscriber_id__in=ids).select_related("tag").order_by("tag_id"):
-        by_person.setdefault(row.subscriber_id, []).append({"id": row.tag_id, "name": row.tag.name})
-    return by_person
-
-
-def _first_forms(ids: list[int]) -> dict[int, FormSubscription]:
-    rows = FormSubscription.objects.filter(subscriber_id__in=ids).select_related("form")
-    return {row.subscriber_id: row for row in rows.order_by("subscriber_id", "id").distinct("subscriber_id")}
+        return rows, order_of(filters, updated_at=(None, filters.updated_before))
+    return in_order(rows, filters.sort_field, filters.sort_order, clock.now())
 
 
 @router.get("/subscribers/{int:id}", response=SubscriberAnswer, summary="Get a subscriber")
