@@ -9,9 +9,9 @@ from dripstone.accounts.models import Account, ApiKey, SendingAddress, User
 from dripstone.accounts.verbs import create_key
 from dripstone.engine import enroll
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.events import causes
 from dripstone.oauth import applications
 from dripstone.oauth.models import Application
-from dripstone.events import causes
 from dripstone.purchases import verbs as purchases
 from dripstone.purchases.models import Purchase
 from dripstone.sequences.models import Sequence, SequenceEmail

@@ -14,9 +14,8 @@ from dripstone.images import store
 from dripstone.oauth import tokens
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
-from dripstone.subscribers import fields, forms
-from dripstone.webhooks import endpoints, legacy
 from dripstone.subscribers import fields, forms, locations
+from dripstone.webhooks import endpoints, legacy
 from tests import factories
 from tests.factories import MONDAY_9
 from tests.images.making import a_picture

@@ -8,8 +8,7 @@ from ninja import NinjaAPI
 from ninja.errors import ValidationErrorContext
 from ninja.openapi.schema import OpenAPISchema
 
-from dripstone.api import description, errors, oauth
-from dripstone.api import description, errors, repeats
+from dripstone.api import description, errors, oauth, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
