@@ -76,6 +76,10 @@ class Caller:
     scopes: frozenset[str] = BOTH
     is_owner: bool = True
 
+    @property
+    def may_write(self) -> bool:
+        return scopes.WRITE in self.scopes
+
 
 class KitRequest(HttpRequest):
     """A request past authentication."""
@@ -92,17 +96,14 @@ class ApiKeyAuth(APIKeyHeader):
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
         """None (a 401) when the key or token is missing, unknown or revoked. Raises limits.TooMany, and of a token
         Expired and OutOfScope."""
-        found = request.META[_FOUND] if _FOUND in request.META else _find(key or "")
-        if found is None:
+        caller = caller_of(request)
+        if caller is None:
             return None
-        if isinstance(found, AccessToken):
-            caller = _of_token(found)
-            permit(caller, request.method or "", request.path_info)
-            return caller
-        credential = Credential("key", found.pk)
-        limits.count(credential)
-        _note_use(found)
-        return Caller(found.account, f"API key {found.name} (…{found.hint})", credential, found.has_full_access)
+        limits.count(caller.credential)
+        found = request.META[_FOUND]
+        _note_use(found.consent if isinstance(found, AccessToken) else found)
+        permit(caller, request.method or "", request.path_info)
+        return caller
 
 
 class FullAccess(ApiKeyAuth):
@@ -114,13 +115,25 @@ class FullAccess(ApiKeyAuth):
         return caller if caller is not None and caller.has_full_access else None
 
 
+def caller_of(request: HttpRequest) -> Caller | None:
+    """Who signed it, which is not counted as a request of theirs. What was found stays with the request, and whoever
+    makes another one of its META is not looked for again. Raises Expired."""
+    if _FOUND not in request.META:
+        request.META[_FOUND] = _find(_secret_in(request.META))
+    found: ApiKey | AccessToken | None = request.META[_FOUND]
+    if found is None:
+        return None
+    if isinstance(found, AccessToken):
+        return _of_token(found)
+    credential = Credential("key", found.pk)
+    return Caller(found.account, f"API key {found.name} (…{found.hint})", credential, found.has_full_access)
+
+
 def _of_token(token: AccessToken) -> Caller:
-    now, consent = clock.now(), token.consent
-    if now >= token.expires:
+    if clock.now() >= token.expires:
         raise Expired
+    consent = token.consent
     credential = Credential("token", consent.pk)  # not the token's: refreshing gives no new calls
-    limits.count(credential)
-    _note_use(consent)
     member = consent.membership
     actor = f"{consent.application.name}, allowed by {member.user.email}"
     allowed = scopes.allowed(token.scope, member)

@@ -41,7 +41,7 @@ MOST_SENTENCES = 10  # of an answer
 MOST_LETTERS = 500  # of a sentence
 UNKNOWN = "Something went wrong on our side"
 TOO_MANY_PARAMETERS = "The request has too many parameters (maximum is 1000)"
-API_PATHS = re.compile(r"/(v4(?!/oauth/)|ext/v1)(/|$)")
+API_PATHS = re.compile(r"/(v4(?!/oauth/)|ext/v1|mcp)(/|$)")
 
 
 def body(status: int, *messages: str) -> JsonResponse:

@@ -1,4 +1,5 @@
-"""The index of the API: Kit's operations under /v4, ours under /ext/v1, their pages at /v4/docs and /ext/v1/docs."""
+"""The index of the API: Kit's operations under /v4, ours under /ext/v1, their pages at /v4/docs and /ext/v1/docs; and
+both as tools for agents at /mcp."""
 
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,7 @@ from dripstone.api.ext import sequences as ext_sequences
 from dripstone.api.ext import subscribers as ext_subscribers
 from dripstone.api.ext import tags as ext_tags
 from dripstone.api.ext import webhook_endpoints as ext_webhook_endpoints
+from dripstone.api.mcp import door
 from dripstone.api.v4 import (
     accounts,
     custom_fields,
@@ -134,4 +136,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *oauth.urlpatterns,
     path("v4/", kit.urls),
     path("ext/v1/", ext.urls),
+    path("mcp", door.server({"/v4": kit, "/ext/v1": ext})),
 ]

@@ -10,7 +10,7 @@ FORM = 64 * KB  # what anybody may send to a page; more is read from those only 
 LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"/v4/oauth/"), FORM),
     (re.compile(r"/v4/bulk(/|$)"), 16 * MB),
-    (re.compile(r"/(v4|ext/v1)(/|$)"), 1 * MB),
+    (re.compile(r"/(v4|ext/v1|mcp)(/|$)"), 1 * MB),
     (re.compile(r"/images$"), 10 * MB + FORM),
     # 200,000 characters, up to nine bytes each in a form.
     (re.compile(r"/(snippets|templates)(/|$)"), 2 * MB),

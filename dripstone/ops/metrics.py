@@ -31,6 +31,7 @@ _AREAS = {
     "ext": "api",
     "oauth": "api",
     ".well-known": "api",
+    "mcp": "mcp",
     "u": "public",
     "c": "public",
     "f": "public",
