@@ -35,6 +35,7 @@ from dripstone.subscribers.models import Form, SignUp, State, Subscriber, locked
 CONFIRMATION, TEST, VERIFICATION = "confirmation", "test", "verification"
 INVITATION, SIGN_UP, PASSWORD_RESET = "invitation", "sign_up", "password_reset"
 WEBHOOK_OFF = "webhook_off"
+NEW_ADDRESS, ADDRESS_CHANGED = "new_address", "address_changed"
 
 NO_ACCOUNT = Delivery.NO_ACCOUNT
 
@@ -160,6 +161,19 @@ def webhook_off(account: Account, address: str, url: str, since: datetime, now: 
         "server": settings.DRIPSTONE_URL,
     }
     return _about_accounts(WEBHOOK_OFF, address, context, now)
+
+
+def new_address(user: User, email: str, url: str, now: datetime) -> Delivery:
+    """To the address that a user wants to sign in with."""
+    context = {"before": user.email, "address": email, "url": url, "server": settings.DRIPSTONE_URL}
+    context["minutes"] = str(settings.PASSWORD_RESET_TIMEOUT // 60)
+    return _about_accounts(NEW_ADDRESS, email, context, now)
+
+
+def address_changed(user: User, before: str, now: datetime) -> Delivery:
+    """To the address that a user signed in with until now."""
+    context = {"before": before, "address": user.email, "server": settings.DRIPSTONE_URL}
+    return _about_accounts(ADDRESS_CHANGED, before, context, now)
 
 
 @transaction.atomic

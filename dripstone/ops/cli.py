@@ -318,6 +318,20 @@ def set_password(
     _answer(answer if chosen else {**answer, "password": password}, as_json)
 
 
+@users_app.command("address")
+def set_address(
+    email: Annotated[str, typer.Argument(help="The address they sign in with.")],
+    new_email: Annotated[str, typer.Argument(help="The one they sign in with from now on.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Give a user another address to sign in with. No mail is sent, so be sure that it is theirs."""
+    from dripstone.accounts import verbs
+
+    with ready_database():
+        user, before = verbs.correct_address(email, new_email)
+    _answer({"user_email": user.email, "before": before}, as_json)
+
+
 @users_app.command("invite")
 def invite_user(
     email: Annotated[str, typer.Argument(help="The address that may use the link.")],

@@ -55,7 +55,7 @@ from dripstone.web.pages import (
     you,
 )
 from dripstone.web.pages import forms as form_pages
-from dripstone.web.public import confirm, door, joining, passwords, pictures, unsubscribe, verification
+from dripstone.web.public import confirm, door, joining, new_address, passwords, pictures, unsubscribe, verification
 
 EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
 PERSON = "people/<int:subscriber_id>"
@@ -243,6 +243,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("settings/brand/profile", brand.profile, name="settings_profile"),
     path("settings/brand/profile/deletion", brand.profile_deletion, name="profile_deletion"),
     path("settings/you", you.you, name="settings_you"),
+    path("settings/you/address", you.email_address, name="settings_email_address"),
     path("settings/you/leaving", you.leaving, name="leaving"),
     path("settings/sessions/others/ending", you.ending_others, name="sessions_ending"),
     path("settings/sessions/<int:session_id>/ending", you.ending, name="session_ending"),
@@ -253,6 +254,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("i/<str:token>", joining.invitation, name="invitation"),
     path("passwords/forgotten", passwords.forgotten, name="forgotten"),
     path("passwords/<int:user_id>/<str:token>", passwords.new, name="new_password"),
+    path("new-address/<int:user_id>/<str:told>/<str:token>", new_address.new_address, name="new_address"),
     # Public: the links in emails. Short, because they stand in every one.
     path("u/<str:token>", unsubscribe.unsubscribe, name="unsubscribe"),
     path("u/<str:token>/resubscription", unsubscribe.resubscription, name="resubscription"),

@@ -16,6 +16,7 @@ OPEN = {
     "verification": "the link in a mail: its signed token is the permission",
     "invitation": "the link in a mail: its signed token is the permission",
     "new_password": "the link in a mail: its token is the permission",
+    "new_address": "the link in a mail: its token is the permission",
     "first": "the link that the server prints: its signed token is the permission",
     "forecast_day": "a day is nobody's: it shows the account of whoever looks",
     "confirm": "the link in an email: its signed token is the permission",

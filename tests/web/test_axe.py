@@ -19,6 +19,7 @@ from django.test import Client
 from dripstone import clock, signing
 from dripstone.accounts import invitations, sending_addresses, verbs
 from dripstone.accounts.models import Account
+from dripstone.engine.acts import letting_in
 from dripstone.engine.models import Delivery
 from dripstone.subscribers import forms, sign_ups
 from dripstone.web import condition_leaves
@@ -143,6 +144,7 @@ def test_every_page_by_which_people_get_in_or_out(
     asked = sign_ups.begin(person, form, None, clock.now())
     paths += [unsubscription, f"/c/{signing.make('sign-up', asked.pk)}", "/c/example"]
     paths += [f"/f/{one.uid}" for one in (form, closed, plain)] + [f"/f/{form.uid}/thanks", "/f/gone"]
+    paths += [letting_in.new_address_link(bob, "robert@example.net"), f"/new-address/{bob.pk}/x/gone"]
     page.context.clear_cookies()
     assert_none(visited(page, [path.removeprefix(settings.DRIPSTONE_URL) for path in paths]))
     page.goto(unsubscription)

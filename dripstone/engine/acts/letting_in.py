@@ -1,5 +1,6 @@
-"""Letting people in: invitations, accounts that somebody makes by themselves, forgotten passwords, sending addresses.
-Each is a row (dripstone/accounts) and a mail (notices.py) in one transaction: there is never one without the other.
+"""Letting people in: invitations, accounts that somebody makes by themselves, forgotten passwords, another address of a
+user, sending addresses. Each is a row (dripstone/accounts) and a mail (notices.py) in one transaction: there is never
+one without the other.
 
 Nobody learns from an answer whether an address belongs to a user. Asking is limited as signing in is.
 """
@@ -7,13 +8,15 @@ Nobody learns from an answer whether an address belongs to a user. Asking is lim
 from datetime import datetime
 
 from django.conf import settings
-from django.contrib.auth.tokens import default_token_generator
+from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.tokens import PasswordResetTokenGenerator, default_token_generator
 from django.db import transaction
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 
 from dripstone.accounts import invitations, sending_addresses, sessions, sign_in, verbs
 from dripstone.accounts.models import Account, Invitation, SendingAddress, User
 from dripstone.engine import notices
-from dripstone.errors import NotFound
+from dripstone.errors import Invalid, NotFound
 from dripstone.given import Checked, Given, plain_address
 
 
@@ -87,6 +90,77 @@ def choose_password(user_id: int, token: str, given: Given) -> User:
     verbs.change_password(locked, given)
     sessions.end_others(locked, None)
     return locked
+
+
+# --- Another address of a user ----------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def ask_for_new_address(user: User, given: Given, network: str, now: datetime) -> str:
+    """Mails a link to the address that a user wants to sign in with. One that another user has gets nothing, and nobody
+    is told.
+
+    given   `email_address`
+    Returns the address. Raises Invalid, and sign_in.TooManyFailures when the network asks too often.
+    """
+    email = _address(given)
+    if email == user.email:
+        raise Invalid.member("email_address", "This is your address already")
+    if problem := notices.why_no_account_mail():
+        raise Invalid(problem)
+    if sign_in.may_ask(email, network, now) and not User.objects.filter(email=email).exists():
+        notices.new_address(user, email, new_address_link(user, email), now)
+    return email
+
+
+class _NewAddressTokens(PasswordResetTokenGenerator):
+    """Django's tokens over one more value: where somebody signs in meanwhile does not matter, a new password does."""
+
+    key_salt = "dripstone.new_address"
+
+    def __init__(self, email: str) -> None:
+        super().__init__()
+        self.email = email
+
+    def _make_hash_value(self, user: AbstractBaseUser, timestamp: int) -> str:
+        assert isinstance(user, User)
+        return f"{user.pk} {user.password} {user.email} {self.email} {timestamp}"
+
+
+def new_address_link(user: User, email: str) -> str:
+    """It ends when their address or password changes, and after PASSWORD_RESET_TIMEOUT."""
+    told, token = urlsafe_base64_encode(email.encode()), _NewAddressTokens(email).make_token(user)
+    return f"{settings.DRIPSTONE_URL}/new-address/{user.pk}/{told}/{token}"
+
+
+def of_new_address_link(user_id: int, told: str, token: str) -> tuple[User, str] | None:
+    """Whose, and the address, of a link that still works."""
+    return _of_new_address(User.objects.filter(pk=user_id).first(), told, token)
+
+
+def _of_new_address(user: User | None, told: str, token: str) -> tuple[User, str] | None:
+    try:
+        email = urlsafe_base64_decode(told).decode()
+    except ValueError:
+        return None
+    return (user, email) if user and _NewAddressTokens(email).check_token(user, token) else None
+
+
+@transaction.atomic
+def take_new_address(user_id: int, told: str, token: str, now: datetime) -> User:
+    """From now on they sign in with it. The address before is told.
+
+    Raises NotFound for a link that does not work any more (of two at once, one is second), and Invalid when somebody
+    else has the address by now.
+    """
+    found = _of_new_address(User.objects.select_for_update().filter(pk=user_id).first(), told, token)
+    if found is None:
+        raise NotFound
+    user, email = found
+    before = verbs.change_address(user, email)
+    if not notices.why_no_account_mail():
+        notices.address_changed(user, before, now)
+    return user
 
 
 # --- Sending addresses ------------------------------------------------------------------------------------------------

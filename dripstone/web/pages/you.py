@@ -1,4 +1,4 @@
-"""/settings/you: one's own password, sessions and accounts. Everybody has these, whatever their role."""
+"""/settings/you: one's own address, password, sessions and accounts. Everybody has these, whatever their role."""
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -8,10 +8,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dripstone import clock
 from dripstone.accounts import members, sessions, sign_in, verbs
 from dripstone.accounts.models import Account
+from dripstone.engine import notices
+from dripstone.engine.acts import letting_in
 from dripstone.errors import Invalid, NotFound
 from dripstone.oauth import tokens
 from dripstone.web import browsers, forms, who
 from dripstone.web.frame import membership, own, person, show
+from dripstone.web.public.joining import TOO_MANY
 from dripstone.web.sign_in import BROWSER_COOKIE, WAIT
 
 
@@ -22,7 +25,7 @@ def you(request: HttpRequest, account: Account) -> HttpResponse:
     if request.method != "POST":
         return _page(request, account, forms.Form())
     try:
-        _must_know_the_old_one(request)
+        _must_know_the_password(request)
         verbs.change_password(person(request), forms.given(request))
     except Invalid as refused:
         return _page(request, account, forms.refused(request, refused), status=422)
@@ -31,7 +34,7 @@ def you(request: HttpRequest, account: Account) -> HttpResponse:
     return redirect("settings_you")
 
 
-def _must_know_the_old_one(request: HttpRequest) -> None:
+def _must_know_the_password(request: HttpRequest) -> None:
     """Whoever finds a browser open does not get to guess without end. Raises Invalid."""
     user, old = person(request), request.POST.get("old_password", "")
     token = request.COOKIES.get(BROWSER_COOKIE, "")
@@ -41,6 +44,30 @@ def _must_know_the_old_one(request: HttpRequest) -> None:
         raise Invalid.member("old_password", WAIT) from None
     if known is None:
         raise Invalid.member("old_password", "This is not your password")
+
+
+@own
+@require_http_methods(["GET", "HEAD", "POST"])
+def email_address(request: HttpRequest, account: Account) -> HttpResponse:
+    """POST mails a link to the new one."""
+    if request.method != "POST" or notices.why_no_account_mail():
+        return _address_page(request, account, forms.Form())
+    try:
+        _must_know_the_password(request)
+        email = letting_in.ask_for_new_address(
+            person(request), forms.given(request), who.network_of(request), clock.system_now()
+        )
+    except sign_in.TooManyFailures:
+        return _address_page(request, account, forms.refused(request, Invalid(TOO_MANY)), status=429)
+    except Invalid as refused:
+        return _address_page(request, account, forms.refused(request, refused), status=422)
+    messages.success(request, f"If no other user has {email}, a mail with a link is on its way to it.")
+    return redirect("settings_you")
+
+
+def _address_page(request: HttpRequest, account: Account, form: forms.Form, status: int = 200) -> HttpResponse:
+    context = {"section": "settings", "current": "true", "form": form, "why_no_mail": notices.why_no_account_mail()}
+    return show(request, "settings/email_address.html", account, context, status=status)
 
 
 @own
