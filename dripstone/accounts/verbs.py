@@ -109,7 +109,7 @@ def make_user(email: str, password: str, now: datetime) -> User:
 def update_account(account: Account, given: Given) -> Account:
     """given   any of `name`, `postal_address` (printed in every email), `time_zone` and `send_hour` (of new sequences),
             `language` and `direction` of its emails (both may be ""), and the limits `per_second` and `per_day`
-            (messages; 0: none)
+            (messages; 0 or null: none)
 
     Raises Invalid with every problem found.
     """
@@ -139,9 +139,11 @@ def read_account(read: Checked) -> None:
 
 
 def _limit(read: Checked, name: str, highest: int) -> None:
-    """0, the command line's word for no limit, is kept as null."""
+    """0, the command line's word for no limit, is kept as null; so is a field left empty."""
     value = read.take(name, as_number)
-    if is_whole(value) and 0 <= value <= highest:
+    if value is None:
+        read.values[name] = None
+    elif is_whole(value) and 0 <= value <= highest:
         read.values[name] = value or None
     elif value is not ABSENT:
         read.wrong(name, f"must be an integer between 1 and {highest}, or 0 for no limit")

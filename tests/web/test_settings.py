@@ -24,6 +24,8 @@ GENERAL = {
     "send_hour": "7",
     "language": "fa",
     "direction": "rtl",
+    "per_second": "20",
+    "per_day": "",
 }
 
 
@@ -39,6 +41,7 @@ def test_an_account_is_changed(alice: Client, account: Account) -> None:
     account.refresh_from_db()
     assert (account.name, account.time_zone, account.send_hour) == ("Plain Letter", "Europe/Paris", 7)
     assert (account.language, account.direction) == ("fa", "rtl")
+    assert (account.per_second, account.per_day) == (20, None)
     assert account.postal_address.split() == ["1", "Long", "Lane", "Springfield"]
     page = text(alice.get("/settings"))
     assert 'value="fa"' in page
@@ -53,6 +56,8 @@ def test_an_account_is_changed(alice: Client, account: Account) -> None:
         ("send_hour", "24", "between 0 and 23"),
         ("language", 'de"><script>', "must be a language tag"),
         ("direction", "up", "must be one of: ltr, rtl"),
+        ("per_second", "100001", "Per second must be an integer between 1 and 100000"),
+        ("per_day", "-1", "or 0 for no limit"),
     ],
 )
 def test_a_wrong_value_is_said_and_changes_nothing(
@@ -64,6 +69,16 @@ def test_a_wrong_value_is_said_and_changes_nothing(
     assert "Plain Letter" in text(answer) or member == "name"
     account.refresh_from_db()
     assert account.name == "Alice"
+
+
+def test_a_limit_is_taken_away_by_emptying_its_field(alice: Client, account: Account) -> None:
+    Account.objects.update(per_second=5, per_day=700)
+    page = text(alice.get("/settings"))
+    assert 'value="5"' in page
+    assert 'value="700"' in page
+    alice.post("/settings", GENERAL | {"per_second": "", "per_day": "0"})
+    account.refresh_from_db()
+    assert (account.per_second, account.per_day) == (None, None)
 
 
 def test_a_missing_postal_address_is_pointed_out(alice: Client, account: Account) -> None:

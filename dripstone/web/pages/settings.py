@@ -1,4 +1,4 @@
-"""/settings: what the account is called, where it is, when and how its emails go."""
+"""/settings: what the account is called, where it is, when and how its emails go, and how many at most."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from dripstone.given import time_zones
 from dripstone.web import forms
 from dripstone.web.frame import owner, show
 
-MEMBERS = ("name", "postal_address", "time_zone", "send_hour", "language", "direction")
+MEMBERS = ("name", "postal_address", "time_zone", "send_hour", "language", "direction", "per_second", "per_day")
 HOURS = [(hour, f"{hour:02}:00") for hour in range(24)]
 DIRECTIONS = [("", "As each email says"), ("ltr", "Left to right"), ("rtl", "Right to left")]
 
