@@ -19,6 +19,7 @@ from dripstone.explain.health import CHOSEN, Health
 from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
 from dripstone.ops import flow, readiness
+from dripstone.senders import ways
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import remembered, spellings
 
@@ -39,8 +40,8 @@ class Result:
 def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
-        _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _mail_flow, _sums,
-        _spellings, _secret_key,
+        _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _account_mail, _mail_flow,
+        _sums, _spellings, _secret_key,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -128,6 +129,18 @@ def _mail_server() -> Result:
     finding = health_server_finding()
     sentence = f"{finding.sentence} {finding.mend_by}" if finding else "takes mail, as far as is known"
     return Result("mail server", finding is None, sentence)
+
+
+def _account_mail() -> Result:
+    """Without a mail server it is as it should be: pages name the commands that do the same."""
+    if ways.is_local(settings.DRIPSTONE_MAIL_URL):
+        return Result("mail about accounts", True, "none without a mail server; commands do the same")
+    if not settings.DRIPSTONE_FROM:
+        return Result(
+            "mail about accounts", False, "DRIPSTONE_FROM is not set although a mail server is: nobody can be invited "
+            "by mail, or get a new password. Set it, for instance to Dripstone <accounts@example.com>"
+        )  # fmt: skip
+    return Result("mail about accounts", True, f"comes from {settings.DRIPSTONE_FROM[1]}")
 
 
 def _mail_flow() -> Result:

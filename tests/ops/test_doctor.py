@@ -80,6 +80,23 @@ def test_its_exit_code_tells_what_is_wrong_with_a_sequence() -> None:
     assert Account.objects.count() == 1
 
 
+@pytest.mark.parametrize(
+    ("mail_url", "mailbox", "is_well", "sentence"),
+    [
+        ("inbox://", None, True, "none without a mail server"),
+        ("smtp://mail.example.com", None, False, "DRIPSTONE_FROM is not set although a mail server is"),
+        ("smtp://mail.example.com", ("Dripstone", "accounts@example.com"), True, "comes from accounts@example.com"),
+    ],
+)
+def test_it_says_whom_mail_about_accounts_comes_from(
+    settings: Any, mail_url: str, mailbox: tuple[str, str] | None, is_well: bool, sentence: str
+) -> None:
+    settings.DRIPSTONE_MAIL_URL, settings.DRIPSTONE_FROM = mail_url, mailbox
+    result = next(one for one in doctor.examine() if one.subject == "mail about accounts")
+    assert result.is_well == is_well
+    assert sentence in result.sentence
+
+
 def clocks() -> doctor.Result:
     return next(result for result in doctor.examine() if result.subject == "clocks")
 
