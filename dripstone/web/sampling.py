@@ -2,7 +2,6 @@
 while one types. The message is made by the code that sends; its HTML is served alone, into a sandbox."""
 
 from collections.abc import Callable
-from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.loader import render_to_string
@@ -12,26 +11,27 @@ from dripstone.content import schemes
 from dripstone.engine.acts.previews import Preview
 from dripstone.errors import Invalid, NotFound
 from dripstone.given import FromText
+from dripstone.subscribers import finding
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.web.pages.inbox import framed
 
-SOME = 8  # people to choose from: the newest
+SOME = 8  # people to choose from
 
 
-def context(account: Account) -> dict[str, Any]:
-    people = Subscriber.objects.filter(account=account, state=State.ACTIVE).order_by("-pk")[:SOME]
-    return {"people": list(people.values_list("pk", "first_name", "email_address"))}
+def readers(account: Account, typed: str = "") -> list[Subscriber]:
+    """Those whose address begins so; of nothing typed the newest."""
+    if typed.strip():
+        return finding.by_address(account.pk, typed, SOME)
+    return list(Subscriber.objects.filter(account=account, state=State.ACTIVE).order_by("-pk")[:SOME])
 
 
-def reader(request: HttpRequest) -> FromText:
-    """Whose mail it would be; somebody invented unless one is chosen."""
-    return FromText(subscriber_id=(request.POST or request.GET).get("as", ""))
+def shown(request: HttpRequest, account: Account, make: Callable[[FromText], Preview]) -> HttpResponse:
+    """The HTML or the text of the message; or why it cannot be made. Raises Http404 for a reader who is not there.
 
-
-def shown(request: HttpRequest, make: Callable[[], Preview]) -> HttpResponse:
-    """The HTML or the text of the message; or why it cannot be made. Raises Http404 for a reader who is not there."""
+    make   of whose mail it would be: `subscriber_id`
+    """
     try:
-        rendered = make().rendered
+        rendered = make(_reader(request, account)).rendered
     except NotFound:
         raise Http404 from None
     except Invalid as broken:
@@ -40,3 +40,14 @@ def shown(request: HttpRequest, make: Callable[[], Preview]) -> HttpResponse:
     if view == "text":
         return framed(render_to_string("library/_text.html", {"text": rendered.text}))
     return framed(schemes.shown_in(rendered.html, schemes.DARK if view == "dark" else schemes.LIGHT))
+
+
+def _reader(request: HttpRequest, account: Account) -> FromText:
+    """`as`: an id, or how somebody's address begins; somebody invented unless one is named. Raises Invalid."""
+    typed = (request.POST or request.GET).get("as", "").strip()
+    if not typed or typed.isdecimal():
+        return FromText(subscriber_id=typed)
+    found = finding.by_address(account.pk, typed, 1)
+    if not found:
+        raise Invalid(f"No address begins with “{typed}”")
+    return FromText(subscriber_id=str(found[0].pk))

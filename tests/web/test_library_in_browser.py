@@ -131,7 +131,27 @@ def test_what_is_refused_is_said_and_stays_typed(page: "Page", request: Any) -> 
     page.get_by_text("is never closed").first.wait_for()
     if "without" not in request.node.name:
         page.get_by_role("button", name="Go on writing").click()
-    assert page.locator("#f-text").input_value() == "{{ broken"
+    field = page.locator("#f-text")
+    assert field.input_value() == "{{ broken"
+    assert field.get_attribute("aria-invalid") == "true"
+    assert "never closed" in page.locator(f"#{field.get_attribute('aria-describedby').split()[-1]}").inner_text()
+    if "without" not in request.node.name:
+        field.fill("whole")
+        assert field.get_attribute("aria-invalid") is None
+        assert page.locator(".wrong").count() == 0
+
+
+def test_a_preview_is_as_anybody_whose_address_is_begun(page: "Page", account: Account, request: Any) -> None:
+    make_subscriber(account, email_address="zelda@example.org", first_name="Zelda")
+    for number in range(9):
+        make_subscriber(account, email_address=f"newer{number}@example.org", first_name="Newer")
+    page.goto("/snippets/new?type=inline")
+    page.locator("#f-text").fill("Hello {{ subscriber.first_name }}")
+    page.get_by_label("as the person whose address begins with").fill("zel")
+    if "without" in request.node.name:
+        page.get_by_role("button", name="Show").click()
+    page.frame_locator("iframe:not(.is-coming)").get_by_text("Hello Zelda").wait_for()
+    assert fits(page)
 
 
 @pytest.mark.parametrize("width", [1440, 390])

@@ -12,6 +12,7 @@ from dripstone.accounts.models import Account
 from dripstone.content import snippets
 from dripstone.content.models import Snippet
 from dripstone.sequences.models import EmailDraft
+from dripstone.web import sampling
 from tests.factories import make_email, make_enrollment, make_sequence, make_subscriber
 from tests.web.reading import hidden_members
 
@@ -182,6 +183,22 @@ def test_what_is_typed_is_shown_before_it_is_saved(alice: Client, account: Accou
 def test_a_preview_is_of_the_account_s_people_only(alice: Client, footer: Snippet, mallory: Client) -> None:
     stranger = make_subscriber(mallory_account(mallory))
     assert alice.post(f"/snippets/{footer.pk}/preview", {"text": "x", "as": str(stranger.pk)}).status_code == 404
+
+
+def test_a_preview_finds_its_reader_by_the_beginning_of_an_address(
+    alice: Client, account: Account, footer: Snippet, mallory: Client
+) -> None:
+    make_subscriber(account, email_address="olga@example.org", first_name="Olga")
+    make_subscriber(mallory_account(mallory), email_address="zoe@example.org")
+    given, preview = {"text": "Hi {{ subscriber.first_name }}"}, f"/snippets/{footer.pk}/preview"
+    assert "Hi Olga" in alice.post(preview, given | {"as": "Olg"}).content.decode()
+    assert "No address begins with “zoe”." in alice.post(preview, given | {"as": "zoe"}).content.decode()
+    for number in range(sampling.SOME):  # newer ones, so that she is none of those offered at once
+        make_subscriber(account, email_address=f"new{number}@example.org")
+    assert "olga@example.org" not in alice.get("/people/readers").content.decode()
+    offered = alice.get("/people/readers?as=o").content.decode()
+    assert '<option value="olga@example.org">Olga</option>' in offered
+    assert "zoe" not in alice.get("/people/readers?as=zo").content.decode()
 
 
 def mallory_account(mallory: Client) -> Account:

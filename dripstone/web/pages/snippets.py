@@ -101,7 +101,7 @@ def _writing(request: HttpRequest, account: Account, found: Snippet, form: Form,
         "used": library.used(account, uses.of_snippet(found)) if found.pk else None,
         "preview_url": _preview_url(found),
         "editor": _editor(account, found, form),
-        **sampling.context(account),
+        "people": sampling.readers(account),
     }
     return editing.allow_images(show(request, "library/snippet.html", account, context, status))
 
@@ -156,8 +156,7 @@ def _preview(request: HttpRequest, account: Account, found: Snippet) -> HttpResp
     """Of what is typed, or else of a version (`?version=`), or of what is saved."""
     text = request.POST.get("text", _text_of_version(request, found))
     found.content, found.value_html = (text, None) if found.snippet_type == Snippet.Type.INLINE else ("", text)
-    make = partial(previews.of_snippet, account, found, sampling.reader(request), clock.now())
-    return sampling.shown(request, make)
+    return sampling.shown(request, account, partial(previews.of_snippet, account, found, now=clock.now()))
 
 
 def _text_of_version(request: HttpRequest, found: Snippet) -> str:

@@ -104,7 +104,7 @@ def _writing(
         "used": library.used(account, uses.of_template(found)) if found.pk else None,
         "preview_url": reverse("template_preview", args=[found.pk]) if found.pk else reverse("new_template_preview"),
         "editor": _editor(account, form),
-        **sampling.context(account),
+        "people": sampling.readers(account),
     }
     return editing.allow_images(show(request, "library/template.html", account, context, status))
 
@@ -182,8 +182,7 @@ def new_preview(request: HttpRequest, account: Account) -> HttpResponse:
 def _preview(request: HttpRequest, account: Account, saved: str) -> HttpResponse:
     """Of what is typed, or else of what is saved."""
     html = request.POST.get("html", saved)
-    make = partial(previews.of_template, account, html, sampling.reader(request), clock.now())
-    return sampling.shown(request, make)
+    return sampling.shown(request, account, partial(previews.of_template, account, html, now=clock.now()))
 
 
 def _given(request: HttpRequest, html: str | None) -> FromText:

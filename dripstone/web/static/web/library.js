@@ -9,9 +9,37 @@ let newest = 0;
 writing && document.addEventListener("input", (event) => {
   if (event.target.form !== writing) return;
   clearTimeout(timer);
-  timer = setTimeout(show, event.target.matches("textarea, input[name=name]") ? WAIT : 0);
+  timer = setTimeout(show, event.target.matches("textarea, input[name=name], input[name=as]") ? WAIT : 0);
 });
 if (writing && writing.querySelector("[data-refused]")) show();
+
+// What a refusal in the dialog is about is marked in the page beneath, until it is changed.
+document.addEventListener("htmx:afterSwap", (event) => {
+  for (const problem of event.detail.target.querySelectorAll("[data-member]")) mark(problem.dataset.member, problem.textContent);
+});
+
+function mark(member, sentence) {
+  const around = document.getElementById(`f-${member}`)?.closest(".field, .editor");
+  if (!around || !writing) return;
+  const id = `f-${member}-problem`;
+  const said = document.getElementById(id) ?? Object.assign(document.createElement("p"), { id, className: "wrong" });
+  said.textContent = sentence;
+  around.append(said);
+  const fields = around.querySelectorAll(`#f-${member}, [contenteditable=true]`);
+  const before = [...fields].map((field) => field.getAttribute("aria-describedby"));
+  for (const field of fields) {
+    const others = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((one) => one !== id);
+    field.setAttribute("aria-invalid", "true");
+    field.setAttribute("aria-describedby", [...others, id].join(" ").trim());
+  }
+  around.addEventListener("input", () => {
+    said.remove();
+    fields.forEach((field, i) => {
+      field.removeAttribute("aria-invalid");
+      before[i] ? field.setAttribute("aria-describedby", before[i]) : field.removeAttribute("aria-describedby");
+    });
+  }, { once: true });
+}
 
 // Into a new frame, which takes the place of the old one when it is there: no flicker, and no entry in the history.
 function show() {
