@@ -196,6 +196,7 @@ def _sorting_pages(world: World) -> Iterator[Call]:
         if noun != "form":
             yield Call(f"page: deleting a {noun}", f"/{noun}s/{world.ids[name]}/deletion", 10_000)
     yield Call("page: a form, where from", f"/forms/{world.ids['form']}/sources", 1000)
+    yield Call("page: people of a field, counted", f"/fields/{world.ids['field']}/count", 5000)
     yield Call("page: segments", "/segments", 100)
     yield Call("page: a new segment", "/segments/new", 100)
 

@@ -202,6 +202,29 @@ def show_list(
     return response
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is counted, for a page of its own."""
+
+    name: str
+    url: str
+    listed: str
+    heading: str
+
+
+def show_count(request: HttpRequest, account: Account, counted: Counted, n: int, said: str) -> HttpResponse:
+    """How many people there are: a page, a sentence of the thing's own page, or the number alone for a list.
+
+    said   "3 people are in it now."
+    """
+    target = request.headers.get("HX-Target", "")
+    name = "_count" if target == "n-people" else "_cell" if target.startswith("count-") else "count"
+    context = {"section": "people", "current": "true", "counted": counted, "n": n, "said": said}
+    response = show(request, f"sorting/{name}.html", account, context)
+    response["Vary"] = "HX-Target, Cookie"
+    return response
+
+
 def tally(found: Iterable[Use], printed: Uses | None = None) -> str:
     """ "2 segments, 1 exclusion, 4 emails", in a list."""
     kinds = [use.kind for use in found]

@@ -176,6 +176,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("tags/<int:tag_id>/deletion", tags.deletion, name="tag_deletion"),
     path("fields", fields.listed, name="fields"),
     path("fields/<int:field_id>", fields.field, name="field"),
+    path("fields/<int:field_id>/count", fields.count, name="field_count"),
     path("fields/<int:field_id>/deletion", fields.deletion, name="field_deletion"),
     path("segments", segments.listed, name="segments"),
     path("segments/new", segments.new, name="new_segment"),

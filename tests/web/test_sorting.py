@@ -245,6 +245,29 @@ def test_a_field_is_deleted_with_everybodys_value(alice: Client, account: Accoun
 # --- Segments -----------------------------------------------------------------------------------------------------
 
 
+def test_a_field_is_counted_after_the_page(alice: Client, account: Account) -> None:
+    field = company(account)
+    make_subscriber(account, fields={str(field.pk): "Acme"})
+    make_subscriber(account, fields={str(field.pk): ""})
+    counting = f"/fields/{field.pk}/count"
+    assert f'hx-get="{counting}"' in text(alice.get("/fields")) and f'hx-get="{counting}"' in text(
+        alice.get(f"/fields/{field.pk}")
+    )
+    assert "1 person has a value for it now." in text(alice.get(counting))
+    part = text(alice.get(counting, headers={"HX-Target": "n-people"}))
+    assert part.startswith("<span") and "1 person has a value" in part
+    assert text(alice.get(counting, headers={"HX-Target": f"count-{field.pk}"})) == "1"
+    Subscriber.objects.all().delete()
+    assert "nobody" in text(alice.get(counting, headers={"HX-Target": f"count-{field.pk}"}))
+
+
+def test_segments_are_counted_after_the_list(alice: Client, account: Account, vip: Tag) -> None:
+    one = segment(account, "VIPs", {"type": "tags", "ids": [vip.pk]})
+    assert f'hx-get="/segments/{one.pk}/count"' in text(alice.get("/segments"))
+    assert text(alice.get(f"/segments/{one.pk}/count", headers={"HX-Target": f"count-{one.pk}"})) == "3"
+    assert "3 people are in it now." in text(alice.get(f"/segments/{one.pk}/count"))
+
+
 def test_segments_are_listed_in_words(alice: Client, account: Account, vip: Tag) -> None:
     segment(account, "Our best", {"type": "tags", "ids": [vip.pk]})
     page = text(alice.get("/segments"))

@@ -6,14 +6,15 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_safe
 
-from dripstone import clock, words
+from dripstone import clock, conditions, words
 from dripstone.accounts.models import Account
 from dripstone.conditions import uses
 from dripstone.errors import Invalid
 from dripstone.events import causes
 from dripstone.given import FromText
+from dripstone.grammar import Condition
 from dripstone.subscribers import fields
 from dripstone.subscribers.models import CustomField
 from dripstone.uses.of import Graph
@@ -113,15 +114,29 @@ def _used(account: Account, found: CustomField) -> sorting.Used:
     return sorting.used(account, ("custom_field", found.pk), *sorting.reaches(account, found.key))
 
 
+@require_safe
+@member
+def count(request: HttpRequest, account: Account, field_id: int) -> HttpResponse:
+    """How many have a value now, exactly: read after the page, or asked for."""
+    found = get_object_or_404(account.custom_fields, pk=field_id)
+    n = conditions.matching(_has_value(found), account, clock.now()).count()
+    said = f"{words.people(n, 'has', 'have')} a value for it now." if n else "Nobody has a value for it now."
+    counted = sorting.Counted(found.label, reverse("field", args=[found.pk]), reverse("fields"), "Custom fields")
+    return sorting.show_count(request, account, counted, n, said)
+
+
+def _has_value(found: CustomField) -> Condition:
+    return {"type": "custom_field", "subscriber_custom_field_id": found.pk, "comparison": "has_value"}
+
+
 def _page(request: HttpRequest, account: Account, found: CustomField, form: Form, status: int = 200) -> HttpResponse:
-    condition = {"type": "custom_field", "subscriber_custom_field_id": found.pk, "comparison": "has_value"}
     context = {
         "section": "people",
         "current": "true",
         "field": found,
         "form": form,
         "tag": tag_of(found),
-        "people_url": sorting.people_with(condition),
+        "people_url": sorting.people_with(_has_value(found)),
         "used": _used(account, found),
     }
     return show(request, "sorting/field.html", account, context, status)

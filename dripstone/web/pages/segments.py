@@ -145,13 +145,9 @@ def count(request: HttpRequest, account: Account, segment_id: int) -> HttpRespon
     """How many are in it now, exactly: read after the page, or asked for."""
     found = get_object_or_404(account.segments, pk=segment_id)
     n = conditions.matching(found.filter, account, clock.now()).count()
-    context = {"section": "people", "current": "true", "segment": found, "n": n}
-    is_part = request.headers.get("HX-Target") == "n-people"
-    response = show(
-        request, "sorting/_segment_count.html" if is_part else "sorting/segment_count.html", account, context
-    )
-    response["Vary"] = "HX-Target, Cookie"
-    return response
+    said = f"{words.people(n, 'is', 'are')} in it now." if n else "Nobody is in it now."
+    counted = sorting.Counted(found.name, reverse("segment", args=[found.pk]), reverse("segments"), "Segments")
+    return sorting.show_count(request, account, counted, n, said)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
