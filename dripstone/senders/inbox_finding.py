@@ -2,12 +2,13 @@
 
 Recipients and subjects are looked through in a narrow table, the newest first, until enough is found: 20 ms for a
 hundred thousand messages of which none fits. Texts are read from the messages when somebody first searches, for a
-moment at a time, and kept; those of the newest TEXTS messages are looked through.
+moment at a time, and kept. Those of TEXTS messages are looked through at a time, the newest ones, or the first ones
+before or after a message; `Found.edge` says where to go on.
 """
 
 import time
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -29,21 +30,25 @@ WHERE account_id = %(account)s AND message_id > %(after)s AND message_id < %(bef
 ORDER BY message_id {order} LIMIT %(most)s
 """
 
-# Purpose: of the newest texts, those that have all pieces.
+# Purpose: those whose text has all pieces, of so many that are looked through at a time.
 _BY_TEXT = """
-SELECT message_id FROM (
-    SELECT message_id, text FROM senders_capturedtext WHERE account_id = %(account)s
-    ORDER BY message_id DESC LIMIT %(texts)s) newest
-WHERE message_id > %(after)s AND message_id < %(before)s {pieces}
+SELECT message_id FROM senders_capturedtext
+WHERE account_id = %(account)s AND message_id > %(after)s AND message_id < %(before)s {pieces}
 ORDER BY message_id {order} LIMIT %(most)s
 """
 
-# Purpose: the newest messages whose text has not been read.
+# Purpose: the first message whose text is not looked through this time. By captured_of_account alone.
+_EDGE = """
+SELECT id FROM senders_capturedmessage WHERE account_id = %(account)s AND id > %(after)s AND id < %(before)s
+ORDER BY id {order} OFFSET %(texts)s LIMIT 1
+"""
+
+# Purpose: the newest messages there whose text has not been read.
 _UNREAD = """
-SELECT newest.id FROM (
-    SELECT id FROM senders_capturedmessage WHERE account_id = %(account)s ORDER BY id DESC LIMIT %(texts)s) newest
-WHERE NOT EXISTS (SELECT FROM senders_capturedtext t WHERE t.account_id = %(account)s AND t.message_id = newest.id)
-ORDER BY newest.id DESC LIMIT %(most)s
+SELECT m.id FROM senders_capturedmessage m
+WHERE m.account_id = %(account)s AND m.id > %(after)s AND m.id < %(before)s
+AND NOT EXISTS (SELECT FROM senders_capturedtext t WHERE t.account_id = %(account)s AND t.message_id = m.id)
+ORDER BY m.id DESC LIMIT %(most)s
 """
 _KEEP = """
 INSERT INTO senders_capturedtext (account_id, message_id, text)
@@ -54,9 +59,20 @@ ON CONFLICT DO NOTHING
 """
 
 
+class Span(NamedTuple):
+    """Messages between two, without them."""
+
+    account: int
+    after: int = 0
+    before: int = 2**63 - 1
+
+
 class Found(NamedTuple):
+    """edge   the first message whose text was not looked through, in the direction in which was looked"""
+
     ids: list[int]  # the newest first; with `after`, the oldest first
-    has_read_all: bool  # the text of every message that is looked through
+    has_read_all: bool = True  # the text of every message that is looked through
+    edge: int | None = None
 
 
 def messages(
@@ -67,21 +83,34 @@ def messages(
     in_texts: bool = True,
     before: int | None = None,
     after: int | None = None,
+    patience: float = PATIENCE,
 ) -> Found:
     """At most so many messages that have every piece of what was typed, in their head or in their text.
 
     in_texts       False: in their heads alone
     before, after  only messages with a lower, a higher id
+    patience       seconds in which texts may be read first; 0: only what is read already is looked through
     """
     pieces = _pieces(typed)
     if not pieces:
-        return Found([], has_read_all=True)
-    has_read_all = not in_texts or read_texts(account_id)
-    values = {"account": account_id, "before": before or 2**63 - 1, "after": after or 0, "most": most, "texts": TEXTS}
-    newest_first = after is None
-    by_head = _ids(_BY_HEAD, "head", pieces, values, newest_first=newest_first)
-    by_text = _ids(_BY_TEXT, "text", pieces, values, newest_first=newest_first) if in_texts else []
-    return Found(sorted({*by_head, *by_text}, reverse=newest_first)[:most], has_read_all)
+        return Found([])
+    span, newest_first = Span(account_id, after or 0, before or Span(0).before), after is None
+    by_head = _ids(_BY_HEAD, "head", pieces, span, most, newest_first=newest_first)
+    if not in_texts:
+        return Found(by_head)
+    edge = _edge(span, newest_first=newest_first)
+    if edge is not None:
+        span = span._replace(after=edge) if newest_first else span._replace(before=edge)
+    has_read_all = read_texts(span, patience) if patience else True
+    by_text = _ids(_BY_TEXT, "text", pieces, span, most, newest_first=newest_first)
+    return Found(sorted({*by_head, *by_text}, reverse=newest_first)[:most], has_read_all, edge)
+
+
+def _edge(span: Span, *, newest_first: bool) -> int | None:
+    with connection.cursor() as cursor:
+        cursor.execute(_EDGE.format(order=_order(newest_first)), span._asdict() | {"texts": TEXTS})
+        row = cursor.fetchone()
+    return row[0] if row else None
 
 
 def _pieces(typed: str) -> list[str]:
@@ -94,27 +123,33 @@ def _pieces(typed: str) -> list[str]:
     return folded.split()[:MOST_PIECES]
 
 
-def _ids(query: str, column: str, pieces: Sequence[str], values: dict[str, Any], *, newest_first: bool) -> list[int]:
+def _ids(query: str, column: str, pieces: Sequence[str], span: Span, most: int, *, newest_first: bool) -> list[int]:
     named = {f"piece{number}": piece for number, piece in enumerate(pieces)}
     conditions = "".join(f" AND strpos({column}, %({name})s) > 0" for name in named)
+    text = query.format(pieces=conditions, order=_order(newest_first))
     with connection.cursor() as cursor:
-        cursor.execute(query.format(pieces=conditions, order="DESC" if newest_first else "ASC"), values | named)
+        cursor.execute(text, {**span._asdict(), **named, "most": most})
         return [pk for (pk,) in cursor.fetchall()]
 
 
-def read_texts(account_id: int, patience: float = PATIENCE) -> bool:
+def _order(newest_first: bool) -> str:
+    return "DESC" if newest_first else "ASC"
+
+
+def read_texts(span: Span, patience: float = PATIENCE) -> bool:
     """Reads what is not read yet, the newest first, for so many seconds. False: some are left."""
     ends = time.monotonic() + patience
-    while ids := _unread(account_id):
+    while ids := _unread(span):
         if time.monotonic() > ends:
             return False
         _keep_texts(ids)
+        span = span._replace(before=ids[-1])
     return True
 
 
-def _unread(account_id: int) -> list[int]:
+def _unread(span: Span) -> list[int]:
     with connection.cursor() as cursor:
-        cursor.execute(_UNREAD, {"account": account_id, "texts": TEXTS, "most": READ_AT_A_TIME})
+        cursor.execute(_UNREAD, span._asdict() | {"most": READ_AT_A_TIME})
         return [pk for (pk,) in cursor.fetchall()]
 
 

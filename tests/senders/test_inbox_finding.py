@@ -39,18 +39,28 @@ def test_heads_and_texts_go_with_their_messages(alice: Account) -> None:
 def test_texts_are_read_for_a_moment_and_it_says_when_some_are_left(alice: Account) -> None:
     for _ in range(finding.READ_AT_A_TIME + 5):
         make_message(alice)
-    assert finding.read_texts(alice.pk, patience=-1) is False
+    assert finding.read_texts(finding.Span(alice.pk), patience=-1) is False
     assert not CapturedText.objects.exists()
-    assert finding.read_texts(alice.pk, patience=60) is True
+    assert finding.read_texts(finding.Span(alice.pk), patience=60) is True
     assert CapturedText.objects.count() == finding.READ_AT_A_TIME + 5
 
 
-def test_the_newest_texts_are_looked_through(alice: Account, monkeypatch: pytest.MonkeyPatch) -> None:
-    old, new = make_message(alice), make_message(alice)
-    assert ids(alice, "plain words") == [new.pk, old.pk]
-    monkeypatch.setattr(finding, "TEXTS", 1)
-    assert ids(alice, "plain words") == [new.pk]
-    assert ids(alice, "bob@") == [new.pk, old.pk], "recipients and subjects of all"
+def test_so_many_texts_are_looked_through_at_a_time(alice: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    old, middle, new = (make_message(alice) for _ in range(3))
+    assert ids(alice, "plain words") == [new.pk, middle.pk, old.pk]
+    monkeypatch.setattr(finding, "TEXTS", 2)
+    found = finding.messages(alice.pk, "plain words", 10)
+    assert (found.ids, found.edge) == ([new.pk, middle.pk], old.pk)
+    assert finding.messages(alice.pk, "plain words", 10, before=old.pk + 1) == ([old.pk], True, None)
+    forward = finding.messages(alice.pk, "plain words", 10, after=old.pk - 1)
+    assert (forward.ids, forward.edge) == ([old.pk, middle.pk], new.pk)
+    assert ids(alice, "bob@") == [new.pk, middle.pk, old.pk], "recipients and subjects of all"
+
+
+def test_a_search_may_read_nothing(alice: Account) -> None:
+    make_message(alice)
+    assert finding.messages(alice.pk, "plain words", 10, patience=0).ids == []
+    assert not CapturedText.objects.exists()
 
 
 def test_before_and_after_a_message(alice: Account) -> None:

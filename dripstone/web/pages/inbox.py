@@ -4,6 +4,7 @@ it; on a phone one after the other. Nobody marks messages as read: several peopl
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
@@ -31,6 +32,7 @@ VIEWS = {"html": "Message", "text": "Plain text", "headers": "Headers", "source"
 PER_PAGE = 50
 COUNTED = 1_000  # more are not told apart
 SOURCE_CHARACTERS = 200_000  # that are shown; a download has all
+PATIENTLY = 1.0  # seconds in which texts are read for a list that is there already
 LIST, READING = "messages", "reading"  # ids of the elements that htmx fills
 OF_THE_LIST = ("q", "to", "before", "after")  # of a query string: which part of the list one looks at
 
@@ -49,13 +51,15 @@ class Listed:
 
     in_texts  False: `typed` is looked for in recipients and subjects alone
     query     of its own address, for whatever leads back to it: `?q=bob&before=17`, or ""
+    beyond    of the address where texts that were not looked through come first, or ""
     """
 
     typed: str
     in_texts: bool
     page: Page[CapturedMessage]
     query: str
-    has_read_all: bool
+    has_read_all: bool = True
+    beyond: str = ""
 
 
 @require_safe
@@ -100,12 +104,13 @@ def _place(given: Mapping[str, str], names: Collection[str] = OF_THE_LIST) -> Li
     place = {name: given[name] for name in names if given.get(name)}
     typed = (place.get("q") or place.get("to") or "").replace("\0", "").strip()
     query = f"?{urlencode(place)}" if place else ""
-    return Listed(typed, bool(place.get("q")), Page([], "", ""), query, has_read_all=True)
+    return Listed(typed, bool(place.get("q")), Page([], "", ""), query)
 
 
 def _found(request: HttpRequest, account: Account, listed: Listed) -> Listed:
     before, after = (paging.number(request.GET.get(name, "")) for name in ("before", "after"))
-    found = _search(account, listed, PER_PAGE + 1, before=before, after=after)
+    patience = PATIENTLY if request.GET.get("patiently") else finding.PATIENCE
+    found = _search(account, listed, PER_PAGE + 1, before=before, after=after, patience=patience)
     ids = sorted(found.ids[:PER_PAGE], reverse=True)
     rows = CapturedMessage.objects.defer("raw").in_bulk(ids)
     shown = [rows[pk] for pk in ids if pk in rows]
@@ -116,13 +121,13 @@ def _found(request: HttpRequest, account: Account, listed: Listed) -> Listed:
         _at(listed, after=shown[0].pk) if shown and has_newer else "",
         _at(listed, before=shown[-1].pk) if shown and has_older else "",
     )
-    return replace(listed, page=page, has_read_all=found.has_read_all)
+    is_older = found.edge is not None and after is None
+    beyond = _at(listed, before=found.edge + 1) if is_older and found.edge is not None else ""
+    return replace(listed, page=page, has_read_all=found.has_read_all, beyond=beyond)
 
 
-def _search(
-    account: Account, listed: Listed, most: int, *, before: int | None = None, after: int | None = None
-) -> finding.Found:
-    return finding.messages(account.pk, listed.typed, most, in_texts=listed.in_texts, before=before, after=after)
+def _search(account: Account, listed: Listed, most: int, **place: Any) -> finding.Found:
+    return finding.messages(account.pk, listed.typed, most, in_texts=listed.in_texts, **place)
 
 
 def _at(listed: Listed, **place: int) -> str:
@@ -183,12 +188,27 @@ def _headers(read: Contents) -> list[tuple[str, str]]:
 
 def _neighbours(account: Account, found: CapturedMessage, listed: Listed) -> tuple[int | None, int | None]:
     """The next newer and the next older one, of those that were looked for."""
+    return _next(account, found, listed, is_newer=True), _next(account, found, listed, is_newer=False)
+
+
+def _next(account: Account, found: CapturedMessage, listed: Listed, *, is_newer: bool) -> int | None:
+    """From the list, if it says; else it is looked for."""
+    ids = [row.pk for row in listed.page.rows]
+    if found.pk in ids:
+        at = ids.index(found.pk) + (-1 if is_newer else 1)
+        if 0 <= at < len(ids):
+            return ids[at]
+        if not (listed.page.newer if is_newer else listed.page.older):
+            return None
+    beside = {"after": found.pk} if is_newer else {"before": found.pk}
     if listed.typed:
-        newer = _search(account, listed, 1, after=found.pk).ids
-        older = _search(account, listed, 1, before=found.pk).ids
-        return next(iter(newer), None), next(iter(older), None)
-    ids = CapturedMessage.objects.filter(account=account).values_list("pk", flat=True)
-    return ids.filter(pk__gt=found.pk).order_by("pk").first(), ids.filter(pk__lt=found.pk).order_by("-pk").first()
+        return next(iter(_search(account, listed, 1, **beside, patience=0).ids), None)
+    rows = CapturedMessage.objects.filter(account=account).values_list("pk", flat=True)
+    return (
+        rows.filter(pk__gt=found.pk).order_by("pk").first()
+        if is_newer
+        else rows.filter(pk__lt=found.pk).order_by("-pk").first()
+    )
 
 
 def _delivery(account: Account, found: CapturedMessage) -> Delivery | None:
