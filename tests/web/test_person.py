@@ -18,7 +18,7 @@ from dripstone.events.models import Event
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import fields, forms, subscribe
 from dripstone.subscribers import tags as tagging
-from dripstone.subscribers.models import FormSubscription, Subscriber, Tag
+from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber, Tag
 from tests.conftest import VirtualClock
 from tests.driving import Engine
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
@@ -411,6 +411,67 @@ def test_too_much_in_a_field_is_said(alice: Client, account: Account, noor: Subs
     answer = alice.post(path(noor, "/details"), members)
     assert answer.status_code == 422
     assert "more than 64 KB" in text(answer)
+
+
+def opened_details(browser: Client, person: Subscriber) -> dict[str, str]:
+    """What the form would send if nothing were typed into it."""
+    page = browser.get(path(person, "/details"))
+    shown = {name: page.context["form"].values[name] for name in ("email_address", "first_name", "field-city")}
+    return shown | {"seen": hidden_members(page)["seen"][0]}
+
+
+@pytest.fixture
+def city(account: Account) -> CustomField:
+    return fields.create(account.pk, {"label": "City"}, MONDAY_9, cause=causes.OWNER)[0]
+
+
+def test_two_who_write_into_different_fields_both_do(
+    alice: Client, editor: Client, noor: Subscriber, city: CustomField
+) -> None:
+    mine, theirs = opened_details(alice, noor), opened_details(editor, noor)
+    editor.post(path(noor, "/details"), theirs | {"first_name": "Nour"})
+    alice.post(path(noor, "/details"), mine | {"field-city": "Lisbon"})
+    noor.refresh_from_db()
+    assert (noor.first_name, noor.fields) == ("Nour", {str(city.pk): "Lisbon"})
+
+
+def test_of_two_who_write_into_the_same_field_the_second_sees_what_the_first_saved(
+    alice: Client, editor: Client, noor: Subscriber, city: CustomField
+) -> None:
+    mine, theirs = opened_details(alice, noor), opened_details(editor, noor)
+    editor.post(path(noor, "/details"), theirs | {"field-city": "Porto"})
+    answer = alice.post(path(noor, "/details"), mine | {"field-city": "Lisbon", "first_name": "N"})
+    assert answer.status_code == 409
+    assert "Somebody has saved “Porto” here since you opened the page" in text(answer)
+    assert 'value="Lisbon"' in answer.content.decode()
+    noor.refresh_from_db()
+    assert (noor.first_name, noor.fields) == ("Noor", {str(city.pk): "Porto"})
+    again = mine | {"field-city": "Lisbon", "first_name": "N", "seen": hidden_members(answer)["seen"][0]}
+    assert alice.post(path(noor, "/details"), again).status_code == 302
+    noor.refresh_from_db()
+    assert (noor.first_name, noor.fields) == ("N", {str(city.pk): "Lisbon"})
+
+
+def test_two_who_write_the_same_need_not_choose(
+    alice: Client, editor: Client, noor: Subscriber, city: CustomField
+) -> None:
+    mine, theirs = opened_details(alice, noor), opened_details(editor, noor)
+    for browser, form in ((editor, theirs), (alice, mine)):
+        assert browser.post(path(noor, "/details"), form | {"field-city": "Porto"}).status_code == 302
+
+
+def test_saving_without_a_change_writes_nothing(alice: Client, noor: Subscriber, city: CustomField) -> None:
+    Subscriber.objects.filter(pk=noor.pk).update(fields={str(city.pk): "two\nlines"})
+    form = opened_details(alice, noor)
+    alice.post(path(noor, "/details"), form | {"field-city": "twolines"})  # as a browser sends it
+    noor.refresh_from_db()
+    assert noor.fields == {str(city.pk): "two\nlines"}
+
+
+@pytest.mark.parametrize("seen", ["", "[1]", "{", '{"first_name": 7}'])
+def test_any_seen_may_be_sent(alice: Client, noor: Subscriber, city: CustomField, seen: str) -> None:
+    form = {"email_address": "noor@example.org", "first_name": "Nour", "field-city": "", "seen": seen}
+    assert alice.post(path(noor, "/details"), form).status_code in (302, 409)
 
 
 def test_tags_are_added_by_name_and_taken_away(alice: Client, account: Account, noor: Subscriber) -> None:
