@@ -1,10 +1,14 @@
 """Everything that is kept of one person, as a file they can be given."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from typing import Any
+from itertools import islice
+from types import NoneType
+from typing import Any, TypeVar, cast
 
-from django.db.models import Q
+from django.db import transaction
+from django.db.models import Model, Q, QuerySet
 from typing_extensions import TypedDict
 
 from dripstone.engine.models import Delivery, Enrollment, Note, Notice, places_of
@@ -23,6 +27,9 @@ from dripstone.subscribers import forms, locations
 from dripstone.subscribers.models import CustomField, FormSubscription, SignUp, Subscriber, Tagging
 from dripstone.tracking.models import Response
 
+M = TypeVar("M", bound=Model)
+
+AT_A_TIME = 500  # rows that are in memory
 MOST_MESSAGES = 200  # captured ones, the newest: the inbox is for trying things out, and each may have megabytes
 
 STAMPS = ("delivered_at", "opened_at", "clicked_at", "unsubscribed_at", "bounced_at", "complained_at")
@@ -130,22 +137,61 @@ class PersonFileShape(TypedDict):
 
 
 def person_file(person: Subscriber, now: datetime) -> PersonFileShape:
-    """A fixed number of queries, and two per place. It grows with what has happened to this one person."""
-    return PersonFileShape(
-        written_at=instant(now),
-        subscriber=_person(person),
-        fields=list(_fields(person, person.fields)),
-        tags=[tags.subscriber_tag(one) for one in _own(Tagging, person).select_related("tag")],
-        forms=[_form(one) for one in _own(FormSubscription, person).select_related("form")],
-        sign_ups=[_sign_up(one) for one in _own(SignUp, person)],
-        location=_location(person),
-        purchases=_purchases(person),
-        enrollments=[_place(place) for place in places_of(person.account_id, person.pk).order_by("pk")],
-        deliveries=_deliveries(person),
-        notices=[_notice(one) for one in _own(Notice, person).defer("message")],
-        events=[_event(one) for one in Event.objects.filter(subscriber_id=person.pk).order_by("pk")],
-        captured_messages=_captured(person),
-    )
+    """All of it at once."""
+    found = {name: value if isinstance(value, (str, dict, NoneType)) else list(value) for name, value in _parts(person, now)}
+    return cast("PersonFileShape", found)
+
+
+def pieces(person: Subscriber, now: datetime) -> Iterator[bytes]:
+    """`{"file": …}` as JSON, written while it is read: a few hundred rows, or one captured message, are in memory. All
+    of one reading of the database."""
+    with transaction.atomic():
+        yield b'{"file": {'
+        for number, (name, value) in enumerate(_parts(person, now)):
+            yield f"{',' if number else ''}\n  {json.dumps(name)}: ".encode()
+            if isinstance(value, (str, dict, NoneType)):
+                yield _json(value)
+            else:
+                yield from _array(value)
+        yield b"\n}}\n"
+
+
+def _array(items: Iterator[Any]) -> Iterator[bytes]:
+    """Each in a line of its own."""
+    yield b"["
+    for number, item in enumerate(items):
+        yield (b",\n    " if number else b"\n    ") + _json(item)
+    yield b"]"
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _parts(person: Subscriber, now: datetime) -> Iterator[tuple[str, Any]]:
+    """The members of PersonFileShape in order; those that are lists as iterators, to be read in order. A fixed number
+    of queries, two per place, and some for each 500 rows."""
+    yield "written_at", instant(now)
+    yield "subscriber", _person(person)
+    yield "fields", iter(_fields(person, person.fields))
+    yield "tags", (tags.subscriber_tag(one) for one in _own(Tagging, person).select_related("tag"))
+    yield "forms", (_form(one) for one in _own(FormSubscription, person).select_related("form"))
+    yield "sign_ups", (_sign_up(one) for one in _own(SignUp, person))
+    yield "location", _location(person)
+    yield "purchases", iter(_purchases(person))
+    yield "enrollments", (_place(place) for place in places_of(person.account_id, person.pk).order_by("pk"))
+    yield "deliveries", _deliveries(person)
+    yield "notices", (_notice(one) for one in _own(Notice, person).defer("message"))
+    events = Event.objects.filter(subscriber_id=person.pk).order_by("pk")
+    yield "events", (_event(one) for rows in _by_hundreds(events) for one in rows)
+    yield "captured_messages", _captured(person)
+
+
+def _by_hundreds(rows: QuerySet[M]) -> Iterator[list[M]]:
+    """Read through a cursor, inside a transaction; otherwise all at once."""
+    read = rows.iterator(chunk_size=AT_A_TIME)
+    while some := list(islice(read, AT_A_TIME)):
+        yield some
 
 
 def _own(model: Any, person: Subscriber) -> Any:
@@ -220,16 +266,14 @@ def _place(place: Enrollment) -> PlaceShape:
     )
 
 
-def _deliveries(person: Subscriber) -> list[SentShape]:
+def _deliveries(person: Subscriber) -> Iterator[SentShape]:
     places, notices = places_of(person.account_id, person.pk), Notice.objects.filter(subscriber=person)
     ids = [list(rows.values_list("pk", flat=True)) for rows in (places, notices)]
     of_person = Q(enrollment__in=ids[0]) | Q(notice__in=ids[1]) | Q(broadcast_id__isnull=False, subscriber=person)
-    rows = list(Delivery.objects.filter(of_person).select_related("email", "notice").order_by("pk"))
-    came_back = Response.objects.in_bulk([row.pk for row in rows])
-    return [
-        SentShape(**shape, subject=_subject(row), came_back=_stamps(came_back.get(row.pk)))
-        for row, shape in zip(rows, deliveries_shapes.deliveries(rows), strict=True)
-    ]
+    for rows in _by_hundreds(Delivery.objects.filter(of_person).select_related("email", "notice").order_by("pk")):
+        came_back = Response.objects.in_bulk([row.pk for row in rows])
+        for row, shape in zip(rows, deliveries_shapes.deliveries(rows), strict=True):
+            yield SentShape(**shape, subject=_subject(row), came_back=_stamps(came_back.get(row.pk)))
 
 
 def _subject(row: Delivery) -> str | None:
@@ -261,7 +305,8 @@ def _event(one: Event) -> EventShape:
     )
 
 
-def _captured(person: Subscriber) -> list[CapturedShape]:
+def _captured(person: Subscriber) -> Iterator[CapturedShape]:
     rows = inbox.messages(person.account_id, plain_address(person.email_address)).order_by("-id")[:MOST_MESSAGES]
     names = CapturedShape.__annotations__
-    return [CapturedShape(**{name: one[name] for name in names}) for one in inbox.shapes(list(rows)[::-1])]  # type: ignore[typeddict-item]
+    for one in inbox.shapes(list(rows)[::-1]):
+        yield CapturedShape(**{name: one[name] for name in names})  # type: ignore[typeddict-item]

@@ -13,6 +13,7 @@ from dripstone.engine import claim, plan, transitions
 from dripstone.engine.acts import forget
 from dripstone.engine.models import Delivery
 from dripstone.events.models import Event
+from dripstone.shapes import person_file
 from dripstone.subscribers.models import Subscriber
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, make_tag
 from tests.web.reading import hidden_members
@@ -105,9 +106,15 @@ def test_the_file_is_a_download(alice: Client, bob: Subscriber) -> None:
     answer = alice.get(f"/people/{bob.pk}/file")
     assert answer["Content-Disposition"] == f'attachment; filename="person-{bob.pk}.json"'
     assert answer["Cache-Control"] == "no-store"
-    file = json.loads(answer.content)["file"]
+    file = json.loads(b"".join(answer.streaming_content))["file"]
     assert file["subscriber"]["email_address"] == "bob@example.org"
     assert [place["sequence_name"] for place in file["enrollments"]] == ["Write better emails"]
+
+
+def test_the_file_is_written_piece_by_piece(bob: Subscriber) -> None:
+    pieces = list(person_file.pieces(bob, MONDAY_9))
+    assert json.loads(b"".join(pieces))["file"] == person_file.person_file(bob, MONDAY_9)
+    assert len(pieces) > 20
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
