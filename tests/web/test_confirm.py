@@ -1,6 +1,7 @@
 """The page behind the link of a confirmation."""
 
 from datetime import timedelta
+from string import Formatter
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, SignUp, Subscriber
 from dripstone.subscribers.sign_ups import Asked
+from dripstone.web.public import sayings
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
 
 DAY = timedelta(days=1)
@@ -54,6 +56,40 @@ def test_it_asks_first_and_changes_nothing(client: Client, bob: Subscriber) -> N
         assert state() == "inactive"
     page = client.get(path()).content.decode()
     assert "b•••@example.org" in page and "One click to go" in page
+
+
+@pytest.mark.parametrize(("language", "words"), [("de-AT", "Nur noch ein Klick"), ("fr", "Plus qu’un clic")])
+def test_it_speaks_the_language_of_the_accounts_emails(
+    client: Client, bob: Subscriber, account: Account, language: str, words: str
+) -> None:
+    Account.objects.update(language=language)
+    page = client.get(path()).content.decode()
+    assert words in page
+    assert f'<html lang="{language[:2]}"' in page
+
+
+def test_words_without_a_translation_are_english_and_the_owners_keep_their_language(
+    client: Client, form: Form, account: Account
+) -> None:
+    Account.objects.update(language="fa")
+    link = sign_up(form)
+    page = client.post(link, follow=True).content.decode()
+    assert '<html lang="en"' in page and "You are subscribed" in page
+    assert '<div lang="fa"><p>Willkommen' in page
+
+
+@pytest.mark.parametrize("language", sayings.CONFIRM)
+def test_each_language_has_every_sentence(language: str) -> None:
+    english = sayings.CONFIRM["en"]
+    assert sayings.CONFIRM[language].keys() == english.keys()
+    for name, text in sayings.CONFIRM[language].items():
+        assert [part[1] for part in Formatter().parse(text) if part[1]] == sorted_as(text, english[name])
+
+
+def sorted_as(text: str, english: str) -> list[str]:
+    """The blanks of the English sentence, in the order of this one."""
+    names = [part[1] for part in Formatter().parse(english) if part[1]]
+    return sorted(names, key=lambda name: text.index(f"{{{name}}}"))
 
 
 def test_it_confirms_on_a_post_without_cookies_and_starts_their_sequences(bob: Subscriber) -> None:

@@ -1,21 +1,22 @@
 """/c/<token>: the click that a sign-up waits for. GET only shows: a scanner that fetches links must not confirm."""
 
 from contextlib import suppress
-from typing import Literal
+from typing import Any, Literal
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect
+from django.utils.html import format_html
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from dripstone import clock, words
+from dripstone.accounts.models import Account
 from dripstone.engine import identity, notices, transitions
 from dripstone.engine.acts import sign_ups
 from dripstone.errors import NotFound
 from dripstone.events import causes
-from dripstone.subscribers import forms
 from dripstone.subscribers.models import SignUp, State, Subscriber
-from dripstone.web.public import frame
+from dripstone.web.public import frame, sayings
 from dripstone.web.public.door import allow_leaving
 
 Standing = Literal["waiting", "confirmed", "replaced", "lapsed", "out"]
@@ -50,17 +51,39 @@ def _after_click(token: str, sign_up_id: int) -> HttpResponse:
 
 
 def _page(request: HttpRequest, token: str, row: SignUp) -> HttpResponse:
-    account = row.subscriber.account
-    context = {
-        "token": token,
-        "address": words.masked(row.email_address),
-        "sender": account.name,
-        "standing": _standing(row),
-        "confirmed_text": forms.said(row.form, "confirmed_text", account.name),
-        "language": account.language,
-    }
-    response = frame.show(request, "public/confirm.html", context)
+    text = row.form.confirmed_text if row.form else ""
+    context = _said(_standing(row), row.email_address, row.subscriber.account)
+    response = frame.show(request, "public/confirm.html", context | {"token": token, "own_text": text})
     return allow_leaving(response, row.form.confirmed_url if row.form else "")
+
+
+# By standing: the heading, and the sentence under it (sayings.py).
+_SAYINGS: dict[Standing, tuple[str, str]] = {
+    "waiting": ("waiting", "question"),
+    "confirmed": ("confirmed", "is_confirmed"),
+    "replaced": ("replaced", "use_newest"),
+    "lapsed": ("lapsed", "sign_up_again"),
+    "out": ("out", "gets_none"),
+}
+
+
+def _said(standing: Standing, address: str, account: Account) -> dict[str, Any]:
+    language, say = sayings.confirm(account.language)
+    heading, sentence = _SAYINGS[standing]
+    return {
+        "language": language,
+        "own_language": account.language or sayings.ENGLISH,
+        "say": say,
+        "standing": standing,
+        "sender": account.name,
+        "title": say["waiting_title"] if standing == "waiting" else say[heading],
+        "heading": say[heading],
+        "text": format_html(
+            say[sentence],
+            sender=format_html("<b>{}</b>", account.name),
+            address=format_html('<b class="address">{}</b>', words.masked(address)),
+        ),
+    }
 
 
 def _standing(row: SignUp) -> Standing:
@@ -91,15 +114,9 @@ def _of_before(request: HttpRequest, token: str) -> HttpResponse:
         with suppress(NotFound):  # deleted at this moment: then the page says so
             transitions.confirm(person.pk, clock.now(), cause=causes.SUBSCRIBER)
         return frame.private(redirect("confirm", token))
-    standing = {State.INACTIVE: "waiting", State.ACTIVE: "confirmed"}.get(State(person.state), "out")
-    context = {
-        "token": token,
-        "address": words.masked(person.email_address),
-        "sender": person.account.name,
-        "standing": standing,
-        "confirmed_text": forms.USUAL["confirmed_text"],
-    }
-    return frame.show(request, "public/confirm.html", context)
+    standings: dict[str, Standing] = {State.INACTIVE: "waiting", State.ACTIVE: "confirmed"}
+    context = _said(standings.get(person.state, "out"), person.email_address, person.account)
+    return frame.show(request, "public/confirm.html", context | {"token": token})
 
 
 def _person(token: str) -> Subscriber | None:
