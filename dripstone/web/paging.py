@@ -3,12 +3,15 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from django.db import OperationalError, connection, transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from psycopg.errors import QueryCanceled
 
 M = TypeVar("M", bound=Model)
 
 PER_PAGE = 50
+PATIENCE_MS = 40  # what finding a page of rows may take within a page
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,20 @@ def page(request: HttpRequest, rows: QuerySet[M], per_page: int = PER_PAGE, *, n
         _query(request, after=found[0].pk) if has_newer else "",
         _query(request, before=found[-1].pk) if has_older else "",
     )
+
+
+def page_within(
+    request: HttpRequest, rows: QuerySet[M], patience_ms: int, *, n_rows: int | None = None
+) -> Page[M] | None:
+    """The same, if it is found within that time; else None, and the page loads the list after itself."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{patience_ms}ms"])
+            return page(request, rows, n_rows=n_rows)
+    except OperationalError as error:
+        if isinstance(error.__cause__, QueryCanceled):
+            return None
+        raise
 
 
 def number(text: str) -> int | None:

@@ -1,4 +1,7 @@
+from contextlib import closing
+
 import pytest
+from django.db import connection
 from django.test import Client
 
 from dripstone.accounts.models import Account
@@ -62,6 +65,23 @@ def test_it_shows_who_waits_for_an_email(alice: Client, account: Account) -> Non
     assert len(answer.context["people"].rows) == 1
     assert "Waiting for “Hello [first name]”" in answer.content.decode()
     assert alice.get(f"/sequences/{sequence.pk}/people?waiting={second.pk}").context["people"].rows == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_waits_comes_after_the_page_if_it_takes_longer(alice: Client, account: Account) -> None:
+    """Somebody else holds the table, so that nobody is found within the page's time."""
+    sequence = make_sequence(account, {"delay_value": 2})
+    make_enrollment(sequence, make_subscriber(account, email_address="bob@example.org"))
+    path = f"/sequences/{sequence.pk}/people?waiting={sequence.emails.get().pk}"
+    other = connection.copy()
+    with closing(other), other.cursor() as cursor:
+        cursor.execute("BEGIN; LOCK TABLE engine_enrollment IN ACCESS EXCLUSIVE MODE")
+        page = alice.get(path)
+    assert f'hx-get="{path}"' in page.content.decode()
+    assert "bob@example.org" in alice.get(page.context["long"]).content.decode()
+    part = alice.get(path, headers={"HX-Target": "people"}).content.decode()
+    assert "bob@example.org" in part
+    assert "<html" not in part
 
 
 @pytest.mark.parametrize("waiting", ["x", "0", "99999999999999999999", ""])

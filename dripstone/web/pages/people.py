@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
-from psycopg.errors import QueryCanceled
 
 from dripstone import clock, conditions, grammar
 from dripstone.accounts.models import Account
@@ -25,7 +23,7 @@ from dripstone.subscribers.models import Segment, Subscriber
 from dripstone.web import people_columns
 from dripstone.web.conditions import Editor
 from dripstone.web.frame import member, membership, own, show
-from dripstone.web.paging import Page, number, page
+from dripstone.web.paging import PATIENCE_MS, Page, number, page, page_within
 
 STATES = {
     "active": "Active",
@@ -36,7 +34,6 @@ STATES = {
 }
 LOOKED_AT = 1_000  # people who fit what was typed: beyond, one types more
 SEGMENTS = 12  # offered to begin with
-PATIENCE_MS = 40  # what finding fifty people may take within a page
 LARGE = 5_000  # people; below, nothing takes long
 
 
@@ -134,14 +131,7 @@ def _page(request: HttpRequest, this: Asked, patience_ms: int | None) -> Page[Su
     """None: it takes longer than that."""
     if patience_ms is None:
         return page(request, this.rows(), n_rows=_n_rows(this))
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [f"{patience_ms}ms"])
-            return page(request, this.rows())
-    except OperationalError as error:
-        if isinstance(error.__cause__, QueryCanceled):
-            return None
-        raise
+    return page_within(request, this.rows(), patience_ms)
 
 
 def _n_rows(this: Asked) -> int | None:

@@ -15,8 +15,9 @@ from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import places
 from dripstone.web.frame import member, show
-from dripstone.web.paging import number, page
+from dripstone.web.paging import PATIENCE_MS, number, page, page_within
 
+LIST = "people"  # the id of the part that htmx loads after the page, if need be
 STATUSES = {"active": "In progress", "unconfirmed": "To confirm", "completed": "Completed", "removed": "Removed"}
 
 
@@ -36,14 +37,22 @@ def people(request: HttpRequest, account: Account, sequence_id: int) -> HttpResp
     sequence = get_object_or_404(Sequence, pk=sequence_id, account=account, deleted_at=None)
     status, waited_for = request.GET.get("status", ""), _email(sequence, request.GET.get("waiting", ""))
     rows, n_rows = _of_status(sequence, status) if waited_for is None else _waiting_for(waited_for)
+    rows, is_part = rows.select_related("subscriber", "next_email"), request.headers.get("HX-Target") == LIST
+    if waited_for is None or is_part or "long" in request.GET:
+        found = page(request, rows, n_rows=n_rows)
+    else:  # of few who wait for an email the sequence may have to be read to its end
+        found = page_within(request, rows, PATIENCE_MS, n_rows=n_rows)
     context = {
         "section": "sequences",
         "current": "true",
         "sequence": sequence,
         "choices": list(_choices(sequence, status, waited_for, n_rows)),
-        "people": page(request, rows.select_related("subscriber", "next_email"), n_rows=n_rows),
+        "people": found,
+        "long": f"{request.get_full_path()}&long=1",
     }
-    return show(request, "sequences/people.html", account, context)
+    response = show(request, "sequences/_people.html" if is_part else "sequences/people.html", account, context)
+    response["Vary"] = "HX-Target, Cookie"
+    return response
 
 
 def _email(sequence: Sequence, text: str) -> SequenceEmail | None:
