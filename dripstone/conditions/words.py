@@ -12,7 +12,7 @@ from enum import Enum
 from typing import Any
 
 from dripstone import grammar, words
-from dripstone.conditions.people import EVERYBODY, MAX_EXPANDED, expanded
+from dripstone.conditions.people import EVERYBODY, MAX_EXPANDED, Expanded, expanded
 from dripstone.grammar import Condition, Thing, kinds
 from dripstone.sequences import known
 
@@ -86,7 +86,11 @@ def _joined(parts: Series[str], joint: Joint) -> str:
 
 def problem(condition: Condition | None, account_id: int) -> str:
     """Why nobody meets it: a sentence; "" where people may."""
-    found = expanded(EVERYBODY if condition is None else condition, account_id)
+    return why_nobody(expanded(EVERYBODY if condition is None else condition, account_id))
+
+
+def why_nobody(found: Expanded) -> str:
+    """The same of a condition whose segments are in their place."""
     if found.is_too_large:
         return f"It has more than {MAX_EXPANDED:,} conditions with those of its segments, so nobody is found by it."
     return gone(found.missing) or nothing_yet(found.unrecorded)

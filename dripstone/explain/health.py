@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection
 
-from dripstone import conditions, words
+from dripstone import words
 from dripstone.accounts.models import SendingAddress
 from dripstone.conditions import words as condition_words
 from dripstone.content import subjects
@@ -25,7 +25,6 @@ from dripstone.engine.models import Enrollment
 from dripstone.engine.pulse import ENGINE_SILENT_SECONDS, last_heartbeat
 from dripstone.explain import health_content
 from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding, Mend
-from dripstone.grammar import Condition
 from dripstone.senders import breaker
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 
@@ -442,7 +441,7 @@ def _about_holds(look: Look) -> Iterator[Finding]:
 def _about_filters(look: Look) -> Iterator[Finding]:
     """R21: a filter that names what is gone, or asks for what is not recorded, is met by nobody."""
     for email in look.live:
-        if email.filter is not None and (why := _why_nobody(email.filter, email.account_id)):
+        if email.filter is not None and (why := condition_words.problem(email.filter, email.account_id)):
             yield Finding(
                 "filter_met_by_nobody",
                 ERROR,
@@ -450,11 +449,6 @@ def _about_filters(look: Look) -> Iterator[Finding]:
                 Mend("PUT", f"/ext/v1/sequences/{look.sequence.pk}/emails/{email.pk}/filter", {"filter": None}),
                 email_id=email.pk,
             )
-
-
-def _why_nobody(condition: Condition, account_id: int) -> str:
-    gone = condition_words.gone(conditions.missing(condition, account_id))
-    return gone or condition_words.nothing_yet(conditions.unrecorded(condition, account_id))
 
 
 def _about_people(look: Look) -> Iterator[Finding]:

@@ -19,9 +19,10 @@ from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 
-from dripstone import conditions, grammar
+from dripstone import grammar
 from dripstone.accounts.models import Account
 from dripstone.conditions import words as condition_words
+from dripstone.conditions.people import expanded
 from dripstone.conditions.words import Names
 from dripstone.errors import Problem
 from dripstone.given import Checked, FromText
@@ -282,11 +283,10 @@ class Editor:
             more = Piece("who …", AND_ALL, is_plus=True, is_open=open_at == AND_ALL)
             self.pieces = [Piece("Nobody" if self.problem else "Everybody"), *([] if self.problem else [more])]
             return
-        gone = conditions.missing(self.condition, self.account.pk)
-        unrecorded = conditions.unrecorded(self.condition, self.account.pk)
-        self.nobody_because = condition_words.gone(gone) or condition_words.nothing_yet(unrecorded)
+        found = expanded(self.condition, self.account.pk)
+        self.nobody_because = condition_words.why_nobody(found)
         names = condition_words.names([self.condition], self.account.pk)
-        self.pieces = list(_Sentence(names, set(gone), open_at).pieces(self.condition))
+        self.pieces = list(_Sentence(names, set(found.missing), open_at).pieces(self.condition))
 
 
 @dataclass(frozen=True, slots=True)
