@@ -138,7 +138,9 @@ class PersonFileShape(TypedDict):
 
 def person_file(person: Subscriber, now: datetime) -> PersonFileShape:
     """All of it at once."""
-    found = {name: value if isinstance(value, (str, dict, NoneType)) else list(value) for name, value in _parts(person, now)}
+    found = {
+        name: value if isinstance(value, (str, dict, NoneType)) else list(value) for name, value in _parts(person, now)
+    }
     return cast("PersonFileShape", found)
 
 
