@@ -17,7 +17,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from django.conf import settings
 from django.db import connection
@@ -141,7 +141,7 @@ def _let_in(credential: Credential, unwritten: Mapping[int, int], limit: int, se
 
 def _count(credential: Credential, unwritten: Mapping[int, int], limit: int, second: int) -> _Window:
     first = sorted((Counter(unwritten) + Counter([second])).items())
-    values = {"credential": str(credential), "second": second, "window": WINDOW, "limit": limit}
+    values: dict[str, Any] = {"credential": str(credential), "second": second, "window": WINDOW, "limit": limit}
     values |= {"seconds": list(unwritten), "ns": list(unwritten.values())}
     values |= {"first_seconds": [at for at, _ in first], "first_ns": [n for _, n in first]}
     with connection.cursor() as cursor:

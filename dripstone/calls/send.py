@@ -177,7 +177,7 @@ def _receivers(query: str, now: datetime, room: int, lanes: list[Lane], *, is_ag
 def _claim(
     query: str, receivers: list[int], now: datetime, lease_until: datetime, numbers: dict[int, int]
 ) -> list[Lane]:
-    values = {"receivers": receivers, "now": now, "lease_until": lease_until, "most": CALLS_OF_LANE}
+    values: dict[str, Any] = {"receivers": receivers, "now": now, "lease_until": lease_until, "most": CALLS_OF_LANE}
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         rows = sorted((Claimed(*row) for row in cursor.fetchall()), key=lambda call: call.id)

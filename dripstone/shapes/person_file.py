@@ -4,7 +4,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
-from types import NoneType
 from typing import Any, TypeVar, cast
 
 from django.db import transaction
@@ -138,10 +137,13 @@ class PersonFileShape(TypedDict):
 
 def person_file(person: Subscriber, now: datetime) -> PersonFileShape:
     """All of it at once."""
-    found = {
-        name: value if isinstance(value, (str, dict, NoneType)) else list(value) for name, value in _parts(person, now)
-    }
-    return cast("PersonFileShape", found)
+    parts = _parts(person, now)
+    return cast("PersonFileShape", {name: value if _is_whole(value) else list(value) for name, value in parts})
+
+
+def _is_whole(value: Any) -> bool:
+    """And no list, to be read item by item."""
+    return value is None or isinstance(value, (str, dict))
 
 
 def pieces(person: Subscriber, now: datetime) -> Iterator[bytes]:
@@ -151,7 +153,7 @@ def pieces(person: Subscriber, now: datetime) -> Iterator[bytes]:
         yield b'{"file": {'
         for number, (name, value) in enumerate(_parts(person, now)):
             yield f"{',' if number else ''}\n  {json.dumps(name)}: ".encode()
-            if isinstance(value, (str, dict, NoneType)):
+            if _is_whole(value):
                 yield _json(value)
             else:
                 yield from _array(value)

@@ -212,7 +212,7 @@ def let_pass(workers: Workers, weather: Weather, until: datetime, step: timedelt
     """From one due moment to the next; whoever looks at the rows does so once per `step` at most. In `deaths` of a
     hundred of these moments a worker dies."""
     clock = workers.clock
-    while (instant := virtual._next_instant()) is not None and instant <= until:
+    while (instant := virtual._next_instant(())) is not None and instant <= until:
         clock.set(max(instant, clock.now() + step))
         weather.turn(clock.now())
         if workers.draw.randrange(100) < deaths:

@@ -103,7 +103,7 @@ def test_names_are_written_as_text(alice: Client, account: Account) -> None:
 
 
 def test_the_file_is_a_download(alice: Client, bob: Subscriber) -> None:
-    answer = alice.get(f"/people/{bob.pk}/file")
+    answer: Any = alice.get(f"/people/{bob.pk}/file")
     assert answer["Content-Disposition"] == f'attachment; filename="person-{bob.pk}.json"'
     assert answer["Cache-Control"] == "no-store"
     file = json.loads(b"".join(answer.streaming_content))["file"]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Answers that are kept for a day, for calls that are sent again with the same Idempotency-Key."""
 
-    dependencies = [("accounts", "0012_keys_with_full_access")]
+    dependencies = [("accounts", "0013_brand")]
 
     operations = [
         migrations.CreateModel(

@@ -8,7 +8,7 @@ from django.db.models.functions import Coalesce, Left
 class Migration(migrations.Migration):
     atomic = False
 
-    dependencies = [("subscribers", "0012_words_of_names")]
+    dependencies = [("subscribers", "0013_locations")]
 
     operations = [
         AddIndexConcurrently(

@@ -57,7 +57,7 @@ def _save(request: HttpRequest, found: Subscriber) -> Form | None:
     found.refresh_from_db()
     saved, seen = _saved(found), _seen(request)
     changed = {name: value for name, value in forms.given(request).items() if seen.get(name) != _figure(value)}
-    problems = [
+    problems: list[Problem] = [
         (name, _since(saved[name]))
         for name, value in changed.items()
         if name in seen and name in saved and _figure(saved[name]) not in (seen[name], _figure(value))

@@ -15,7 +15,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import places
 from dripstone.web.frame import member, show
-from dripstone.web.paging import PATIENCE_MS, number, page, page_within
+from dripstone.web.paging import PATIENCE_MS, Page, number, page, page_within
 
 LIST = "people"  # the id of the part that htmx loads after the page, if need be
 STATUSES = {"active": "In progress", "unconfirmed": "To confirm", "completed": "Completed", "removed": "Removed"}
@@ -39,7 +39,7 @@ def people(request: HttpRequest, account: Account, sequence_id: int) -> HttpResp
     rows, n_rows = _of_status(sequence, status) if waited_for is None else _waiting_for(waited_for)
     rows, is_part = rows.select_related("subscriber", "next_email"), request.headers.get("HX-Target") == LIST
     if waited_for is None or is_part or "long" in request.GET:
-        found = page(request, rows, n_rows=n_rows)
+        found: Page[Enrollment] | None = page(request, rows, n_rows=n_rows)
     else:  # of few who wait for an email the sequence may have to be read to its end
         found = page_within(request, rows, PATIENCE_MS, n_rows=n_rows)
     context = {
