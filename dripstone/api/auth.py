@@ -144,11 +144,17 @@ def permit(caller: Caller, method: str, path: str) -> None:
     """Whether a call is allowed to whoever makes it. Raises OutOfScope."""
     if caller.application_id is None:
         return
+    needed = scope_of(method, path)
+    if needed not in caller.scopes:
+        raise OutOfScope
+    if needed == scopes.WRITE and not caller.is_owner and OF_OWNERS.match(path):
+        raise OutOfScope
+
+
+def scope_of(method: str, path: str) -> str:
+    """Which one a call needs."""
     is_reading = method in SAFE_METHODS or (method == "POST" and READING.match(path) is not None)
-    if (scopes.READ if is_reading else scopes.WRITE) not in caller.scopes:
-        raise OutOfScope
-    if not is_reading and not caller.is_owner and OF_OWNERS.match(path):
-        raise OutOfScope
+    return scopes.READ if is_reading else scopes.WRITE
 
 
 def _secret_in(environ: Environ) -> str:

@@ -4,18 +4,21 @@ Every way a call can be refused, the bounds of ids, and parameters as they are w
 made from it alone call every operation (tests/front/test_description.py).
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from dripstone.api.auth import scope_of
 from dripstone.api import repeats
 from dripstone.given import MAX_ID
+from dripstone.oauth import scopes, server
 
 Json = dict[str, Any]
 
 REFUSALS = {
     400: "The request cannot be read",
-    401: "No key, or one that is unknown or revoked",
-    403: "The key may not do this",
+    401: "No key or token, or one that is unknown, revoked or expired",
+    403: "The token may not do this",
     404: "No such thing in this account",
     408: "The body did not arrive in time",
     409: "Somebody else changed it at the same moment, or the same call is being carried out",
@@ -41,6 +44,7 @@ _NOT_GUARDED = ("subscribers", "subscribers/{id}", "impact")
 
 def complete(schema: Json) -> None:
     schema["components"]["schemas"]["Errors"] = _ERRORS
+    schema["components"]["securitySchemes"]["OAuth2"] = _oauth()
     for path, method, call in _calls(schema):
         _say_body_plainly(call.get("requestBody", {}), schema["components"]["schemas"])
         for parameter in call.get("parameters", ()):
@@ -52,6 +56,17 @@ def complete(schema: Json) -> None:
             for response in call["responses"].values():
                 response["headers"] = {repeats.REPLAYED: _REPLAYED}
         call["responses"] |= _refusals(path, method, call)
+        call["security"].append({"OAuth2": [scope_of(method.upper(), re.sub(r"\{\w+\}", "1", path))]})
+
+
+def _oauth() -> Json:
+    flow = {
+        "authorizationUrl": f"{server.issuer()}/oauth/authorize",
+        "tokenUrl": f"{server.issuer()}/oauth/token",
+        "refreshUrl": f"{server.issuer()}/oauth/token",
+        "scopes": scopes.IN_WORDS,
+    }
+    return {"type": "oauth2", "flows": {"authorizationCode": flow}}
 
 
 def _calls(schema: Json) -> Iterator[tuple[str, str, Json]]:

@@ -29,6 +29,20 @@ def test_every_operation_names_its_refusals(path: str) -> None:
 
 
 @pytest.mark.parametrize("path", DOCUMENTS)
+def test_every_operation_takes_a_key_or_a_token_with_the_scope_it_needs(path: str) -> None:
+    document = described(path)
+    assert document["components"]["securitySchemes"]["OAuth2"]["flows"]["authorizationCode"]["scopes"].keys() == {
+        "read", "write",
+    }  # fmt: skip
+    for method, name, call in operations(document):
+        (key, token) = call["security"]
+        assert next(iter(key)) in ("ApiKeyAuth", "FullAccess"), name
+        (scope,) = token["OAuth2"]
+        reads = method == "get" or name.endswith(("/impact", "/preview", "/subscribers/count", "/subscribers/filter"))
+        assert scope == ("read" if reads else "write"), f"{method} {name}"
+
+
+@pytest.mark.parametrize("path", DOCUMENTS)
 def test_nothing_in_a_query_is_null_and_ids_have_bounds(path: str) -> None:
     for method, name, call in operations(described(path)):
         for parameter in call.get("parameters", ()):

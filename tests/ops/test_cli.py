@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import Client
 from typer.testing import CliRunner
 
 from dripstone.accounts import invitations, verbs
@@ -212,6 +213,52 @@ def test_a_revoked_key_opens_nothing() -> None:
     assert "revoked" in dripstone("keys", "revoke", str(key.pk))
     assert account_for_key(made["api_key"]) is None
     dripstone("keys", "revoke", str(key.pk), code=1)
+
+
+def test_an_app_is_made_listed_given_another_secret_and_deleted() -> None:
+    made = alice()
+    given = ("--name", "Shop", "--redirect-uri", "https://shop.example/a", "--redirect-uri", "https://shop.example/b")
+    app = json.loads(dripstone("apps", "create", *given, "--json"))
+    assert app["redirect_uris"] == ["https://shop.example/a", "https://shop.example/b"]
+    assert app["client_secret"].startswith("ocs_")
+    listed = dripstone("apps", "list", "--json")
+    assert app["client_secret"] not in listed
+    assert [(one["client_id"], one["allowed"]) for one in json.loads(listed)["apps"]] == [(app["client_id"], 0)]
+    secret = dripstone("apps", "rotate", str(app["id"])).strip()
+    assert secret.startswith("ocs_") and secret != app["client_secret"]
+    dripstone("apps", "allow", str(app["id"]), "--user", made["user_email"])
+    assert "1 had allowed it" in dripstone("apps", "delete", str(app["id"]))
+    assert json.loads(dripstone("apps", "list", "--json")) == {"apps": []}
+
+
+def test_a_public_app_has_no_secret() -> None:
+    alice()
+    given = ("--name", "Phone", "--redirect-uri", "com.example.phone:/callback", "--public", "--json")
+    app = json.loads(dripstone("apps", "create", *given))
+    assert (app["client_type"], app["client_secret"]) == ("public", None)
+    dripstone("apps", "rotate", str(app["id"]), code=1)
+
+
+def test_an_app_is_allowed_without_a_browser() -> None:
+    made = alice()
+    app = json.loads(dripstone("apps", "create", "--name", "Shop", "--redirect-uri", "http://localhost/cb", "--json"))
+    given = json.loads(dripstone("apps", "allow", str(app["id"]), "--user", made["user_email"], "--json"))
+    answer = Client().get("/v4/account", headers={"Authorization": f"Bearer {given['access_token']}"})
+    assert answer.json()["account"]["id"] == made["account_id"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", "--name", "Shop", "--redirect-uri", "http://shop.example/"),
+        ("rotate", "99"),
+        ("delete", "99"),
+        ("allow", "99", "--user", "alice@example.com"),
+    ],
+)
+def test_what_an_app_cannot_be_is_said(arguments: tuple[str, ...]) -> None:
+    alice()
+    dripstone("apps", *arguments, code=1)
 
 
 def test_with_several_accounts_a_key_needs_to_know_whose() -> None:

@@ -17,14 +17,16 @@ from django.http import HttpResponse
 from django.test import Client
 
 from dripstone import clock, signing
-from dripstone.accounts import invitations, sending_addresses, verbs
+from dripstone.accounts import invitations, members, sending_addresses, verbs
 from dripstone.accounts.models import Account
 from dripstone.engine.acts import letting_in
 from dripstone.engine.models import Delivery
+from dripstone.oauth.models import Application
 from dripstone.subscribers import forms, sign_ups
 from dripstone.web import condition_leaves
 from tests import owned
-from tests.factories import MONDAY_9, make_sequence, make_user, place_of
+from tests.factories import MONDAY_9, make_account, make_sequence, make_user, place_of
+from tests.oauth.flow import App
 from tests.web.letters import link_in, sent
 from tests.web.routes import WITH_IDS, WITHOUT_IDS, path_to
 
@@ -125,6 +127,14 @@ def test_every_page_of_an_account_with_nothing_in_it(page: "Page", account: Acco
     assert_none(visited(page, everywhere))
     sequence = make_sequence(account)
     assert_none(visited(page, [f"/sequences/{sequence.pk}{part}" for part in ("", "/people", "/checks", "/week")]))
+
+
+def test_the_pages_that_ask_about_an_app(page: "Page", account: Account) -> None:
+    members.join(make_account("Club"), account.memberships.get().user, "viewer", MONDAY_9)
+    app = App(account)
+    assert_none(visited(page, [app.address(), app.address(redirect_uri="https://evil.example/")]))
+    Application.objects.update(account=None)  # it registered itself
+    assert_none(visited(page, [app.address()]))
 
 
 def test_every_page_by_which_people_get_in_or_out(
