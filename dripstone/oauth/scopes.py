@@ -8,9 +8,9 @@ READ, WRITE, PUBLIC = "read", "write", "public"
 
 # Each as the consent page and the metadata say it.
 IN_WORDS = {
-    READ: "See everything in the account: people and their details, sequences, emails, what was sent and how it went",
-    WRITE: "Change everything in the account but settings, members and keys: add people, tag them, start and stop "
-    "sequences, which sends mail",
+    READ: "See everything in the account: people and what is known of them, sequences, emails, and what was sent.",
+    WRITE: "Change everything but settings, members and keys: add and tag people, write emails, and start sequences, "
+    "which sends mail.",
 }
 _MEANING = {READ: {READ}, WRITE: {WRITE}, PUBLIC: {READ, WRITE}}
 

@@ -15,6 +15,7 @@ Whoever exchanges or ends something holds the row of the consent, so of two who 
 A crash here means the transaction is gone, and with it what it gave out: nothing of it was sent yet.
 """
 
+import logging
 import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -29,6 +30,8 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.given import plain_address
 from dripstone.oauth import scopes
 from dripstone.oauth.models import AccessToken, Application, Consent, Grant, RefreshToken
+
+log = logging.getLogger(__name__)
 
 # What a token begins with says what it is: to us, and to those who look for secrets in what somebody published.
 ACCESS, REFRESH = "oat_", "ort_"
@@ -217,7 +220,10 @@ def ended_of_account(account: Account) -> QuerySet[Consent]:
 
 def end(consent_id: int, why: str, now: datetime) -> bool:
     """At once and for good. False: it had ended before."""
-    return Consent.objects.filter(pk=consent_id, ended_at=None).update(ended_at=now, ended_why=why) == 1
+    has_ended = Consent.objects.filter(pk=consent_id, ended_at=None).update(ended_at=now, ended_why=why) == 1
+    if has_ended and why in (CODE_AGAIN, REFRESH_AGAIN):
+        log.warning("consent_ended", extra={"consent_id": consent_id, "why": why})
+    return has_ended
 
 
 def give_back(token: str, application: Application, now: datetime) -> None:

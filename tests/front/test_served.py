@@ -149,3 +149,25 @@ def test_it_stops_in_time_whatever_is_unfinished(fresh_database: str, web: Web) 
 
 def test_json_stays_json(web: Web) -> None:
     assert json.loads(web.ask("GET", "/healthz").content)["status"] in ("ok", "not ready")
+
+
+def test_a_token_is_given_out_to_strangers_and_its_calls_have_bodies(web: Web, fresh_database: str) -> None:
+    def made(*arguments: str) -> dict[str, str]:
+        answer: dict[str, str] = json.loads(run(fresh_database, *arguments, "--json"))
+        return answer
+
+    account = made("accounts", "create", "--name", "Apps", "--email", "apps@example.com")
+    at = ("--account", str(account["account_id"]))
+    app = made("apps", "create", "--name", "Shop", "--redirect-uri", "http://localhost/cb", *at)
+    given = made("apps", "allow", str(app["id"]), "--user", "apps@example.com", *at)
+
+    asked = {"grant_type": "refresh_token", "refresh_token": given["refresh_token"]}
+    asked |= {name: app[name] for name in ("client_id", "client_secret")}
+    for path in ("/oauth/token", "/v4/oauth/token"):  # the second one as if the answer to the first were lost
+        answer = web.ask("POST", path, asked, {"X-Kit-Api-Key": ""})
+        assert answer.status == 200, answer.content
+        bearer = {"X-Kit-Api-Key": "", "Authorization": f"Bearer {answer.json['access_token']}"}
+        for _ in range(2):  # looked up before its body is read; the second time remembered
+            assert web.ask("POST", "/v4/tags", {"name": "One"}, bearer).status in (200, 201)
+    assert web.ask("POST", "/v4/tags", {"name": "One"}, bearer | {"Authorization": "Bearer oat_no"}).status == 401
+    assert web.ask("POST", "/v4/oauth/token", b"x" * 65_000, {"X-Kit-Api-Key": ""}).status == 413

@@ -81,7 +81,7 @@ def test_an_agent_registers_and_is_allowed(account: Any, browser: Client, is_on:
     app.row = Application.objects.get(client_id=answer["client_id"])
     page = browser.get(app.address()).content.decode()
     assert "Nobody here knows this app" in page
-    assert "a program on this machine" in page
+    assert "a program on your own machine" in page
     assert is_open(app.tokens(browser)["access_token"])
 
 

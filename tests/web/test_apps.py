@@ -30,8 +30,8 @@ def text_of(answer: Any) -> str:
 
 def test_the_page_says_who_asks_for_what_and_where_one_is_sent(alice: Client, account: Account) -> None:
     page = text_of(alice.get(App(account).address()))
-    for part in ("Allow Shop to work in your account?", "Made by Alice", "See everything", "Change everything",
-                 "https://shop.example", "alice@example.com"):  # fmt: skip
+    for part in ("Allow Shop to work in your account?", "The app was made by Alice", "See everything",
+                 "Change everything", "https://shop.example", "alice@example.com"):  # fmt: skip
         assert part in page
     assert "Change everything" not in text_of(alice.get(App(account).address(scope="read")))
 
@@ -42,7 +42,7 @@ def test_who_is_in_several_chooses(alice: Client, account: Account, user: User) 
     app = App(account)
     page = alice.get(app.address())
     assert "In which account?" in text_of(page)
-    assert "so the app can only read" in text_of(page)
+    assert "so the app can only look" in text_of(page)
     assert re.findall(r'value="(\d+)" checked', page.content.decode()) == [str(account.pk)]
     alice.post(f"/accounts/{club.pk}/choosing")
     assert re.findall(r'value="(\d+)" checked', alice.get(app.address()).content.decode()) == [str(club.pk)]
@@ -180,7 +180,7 @@ def test_an_owner_sees_and_revokes_what_others_allowed(alice: Client, account: A
     assert alice.post(path)["Location"] == "/settings/apps"
     page = text_of(alice.get("/settings/apps"))
     assert "No app has access" in page
-    assert "revoked by a member" in page
+    assert "Revoked by a member" in page
     assert alice.post(path).status_code == 404
 
 

@@ -22,7 +22,7 @@ KINDS = [
     ("confidential", "A secret of its own: it runs on a server"),
     ("public", "No secret: it runs on people's phones or machines, or in their browsers"),
 ]
-SHOWN = 20  # of the consents that ended
+MOST, MOST_ENDED = 200, 20  # consents shown
 
 
 @owner
@@ -139,7 +139,8 @@ def _list(request: HttpRequest, account: Account, form: forms.Form, status: int 
         "form": form,
         "kinds": KINDS,
         "apps": applications.of_account(account),
-        "consents": [_with_words(row) for row in tokens.of_account(account)],
-        "ended": [(row, tokens.how_it_ended(row)) for row in tokens.ended_of_account(account)[:SHOWN]],
+        "consents": [_with_words(row) for row in tokens.of_account(account)[:MOST]],
+        "most": MOST,
+        "ended": [(row, tokens.how_it_ended(row)) for row in tokens.ended_of_account(account)[:MOST_ENDED]],
     }
     return show(request, "settings/apps.html", account, context, status=status)

@@ -78,7 +78,7 @@ def _question(
     meant = scopes.meant(asked)
     context = {
         "app": application,
-        "may": [(name, sentence) for name, sentence in scopes.IN_WORDS.items() if name in meant],
+        "may": [sentence for name, sentence in scopes.IN_WORDS.items() if name in meant],
         "may_write": scopes.WRITE in meant,
         "place": redirects.place(redirect_uri),
         "is_here": redirects.is_loopback(redirect_uri),
