@@ -58,6 +58,8 @@ def _answered(request: HttpRequest, ask: Callable[[], Any]) -> HttpResponse:
     except TooMany:
         return HttpResponse("Retry later", status=429, content_type="text/plain; charset=utf-8")
     response = HttpResponse(body, status=status, content_type="application/json", headers=_without_type(headers))
+    if status == 401 and request.headers.get("Authorization", "").lower().startswith("basic "):
+        response["WWW-Authenticate"] = 'Basic realm="oauth"'  # in the way that was tried: RFC 6749 § 5.2
     return _unkept(response)
 
 

@@ -66,12 +66,20 @@ class Core(OAuthLibCore):  # type: ignore[misc]
 class Server(WebApplicationServer):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.auth_grant.custom_validators.pre_auth = [_check_challenge]
+        self.auth_grant.custom_validators.pre_auth = [_read_scope, _check_challenge]
         self.auth_grant.custom_validators.post_token = [_check_downgrade]
 
 
+def _read_scope(request: Request) -> dict[str, Any]:
+    """`scope=` asks for none in particular, and two blanks are one; oauthlib takes what is between them for a name."""
+    if request.scopes and "" in request.scopes:
+        names = [name for name in request.scopes if name]
+        request.scopes, request.scope = names or None, " ".join(names) or None
+    return {}
+
+
 def _check_challenge(request: Request) -> dict[str, Any]:
-    if request.response_type != "code":
+    if request.response_type not in (None, "code"):  # oauthlib takes whatever has a "code" in it; None it refuses
         raise errors.UnsupportedResponseTypeError(request=request)
     if request.response_mode not in (None, "query"):
         raise errors.InvalidRequestError("response_mode must be query", request=request)

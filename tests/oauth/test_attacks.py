@@ -164,6 +164,11 @@ def test_there_is_no_other_way_than_a_code(app: App, browser: Client, response_t
     assert "#" not in answer["Location"]
 
 
+def test_what_is_missing_from_a_request_is_the_apps_to_hear(app: App, browser: Client) -> None:
+    brought = query_of(browser.get(app.address(response_type=None))["Location"])
+    assert (brought["error"], brought["state"]) == ("invalid_request", "xyz &=?")
+
+
 def test_a_program_on_the_persons_machine_listens_on_the_port_it_gets(account: Account, browser: Client) -> None:
     native = App(account, is_public=True, callback="http://127.0.0.1/callback")
     here = "http://127.0.0.1:53124/callback"

@@ -97,11 +97,11 @@ def revocation(request: HttpRequest, account: Account, consent_id: int) -> HttpR
 
 
 def _with_words(row: Consent) -> Consent:
-    row.may = words_of(row)  # type: ignore[attr-defined]
+    row.may = _words_of(row)  # type: ignore[attr-defined]
     return row
 
 
-def words_of(consent: Consent) -> str:
+def _words_of(consent: Consent) -> str:
     return "read and change" if tokens.may_write(consent) else "read"
 
 
