@@ -21,6 +21,7 @@ from dripstone import clock
 from dripstone.accounts import limits
 from dripstone.accounts.limits import Credential
 from dripstone.accounts.verbs import hash_key
+from dripstone.given import unstorable
 from dripstone.oauth import scopes, tokens
 from dripstone.oauth.models import Application
 
@@ -102,6 +103,13 @@ class Validator(OAuth2Validator):  # type: ignore[misc]
     """oauthlib asks, in the order of its grants; `request.grant` and `request.refresh` are what was found for it."""
 
     # Apps
+
+    def _load_application(self, client_id: str, request: Request) -> Application | None:
+        """Also None for an id that the database cannot be asked for; Basic authentication may bring one."""
+        if unstorable(client_id or ""):
+            return None
+        found: Application | None = super()._load_application(client_id, request)
+        return found
 
     def _check_secret(self, provided_secret: str, stored_secret: str) -> bool:
         return hmac.compare_digest(hash_key(provided_secret), stored_secret)

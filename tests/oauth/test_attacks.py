@@ -1,5 +1,6 @@
 """What somebody might try who is not the app, not the person, or neither."""
 
+import base64
 import json
 from typing import Any
 
@@ -376,6 +377,15 @@ def test_a_token_request_that_is_none_gets_an_error_of_oauths(db: None, body: st
     answer = Client().post("/oauth/token", body, content_type=content_type)
     assert answer.status_code in (400, 401)
     assert json.loads(answer.content)["error"] in ("invalid_request", "unsupported_grant_type", "invalid_client")
+
+
+@pytest.mark.parametrize("pair", ["\0:x", "nobody:x", "nobody", ":", "%00:%00", "\u00ff:x"])
+def test_basic_authentication_that_names_no_app_is_refused(db: None, pair: str) -> None:
+    given = base64.b64encode(pair.encode()).decode()
+    for path in ("/oauth/token", "/oauth/revoke"):
+        asked = {"grant_type": "authorization_code", "code": "x", "token": "x"}
+        answer = Client().post(path, asked, headers={"Authorization": f"Basic {given}"})
+        assert (answer.status_code, json.loads(answer.content)["error"]) == (401, "invalid_client")
 
 
 @pytest.mark.parametrize("grant_type", ["password", "client_credentials", "implicit", "nonsense"])
