@@ -127,6 +127,35 @@ _ENTRIES = """
 INSERT INTO engine_entry (enrollment_id, sequence_id, entered_at)
 SELECT id, sequence_id, entered_at FROM engine_enrollment
 """
+# Two for half of the people, a thousand for one in 5,000. Two lines each, of 200 products, of which one is in all.
+PURCHASES = """
+INSERT INTO purchases_purchase (account_id, subscriber_id, transaction_id, status, is_paid, source, currency,
+                                transaction_time, subtotal, tax, shipping, discount, total, created_at, updated_at)
+SELECT %(account)s, p.id, 't' || i, CASE WHEN i %% 20 = 0 THEN 'refunded' ELSE 'paid' END, i %% 20 > 0, 'Shop',
+       CASE WHEN i %% 3 = 0 THEN 'EUR' ELSE 'USD' END, at, 20, 2, 0, 0, 22, at, at
+FROM (SELECT id, row_number() OVER (ORDER BY id) AS place, count(*) OVER () AS n FROM subscribers_subscriber
+      WHERE account_id = %(account)s) p
+CROSS JOIN LATERAL generate_series(
+    1, CASE WHEN p.place %% 5000 = 1 THEN 1000 WHEN p.place %% 2 = 0 THEN 2 ELSE 0 END) k
+CROSS JOIN LATERAL (
+    SELECT p.place * 10000 + k AS i, %(now)s - (1 - p.place::float8 / p.n) * interval '730 days' AS at) t
+ORDER BY p.id, k
+"""
+LINES = """
+INSERT INTO purchases_lineitem (purchase_id, product_id, lid, name, quantity, unit_price)
+SELECT b.id, o.id, l::text, o.name, 1, 10 FROM purchases_purchase b CROSS JOIN generate_series(1, 2) l
+JOIN purchases_product o ON o.account_id = b.account_id AND o.pid = CASE l WHEN 1 THEN 'p0' ELSE 'p' || b.id %% 200 END
+WHERE b.account_id = %(account)s ORDER BY b.id
+"""
+# Nine in ten people are somewhere, one of 10,000 in Norway.
+LOCATIONS = """
+INSERT INTO subscribers_location (subscriber_id, account_id, city, state_province, country_code, latitude, longitude,
+                                  time_zone, pinned_at)
+SELECT id, account_id, 'Somewhere', 'Some',
+       CASE WHEN id %% 10000 = 7 THEN 'NO' WHEN id %% 3 = 0 THEN 'DE' ELSE 'US' END,
+       (id * 7 %% 17000) / 100.0 - 85, (id * 13 %% 36000) / 100.0 - 180, 'UTC', %(now)s
+FROM subscribers_subscriber WHERE account_id = %(account)s AND id %% 10 > 0
+"""
 _NAMES = """
 INSERT INTO subscribers_nameword (account_id, word, subscriber_id)
 SELECT account_id, word, id FROM subscribers_subscriber CROSS JOIN LATERAL unnest(dripstone_words(first_name)) word
@@ -288,12 +317,14 @@ def seed(n_people: int) -> World:
     common.execute("TRUNCATE senders_capturedmessage, senders_capturedhead, senders_capturedtext")
     now = datetime.now(UTC)
     account = common.make_account()
-    world = World(account, create_key(account, "bench", now)[1], common.make_sequence(account, "Course"), {}, now)
+    key = create_key(account, "bench", now, has_full_access=True)[1]
+    world = World(account, key, common.make_sequence(account, "Course"), {}, now)
     make_small_things(world)
     make_library(world)
     steps: list[Callable[[], object]] = [
         lambda: make_people(world, n_people),
         lambda: make_places(world),
+        lambda: make_purchases(world),
         lambda: common.execute(_CAPTURED, {"account": account.pk, "n": max(100, n_people // 10), "now": now}),
         lambda: common.execute(_EVENTS),
     ]
@@ -312,10 +343,12 @@ def seed(n_people: int) -> World:
 
 
 def make_small_things(world: World) -> None:
+    from dripstone.purchases.models import Product
     from dripstone.sequences.models import Sequence
     from dripstone.subscribers.models import Form, Tag
 
     stamps = {"account": world.account, "created_at": world.now}
+    Product.objects.bulk_create(Product(pid=f"p{i}", name=f"product {i}", **stamps) for i in range(N_SMALL_THINGS))
     Tag.objects.bulk_create(Tag(name=f"tag {i}", **stamps) for i in range(N_SMALL_THINGS))
     Form.objects.bulk_create(Form(name=f"form {i}", uid=f"{world.account.pk}-{i}", **stamps) for i in range(200))
     address = world.account.sending_addresses.get()
@@ -394,6 +427,12 @@ def make_places(world: World) -> None:
     common.execute(_DELIVERIES, names)
 
 
+def make_purchases(world: World) -> None:
+    names = {"account": world.account.pk, "now": world.now}
+    for statement in (PURCHASES, LINES, LOCATIONS):
+        common.execute(statement, names)
+
+
 def note_ids(world: World) -> None:
     world.ids |= {
         "email": world.sequence.emails.order_by("position")[0].pk,
@@ -403,6 +442,10 @@ def note_ids(world: World) -> None:
         ][0],
         "rarely_waited_for": world.sequence.emails.get(position=1).pk,
         "draft": world.sequence.emails.get(position=2).pk,
+        "purchase": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM purchases_purchase")[0][
+            0
+        ],
+        "buyer": common.execute("SELECT min(subscriber_id) FROM purchases_purchase")[0][0],
         "place": common.execute("SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY id) FROM engine_enrollment")[0][0],
         "place_inside": common.execute("SELECT max(id) FROM engine_enrollment WHERE due_at IS NOT NULL")[0][0],
         "message": common.execute("SELECT max(id) FROM senders_capturedmessage")[0][0],

@@ -191,6 +191,18 @@ def conditions(ids: dict[str, int]) -> Iterator[tuple[str, Condition]]:
     yield "were sent 2 emails", {"type": "sent", "count_greater_than": 1}
     yield "were sent an email", {"type": "sent", "any": [{"type": "emails", "ids": [ids["email"]]}]}
     yield "were not sent it", {"not": {"type": "sent", "any": [{"type": "emails", "ids": [ids["email"]]}]}}
+    bought = {"type": "purchases"}
+    common_product, rare_product = ([ids[name]] for name in ("product", "rare_product"))
+    yield "bought something", bought
+    yield "bought nothing", {"not": bought}
+    yield "bought something in 7 days", {**bought, "within_days": 7}
+    yield "bought a common product", {**bought, "products": common_product}
+    yield "bought a rare product", {**bought, "products": rare_product}
+    yield "bought over 100 times", {**bought, "count_greater_than": 100}
+    yield "bought for 30 USD at most", {**bought, "total_less_than_or_equal": 30, "currency": "USD"}
+    yield "are in Norway", {"type": "location", "countries": ["NO"]}
+    yield "are in Germany", {"type": "location", "countries": ["DE"]}
+    yield "are near Berlin", {"type": "location", "latitude": 52.5, "longitude": 13.4, "radius": 100.0}
     yield "common tag and inside", {"all": [common_tag, inside, active]}
     yield "common tag, not completed", {"all": [common_tag, {"not": completed}]}
     yield "rare tag or form", {"any": [rare_tag, {"type": "forms", "ids": [ids["rare_form"]]}]}
@@ -227,6 +239,7 @@ def seed(n_people: int) -> World:
         )
         common.execute(_million.ON_FORM, {**names, "owner": ids["form"], "percent": 90})
         _million.make_places(million)
+        _million.make_purchases(million)
     common.execute("VACUUM (ANALYZE)")
     common.checkpoint()
     return World(account, now, dict(conditions(ids)))
@@ -248,6 +261,8 @@ def things(account: "Account", sequence_id: int, now: datetime) -> dict[str, Any
         names = {"label": key, "key": key, "name": f"ck_{key}"}
         found[key] = CustomField.objects.create(account=account, created_at=now, **names).pk
     found |= {"common": tags[0], "some": tags[1], "rare": tags[2], "small": tags[10], "form": forms[0]}
+    products = list(account.products.order_by("pk").values_list("pk", flat=True))
+    found |= {"product": products[0], "rare_product": products[1]}
     found |= {"rare_form": forms[1], "email": emails[0], "rare_email": emails[1]}
     found["old"] = now.replace(year=now.year - 2, month=12, day=31).date().isoformat()
     inner = {"any": [{"type": "tags", "ids": [found["some"]]}, {"type": "tags", "ids": [found["rare"]]}]}

@@ -30,6 +30,10 @@ def calls(world: World) -> Iterator[Call]:
         yield Call(noun, f"/v4/{noun}?include_total_count=true")
         if counted:
             yield Call(f"{noun}, subscriber_count", f"/v4/{noun}?include=subscriber_count")
+    yield Call("purchases", "/v4/purchases")
+    yield Call("purchases, total", "/v4/purchases?include_total_count=true&per_page=50", 300)
+    yield Call("a purchase", f"/v4/purchases/{world.ids['purchase']}")
+    yield Call("products", "/ext/v1/products?include_total_count=true")
     yield Call("a person", f"/v4/subscribers/{world.ids['person']}")
     yield Call("a person's tags", f"/v4/subscribers/{world.ids['person']}/tags?include_total_count=true")
     yield Call("sequences", "/v4/sequences?include_total_count=true")

@@ -169,6 +169,10 @@ def _person_pages(world: World) -> Iterator[Call]:
         yield Call(f"{name}, history", f"{url}/history", 100)
         yield Call(f"{name}, details", f"{url}/details", 100)
         yield Call(f"{name}, add to", f"{url}/entry", 100)
+    buyer = f"/people/{world.ids['buyer']}"
+    yield Call("page: who buys much", buyer, 100)
+    yield Call("page: who buys much, purchases", f"{buyer}/purchases", 100)
+    yield Call("page: a person, location", f"{buyer}/location", 100)
     yield Call("page: a person's way", f"/enrollments/{world.ids['place']}", 100)
     yield Call(
         "question: skip somebody's email", f"/enrollments/{world.ids['place_inside']}/skipping", 150, is_act=True

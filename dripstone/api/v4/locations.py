@@ -26,7 +26,7 @@ _LOCATION = {
     "properties": {
         "city": _TEXT,
         "state_province": _TEXT,
-        "country_code": {"type": "string", "enum": sorted(CODES)},
+        "country_code": {"type": "string", "enum": sorted(CODES | {code.lower() for code in CODES})},
         "latitude": {"type": "number", "minimum": -90, "maximum": 90},
         "longitude": {"type": "number", "minimum": -180, "maximum": 180},
         "timezone": {"type": "string", "minLength": 1, "description": "An IANA name, such as America/Denver."},

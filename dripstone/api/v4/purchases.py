@@ -49,7 +49,7 @@ _PURCHASE = {
         "transaction_id": _KEY,
         "status": _TEXT | {"type": ["string", "null"]},
         **dict.fromkeys(checks.AMOUNTS, _AMOUNT),
-        "currency": {"type": "string", "enum": sorted(CODES)},
+        "currency": {"type": "string", "enum": sorted(CODES | {code.lower() for code in CODES})},
         "transaction_time": {"type": ["string", "null"], "format": "date-time"},
         "products": {"type": "array", "items": _LINE, "minItems": 1, "maxItems": checks.MAX_LINES},
     },

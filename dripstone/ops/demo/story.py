@@ -18,7 +18,7 @@ from dripstone.engine.claim import Claimed
 from dripstone.engine.letters import Letter
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
-from dripstone.ops.demo import letters, people
+from dripstone.ops.demo import letters, people, shop
 from dripstone.ops.demo.letters import COURSE, WELCOME, WORKSHOP, Series
 from dripstone.ops.demo.people import PEOPLE, Person
 from dripstone.sequences import drafts
@@ -69,6 +69,7 @@ def load(account: Account, now: datetime) -> tuple[Sequence, Subscriber]:
     subscribers = {person.email_address: _subscriber(account, person, cast, now) for person in PEOPLE}
     _live_through(cast, subscribers, now)
     _leave_a_draft(account, cast, now)
+    shop.load(account, subscribers, now)
     return sequences[COURSE.name], subscribers[NEWCOMER]
 
 
