@@ -62,6 +62,7 @@ class Caller:
     """Whom a request is answered to.
 
     actor            for notes and logs: which credential, without giving it away
+    name             what the key or the app is called
     has_full_access  whether it opens what Kit keeps for OAuth: bulk operations, purchases
     application_id   the app whose token it is; None for an API key
     scopes           `read`, `write`: what is allowed to it
@@ -71,6 +72,7 @@ class Caller:
     account: Account
     actor: str
     credential: Credential
+    name: str = ""
     has_full_access: bool = False
     application_id: int | None = None
     scopes: frozenset[str] = BOTH
@@ -126,7 +128,7 @@ def caller_of(request: HttpRequest) -> Caller | None:
     if isinstance(found, AccessToken):
         return _of_token(found)
     credential = Credential("key", found.pk)
-    return Caller(found.account, f"API key {found.name} (…{found.hint})", credential, found.has_full_access)
+    return Caller(found.account, f"API key {found.name} (…{found.hint})", credential, found.name, found.has_full_access)
 
 
 def _of_token(token: AccessToken) -> Caller:
@@ -135,9 +137,10 @@ def _of_token(token: AccessToken) -> Caller:
     consent = token.consent
     credential = Credential("token", consent.pk)  # not the token's: refreshing gives no new calls
     member = consent.membership
-    actor = f"{consent.application.name}, allowed by {member.user.email}"
+    name = consent.application.name
+    actor = f"{name}, allowed by {member.user.email}"
     allowed = scopes.allowed(token.scope, member)
-    return Caller(consent.account, actor, credential, True, consent.application_id, allowed, member.is_owner)
+    return Caller(consent.account, actor, credential, name, True, consent.application_id, allowed, member.is_owner)
 
 
 def permit(caller: Caller, method: str, path: str) -> None:

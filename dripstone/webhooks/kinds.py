@@ -17,6 +17,7 @@ ENDPOINT = {
     "subscriber.custom_field_value_updated": (types.FIELD_VALUE_UPDATED,),
     "subscriber.added_to_sequence": (types.ADDED_TO_SEQUENCE,),
     "subscriber.sequence_completed": (types.SEQUENCE_COMPLETED,),
+    "subscriber.product_purchased": (types.PRODUCT_PURCHASED,),
     "tag.created": (types.TAG_CREATED,),
     "tag.deleted": (types.TAG_DELETED,),
     "custom_field.created": (types.CUSTOM_FIELD_CREATED,),
@@ -28,11 +29,12 @@ ENDPOINT = {
     # Ours; Kit has no name for them.
     "subscriber.removed_from_sequence": (types.REMOVED_FROM_SEQUENCE,),
     "subscriber.deleted": (types.SUBSCRIBER_DELETED,),
+    "purchase.created": (types.PURCHASE_CREATED,),
 }
 HEARD_AS = {event: name for name, events in ENDPOINT.items() for event in events}
 
 # Kit has these, or says that it will; nothing here can set them off yet.
-NOT_YET_ENDPOINT = ("subscriber.product_purchased", "subscriber.link_clicked", "subscriber.email_opened",
+NOT_YET_ENDPOINT = ("subscriber.link_clicked", "subscriber.email_opened",
                     "broadcast.", "post.", "landing_page.")  # fmt: skip
 
 
@@ -60,6 +62,8 @@ LEGACY = {
     "subscriber.course_complete": Legacy((types.SEQUENCE_COMPLETED,), "sequence_id"),
     "subscriber.tag_add": Legacy((types.TAG_ADDED,), "tag_id"),
     "subscriber.tag_remove": Legacy((types.TAG_REMOVED,), "tag_id"),
+    "subscriber.product_purchase": Legacy((types.PRODUCT_PURCHASED,), "product_id"),
+    "purchase.purchase_create": Legacy((types.PURCHASE_CREATED,)),
     "custom_field.field_created": Legacy((types.CUSTOM_FIELD_CREATED,)),
     "custom_field.field_deleted": Legacy((types.CUSTOM_FIELD_DELETED,)),
     "custom_field.field_value_updated": Legacy((types.FIELD_VALUE_UPDATED,), "custom_field_id", is_optional=True),
@@ -73,6 +77,8 @@ SUBJECTS = {
     types.TAG_CREATED: "tag",
     types.TAG_DELETED: "tag",
     types.SUBSCRIBED_TO_FORM: "form",
+    types.PRODUCT_PURCHASED: "product",
+    types.PURCHASE_CREATED: "purchase",
     types.FIELD_VALUE_UPDATED: "custom_field",
     types.CUSTOM_FIELD_CREATED: "custom_field",
     types.CUSTOM_FIELD_DELETED: "custom_field",

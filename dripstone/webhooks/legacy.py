@@ -12,6 +12,7 @@ from dripstone.calls.models import Receiver
 from dripstone.errors import Invalid
 from dripstone.events import reading
 from dripstone.given import Checked, Given
+from dripstone.purchases.models import Product
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import CustomField, Form, Tag
 from dripstone.webhooks import endpoints, kinds
@@ -25,6 +26,7 @@ THINGS: dict[str, type[Model]] = {
     "tag_id": Tag,
     "sequence_id": Sequence,
     "custom_field_id": CustomField,
+    "product_id": Product,
 }
 
 
@@ -65,9 +67,7 @@ def _event(account: Account, read: Checked) -> dict[str, Any]:
 
 
 def _is_there(account: Account, member: str, thing_id: int) -> bool:
-    """Products have no rows of their own: any id may be waited for."""
-    model = THINGS.get(member)
-    return model is None or model._default_manager.filter(account=account, pk=thing_id).exists()
+    return THINGS[member]._default_manager.filter(account=account, pk=thing_id).exists()
 
 
 def _why_not(name: object) -> str:

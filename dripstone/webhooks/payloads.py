@@ -11,13 +11,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from dripstone import signing
+from dripstone.events import types
 from dripstone.events.models import Event
+from dripstone.purchases.models import Product, Purchase
 from dripstone.sequences.models import Sequence
 from dripstone.shapes import fields as field_shapes
 from dripstone.shapes import forms as form_shapes
+from dripstone.shapes import purchases as purchase_shapes
 from dripstone.shapes import subscribers as people_shapes
 from dripstone.shapes import tags as tag_shapes
 from dripstone.shapes import webhooks as shapes
@@ -26,12 +29,25 @@ from dripstone.subscribers.fields import keys_of
 from dripstone.subscribers.models import CustomField, Form, Subscriber, Tag
 from dripstone.webhooks import kinds
 
-MODELS: dict[str, type[Model]] = {"tag": Tag, "form": Form, "custom_field": CustomField, "sequence": Sequence}
+MODELS: dict[str, type[Model]] = {
+    "tag": Tag,
+    "form": Form,
+    "custom_field": CustomField,
+    "sequence": Sequence,
+    "product": Product,
+    "purchase": Purchase,
+}
+# What the shape of one needs beside its row.
+ROWS: dict[str, QuerySet[Any]] = {
+    "purchase": Purchase.objects.select_related("subscriber").prefetch_related("lines__product")
+}
 SHAPES: dict[str, Any] = {
     "tag": tag_shapes.tag,
     "form": form_shapes.form,
     "custom_field": field_shapes.custom_field,
     "sequence": shapes.sequence,
+    "product": purchase_shapes.product,
+    "purchase": purchase_shapes.purchase,
 }
 
 
@@ -68,7 +84,10 @@ class Material:
         for event in self.events:
             if event.subject_id and (kind := kinds.SUBJECTS.get(event.type)):
                 ids[kind].add(event.subject_id)
-        return {kind: model._default_manager.in_bulk(ids[kind]) for kind, model in MODELS.items()}
+        return {
+            kind: (ROWS[kind].all() if kind in ROWS else model._default_manager).in_bulk(ids[kind])
+            for kind, model in MODELS.items()
+        }
 
 
 def event_json(event: Event, material: Material) -> str:
@@ -89,13 +108,14 @@ def data(event: Event, material: Material) -> dict[str, Any]:
         found["subscriber"] = material.person(event)
     if kind := kinds.SUBJECTS.get(event.type):
         found[kind] = material.thing(event)
-    if "value" in event.data:
-        found["value"] = event.data["value"]
-    return found
+    return found | {name: event.data[name] for name in ("value", "purchase_id") if name in event.data}
 
 
 def legacy(event: Event, material: Material) -> bytes:
-    """The whole body for a webhook of before: the person, or what it is about when it is about nobody."""
+    """The whole body for a webhook of before: the person, or what it is about when it is about nobody; of a purchase
+    both."""
+    if event.type == types.PURCHASE_CREATED:
+        return _json(data(event, material)).encode()
     if event.subscriber_id:
         return _json({"subscriber": material.person(event)}).encode()
     return _json({kinds.SUBJECTS[event.type]: material.thing(event)}).encode()

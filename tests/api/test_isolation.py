@@ -98,6 +98,7 @@ NAMED: dict[str, list[Making]] = {
     ],
     "event.form_id": [lambda of: webhook("subscriber.form_subscribe", form_id=of["forms"])],
     "event.sequence_id": [lambda of: webhook("subscriber.course_complete", sequence_id=of["sequences"])],
+    "event.product_id": [lambda of: webhook("subscriber.product_purchase", product_id=of["products"])],
     "event.tag_id": [lambda of: webhook("subscriber.tag_add", tag_id=of["tags"])],
     "filter.ids": [
         lambda of: {"filter": {"type": "forms", "ids": [of["forms"]]}},

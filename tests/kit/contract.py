@@ -65,7 +65,8 @@ UNION: Mapping[str, Mapping[str, list[str]]] = {
 }
 
 # Object → fields that some operation publishes and another one of the same object leaves out of its example.
-ALSO = {"event": {name: ["integer", "null"] for name in ("form_id", "tag_id", "sequence_id", "custom_field_id")}}
+THINGS = ("form_id", "tag_id", "sequence_id", "custom_field_id", "product_id")
+ALSO = {"event": {name: ["integer", "null"] for name in THINGS}}
 
 # What ours say beyond Kit's, when there is something to say: docs/decisions/kits-filter.md.
 ADDED: Mapping[str, set[str]] = {"POST /v4/subscribers/filter": {"warnings"}}

@@ -16,11 +16,12 @@ from dripstone.events import causes, reading, types
 from dripstone.events.models import Event, Numbering, Reader
 from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence
+from dripstone.shapes import purchases as purchase_shapes
 from dripstone.subscribers import fields, forms, subscribe, tags
 from dripstone.subscribers.models import Subscriber
 from dripstone.webhooks import endpoints, kinds, legacy, payloads, read
 from dripstone.webhooks.models import Endpoint, Webhook
-from tests.factories import make_account, make_sequence, make_subscriber
+from tests.factories import make_account, make_purchase, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db
 
@@ -129,6 +130,7 @@ def test_events_of_every_type_are_told_with_what_they_are_about(alice: Account, 
     fields.delete(field, now, cause=causes.API)
     form = forms.create(alice.pk, {"name": "F"}, now)
     forms.add(form, person, {}, now, cause=causes.API)
+    bought = purchase_shapes.purchase(make_purchase(alice, email_address="a@example.org"))
     made = edits.create_sequence(alice, {"name": "S"}, now).sequence
     edits.update_sequence(alice, made.pk, {"active": False}, now)
     edits.update_sequence(alice, made.pk, {"active": True}, now)
@@ -145,7 +147,10 @@ def test_events_of_every_type_are_told_with_what_they_are_about(alice: Account, 
     heard |= {one["type"]: one["data"] for body in told(endpoint) for one in body["events"]}
     assert set(heard) == set(kinds.ENDPOINT)
     for kind, data in heard.items():
-        assert ("subscriber" in data) == kind.startswith("subscriber.")
+        assert ("subscriber" in data) == kind.startswith(("subscriber.", "purchase."))
+    assert heard["purchase.created"]["purchase"] == bought
+    assert heard["subscriber.product_purchased"]["product"]["pid"] == "course"
+    assert heard["subscriber.product_purchased"]["purchase_id"] == bought["id"]
     assert heard["subscriber.tag_added"]["tag"] == {"id": tag.pk}  # it was gone when this was read
     assert heard["subscriber.subscribed_to_form"]["form"]["name"] == "F"
     assert heard["subscriber.custom_field_value_updated"]["value"] == "Ulm"
@@ -186,6 +191,21 @@ def test_a_webhook_about_nobody_says_what_it_is_about(alice: Account, now: datet
     assert told(hook) == [
         {"custom_field": {"id": field.pk, "name": field.name, "key": "city", "label": "City"}},
     ]
+
+
+def test_webhooks_of_before_hear_of_purchases(alice: Account, now: datetime) -> None:
+    first = make_purchase(alice)
+    product = first.lines.get().product
+    every, one = (
+        webhook(alice, now, "purchase.purchase_create"),
+        webhook(alice, now, "subscriber.product_purchase", product_id=product.pk),
+    )
+    line = {"name": "Book", "pid": "book", "lid": "1", "quantity": 1, "unit_price": 9}
+    make_purchase(alice, products=[line])
+    again = make_purchase(alice)
+    read.all_events(now)
+    assert [body["purchase"]["products"][0]["pid"] for body in told(every)] == ["book", "course"]
+    assert [body["subscriber"]["id"] for body in told(one)] == [again.subscriber_id]
 
 
 def test_whoever_comes_back_is_activated(alice: Account, now: datetime) -> None:

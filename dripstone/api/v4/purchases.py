@@ -11,7 +11,6 @@ from pydantic import ConfigDict, WithJsonSchema
 from typing_extensions import TypedDict
 
 from dripstone import clock
-from dripstone.accounts.models import ApiKey
 from dripstone.api import lookup
 from dripstone.api.auth import FullAccess, KitRequest
 from dripstone.api.body import MISSING, Body
@@ -86,8 +85,8 @@ def list_purchases(request: KitRequest, paging: Query[Paging]) -> HttpResponse:
 def create_purchase(request: KitRequest, body: PurchaseBody = EMPTY) -> HttpResponse:
     """An upsert by `transaction_id`: told again, it has the status and amounts of the last call, and products with a
     `lid` that is new are added. Whoever has the address is on file from then on."""
-    account_id, source = request.auth.account.pk, _source(request)
-    row = verbs.upsert(account_id, body.given(), clock.now(), source=source, cause=causes.API)
+    told, caller = body.given(), request.auth
+    row = verbs.upsert(caller.account.pk, told, clock.now(), source=caller.name, cause=causes.API)
     return reply(201, purchase=shapes.purchase(row))
 
 
@@ -96,10 +95,3 @@ def get_purchase(request: KitRequest, id: int) -> HttpResponse:
     row = lookup.row(request.auth.account.purchases.select_related("subscriber"), id)
     verbs.with_lines([row])
     return reply(200, purchase=shapes.purchase(row))
-
-
-def _source(request: KitRequest) -> str:
-    """The name of the key that tells of it."""
-    credential = request.auth.credential
-    key = ApiKey.objects.filter(pk=credential.id).first() if credential.kind == "key" else None
-    return key.name if key else request.auth.actor

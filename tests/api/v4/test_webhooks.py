@@ -10,7 +10,13 @@ from tests import owned
 from tests.api.caller import Caller
 
 URL = "https://example.convertkit.dev/"
-THINGS = {"form_id": "forms", "tag_id": "tags", "sequence_id": "sequences", "custom_field_id": "custom_fields"}
+THINGS = {
+    "form_id": "forms",
+    "tag_id": "tags",
+    "sequence_id": "sequences",
+    "custom_field_id": "custom_fields",
+    "product_id": "products",
+}
 
 
 def event(name: str, **thing: Any) -> dict[str, Any]:
