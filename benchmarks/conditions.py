@@ -189,6 +189,7 @@ def conditions(ids: dict[str, int]) -> Iterator[tuple[str, Condition]]:
     yield "were sent something", {"type": "sent"}
     yield "were sent something in 7 days", {"type": "sent", "within_days": 7}
     yield "were sent 2 emails", {"type": "sent", "count_greater_than": 1}
+    yield "were sent 1 email at most", {"type": "sent", "count_less_than": 2}
     yield "were sent an email", {"type": "sent", "any": [{"type": "emails", "ids": [ids["email"]]}]}
     yield "were not sent it", {"not": {"type": "sent", "any": [{"type": "emails", "ids": [ids["email"]]}]}}
     bought = {"type": "purchases"}

@@ -164,6 +164,10 @@ def _has_row(rows: Series[Rows], *, is_probed: bool = False) -> Truth:
     return Truth(f"EXISTS (SELECT FROM ({together}) r WHERE r.subscriber_id = {{id}}{alone})", values)
 
 
+def _without_row(rows: Rows, asked: Asked) -> Truth:
+    return Truth(f"NOT {_has_row([rows], is_probed=asked.is_probed).text}", rows.values)
+
+
 # --- Leaves -------------------------------------------------------------------------------------------------------
 
 
@@ -388,7 +392,7 @@ def _mail(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
     bounds = f"{n} >= %s" if high is None else f"{n} BETWEEN %s AND %s" if low else f"{n} > %s"
     limits = [low] if high is None else [low, high] if low else [high]
     rows = Rows(f"{text} GROUP BY e.subscriber_id HAVING {bounds}", [*values, *limits])
-    return rows if low else Truth(f"NOT {_has_row([rows]).text}", rows.values)
+    return rows if low else _without_row(rows, asked)
 
 
 def _counted(leaf: Mapping[str, Any]) -> tuple[int, int | None]:
@@ -454,7 +458,7 @@ def _purchases(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
     grouped, met = f"{text} GROUP BY p.subscriber_id HAVING", " AND ".join(limit for limit, _, _ in limits)
     values += [number for _, number, _ in limits]
     if all(is_met for _, _, is_met in limits):  # by those who bought nothing, too
-        return Truth(f"NOT {_has_row([Rows(f'{grouped} NOT ({met})', values)]).text}", values)
+        return _without_row(Rows(f"{grouped} NOT ({met})", values), asked)
     return Rows(f"{grouped} {met}", values)
 
 
