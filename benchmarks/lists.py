@@ -5,8 +5,10 @@ Every list with each of its filters, sorts and includes, among the people of _mi
     python -m benchmarks.lists [--small] [--people N,N] [--only WORD] [--json FILE]
 """
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from benchmarks._million import YEARS_2, Call, World, compare
 
@@ -21,6 +23,7 @@ def calls(world: World) -> Iterator[Call]:
     recent = (world.now - timedelta(days=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
     old = (world.now - YEARS_2 * 0.98).strftime("%Y-%m-%dT%H:%M:%SZ")
     yield from _subscribers(middle, recent, old)
+    yield from _filtered(world)
     yield from _people_of(f"/v4/tags/{tag}/subscribers", "tag's people", "tagged", middle, recent, old)
     yield from _people_of(f"/v4/forms/{form}/subscribers", "form's people", "added", middle, recent, old)
     yield from _people_of(f"/v4/sequences/{sequence}/subscribers", "sequence's people", "added", middle, recent, old)
@@ -72,10 +75,42 @@ def _subscribers(middle: str, recent: str, old: str) -> Iterator[Call]:
         yield Call(f"people, status=all, by {field}", f"{url}?status=all&sort_field={field}")
         yield Call(f"people, status=bounced, by {field}", f"{url}?status=bounced&sort_field={field}")
     yield Call("people, by cancelled_at", f"{url}?status=cancelled&sort_field=cancelled_at")
-    yield Call("people, by engagement__sent", f"{url}?sort_field=engagement__sent")
+    yield Call("people, by engagement__sent", f"{url}?sort_field=engagement__sent", 300)
     yield Call("people, by engagement__opens", f"{url}?sort_field=engagement__opens")
     yield Call("people, address", f"{url}?email_address=reader7@example.org")
     yield Call("people, include all", f"{url}?include=attribution,tags,location&per_page=50")
+
+
+def _filtered(world: World) -> Iterator[Call]:
+    def call(name: str, *conditions: dict[str, Any], limit: int = 50, **members: Any) -> Call:
+        body = json.dumps({"all": conditions, **members})
+        return Call(f"filter, {name}", "/v4/subscribers/filter", limit, body=body)
+
+    def tagged(name: str) -> dict[str, Any]:
+        return {"type": "tags", "any": [{"type": "ids", "matching": [world.ids[name]]}]}
+
+    recent = (world.now - timedelta(days=30)).date().isoformat()
+    form = {"type": "forms", "ids": [world.ids["form"]]}
+    field = {"type": "custom_field", "subscriber_custom_field_id": world.ids["field"], "comparison": "is"}
+    yield call("everybody")
+    yield call("everybody, total", include_total_count=True, per_page=50)
+    for sort_field in ("id", "first_name", "email_address"):
+        yield call(f"by {sort_field}", sort_field=sort_field)
+        yield call(f"few people's tag, by {sort_field}", tagged("small_tag"), sort_field=sort_field, limit=100)
+    yield call("by engagement__sent", sort_field="engagement__sent", limit=300)
+    yield call("a tag", tagged("tag"))
+    yield call("a tag, total", tagged("tag"), include_total_count=True, per_page=50, limit=1000)
+    yield call("few people's tag", tagged("small_tag"), limit=100)
+    yield call("nobody's tag", tagged("no_tag"))
+    yield call("states", {"type": "subscriber_state", "states": ["bounced", "complained"]})
+    yield call("subscribed", {"type": "subscribed", "after": recent})
+    yield call("a form first", {"type": "attribution", "any": [form]}, limit=100)
+    yield call("a field", {**field, "value": "Łódź"})
+    yield call("sent lately", {"type": "sent", "after": recent}, limit=300)
+    yield call("sent twice lately", {"type": "sent", "after": recent, "count_greater_than": 1}, limit=300)
+    yield call("sent twice", {"type": "sent", "count_greater_than": 1}, limit=3000)
+    names = ("attribution", "tags", "location", "canceled_at", "stats", "custom_fields")
+    yield call("include all", include=[{"type": name} for name in names], per_page=50)
 
 
 def _people_of(url: str, name: str, column: str, middle: str, recent: str, old: str) -> Iterator[Call]:

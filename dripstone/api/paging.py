@@ -14,10 +14,11 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import reduce
-from typing import Annotated, Any, Generic, NotRequired, TypeVar
+from functools import partial, reduce
+from typing import Annotated, Any, Generic, NotRequired, Protocol, TypeVar
 
-from django.db.models import CharField, DateTimeField, F, Model, QuerySet, TextField
+from django.core.exceptions import FieldDoesNotExist
+from django.db.models import CharField, DateTimeField, F, IntegerField, Model, QuerySet, TextField
 from django.db.models.fields import tuple_lookups
 from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
@@ -67,25 +68,42 @@ class Page(Generic[M]):
     pagination: Pagination
 
 
-def page(found: QuerySet[M], paging: Paging, *order: str, count: Callable[[], int] | None = None) -> Page[M]:
+class Beyond(Protocol[M]):
+    """Finds the first n rows of a list behind an edge, [] being its beginning; or those at the edge, too.
+
+    walk   the sort key, turned round when it goes backwards
+    """
+
+    def __call__(self, edge: Sequence[Any], walk: Sequence[str], n: int, *, or_at: bool = False) -> list[M]: ...
+
+
+def page(
+    found: QuerySet[M],
+    paging: Paging,
+    *order: str,
+    count: Callable[[], int] | None = None,
+    beyond: Beyond[M] | None = None,
+) -> Page[M]:
     """One page of a list.
 
-    found   unordered and unsliced
-    order   the sort key as in order_by, all in one direction, the last one unique: ("-id",), ("position", "id").
-            Fields, of related rows too, or annotations; never null.
-    count   returns the total if it is known without counting the rows
+    found    unordered and unsliced
+    order    the sort key as in order_by, all in one direction, the last one unique: ("-id",), ("position", "id").
+             Fields, of related rows too, or annotations; never null.
+    count    returns the total if it is known without counting the rows
+    beyond   for a list whose order no queryset can give quickly. Keys that are no fields are whole numbers then,
+             attributes of the rows that it returns.
     Raises Invalid for a cursor that is not from this list.
     """
+    beyond = beyond or partial(_by_queryset, found)
     if paging.after and paging.before:
         raise Invalid("Only one of after and before may be given")
     backwards = paging.before is not None
     edge = _read_cursor(found, order, "before" if backwards else "after", paging.before or paging.after)
     walk = [_flip(key) for key in order] if backwards else list(order)
-    ahead = found.filter(_beyond(walk, edge)) if edge else found
-    rows = _rows(found, ahead.order_by(*walk)[: paging.per_page + 1], walk)
+    rows = beyond(edge, walk, paging.per_page + 1)
     has_more = len(rows) > paging.per_page
     rows = rows[: paging.per_page]
-    has_behind = bool(edge) and found.filter(_beyond([_flip(key) for key in walk], edge, or_at=True)).exists()
+    has_behind = bool(edge) and bool(beyond(edge, [_flip(key) for key in walk], 1, or_at=True))
     if backwards:
         rows.reverse()
     pagination = Pagination(
@@ -102,6 +120,13 @@ def page(found: QuerySet[M], paging: Paging, *order: str, count: Callable[[], in
 
 def _flip(key: str) -> str:
     return key.removeprefix("-") if key.startswith("-") else f"-{key}"
+
+
+def _by_queryset(
+    found: QuerySet[M], edge: Sequence[Any], walk: Sequence[str], n: int, *, or_at: bool = False
+) -> list[M]:
+    ahead = found.filter(_beyond(walk, edge, or_at=or_at)) if edge else found
+    return _rows(found, ahead.order_by(*walk)[:n], walk)
 
 
 def _rows(found: QuerySet[M], on_page: QuerySet[M], walk: Sequence[str]) -> list[M]:
@@ -150,8 +175,7 @@ def _read_cursor(found: QuerySet[M], order: Sequence[str], parameter: str, curso
 
 
 def _key_value(found: QuerySet[M], name: str, value: Any) -> Any:
-    computed = found.query.annotations.get(name)
-    kind = _field(found.model, name) if computed is None else computed.output_field
+    kind = _kind(found, name)
     if isinstance(kind, DateTimeField):
         instant = datetime.fromisoformat(value)
         if instant.tzinfo is None:
@@ -163,6 +187,16 @@ def _key_value(found: QuerySet[M], name: str, value: Any) -> Any:
     elif type(value) is not int or abs(value) > MAX_BIGINT:
         raise ValueError("a cursor's numbers are integers")
     return value
+
+
+def _kind(found: QuerySet[M], name: str) -> Any:
+    """The field that a key is, or would be stored in."""
+    if name in found.query.annotations:
+        return found.query.annotations[name].output_field
+    try:
+        return _field(found.model, name)
+    except FieldDoesNotExist:
+        return IntegerField()
 
 
 def _field(model: type[Model], name: str) -> Any:

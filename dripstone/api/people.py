@@ -1,8 +1,10 @@
 """What the lists of subscribers have in common: of the account, a tag, a form or a sequence."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, NotRequired, TypeVar
+from functools import partial
+from typing import Any, Literal, NotRequired, TypeVar
 
 from django.db.models import Model, QuerySet
 from typing_extensions import TypedDict
@@ -10,7 +12,7 @@ from typing_extensions import TypedDict
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Address, Body, Flag, Instant, needs
-from dripstone.api.paging import Pagination, Paging
+from dripstone.api.paging import Beyond, Pagination, Paging
 from dripstone.given import Checked, Given
 from dripstone.postgresql.compiled import Compiled
 from dripstone.shapes import subscribers as shapes
@@ -85,19 +87,24 @@ def order_of(filters: PeopleFilters, person: str = "", **instants: tuple[Instant
     return [unique]
 
 
-def in_order(
-    rows: QuerySet[Subscriber], field: str, order: str, now: datetime
-) -> tuple[QuerySet[Subscriber], list[str]]:
-    """The rows with what they are sorted by, and the keys of a page (api/paging.py).
+@dataclass(frozen=True, slots=True)
+class Order:
+    """How people are listed: what `page` needs to know beside the rows."""
 
-    Opens and clicks are not recorded: everybody has none, so the order by them is the order by id.
-    """
-    if field == "engagement__sent":
-        rows = engagement.with_sent(rows, now)
-    elif field == "first_name":
-        rows = rows.annotate(name_key=NAME_KEY)
+    rows: QuerySet[Subscriber]
+    keys: list[str]
+    beyond: Beyond[Subscriber] | None = None
+
+
+def in_order(rows: QuerySet[Subscriber], account_id: int, field: str, order: str, now: datetime) -> Order:
+    """Opens and clicks are not recorded: everybody has none, so the order by them is the order by id."""
     sign = "-" if order == "desc" else ""
-    return rows, [f"{sign}{key}" for key in (*_KEYS.get(field, ()), "id")]
+    keys = [f"{sign}{key}" for key in (*_KEYS.get(field, ()), "id")]
+    if field == "first_name":
+        return Order(rows.annotate(name_key=NAME_KEY), keys)
+    if field == "engagement__sent":
+        return Order(rows, keys, partial(_ranked, engagement.Ranking(rows, account_id, now)))
+    return Order(rows, keys)
 
 
 _KEYS = {
@@ -106,6 +113,18 @@ _KEYS = {
     "first_name": ("name_key",),
     "engagement__sent": ("n_sent",),
 }
+
+
+def _ranked(
+    ranking: engagement.Ranking, edge: Sequence[Any], walk: Sequence[str], n: int, *, or_at: bool = False
+) -> list[Subscriber]:
+    key = (edge[0], edge[1]) if edge else None
+    found = ranking.beyond(key, n, is_descending=walk[0].startswith("-"), or_at=or_at)
+    people = Subscriber.objects.in_bulk([pk for _, pk in found])
+    for n_sent, pk in found:
+        if pk in people:  # else they were deleted just now
+            people[pk].n_sent = n_sent  # type: ignore[attr-defined]
+    return [people[pk] for _, pk in found if pk in people]
 
 
 def total(filters: PeopleFilters, count: Callable[[str], int]) -> Callable[[], int] | None:

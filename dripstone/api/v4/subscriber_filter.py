@@ -102,9 +102,10 @@ def filter_subscribers(request: KitRequest, paging: Query[Paging], body: FilterB
     """Of every state, unless `all` names some. It changes nothing."""
     account, now = request.auth.account, clock.now()
     asked = _asked(body.given(), account, now)
-    rows, order = in_order(asked.filter.people(account, now), asked.sort_field, asked.sort_order, now)
+    order = in_order(asked.filter.people(account, now), account.pk, asked.sort_field, asked.sort_order, now)
     count = None if asked.filter.leaves else partial(_n_without_conditions, asked.filter, account.pk)
-    found = page(rows, paging.model_copy(update=asked.paging), *order, count=count)
+    paging = paging.model_copy(update=asked.paging)
+    found = page(order.rows, paging, *order.keys, count=count, beyond=order.beyond)
     members: dict[str, Any] = {
         "subscribers": _shaped(found.rows, asked, account.pk),
         "pagination": found.pagination,

@@ -25,6 +25,7 @@ from dripstone.api.body import (
 )
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
+    Order,
     PeopleFilters,
     SubscriberAnswer,
     SubscribersAnswer,
@@ -112,9 +113,10 @@ def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> 
     rows = between(rows, "updated_at", filters.updated_after, filters.updated_before)
     if filters.email_address:
         rows = rows.filter(email_address__in=filters.email_address)
-    rows, order = _ordered(rows, filters)
     account_id = request.auth.account.pk
-    found = page(rows, filters, *order, count=total(filters, partial(people.of_account, account_id)))
+    order = _ordered(rows, account_id, filters)
+    count = total(filters, partial(people.of_account, account_id))
+    found = page(order.rows, filters, *order.keys, count=count, beyond=order.beyond)
     keys = keys_for(request, slim=filters.slim)
     shaped = [shapes.subscriber(person, keys) for person in found.rows]
     for shape, more in zip(shaped, extras.of_people(found.rows, filters.include), strict=True):
@@ -136,10 +138,10 @@ def _check_combination(filters: SubscriberFilters) -> None:
         raise Invalid(problems)
 
 
-def _ordered(rows: QuerySet[Subscriber], filters: SubscriberFilters) -> tuple[QuerySet[Subscriber], list[str]]:
+def _ordered(rows: QuerySet[Subscriber], account_id: int, filters: SubscriberFilters) -> Order:
     if "sort_field" not in filters.model_fields_set and filters.sort_order == "desc":
-        return rows, order_of(filters, updated_at=(None, filters.updated_before))
-    return in_order(rows, filters.sort_field, filters.sort_order, clock.now())
+        return Order(rows, order_of(filters, updated_at=(None, filters.updated_before)))
+    return in_order(rows, account_id, filters.sort_field, filters.sort_order, clock.now())
 
 
 @router.get("/subscribers/{int:id}", response=SubscriberAnswer, summary="Get a subscriber")
