@@ -15,10 +15,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial, reduce
+from math import isfinite
 from typing import Annotated, Any, Generic, NotRequired, Protocol, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db.models import CharField, DateTimeField, F, IntegerField, Model, QuerySet, TextField
+from django.db.models import CharField, DateTimeField, F, FloatField, IntegerField, Model, QuerySet, TextField
 from django.db.models.fields import tuple_lookups
 from pydantic import BeforeValidator, WithJsonSchema
 from typing_extensions import TypedDict
@@ -184,6 +185,9 @@ def _key_value(found: QuerySet[M], name: str, value: Any) -> Any:
     if isinstance(kind, (CharField, TextField)):
         if not isinstance(value, str) or unstorable(value):
             raise ValueError("a cursor's texts are texts")
+    elif isinstance(kind, FloatField):
+        if type(value) not in (int, float) or not isfinite(value):
+            raise ValueError("a cursor's numbers are numbers")
     elif type(value) is not int or abs(value) > MAX_BIGINT:
         raise ValueError("a cursor's numbers are integers")
     return value

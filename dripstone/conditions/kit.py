@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 from dripstone.accounts.models import Account
 from dripstone.conditions import words
 from dripstone.conditions.people import matching
+from dripstone.conditions.sql import Distance
 from dripstone.given import Checked
 from dripstone.grammar import Leaf, kinds, kit, things
 from dripstone.sequences.known import known
@@ -36,6 +37,12 @@ class Filter:
         """Of every state, unless the filter names some."""
         found = matching({"all": self.leaves or []}, account, now)
         return found.none() if self.leaves is None else found
+
+    @property
+    def distance(self) -> Distance | None:
+        """Of a person from the place that the first condition about a place names; None if none does."""
+        places = [leaf for leaf in self.leaves or () if "radius" in leaf]
+        return Distance(places[0]["latitude"], places[0]["longitude"]) if places else None
 
 
 def read(given: Checked, account_id: int) -> Filter:

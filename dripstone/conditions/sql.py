@@ -14,12 +14,12 @@ from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import reduce
-from math import degrees
+from math import asin, cos, degrees, radians, sin
 from operator import and_, ge, gt, le, lt, or_
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from django.db.models import BooleanField, Expression, F, Q
+from django.db.models import BooleanField, Expression, F, FloatField, Q
 
 from dripstone.accounts.models import Account
 from dripstone.given import plain_address
@@ -476,9 +476,12 @@ _COMPARE: Mapping[str, Callable[[Any, Any], bool]] = {">": gt, ">=": ge, "<": lt
 
 _LOCATED = "SELECT subscriber_id FROM subscribers_location WHERE account_id = %s AND {where}"
 _EARTH = 3958.7613  # miles, the mean radius
-# Along the surface of a ball. The band of latitudes around the place spares most rows the arithmetic.
-_NEAR = f"""latitude BETWEEN %s AND %s AND 2 * {_EARTH} * asin(sqrt(least(1,
-    sind((latitude - %s) / 2) ^ 2 + cosd(latitude) * cosd(%s) * sind((longitude - %s) / 2) ^ 2))) <= %s"""
+# Along the surface of a ball, from a latitude and a longitude.
+_DISTANCE = f"""2 * {_EARTH} * asin(sqrt(least(1,
+    sind((latitude - %s) / 2) ^ 2 + cosd(latitude) * cosd(%s) * sind((longitude - %s) / 2) ^ 2)))"""
+# The band of latitudes around the place spares most rows the arithmetic.
+_NEAR = f"latitude BETWEEN %s AND %s AND {_DISTANCE} <= %s"
+_IN_BOX = "latitude BETWEEN %s AND %s AND least(abs(longitude - %s), 360 - abs(longitude - %s)) <= %s"
 
 
 def _location(leaf: Mapping[str, Any], asked: Asked) -> Rows:
@@ -487,8 +490,30 @@ def _location(leaf: Mapping[str, Any], asked: Asked) -> Rows:
         return Rows(_LOCATED.format(where=where), [asked.account.pk, *leaf["countries"]])
     latitude, longitude, radius = leaf["latitude"], leaf["longitude"], leaf["radius"]
     band = degrees(radius / _EARTH) + 0.001
-    values = [latitude - band, latitude + band, latitude, latitude, longitude, radius]
-    return Rows(_LOCATED.format(where=_NEAR), [asked.account.pk, *values])
+    south_and_north = [asked.account.pk, latitude - band, latitude + band]
+    if leaf.get("is_box"):
+        values = [longitude, longitude, _width(latitude, band)]
+        return Rows(_LOCATED.format(where=_IN_BOX), [*south_and_north, *values])
+    return Rows(_LOCATED.format(where=_NEAR), [*south_and_north, latitude, latitude, longitude, radius])
+
+
+def _width(latitude: float, band: float) -> float:
+    """Half of it, in degrees of longitude: of the box around a circle that reaches so many degrees north and south."""
+    if abs(latitude) + band >= 90:
+        return 180  # around a pole
+    return degrees(asin(sin(radians(band)) / cos(radians(latitude))))
+
+
+_DISTANCE_OF = "(SELECT {distance} FROM subscribers_location WHERE subscriber_id = {{id}})"
+
+
+class Distance(Truth):
+    """Of a person from a place, in miles; NULL for those of whom it is not known where they are."""
+
+    output_field = FloatField()  # type: ignore[assignment]
+
+    def __init__(self, latitude: float, longitude: float) -> None:
+        super().__init__(_DISTANCE_OF.format(distance=_DISTANCE), [latitude, latitude, longitude])
 
 
 _LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {

@@ -3,7 +3,7 @@
     [{"type": "tags", "any": [{"type": "ids", "matching": [3]}]}, {"type": "sent", "count_greater_than": 5}]
 
 Most of them are leaves of the grammar as they stand. What differs: how tags are named; that a day begins what comes
-after it, as an instant does in Kit's lists; and `counting_mode`, which is said once for all of them.
+after it, as an instant does in Kit's lists; that a radius is that of a box; and `counting_mode`, said once for all.
 """
 
 from collections.abc import Callable, Mapping
@@ -46,7 +46,11 @@ def _leaf(read: Checked, mode: str) -> Leaf | None:
     leaf: Leaf = {"type": kind, **READERS[kind](read)}
     if leaf.get("after"):
         leaf["after"] = (date.fromisoformat(leaf["after"]) - timedelta(days=1)).isoformat()
-    return leaf | {"counting_mode": mode} if kind in MAIL else leaf
+    if kind in MAIL:
+        leaf["counting_mode"] = mode
+    if "radius" in leaf:
+        leaf["is_box"] = True
+    return leaf
 
 
 def _tags(read: Checked) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from dripstone.engine.models import Delivery
 from dripstone.given import Checked
 from dripstone.grammar import kinds
 from dripstone.subscribers import forms
-from dripstone.subscribers.models import FormSubscription
+from dripstone.subscribers.models import FormSubscription, Location, Subscriber
 from tests.conditions import reference, test_reference
 from tests.conditions.reference import Person, World
 from tests.conditions.test_reference import EMAILS, FORMS, NOW, SEQUENCES, TAGS, ZONES, Stage, crowds, days, stage
@@ -242,6 +242,35 @@ def test_people_are_found_by_kits_source(now: datetime) -> None:
     nothing = ["Nothing is recorded yet about sources other than forms, so nobody is found by it."]
     assert found(source(source_type="manual")) == found(source(mechanism="import")) == (set(), nothing)
     assert found(source(source_type="manual"), {"type": "forms", "ids": [page.pk]}) == ({other.pk}, nothing)
+
+
+@pytest.mark.parametrize(
+    ("center", "where", "is_near"),
+    [
+        ((45.0, 10.0), (45.0, 10.0), True),
+        ((45.0, 10.0), (45.9, 11.2), True),  # in the corner of the box, and outside of the circle
+        ((45.0, 10.0), (46.1, 10.0), False),
+        ((45.0, 10.0), (45.0, 11.6), False),
+        ((0.0, 179.9), (0.0, -179.9), True),
+        ((0.0, -179.9), (0.9, 179.9), True),
+        ((89.9, 0.0), (89.5, 180.0), True),
+    ],
+)
+def test_a_radius_is_that_of_a_box(
+    center: tuple[float, float], where: tuple[float, float], is_near: bool, now: datetime
+) -> None:
+    account = make_account()
+    place(make_subscriber(account), *where)
+    make_subscriber(account)
+    near = {"type": "location", "latitude": center[0], "longitude": center[1], "radius": 69}
+    assert read({"all": [near]}, account.pk).people(account, now).count() == is_near
+
+
+def place(person: Subscriber, latitude: float, longitude: float) -> None:
+    where = {"city": "A", "state_province": "B", "country_code": "US", "time_zone": "UTC", "pinned_at": NOW}
+    Location.objects.create(
+        subscriber=person, account_id=person.account_id, latitude=latitude, longitude=longitude, **where
+    )
 
 
 def test_what_does_not_exist_finds_nobody_and_is_named(now: datetime) -> None:

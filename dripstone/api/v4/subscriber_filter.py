@@ -18,7 +18,7 @@ from dripstone.api import extras, kit_filter
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, TextOrNull, YesNoOrNull, needs, one_of_or_null
 from dripstone.api.paging import MAX_PER_PAGE, Pagination, Paging, page
-from dripstone.api.people import in_order
+from dripstone.api.people import Order, in_order
 from dripstone.api.replies import reply
 from dripstone.conditions import kit
 from dripstone.errors import BadRequest
@@ -102,7 +102,7 @@ def filter_subscribers(request: KitRequest, paging: Query[Paging], body: FilterB
     """Of every state, unless `all` names some. It changes nothing."""
     account, now = request.auth.account, clock.now()
     asked = _asked(body.given(), account, now)
-    order = in_order(asked.filter.people(account, now), account.pk, asked.sort_field, asked.sort_order, now)
+    order = _ordered(asked, account, now)
     count = None if asked.filter.leaves else partial(_n_without_conditions, asked.filter, account.pk)
     paging = paging.model_copy(update=asked.paging)
     found = page(order.rows, paging, *order.keys, count=count, beyond=order.beyond)
@@ -113,10 +113,6 @@ def filter_subscribers(request: KitRequest, paging: Query[Paging], body: FilterB
     if asked.filter.warnings:
         members["warnings"] = asked.filter.warnings
     return reply(200, **members)
-
-
-def _n_without_conditions(filter: kit.Filter, account_id: int) -> int:
-    return 0 if filter.leaves is None else people.of_account(account_id)
 
 
 # --- Reading ------------------------------------------------------------------------------------------------------
@@ -167,14 +163,15 @@ def _sorting(read: Checked) -> tuple[str, str]:
     read.choice("sort_field", SORT_FIELDS)
     read.choice("sort_order", ("asc", "desc"))
     field = read.values.get("sort_field", "created_at")
-    if field == BY_DISTANCE and not _has_location(read.given.get("all")):
+    if field == BY_DISTANCE and not _names_a_place(read.given.get("all")):
         read.wrong("sort_field", f"can only be {BY_DISTANCE} with a condition of the type {kinds.LOCATION}")
     return field, read.values.get("sort_order", "asc" if field == BY_DISTANCE else "desc")
 
 
-def _has_location(conditions: Any) -> bool:
+def _names_a_place(conditions: Any) -> bool:
     return isinstance(conditions, list) and any(
-        isinstance(one, Mapping) and one.get("type") == kinds.LOCATION for one in conditions
+        isinstance(one, Mapping) and one.get("type") == kinds.LOCATION and one.get("countries") is None
+        for one in conditions
     )
 
 
@@ -223,6 +220,20 @@ def _span(start: date | None, end: date | None, account: Account, now: datetime)
 
 
 # --- Answering ----------------------------------------------------------------------------------------------------
+
+
+def _ordered(asked: Asked, account: Account, now: datetime) -> Order:
+    rows = asked.filter.people(account, now)
+    if asked.sort_field != BY_DISTANCE:
+        return in_order(rows, account.pk, asked.sort_field, asked.sort_order, now)
+    if (distance := asked.filter.distance) is None:
+        return Order(rows, ["id"])  # of nobody: another condition can't be met
+    sign = "-" if asked.sort_order == "desc" else ""
+    return Order(rows.annotate(distance=distance), [f"{sign}distance", f"{sign}id"])
+
+
+def _n_without_conditions(filter: kit.Filter, account_id: int) -> int:
+    return 0 if filter.leaves is None else people.of_account(account_id)
 
 
 def _shaped(found: Sequence[Subscriber], asked: Asked, account_id: int) -> list[shapes.FilteredShape]:

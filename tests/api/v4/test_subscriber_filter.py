@@ -12,6 +12,7 @@ from dripstone.subscribers.models import Subscriber
 from dripstone.tracking import responses
 from tests import factories
 from tests.api.caller import Caller
+from tests.conditions.test_kit import place
 from tests.web.making import make_delivery
 
 PATH = "/v4/subscribers/filter"
@@ -166,6 +167,21 @@ def test_it_sorts_by_each_field(alice: Caller, now: datetime) -> None:
         assert ids(alice, sort_field=field, sort_order="asc") == wanted[::-1]
         walked = walk(alice, sort_field=field)
         assert walked == wanted
+
+
+def test_it_sorts_by_distance_from_the_place_it_names(alice: Caller) -> None:
+    rows = [factories.make_subscriber(alice.account) for _ in range(4)]
+    for person, latitude in zip(rows[:3], (50.2, 50.0, 50.1), strict=True):
+        place(person, latitude, 8.0)
+    near = {"type": "location", "latitude": 50, "longitude": 8, "radius": 100}
+    wanted = [rows[n].pk for n in (1, 2, 0)]
+    assert walk(alice, near, sort_field="location__distance") == wanted
+    assert ids(alice, near, sort_field="location__distance", sort_order="desc") == wanted[::-1]
+    assert ids(alice, near, {"type": "opens"}, sort_field="location__distance") == []
+    one = found(alice, near, include=[{"type": "location"}], sort_field="location__distance")["subscribers"][0]
+    assert (one["location"]["latitude"], one["location"]["country"]) == (50.0, "US")
+    answer = alice.post(PATH, {"all": [near], "sort_field": "location__distance", "after": "WyJhIiwxXQ=="})
+    assert answer == (422, {"errors": ["after is not a cursor of this list"]})
 
 
 def walk(caller: Caller, *conditions: Any, **members: Any) -> list[int]:
