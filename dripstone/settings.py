@@ -350,6 +350,7 @@ INSTALLED_APPS = [
     "dripstone.feedback",
     "dripstone.uses",
     "dripstone.webhooks",
+    "dripstone.bulk",
     "dripstone.api",
     "dripstone.web",
     "dripstone.ops",

@@ -5,6 +5,7 @@ from typing import Any
 from dripstone import clock
 from dripstone.accounts import brand, invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
+from dripstone.bulk import jobs, operations
 from dripstone.conditions import segments
 from dripstone.content import snippets, templates
 from dripstone.content.models import EmailTemplate, Snippet
@@ -85,6 +86,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "versions": _number_of_versions(first, template, snippet),
         "enrollments": place.pk,
         "deliveries": delivery.pk,
+        "bulk_jobs": _bulk_job(account),
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
@@ -92,6 +94,14 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "webhook_deliveries": endpoints.send_test(endpoint, MONDAY_9).pk,
         "webhooks": legacy.create(account, WEBHOOK, MONDAY_9).pk,
     }
+
+
+def _bulk_job(account: Account) -> int:
+    """That has begun, with an entry that failed."""
+    entries = [{"name": ""}, {"name": "A"}]
+    job = jobs.keep(operations.TAGS, account.pk, entries, "", MONDAY_9, n_bytes=100, asked_by="API key test")
+    job.failures.create(entry=0, answer='{"errors": ["Name can\'t be blank"], "tag": {"name": ""}}')
+    return job.pk
 
 
 def _number_of_versions(email: SequenceEmail, template: EmailTemplate, snippet: Snippet) -> int:

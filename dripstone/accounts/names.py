@@ -42,6 +42,22 @@ def free_key(wanted: str, joint: str, taken: Collection[str]) -> str:
     return key
 
 
+class FreeKeys:
+    """The keys that `free_key` gives to one name after the other; each number is looked at once."""
+
+    def __init__(self, joint: str, taken: Collection[str]) -> None:
+        self._joint, self._taken = joint, set(taken)
+        self._next: dict[str, int] = {}
+
+    def take(self, wanted: str) -> str:
+        key, number = wanted, self._next.get(wanted, 2)
+        while key in self._taken:
+            key, number = f"{wanted}{self._joint}{number}", number + 1
+        self._next[wanted] = number
+        self._taken.add(key)
+        return key
+
+
 def lock(account_id: int) -> None:
     """Until the transaction ends, other writers who lock the account wait: two at once could take the same key."""
     Account.objects.select_for_update(no_key=True).get(pk=account_id)

@@ -15,6 +15,8 @@ from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
     clock,
     creator_profile,
+    bulk_jobs,
+    clock,
     deletions,
     deliveries,
     enrollments,
@@ -36,6 +38,7 @@ from dripstone.api.ext import webhook_endpoints as ext_webhook_endpoints
 from dripstone.api.mcp import door
 from dripstone.api.v4 import (
     accounts,
+    bulk,
     custom_fields,
     email_templates,
     forms,
@@ -70,6 +73,7 @@ KIT = (
     webhook_endpoints,
     webhooks,
     purchases,
+    bulk,
 )
 OURS = (
     creator_profile,
@@ -91,6 +95,7 @@ OURS = (
     ext_segments,
     ext_email_templates,
     ext_webhook_endpoints,
+    bulk_jobs,
 )
 
 

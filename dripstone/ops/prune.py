@@ -22,6 +22,7 @@ from procrastinate.jobs import Status
 
 from dripstone import clock
 from dripstone.accounts import invitations, limits, repeats, sessions, sign_in
+from dripstone.bulk import jobs
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
 from dripstone.oauth import registration, tokens
@@ -44,6 +45,9 @@ SELECT (SELECT max(id) FROM span), (SELECT min({begun}) < %(cutoff)s FROM span),
 """
 _DELETE = "DELETE FROM {table} WHERE id IN (SELECT id FROM old) RETURNING id"
 _COUNT = "SELECT id FROM old"
+
+# What could not be done goes with its job.
+_FAILURES = ", with_it AS (DELETE FROM bulk_failure WHERE job_id IN (SELECT id FROM old))"
 
 # What came back from a delivery goes with it, in the same statement.
 _RESPONSES = ", with_it AS (DELETE FROM tracking_response WHERE delivery_id IN (SELECT id FROM old))"
@@ -168,6 +172,15 @@ KINDS = (
         columns="id, answered_at",
         begun="answered_at",
         is_old="span.answered_at < %(cutoff)s",
+    ),
+    Kind(
+        name="bulk jobs",  # that have ended
+        table="bulk_job",
+        setting=jobs.KEPT_DAYS,
+        columns="id, asked_at, ended_at",
+        begun="asked_at",
+        is_old="span.ended_at < %(cutoff)s",
+        also=_FAILURES,
     ),
     Kind(
         name="captured messages",

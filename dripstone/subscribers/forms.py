@@ -3,6 +3,8 @@
 What happens when somebody signs up is in engine/acts/sign_ups.py, since it reaches into sequences and mail.
 """
 
+import json
+import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
@@ -11,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 
 from dripstone.events import types
@@ -242,12 +244,16 @@ def read_entry(read: Checked) -> None:
     read.text_or_null("referrer", MAX_REFERRER)
 
 
-@transaction.atomic
-def add(form: Form, person: Subscriber, given: Given, now: datetime, *, cause: Cause) -> tuple[FormSubscription, bool]:
-    """Their place on the form, and whether it is new. The first `referrer` stays. Raises Invalid."""
+def read_origin(given: Given) -> Origin:
+    """Of the `referrer`. Raises Invalid."""
     read = Checked(given)
     read_entry(read)
-    return join(form, person, Origin.of_page(read.sound().get("referrer")), now, cause=cause)
+    return Origin.of_page(read.sound().get("referrer"))
+
+
+def add(form: Form, person: Subscriber, given: Given, now: datetime, *, cause: Cause) -> tuple[FormSubscription, bool]:
+    """Their place on the form, and whether it is new. The first `referrer` stays. Raises Invalid."""
+    return join(form, person, read_origin(given), now, cause=cause)
 
 
 @transaction.atomic
@@ -273,3 +279,55 @@ def join(
         kind, account_id = types.SUBSCRIBED_TO_FORM, form.account_id
         record([event(kind, account_id, now, cause=cause, subscriber_id=person.pk, subject_id=form.pk)])
     return row, is_new
+
+
+# Purpose: places on forms that are not there yet, in the order given. The people are locked, so nobody else makes them.
+_JOIN_ALL = """
+INSERT INTO subscribers_formsubscription (form_id, subscriber_id, added_at, is_unconfirmed, referrer,
+                                          utm_source, utm_medium, utm_campaign, utm_term, utm_content)
+SELECT form_id, subscriber_id, %(now)s, false, referrer, utm_source, utm_medium, utm_campaign, utm_term, utm_content
+FROM json_to_recordset(%(asked)s) AS asked (n int, form_id bigint, subscriber_id bigint, referrer text, utm_source text,
+                                            utm_medium text, utm_campaign text, utm_term text, utm_content text)
+ORDER BY n
+ON CONFLICT (form_id, subscriber_id) DO NOTHING RETURNING form_id, subscriber_id
+"""
+# Purpose: those who stood on a form and had to click come in without. By form_subscription_once.
+_CONFIRM_ALL = """
+UPDATE subscribers_formsubscription s SET is_unconfirmed = false
+FROM unnest(%(forms)s::bigint[], %(people)s::bigint[]) AS asked (form_id, subscriber_id)
+WHERE s.form_id = asked.form_id AND s.subscriber_id = asked.subscriber_id AND s.is_unconfirmed
+RETURNING s.form_id, s.subscriber_id
+"""
+
+Pair = tuple[int, int]  # the ids of a form and of a person
+
+
+def join_all(account_id: int, origins: Mapping[Pair, Origin], now: datetime, *, cause: Cause) -> None:
+    """What `join` does for one after the other, in so many statements whatever their number. In a transaction that has
+    locked the people and held the forms, all the account's."""
+    asked = [
+        {"n": n, "form_id": form_id, "subscriber_id": subscriber_id, **origin.columns()}
+        for n, ((form_id, subscriber_id), origin) in enumerate(origins.items())
+    ]
+    pairs = {"forms": [form_id for form_id, _ in origins], "people": [person for _, person in origins]}
+    with connection.cursor() as cursor:
+        cursor.execute(_JOIN_ALL, {"asked": json.dumps(asked), "now": now})
+        came_in = set(cursor.fetchall())
+        cursor.execute(_CONFIRM_ALL, pairs)
+        came_in |= set(cursor.fetchall())
+    kind = types.SUBSCRIBED_TO_FORM
+    record(
+        event(kind, account_id, now, cause=cause, subscriber_id=subscriber_id, subject_id=form_id)
+        for form_id, subscriber_id in origins
+        if (form_id, subscriber_id) in came_in
+    )
+
+
+def places(pairs: Collection[Pair]) -> dict[Pair, FormSubscription]:
+    """Of people on forms, by form_subscription_once."""
+    ids = {
+        "form__in": {form_id for form_id, _ in pairs},
+        "subscriber__in": {subscriber_id for _, subscriber_id in pairs},
+    }
+    found = {(row.form_id, row.subscriber_id): row for row in FormSubscription.objects.filter(**ids)}
+    return {pair: found[pair] for pair in pairs}

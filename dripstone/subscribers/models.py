@@ -1,15 +1,17 @@
 """People and what is known of them: tags, custom fields, forms, segments."""
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import models
+from django.db import connection, models
 from django.db.models import Value
 from django.db.models.functions import Coalesce, Left, Lower
 
 from dripstone.accounts.models import Account
 from dripstone.errors import NotFound
 from dripstone.given import MAX_NAME
+from dripstone.postgresql.compiled import Among, Compiled, Parameter
 
 
 class State(models.TextChoices):
@@ -107,6 +109,20 @@ def locked(subscriber_id: int) -> Subscriber:
     if found is None:
         raise NotFound
     return found
+
+
+def locked_all(account_id: int, ids: Iterable[int]) -> dict[int, Subscriber]:
+    """Those of them that are the account's, by id, as they are now, locked in the same way; in the order of all."""
+    return {person.pk: person for person in _LOCKED_ALL.all(account=account_id, ids=list(set(ids)))}
+
+
+_LOCKED_ALL = Compiled(
+    lambda: (
+        Subscriber.objects.select_for_update(no_key=True)
+        .filter(Among("id", Parameter("ids")), account=Parameter("account"))
+        .order_by("id")
+    )
+)
 
 
 class Remembered(models.Model):
@@ -252,6 +268,14 @@ class Form(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+def held(model: type[Tag] | type[Form], account_id: int, ids: Iterable[int]) -> set[int]:
+    """Those of them that are the account's, kept from being deleted until the transaction ends. After the people."""
+    query = f"SELECT id FROM {model._meta.db_table} WHERE account_id = %s AND id = ANY(%s) ORDER BY id FOR KEY SHARE"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.execute(query, [account_id, list(set(ids))])
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 class WithOrigin(models.Model):

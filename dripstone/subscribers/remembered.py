@@ -11,7 +11,10 @@ that nobody who gets the table can find out whose it is by hashing all addresses
 A crash here means nothing: each is part of the caller's transaction.
 """
 
+from collections.abc import Iterable
 from datetime import datetime
+
+from django.db import connection
 
 from dripstone import signing
 from dripstone.errors import Invalid
@@ -23,6 +26,9 @@ WHY = {
     State.BOUNCED: "it does not take mail any more",
     State.COMPLAINED: "they reported an email as spam",
 }
+
+# Purpose: some of those who came back as they were remembered. By remembered_once.
+_LIFT_ALL = "DELETE FROM subscribers_remembered WHERE account_id = %s AND digest = ANY(%s) RETURNING digest"
 
 _KIND = "remembered"
 _KEY_BYTES = 8
@@ -54,6 +60,16 @@ def lift(account_id: int, address: str) -> bool:
     """Nothing is remembered of the address any more. False: nothing was."""
     rows = Remembered.objects.filter(account_id=account_id, digest=digest_of(account_id, address))
     return rows.delete()[0] > 0
+
+
+def lift_all(account_id: int, addresses: Iterable[str]) -> set[str]:
+    """The same for many. Returns those of which something was remembered."""
+    by_digest = {digest_of(account_id, address): address for address in addresses}
+    if not by_digest:
+        return set()
+    with connection.cursor() as cursor:
+        cursor.execute(_LIFT_ALL, [account_id, list(by_digest)])
+        return {by_digest[bytes(digest)] for (digest,) in cursor.fetchall()}
 
 
 def must_be_free(account_id: int, address: str) -> None:

@@ -1,12 +1,13 @@
 """Subscribers come in and change: the upsert by address, and the update."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 
 from dripstone.errors import Invalid
 from dripstone.events import types
@@ -15,7 +16,7 @@ from dripstone.events.models import Event
 from dripstone.events.record import event, record
 from dripstone.given import MAX_NAME, Checked, Given, plain_address
 from dripstone.postgresql import prepared
-from dripstone.postgresql.compiled import Compiled, Parameter
+from dripstone.postgresql.compiled import Among, Compiled, Parameter
 from dripstone.subscribers import remembered
 from dripstone.subscribers.fields import keys_of
 from dripstone.subscribers.models import State, Subscriber, locked
@@ -159,18 +160,28 @@ def _added(
 
 
 def _arrival(person: Subscriber, now: datetime, cause: Cause) -> Iterator[Event]:
+    may_be_remembered = person.state in remembered.STATES
+    was_remembered = may_be_remembered and remembered.lift(person.account_id, person.email_address)
+    return _arrival_events(person, was_remembered, now, cause)
+
+
+def _arrival_events(person: Subscriber, was_remembered: bool, now: datetime, cause: Cause) -> Iterator[Event]:
     """Whoever comes back as they were remembered: the event says so."""
-    kept: dict[str, Any] = {}
-    if person.state in remembered.STATES and remembered.lift(person.account_id, person.email_address):
-        kept = {"remembered_as": person.state}
+    kept: dict[str, Any] = {"remembered_as": person.state} if was_remembered else {}
     yield event(types.SUBSCRIBER_CREATED, person.account_id, now, cause=cause, subscriber_id=person.pk, **kept)
     if person.state == State.ACTIVE:
         yield event(types.SUBSCRIBER_ACTIVATED, person.account_id, now, cause=cause, subscriber_id=person.pk)
 
 
-def _set_fields(person: Subscriber, values: FieldValues) -> tuple[list[str], list[str]]:
-    """Sets the values on the person, unsaved. Returns the keys that were written and the unknown ones."""
-    known = keys_of(person.account_id) if values else {}
+def _set_fields(
+    person: Subscriber, values: FieldValues, known: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
+    """Sets the values on the person, unsaved. Returns the keys that were written and the unknown ones.
+
+    known   the account's fields, if the caller has looked
+    """
+    if known is None:
+        known = keys_of(person.account_id) if values else {}
     ids = {key: field_id for field_id, key in known.items() if key in values}
     for key, field_id in ids.items():
         if values[key] is None:
@@ -202,10 +213,14 @@ def _n_bytes(values: Mapping[str, str]) -> int:
 
 
 def _record_values(person: Subscriber, before: Mapping[str, str], now: datetime, cause: Cause) -> None:
-    """An event per field whose value has changed."""
+    record(_value_events(person, before, now, cause))
+
+
+def _value_events(person: Subscriber, before: Mapping[str, str], now: datetime, cause: Cause) -> Iterator[Event]:
+    """One per field whose value has changed."""
     changed = {key for key in before.keys() | person.fields.keys() if before.get(key, "") != person.fields.get(key, "")}
-    record(
-        event(
+    for key in sorted(changed, key=int):
+        yield event(
             types.FIELD_VALUE_UPDATED,
             person.account_id,
             now,
@@ -214,10 +229,224 @@ def _record_values(person: Subscriber, before: Mapping[str, str], now: datetime,
             subject_id=int(key),
             value=person.fields.get(key) or None,
         )
-        for key in sorted(changed, key=int)
-    )
 
 
 def _save(person: Subscriber, now: datetime) -> None:
     person.updated_at = now
     person.save(update_fields=["email_address", "first_name", "fields", "updated_at"])
+
+
+# --- Many at once -------------------------------------------------------------------------------------------------
+#
+# What the verbs above do for one after the other, in so many statements whatever their number. People are locked by
+# id; whoever comes in at the same time in another order may be told of a deadlock, and tries again.
+
+_ALL_LOCKED = Compiled(
+    lambda: (
+        Subscriber.objects.select_for_update(no_key=True)
+        .filter(Among("email_address", Parameter("addresses")), account=Parameter("account"))
+        .order_by("id")
+    )
+)
+# Purpose: as _ADD, for many, in the order given.
+_ADD_ALL = """
+INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at,
+                                    canceled_at)
+SELECT %(account_id)s, email_address, first_name, state, fields, %(now)s, %(now)s,
+       CASE WHEN state = 'cancelled' THEN COALESCE(since, %(now)s) END
+FROM (SELECT given.n, given.email_address, given.first_name, given.fields, r.since,
+             CASE WHEN 'complained' IN (given.state, r.state) THEN 'complained'
+                  ELSE COALESCE(r.state, given.state) END AS state
+      FROM json_to_recordset(%(people)s) AS given (n int, email_address text, first_name text, state text,
+                                                   fields jsonb, digest text)
+      LEFT JOIN subscribers_remembered r ON r.account_id = %(account_id)s AND r.digest = decode(given.digest, 'hex')
+     ) as_whom
+ORDER BY n
+ON CONFLICT (account_id, email_address) DO NOTHING RETURNING id, email_address, state, canceled_at
+"""
+# Purpose: save people who are locked. By the primary key.
+_SAVE_ALL = """
+UPDATE subscribers_subscriber s SET first_name = saved.first_name, fields = saved.fields, updated_at = %(now)s
+FROM json_to_recordset(%(people)s) AS saved (id bigint, first_name text, fields jsonb) WHERE s.id = saved.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draft:
+    """Somebody who is not on file yet, as the first entry makes them that can. n: its place among the entries."""
+
+    n: int
+    person: Subscriber
+    keys: list[str]
+    unknown: list[str]
+
+
+@transaction.atomic
+def upsert_all(account_id: int, given: Iterable[Given], now: datetime, *, cause: Cause) -> list[Written | Invalid]:
+    """For each, the person as they are after it, or what is wrong with it: that changes nothing."""
+    asked = [_checked(one) for one in given]
+    addresses = {values["email_address"] for values in asked if not isinstance(values, Invalid)}
+    has_fields = any(not isinstance(values, Invalid) and values.get("fields") for values in asked)
+    known = keys_of(account_id) if has_fields else {}
+    people = _locked_by_addresses(account_id, addresses)
+    drafts, refused = _drafts(account_id, asked, people, known)
+    new: set[str] = set()
+    while missing := drafts.keys() - people.keys():
+        added = _add_all(account_id, [draft for address, draft in drafts.items() if address in missing], now)
+        new |= added.keys()
+        people |= added
+        if missing := missing - added.keys():  # other calls have just added them
+            people |= _locked_by_addresses(account_id, missing)
+    lifted = remembered.lift_all(account_id, {one for one in new if people[one].state in remembered.STATES})
+
+    results: list[Written | Invalid] = []
+    events: list[Event] = []
+    changed: dict[str, Subscriber] = {}
+    for n, values in enumerate(asked):
+        if isinstance(values, Invalid):
+            results.append(values)
+            continue
+        address = values["email_address"]
+        if address not in people or (address in new and n < drafts[address].n):
+            results.append(refused[n])
+        elif address in new and n == drafts[address].n:
+            person, draft = people[address], drafts[address]
+            events += [*_arrival_events(person, address in lifted, now, cause), *_value_events(person, {}, now, cause)]
+            results.append(Written(person, True, draft.keys, draft.unknown))
+        else:
+            before = people[address]
+            written = _changed(before, values, known, now)
+            results.append(written)
+            if isinstance(written, Written):
+                people[address] = changed[address] = written.subscriber
+                events += _value_events(written.subscriber, before.fields, now, cause)
+    _save_all(changed.values(), now)
+    record(events)
+    return results
+
+
+def _checked(given: Given) -> dict[str, Any] | Invalid:
+    try:
+        return check(given, is_new=True)
+    except Invalid as problem:
+        return problem
+
+
+def _locked_by_addresses(account_id: int, addresses: Iterable[str]) -> dict[str, Subscriber]:
+    found = _ALL_LOCKED.all(account=account_id, addresses=list(addresses))
+    return {person.email_address: person for person in found}
+
+
+def _drafts(
+    account_id: int,
+    asked: list[dict[str, Any] | Invalid],
+    people: Mapping[str, Subscriber],
+    known: Mapping[str, str],
+) -> tuple[dict[str, _Draft], dict[int, Invalid]]:
+    """Of those who are not on file, by address; and what is wrong with entries that could not make somebody."""
+    drafts: dict[str, _Draft] = {}
+    refused: dict[int, Invalid] = {}
+    for n, values in enumerate(asked):
+        if isinstance(values, Invalid) or values["email_address"] in people or values["email_address"] in drafts:
+            continue
+        person = Subscriber(
+            account_id=account_id,
+            email_address=values["email_address"],
+            first_name=values.get("first_name"),
+            state=values.get("state") or State.ACTIVE.value,
+        )
+        keys, unknown = _set_fields(person, values.get("fields", {}), known)
+        try:
+            _check_size(person.fields, {})
+        except Invalid as problem:
+            refused[n] = problem
+        else:
+            drafts[person.email_address] = _Draft(n, person, keys, unknown)
+    return drafts, refused
+
+
+def _add_all(account_id: int, drafts: Iterable[_Draft], now: datetime) -> dict[str, Subscriber]:
+    """Those who were added, by address: not those whom another call adds meanwhile."""
+    by_address = {draft.person.email_address: draft for draft in drafts}
+    asked = [
+        {
+            "n": draft.n,
+            "email_address": address,
+            "first_name": draft.person.first_name,
+            "state": draft.person.state,
+            "fields": draft.person.fields,
+            "digest": remembered.digest_of(account_id, address).hex(),
+        }
+        for address, draft in by_address.items()
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_ADD_ALL, {"account_id": account_id, "people": json.dumps(asked), "now": now})
+        rows = cursor.fetchall()
+    return {address: _on_file(by_address[address].person, pk, state, gone, now) for pk, address, state, gone in rows}
+
+
+def _on_file(draft: Subscriber, pk: int, state: str, canceled_at: datetime | None, now: datetime) -> Subscriber:
+    person = Subscriber(
+        pk=pk,
+        account_id=draft.account_id,
+        email_address=draft.email_address,
+        first_name=draft.first_name,
+        state=state,
+        fields=draft.fields,
+        created_at=now,
+        updated_at=now,
+        canceled_at=canceled_at,
+    )
+    person._state.adding = False
+    return person
+
+
+def _changed(
+    person: Subscriber, values: Mapping[str, Any], known: Mapping[str, str], now: datetime
+) -> Written | Invalid:
+    """Somebody on file after another entry about them, not saved."""
+    after = copy(person)
+    after.fields, after.updated_at = dict(person.fields), now
+    if values.get("first_name") is not None:
+        after.first_name = values["first_name"]
+    keys, unknown = _set_fields(after, values.get("fields", {}), known)
+    try:
+        _check_size(after.fields, person.fields)
+    except Invalid as problem:
+        return problem
+    return Written(after, keys=keys, unknown=unknown)
+
+
+def write_values(
+    people: Mapping[int, Subscriber], values: Iterable[tuple[int, int, str]], now: datetime, *, cause: Cause
+) -> list[Invalid | None]:
+    """Values of custom fields, one after the other; for each what is wrong with it, if something is.
+
+    people   by id, locked by the caller's transaction
+    values   the ids of a person among them and of a field of the account, and the value
+    """
+    after = dict(people)
+    events: list[Event] = []
+    problems: list[Invalid | None] = []
+    for subscriber_id, field_id, value in values:
+        before = after[subscriber_id]
+        person = copy(before)
+        person.fields = {**before.fields, str(field_id): value}
+        try:
+            _check_size(person.fields, before.fields)
+        except Invalid as problem:
+            problems.append(problem)
+            continue
+        after[subscriber_id] = person
+        events += _value_events(person, before.fields, now, cause)
+        problems.append(None)
+    _save_all([person for pk, person in after.items() if person is not people[pk]], now)
+    record(events)
+    return problems
+
+
+def _save_all(people: Iterable[Subscriber], now: datetime) -> None:
+    saved = [{"id": person.pk, "first_name": person.first_name, "fields": person.fields} for person in people]
+    if saved:
+        with connection.cursor() as cursor:
+            cursor.execute(_SAVE_ALL, {"people": json.dumps(saved), "now": now})

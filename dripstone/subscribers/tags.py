@@ -1,6 +1,8 @@
 """Tags, and the people who have them."""
 
+from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Value
@@ -19,9 +21,48 @@ from dripstone.subscribers.models import Subscriber, Tag, Tagging, lock_person
 # come first here too; the trigger that counts would lock them last. By tagging_once.
 _LOCK_PEOPLE = """
 SELECT count(*) FROM (
-    SELECT s.id FROM subscribers_tagging t JOIN subscribers_subscriber s ON s.id = t.subscriber_id
-    WHERE t.tag_id = %s ORDER BY s.id FOR NO KEY UPDATE OF s) people
+    SELECT s.id FROM subscribers_subscriber s
+    WHERE s.id IN (SELECT subscriber_id FROM subscribers_tagging WHERE tag_id = ANY(%s))
+    ORDER BY s.id FOR NO KEY UPDATE OF s) people
 """
+
+# Purpose: make those tags that are not there yet, in the order given; of names that are one in another case, the first.
+# If another call is just making one, this waits until it has. By tag_name_of_account.
+_CREATE_ALL = """
+INSERT INTO subscribers_tag (account_id, name, created_at)
+SELECT %(account)s, name, %(now)s
+FROM (SELECT DISTINCT ON (lower(name)) name, n FROM unnest(%(names)s::text[]) WITH ORDINALITY AS asked (name, n)
+      ORDER BY lower(name), n) firsts
+WHERE NOT EXISTS (SELECT FROM subscribers_tag t WHERE t.account_id = %(account)s AND lower(t.name) = lower(firsts.name))
+ORDER BY n
+ON CONFLICT (account_id, lower(name)) DO NOTHING RETURNING id
+"""
+# Purpose: the tags of these names, in this order, nulls for those that are not there. By tag_name_of_account.
+_NAMED_ALL = """
+SELECT t.id, t.name, t.created_at
+FROM unnest(%(names)s::text[]) WITH ORDINALITY AS asked (name, n)
+LEFT JOIN subscribers_tag t ON t.account_id = %(account)s AND lower(t.name) = lower(asked.name) ORDER BY n
+"""
+# Purpose: taggings that are not there yet, in this order. The people are locked, so nobody else makes them meanwhile.
+_ADD_ALL = """
+INSERT INTO subscribers_tagging (tag_id, subscriber_id, tagged_at)
+SELECT tag_id, subscriber_id, %(now)s
+FROM unnest(%(tags)s::bigint[], %(people)s::bigint[]) WITH ORDINALITY AS asked (tag_id, subscriber_id, n) ORDER BY n
+ON CONFLICT (tag_id, subscriber_id) DO NOTHING RETURNING tag_id, subscriber_id
+"""
+# Purpose: since when people have their tags. By tagging_once.
+_SINCE = """
+SELECT tag_id, subscriber_id, tagged_at
+FROM unnest(%(tags)s::bigint[], %(people)s::bigint[]) AS asked (tag_id, subscriber_id)
+JOIN subscribers_tagging USING (tag_id, subscriber_id)
+"""
+_REMOVE_ALL = """
+DELETE FROM subscribers_tagging t
+USING unnest(%(tags)s::bigint[], %(people)s::bigint[]) AS asked (tag_id, subscriber_id)
+WHERE t.tag_id = asked.tag_id AND t.subscriber_id = asked.subscriber_id RETURNING t.tag_id, t.subscriber_id
+"""
+
+Pair = tuple[int, int]  # the ids of a tag and of a person
 
 
 def check(given: Given) -> str:
@@ -61,20 +102,28 @@ def rename(tag: Tag, given: Given) -> Tag:
     return tag
 
 
-@transaction.atomic
 def delete(tag: Tag, now: datetime, *, cause: Cause) -> None:
     """The tag goes, from everybody at once: if it went from one after the other, an exclusion by it would let through
     whoever has lost it already. Nobody has it removed: there is no `subscriber.tag_removed`.
 
     Conditions that name it are met by nobody from now on, exclusions by it exclude everybody. Raises NotFound.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_PEOPLE, [tag.pk])
-    if Tag.objects.select_for_update().filter(pk=tag.pk).first() is None:
+    if not delete_all(tag.account_id, [tag.pk], now, cause=cause):
         raise NotFound
-    Tagging.objects.filter(tag=tag).delete()
-    record([event(types.TAG_DELETED, tag.account_id, now, cause=cause, subject_id=tag.pk)])
-    Tag.objects.filter(pk=tag.pk).delete()
+
+
+@transaction.atomic
+def delete_all(account_id: int, tag_ids: Iterable[int], now: datetime, *, cause: Cause) -> set[int]:
+    """Those of them that were there, and are gone now: in one transaction, as each alone goes in one."""
+    ids = list(dict.fromkeys(tag_ids))
+    mine = list(Tag.objects.filter(account_id=account_id, pk__in=ids).values_list("pk", flat=True))
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_PEOPLE, [mine])
+    found = {tag.pk for tag in Tag.objects.select_for_update().filter(pk__in=mine).order_by("pk")}
+    Tagging.objects.filter(tag_id__in=found).delete()
+    record(event(types.TAG_DELETED, account_id, now, cause=cause, subject_id=pk) for pk in ids if pk in found)
+    Tag.objects.filter(pk__in=found).delete()
+    return found
 
 
 @transaction.atomic
@@ -97,8 +146,65 @@ def remove(tag: Tag, person: Subscriber, now: datetime, *, cause: Cause) -> bool
     return deleted > 0
 
 
+# --- Many at once: what the verbs above do for one after the other, in so many statements whatever their number -----
+
+
+@transaction.atomic
+def create_all(account_id: int, given: Iterable[Given], now: datetime, *, cause: Cause) -> list[Tag | Invalid]:
+    """For each, the tag of the `name`, in any case, or what is wrong with it."""
+    asked = [_checked(one) for one in given]
+    found = iter(_made(account_id, [name for name in asked if isinstance(name, str)], now, cause))
+    return [next(found) if isinstance(one, str) else one for one in asked]
+
+
+def _made(account_id: int, asked: list[str], now: datetime, cause: Cause) -> list[Tag]:
+    values: dict[str, Any] = {"account": account_id, "names": asked, "now": now}
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(_CREATE_ALL, values)
+            made = sorted(pk for (pk,) in cursor.fetchall())
+            record(event(types.TAG_CREATED, account_id, now, cause=cause, subject_id=pk) for pk in made)
+            cursor.execute(_NAMED_ALL, values)
+            rows = cursor.fetchall()
+            if all(pk for pk, *_ in rows):  # else one was deleted between the two statements
+                return [Tag(pk=pk, account_id=account_id, name=name, created_at=at) for pk, name, at in rows]
+
+
+def _checked(given: Given) -> str | Invalid:
+    try:
+        return check(given)
+    except Invalid as problem:
+        return problem
+
+
+def add_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> dict[Pair, datetime]:
+    """Since when each has the tag. In a transaction that has locked the people and held the tags, all the account's."""
+    pairs = list(dict.fromkeys(pairs))
+    made = set(_rows(_ADD_ALL, pairs, now))
+    record(_pair_event(types.TAG_ADDED, account_id, pair, now, cause) for pair in pairs if pair in made)
+    return {(tag_id, person_id): since for tag_id, person_id, since in _rows(_SINCE, pairs, now)}
+
+
+def remove_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> None:
+    """In a transaction that has locked the people, all the account's, as the tags are."""
+    pairs = list(dict.fromkeys(pairs))
+    gone = set(_rows(_REMOVE_ALL, pairs, now))
+    record(_pair_event(types.TAG_REMOVED, account_id, pair, now, cause) for pair in pairs if pair in gone)
+
+
+def _rows(query: str, pairs: list[Pair], now: datetime) -> list[Any]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, {"tags": [tag for tag, _ in pairs], "people": [one for _, one in pairs], "now": now})
+        return list(cursor.fetchall())
+
+
+def _pair_event(kind: str, account_id: int, pair: Pair, now: datetime, cause: Cause) -> Event:
+    tag_id, subscriber_id = pair
+    return event(kind, account_id, now, cause=cause, subscriber_id=subscriber_id, subject_id=tag_id)
+
+
 def _event(kind: str, tag: Tag, person: Subscriber, now: datetime, cause: Cause) -> Event:
-    return event(kind, tag.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=tag.pk)
+    return _pair_event(kind, tag.account_id, (tag.pk, person.pk), now, cause)
 
 
 def _named(account_id: int, name: str) -> Tag | None:

@@ -40,6 +40,7 @@ NO_ROW = {
     "PUT /v4/subscribers/{id} email_address": "one person may be on file in any number of accounts",
     "POST /v4/purchases purchase.email_address": "one person may be on file in any number of accounts",
     "POST /v4/purchases purchase.transaction_id": "what a shop calls its purchase: another account has others",
+    "POST /v4/bulk/subscribers subscribers.email_address": "one person may be on file in any number of accounts",
 }
 
 # What an operation asks for. Where this is missing, Mallory is answered 422 instead of 404, and the test fails.
@@ -74,6 +75,10 @@ def webhook(name: str, **thing: int) -> Members:
     return {"target_url": "https://hooks.example.com/", "event": {"name": name, **thing}}
 
 
+def _value(of: Ids) -> Members:
+    return {"subscriber_id": of["subscribers"], "subscriber_custom_field_id": of["custom_fields"], "value": "x"}
+
+
 # A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
 NAMED: dict[str, list[Making]] = {
     "email_address": [lambda of: {"email_address": of["email_addresses"]}],
@@ -85,6 +90,15 @@ NAMED: dict[str, list[Making]] = {
     "sequence_ids": [lambda of: {"sequence_ids": [of["sequences"]]}],
     "tag_ids": [lambda of: {"tag_ids": [of["tags"]]}],
     "replacement_id": [lambda of: {"replacement_id": of["email_templates"]}],
+    "tags.id": [lambda of: {"tags": [{"id": of["tags"]}]}],
+    "taggings.tag_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
+    "taggings.subscriber_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
+    "additions.form_id": [lambda of: {"additions": [{"form_id": of["forms"], "subscriber_id": of["subscribers"]}]}],
+    "additions.subscriber_id": [
+        lambda of: {"additions": [{"form_id": of["forms"], "subscriber_id": of["subscribers"]}]}
+    ],
+    "custom_field_values.subscriber_id": [lambda of: {"custom_field_values": [_value(of)]}],
+    "custom_field_values.subscriber_custom_field_id": [lambda of: {"custom_field_values": [_value(of)]}],
     "sequence_id": [lambda of: {"sequence_id": of["sequences"]}],
     "subscriber_id": [lambda of: {"subscriber_id": of["subscribers"]}],
     "exclude_subscriber_sources.ids": [

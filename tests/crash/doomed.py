@@ -203,6 +203,25 @@ def call_and_die_at(path: str, body: dict[str, Any], headers: dict[str, str], n_
         Client().post(path, body, content_type="application/json", headers=headers)
 
 
+def do_in_bulk_and_die_at(account_id: int, n_statements: int) -> None:
+    """Its jobs, batch after batch. The process dies right before its n-th statement, or is done before that."""
+    from dripstone import clock
+    from dripstone.bulk import operations, runner
+
+    with _dying_at(n_statements):
+        runner.finish(operations.ALL, account_id, clock.now)
+
+
+def ask_in_bulk_and_die_at(account_id: int, n_entries: int, n_statements: int) -> None:
+    """A call with many entries, as far as it writes."""
+    from dripstone import clock
+    from dripstone.bulk import jobs, operations
+
+    entries = [{"name": f"tag {number}"} for number in range(n_entries)]
+    with _dying_at(n_statements):
+        jobs.keep(operations.TAGS, account_id, entries, "", clock.now(), n_bytes=1_000, asked_by="a test")
+
+
 @contextmanager
 def _dying_at(n_statements: int) -> Iterator[None]:
     import itertools

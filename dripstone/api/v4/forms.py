@@ -28,6 +28,7 @@ from dripstone.api.people import (
     total,
 )
 from dripstone.api.replies import reply
+from dripstone.engine.acts import sign_ups
 from dripstone.events import causes
 from dripstone.given import Given
 from dripstone.shapes import forms as shapes
@@ -122,5 +123,5 @@ def _form(request: KitRequest, form_id: int) -> Form:
 
 
 def _add(request: KitRequest, form: Form, person: Subscriber, given: Given) -> HttpResponse:
-    subscription, is_new = forms.add(form, person, given, clock.now(), cause=causes.API)
+    subscription, is_new = sign_ups.add(form, person, given, clock.now(), cause=causes.API)
     return reply(201 if is_new else 200, subscriber=people_shapes.form_subscriber(subscription, keys_for(request)))

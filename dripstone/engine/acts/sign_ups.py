@@ -7,6 +7,7 @@ A crash here means nothing was asked, or nothing was clicked: each is one transa
 Locks in the order of all (CONTRIBUTING.md): the sequences that the form adds, the person, their places.
 """
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection, transaction
@@ -16,10 +17,11 @@ from dripstone.engine import enroll, notices, queries, transitions
 from dripstone.errors import Invalid
 from dripstone.events import causes
 from dripstone.events.causes import Cause
+from dripstone.given import Given
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import forms, sign_ups, tags
-from dripstone.subscribers.forms import Origin
-from dripstone.subscribers.models import Form, SignUp, State, Subscriber, Tag
+from dripstone.subscribers.forms import Origin, Pair
+from dripstone.subscribers.models import Form, FormSubscription, SignUp, State, Subscriber, Tag, locked
 from dripstone.subscribers.sign_ups import Asked
 
 A_DAY = timedelta(days=1)
@@ -62,6 +64,48 @@ def _ask_to_confirm(form: Form, person: Subscriber, asked: Asked, now: datetime,
     if person.state == State.INACTIVE:
         forms.join(form, person, asked.origin, now, cause=cause, is_unconfirmed=True)
     notices.ask_to_confirm(row, now)
+
+
+@transaction.atomic
+def add(form: Form, person: Subscriber, given: Given, now: datetime, *, cause: Cause) -> tuple[FormSubscription, bool]:
+    """Somebody on file is put on the form, by the API: their place on it, and whether it is new.
+
+    given   `referrer`, the page they came from
+
+    With double opt-in, who is unconfirmed stands on it and is asked to confirm, once: not again while they are on it.
+    Whoever else is on file is on it at once; that makes nobody active (R20). Raises Invalid.
+    """
+    if not (form.opt_in == Form.OptIn.DOUBLE and locked(person.pk).state == State.INACTIVE):
+        return forms.add(form, person, given, now, cause=cause)
+    origin = forms.read_origin(given)
+    present = FormSubscription.objects.filter(form=form, subscriber=person).first()
+    return (present, False) if present else (_add_unconfirmed(form, person, origin, now, cause), True)
+
+
+def add_all(
+    account_id: int, asked: Mapping[Pair, Origin], people: Mapping[int, Subscriber], now: datetime, *, cause: Cause
+) -> None:
+    """The same for pairs of a form and a person, in so many statements but for those who are asked to confirm.
+
+    people   by id, locked by the caller's transaction, which also holds the forms
+    """
+    double = Form.objects.filter(pk__in={form_id for form_id, _ in asked}, opt_in=Form.OptIn.DOUBLE).in_bulk()
+    must_click = {pair for pair in asked if pair[0] in double and people[pair[1]].state == State.INACTIVE}
+    at_once = {pair: origin for pair, origin in asked.items() if pair not in must_click}
+    forms.join_all(account_id, at_once, now, cause=cause)
+    if must_click:
+        rows = FormSubscription.objects.filter(form__in=double, subscriber__in={pk for _, pk in must_click})
+        present = set(rows.values_list("form_id", "subscriber_id"))
+        for pair, origin in asked.items():
+            if pair in must_click - present:
+                _add_unconfirmed(double[pair[0]], people[pair[1]], origin, now, cause)
+
+
+def _add_unconfirmed(form: Form, person: Subscriber, origin: Origin, now: datetime, cause: Cause) -> FormSubscription:
+    row, _ = forms.join(form, person, origin, now, cause=cause, is_unconfirmed=True)
+    if mime.mail_address(person.email_address) is not None:
+        _ask_to_confirm(form, person, Asked(person.email_address, origin=origin), now, cause)
+    return row
 
 
 def find(sign_up_id: int) -> SignUp | None:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.bulk import run as bulk
 from dripstone.engine import virtual
 from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence
@@ -28,7 +29,7 @@ def advancing(request: HttpRequest, account: Account) -> HttpResponse:
     happens, each thing at its own instant, in every account: there is one clock."""
     try:
         target = _target(account, request, clock.now())
-        tally = virtual.advance_to(target, account.pk, webhooks)
+        tally = virtual.advance_to(target, account.pk, bulk, webhooks)
     except Invalid as error:
         messages.error(request, "; ".join(error.messages) + ".")
     else:
