@@ -295,10 +295,12 @@ def until(is_so: Callable[[], bool]) -> None:
 
 
 def n_listening() -> int:
+    from dripstone.ops import worker
+
     n_queues: int = execute(
         "SELECT count(*) FROM procrastinate_workers WHERE last_heartbeat > now() - interval '10 seconds'"
     )[0][0]
-    return n_queues // 2  # each process registers once for its jobs, and once for sending
+    return n_queues // len(worker.threads())  # each process registers once for each of its queues
 
 
 # --- Measuring --------------------------------------------------------------------------------------------------

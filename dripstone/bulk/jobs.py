@@ -132,3 +132,16 @@ def _json(entries: Sequence[Any]) -> str:
 
 def of_account(account_id: int) -> QuerySet[Job]:
     return Job.objects.filter(account_id=account_id)
+
+
+def recent(account_id: int, since: datetime, most: int) -> list[Job]:
+    """Those that wait, the next first; then the last that have ended, if not before then."""
+    waiting = of_account(account_id).filter(ended_at=None).order_by("pk")[:most]
+    newest = of_account(account_id).order_by("-pk")[:most]
+    return [*waiting, *(job for job in newest if job.ended_at and job.ended_at >= since)][:most]
+
+
+def first_failure(job: Job) -> str:
+    """What was wrong with the first entry that failed."""
+    answer = job.failures.order_by("pk").values_list("answer", flat=True).first()
+    return "; ".join(json.loads(answer)["errors"]) if answer else ""

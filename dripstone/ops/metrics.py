@@ -55,6 +55,9 @@ SELECT 'failed', count(*) FROM engine_delivery WHERE status = 'failed' UNION ALL
 SELECT 'unknown', count(*) FROM engine_delivery WHERE status = 'unknown'
 """
 
+# Purpose: entries of bulk calls that are still to be done. Partial index bulk_job_waiting.
+_BULK = "SELECT COALESCE(sum(n_entries - n_done), 0), min(asked_at) FROM bulk_job WHERE ended_at IS NULL"
+
 # Purpose: enrollments by how they stand. A sequential scan, so asked every five minutes at most.
 _ENROLLMENTS = "SELECT status, count(*) FROM engine_enrollment GROUP BY status"
 
@@ -86,6 +89,7 @@ class _Rows(Collector):
 
     def collect(self) -> Iterator[Metric]:
         yield from self._what_waits()
+        yield from self._bulk_jobs()
         yield from self._the_engine()
         counts = counters.read()
         yield from _what_was_done(counts)
@@ -113,6 +117,14 @@ class _Rows(Collector):
         ):
             age = (self.now - oldest).total_seconds() if oldest else 0.0
             yield GaugeMetricFamily(name, help_text, value=age)
+
+    def _bulk_jobs(self) -> Iterator[Metric]:
+        with connection.cursor() as cursor:
+            cursor.execute(_BULK)
+            n_entries, since = cursor.fetchone()
+        yield GaugeMetricFamily("dripstone_bulk_entries", "Entries of bulk calls that wait", value=n_entries)
+        age = (self.now - since).total_seconds() if since else 0.0
+        yield GaugeMetricFamily("dripstone_oldest_bulk_seconds", "How long ago the oldest was asked for", value=age)
 
     def _the_engine(self) -> Iterator[Metric]:
         row = pulse.read()

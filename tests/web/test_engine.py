@@ -8,6 +8,7 @@ from django.test import Client
 
 from dripstone import clock as clocks
 from dripstone.accounts.models import Account
+from dripstone.bulk import jobs, operations, runner
 from dripstone.engine import claim, counters
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery, Enrollment, Minute, Pulse
@@ -208,3 +209,24 @@ def test_mallory_decides_about_nothing_of_alice(mallory: Client, lost: list[Deli
 def test_a_viewer_looks_and_decides_nothing(viewer: Client, lost: list[Delivery]) -> None:
     assert "An editor or owner decides." in text_of(viewer)
     assert viewer.post("/deliveries/deciding", {"decision": "again", "all": "unknown"}).status_code == 403
+
+
+def test_it_shows_bulk_calls_that_wait_and_those_of_the_last_day(
+    alice: Client, account: Account, clock: VirtualClock
+) -> None:
+    def ask(of: Account, *names: str) -> None:
+        entries = [{"name": name} for name in names]
+        jobs.keep(operations.TAGS, of.pk, entries, "", clocks.now(), n_bytes=9, asked_by="API key shop (…1234)")
+
+    assert "Bulk calls" not in text_of(alice)
+    ask(make_account("Mallory"), "x")
+    ask(account, "a", "", " ")
+    assert "0 of 3" in text_of(alice) and "Nothing has failed so far" in text_of(alice)
+    runner.finish(operations.ALL, account.pk, clocks.now)
+    ask(account, "b")
+    page = text_of(alice)
+    assert [job.n_entries for job in alice.get("/engine").context["bulk_jobs"]] == [1, 3]
+    assert 'Create tags <span class="pill wait">Waiting</span>' in page and "3 of 3" in page
+    assert "2 could not be done; the first: Name can&#x27;t be blank" in page and "by API key shop (…1234)" in page
+    clock.advance(days=2)
+    assert [job.n_entries for job in alice.get("/engine").context["bulk_jobs"]] == [1]

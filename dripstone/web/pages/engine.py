@@ -13,6 +13,7 @@ from django.views.decorators.http import require_safe
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.bulk import jobs
 from dripstone.engine import counters
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery
@@ -25,8 +26,8 @@ from dripstone.web.charts import Column
 from dripstone.web.frame import member, show
 from dripstone.web.pages.deliveries import SHOWN
 
-WEEK = timedelta(days=7)
-UNDECIDED, FAILED = 20, 5  # that are shown
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+UNDECIDED, FAILED, BULK_JOBS = 20, 5, 5  # that are shown
 RUNNING = "running"  # the id of what is loaded again while one looks
 
 
@@ -43,6 +44,23 @@ class Chart:
     words: str
 
 
+@dataclass(frozen=True, slots=True)
+class BulkJob:
+    words: str
+    is_waiting: bool
+    n_entries: int
+    n_done: int
+    n_failed: int
+    first_failure: str
+    callback: str
+    asked_at: datetime
+    asked_by: str
+
+
+CALLBACKS = {
+    "too_large": "the answer is too large to be told to your callback",
+    "refused": "this server may not call your callback any more",
+}
 SPANS = {"hour": ("Last hour", 60, timedelta(minutes=1)), "day": ("Last 24 hours", 96, timedelta(minutes=15))}
 
 
@@ -77,8 +95,27 @@ def _running(request: HttpRequest, account: Account) -> dict[str, Any]:
         "retried_in_hour": sum(one.retried for one in hour),
         "failed": failed,
         "has_more_failed": failed == delivery_stats.COUNTED_FAILED,
+        "bulk_jobs": _bulk_jobs(account, now),
         "facts": running.of_server(now, clock.system_now(), account.time_zone),
     }
+
+
+def _bulk_jobs(account: Account, now: datetime) -> list[BulkJob]:
+    """Those that wait, and the last of a day."""
+    return [
+        BulkJob(
+            words=job.operation.replace("_", " ").capitalize(),
+            is_waiting=job.ended_at is None,
+            n_entries=job.n_entries,
+            n_done=job.n_done,
+            n_failed=job.n_failed,
+            first_failure=jobs.first_failure(job) if job.n_failed else "",
+            callback=CALLBACKS.get(job.callback, ""),
+            asked_at=job.asked_at,
+            asked_by=job.asked_by,
+        )
+        for job in jobs.recent(account.pk, now - DAY, BULK_JOBS)
+    ]
 
 
 def _waiting(account: Account) -> dict[str, Any]:
