@@ -133,7 +133,7 @@ def figures(what: str, n: int, cost: common.Cost) -> dict[str, Any]:
 def with_growth(rows: Sequence[dict[str, Any]]) -> list[common.Figures]:
     """`of bare`: CPU, of the bare statement's above. `growth`: CPU per entry, of the smaller job's."""
     firsts: dict[str, float] = {}
-    shown = []
+    shown: list[common.Figures] = []
     bare_cpu = 0.0
     for row in rows:
         cpu = row["Python"] + row["PostgreSQL"]
