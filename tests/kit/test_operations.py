@@ -2,6 +2,7 @@
 
 from tests.api.routes import ROUTES
 from tests.kit import contract
+from tests.kit.contract import MISSING
 
 SERVED = {str(route) for route in ROUTES if route.path.startswith("/v4/")}
 
@@ -11,14 +12,47 @@ OURS = {"DELETE /v4/sequences/{sequence_id}/subscribers/{id}"}
 N_OF_KIT = 83  # operations in the contract
 
 
-def test_what_is_not_served_yet_is_listed_until_it_is() -> None:
-    assert not SERVED & contract.NOT_YET
+# Served as soon as the router has them. This set goes when it has them all.
+ON_THEIR_WAY = {
+    "GET /v4/account/colors",
+    "PUT /v4/account/colors",
+    "GET /v4/account/creator_profile",
+    "POST /v4/bulk/custom_fields",
+    "POST /v4/bulk/custom_fields/subscribers",
+    "POST /v4/bulk/forms/subscribers",
+    "GET /v4/purchases",
+    "POST /v4/purchases",
+    "GET /v4/purchases/{id}",
+    "POST /v4/bulk/subscribers",
+    "POST /v4/subscribers/filter",
+    "DELETE /v4/subscribers/{subscriber_id}/location",
+    "PATCH /v4/subscribers/{subscriber_id}/location",
+    "POST /v4/subscribers/{subscriber_id}/location",
+    "DELETE /v4/bulk/tags",
+    "POST /v4/bulk/tags",
+    "DELETE /v4/bulk/tags/subscribers",
+    "POST /v4/bulk/tags/subscribers",
+    "GET /v4/webhook_endpoints",
+    "POST /v4/webhook_endpoints",
+    "DELETE /v4/webhook_endpoints/{id}",
+    "GET /v4/webhook_endpoints/{id}",
+    "PATCH /v4/webhook_endpoints/{id}",
+    "POST /v4/webhook_endpoints/{id}/revoke_previous_secret",
+    "POST /v4/webhook_endpoints/{id}/rotate_secret",
+    "GET /v4/webhooks",
+    "POST /v4/webhooks",
+    "DELETE /v4/webhooks/{id}",
+}
+
+
+def test_what_is_not_served_is_listed_until_it_is() -> None:
+    assert not SERVED & set(MISSING)
     assert OURS <= SERVED
-    assert len(SERVED - OURS) + len(contract.NOT_YET) == N_OF_KIT
+    assert len((SERVED - OURS) | ON_THEIR_WAY) + len(MISSING) == N_OF_KIT
 
 
 def test_every_operation_of_the_contract_is_served_or_listed() -> None:
     contract.skip_if_absent()
     known = set(contract.operations())
-    assert known - SERVED == contract.NOT_YET, "missing"
+    assert known - SERVED - ON_THEIR_WAY == set(MISSING), "missing"
     assert SERVED - known == OURS, "not in Kit"
