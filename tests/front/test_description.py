@@ -10,15 +10,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from dripstone.api import repeats
 from tests.front.served import Web, account_key, serving
 from tests.kit import contract
 
 CONFIG = Path(__file__).with_name("schemathesis.toml")
 KITS_CONFIG = CONFIG.with_name("schemathesis-kit.toml")
-SECONDS = 20  # for each description
+SECONDS = 15  # for each description
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +33,28 @@ def rehearsing(fresh_database: str) -> Iterator[Web]:
 @pytest.mark.slow
 @pytest.mark.parametrize("api", ["v4", "ext/v1"])
 def test_every_operation_does_what_its_description_says(rehearsing: Web, api: str, tmp_path: Path) -> None:
-    call_everything(rehearsing, CONFIG, f"http://127.0.0.1:{rehearsing.port}/{api}/openapi.json", tmp_path)
+    call_everything(rehearsing, CONFIG, without_keys(rehearsing.ask("GET", f"/{api}/openapi.json").json), tmp_path)
 
 
 @pytest.mark.slow
 def test_every_operation_does_what_kits_contract_says(rehearsing: Web, tmp_path: Path) -> None:
     contract.skip_if_absent()
-    path = tmp_path / "kit.json"
-    path.write_text(json.dumps(contract.of_a_client()))
-    call_everything(rehearsing, KITS_CONFIG, str(path), tmp_path, "--url", f"http://127.0.0.1:{rehearsing.port}")
+    call_everything(rehearsing, KITS_CONFIG, contract.of_a_client(), tmp_path)
 
 
-def call_everything(web: Web, config: Path, description: str, tmp_path: Path, *arguments: str) -> None:
+def without_keys(description: Any) -> Any:
+    """A made-up Idempotency-Key is soon one of an earlier call with another body, which is 422, as it should be."""
+    for calls in description["paths"].values():
+        for call in calls.values():
+            call["parameters"] = [one for one in call.get("parameters", ()) if one["name"] != repeats.HEADER]
+    return description
+
+
+def call_everything(web: Web, config: Path, description: Any, tmp_path: Path) -> None:
+    path = tmp_path / "openapi.json"
+    path.write_text(json.dumps(description))
     command = [str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(config), "--no-color", "run"]
-    command += [description, *arguments, "--max-time", str(SECONDS)]
+    command += [str(path), "--url", f"http://127.0.0.1:{web.port}", "--max-time", str(SECONDS)]
     command += ["--header", f"X-Kit-Api-Key: {web.key}"]
     done = subprocess.run(
         command,

@@ -200,7 +200,7 @@ def of_a_client() -> Any:
                 continue
             for response in raw["responses"].values():
                 for media in response.get("content", {}).values():
-                    _allow_null(media["schema"])
+                    _loosen(media["schema"])
             for status in _REFUSALS:
                 refusal = {"description": "Refused", "content": {"application/json": {"schema": errors}}}
                 raw["responses"].setdefault(status, refusal)
@@ -209,15 +209,18 @@ def of_a_client() -> Any:
     return whole
 
 
-def _allow_null(schema: Any, owner: str = "") -> None:
+def _loosen(schema: Any, owner: str = "") -> None:
+    """Null where UNION has it; and `slim=true` leaves out what is required without it."""
+    if "fields" in schema.get("required", ()):
+        schema["required"] = [name for name in schema["required"] if name != "fields"]
     for name, one in schema.get("properties", {}).items():
         if "null" in UNION.get(owner, {}).get(name, ()):
             one["nullable"] = True
             if types := [kind for kind in UNION[owner][name] if kind != "null"]:
                 one["type"] = types[0]
-        _allow_null(one, name)
+        _loosen(one, name)
     if isinstance(schema.get("items"), dict):
-        _allow_null(schema["items"], owner)
+        _loosen(schema["items"], owner)
 
 
 def _methods(item: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
