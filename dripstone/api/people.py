@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Address, Body, Flag, Instant, needs
-from dripstone.api.paging import Beyond, Pagination, Paging
+from dripstone.api.paging import Beyond, Paging
 from dripstone.given import Checked, Given
 from dripstone.postgresql.compiled import Compiled
 from dripstone.shapes import subscribers as shapes
@@ -46,17 +46,12 @@ NOBODY = AddressBody()
 
 
 class SubscriberAnswer(TypedDict):
-    subscriber: shapes.SubscriberShape
+    subscriber: shapes.PersonShape
 
 
 class WrittenAnswer(TypedDict):
-    subscriber: shapes.SubscriberShape
+    subscriber: shapes.PersonShape
     warnings: NotRequired[list[str]]
-
-
-class SubscribersAnswer(TypedDict):
-    subscribers: list[shapes.SubscriberShape]
-    pagination: Pagination
 
 
 def narrow(rows: QuerySet[M], filters: PeopleFilters, person: str = "") -> QuerySet[M]:

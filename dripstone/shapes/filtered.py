@@ -1,11 +1,12 @@
 """A subscriber as Kit's filter answers: ids are text here, and only here."""
 
 from collections.abc import Sequence
-from typing import Any, NotRequired
+from typing import NotRequired
 
 from typing_extensions import TypedDict
 
 from dripstone.shapes.instants import instant, instant_or_none
+from dripstone.shapes.subscribers import AttributionShape, LocationShape, NamedTagShape
 from dripstone.stats.engagement import Engagement
 from dripstone.subscribers.models import Subscriber, Tag
 
@@ -31,9 +32,9 @@ class FilteredShape(TypedDict):
     created_at: str
     tag_names: list[str]
     tag_ids: list[str]
-    attribution: NotRequired[dict[str, Any]]
-    tags: NotRequired[list[dict[str, Any]]]
-    location: NotRequired[dict[str, Any]]
+    attribution: NotRequired[AttributionShape]
+    tags: NotRequired[list[NamedTagShape]]
+    location: NotRequired[LocationShape]
     canceled_at: NotRequired[str | None]
     stats: NotRequired[EngagementShape]
     fields: NotRequired[dict[str, str | None]]

@@ -15,23 +15,111 @@ from dripstone.subscribers.models import FormSubscription, Location, Subscriber
 FieldKeys = Mapping[str, str]
 
 
-class SubscriberShape(TypedDict):
-    """With `added_at` in a sequence or form, `tagged_at` in a tag; `fields` is left out of slim lists."""
+class AnybodyShape(TypedDict):
+    """What is said of everybody, wherever they are seen."""
 
     id: int
     first_name: str | None
     email_address: str
     state: str
     created_at: str
+
+
+class SlimShape(AnybodyShape):
+    """In a list: `slim=true` leaves the fields out."""
+
+    fields: NotRequired[dict[str, str | None]]
+
+
+class PersonShape(AnybodyShape):
+    """By themselves."""
+
+    fields: dict[str, str | None]
+
+
+class SubscriberShape(SlimShape):
+    """However they are seen: what the functions below make, each a part of it."""
+
     added_at: NotRequired[str]
     tagged_at: NotRequired[str]
-    fields: NotRequired[dict[str, str | None]]
     referrer: NotRequired[str]
     referrer_utm_parameters: NotRequired[dict[str, str]]
-    attribution: NotRequired[dict[str, Any]]
-    tags: NotRequired[list[dict[str, Any]]]
+    attribution: NotRequired["AttributionShape"]
+    tags: NotRequired[list["NamedTagShape"]]
     location: NotRequired["LocationShape"]
     canceled_at: NotRequired[str | None]
+
+
+class KnownShape(PersonShape):
+    """All that is known of one."""
+
+    location: "LocationShape"
+    canceled_at: str | None
+
+
+class ListedShape(SlimShape):
+    """In the list of everybody: what `include` asks for."""
+
+    attribution: NotRequired["AttributionShape"]
+    tags: NotRequired[list["NamedTagShape"]]
+    location: NotRequired["LocationShape"]
+    canceled_at: NotRequired[str | None]
+
+
+class TaggedShape(PersonShape):
+    tagged_at: str
+
+
+class ListedTaggedShape(SlimShape):
+    tagged_at: str
+
+
+class EnteredShape(PersonShape):
+    """In a sequence."""
+
+    added_at: str
+
+
+class ListedEnteredShape(SlimShape):
+    added_at: str
+
+
+class ParametersShape(TypedDict):
+    """subscribers/forms.py: UTM."""
+
+    source: str
+    medium: str
+    campaign: str
+    term: str
+    content: str
+
+
+class OnFormShape(EnteredShape):
+    referrer: str
+    referrer_utm_parameters: ParametersShape
+
+
+class ListedOnFormShape(ListedEnteredShape):
+    referrer: str
+    referrer_utm_parameters: ParametersShape
+
+
+class NamedTagShape(TypedDict):
+    id: int
+    name: str
+
+
+class AttributionShape(TypedDict):
+    referrer: str | None
+    utm_source: str | None
+    utm_medium: str | None
+    utm_campaign: str | None
+    utm_term: str | None
+    utm_content: str | None
+    source_type: str | None
+    source_name: str | None
+    source_mechanism: str | None
+    source_mechanism_id: int | None
 
 
 def subscriber(

@@ -298,7 +298,13 @@ def of_purchases(story: Story) -> None:
     if story.has("POST /v4/purchases"):
         example = story.served["POST /v4/purchases"].body
         bodies = [
-            {**example, "transaction_id": f"story-{number}", "email_address": f"buyer{number}@example.org"}
+            {
+                "purchase": {
+                    **example["purchase"],
+                    "transaction_id": f"{number}",
+                    "email_address": f"{number}@example.org",
+                }
+            }
             for number in range(3)
         ]
         tell_of(story, "/v4/purchases", bodies=bodies)

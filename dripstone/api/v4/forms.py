@@ -16,8 +16,6 @@ from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
     AddressBody,
     PeopleFilters,
-    SubscriberAnswer,
-    SubscribersAnswer,
     addressed,
     between,
     by_address,
@@ -38,6 +36,16 @@ from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, FormSubscription, Subscriber
 
 router = Router(tags=["Forms"])
+
+
+class OnFormAnswer(TypedDict):
+    subscriber: people_shapes.OnFormShape
+
+
+class OnFormListAnswer(TypedDict):
+    subscribers: list[people_shapes.ListedOnFormShape]
+    pagination: Pagination
+
 
 Referrer = Annotated[Any, WithJsonSchema({"type": ["string", "null"], "maxLength": forms.MAX_REFERRER})]
 
@@ -84,7 +92,7 @@ def list_forms(request: KitRequest, filters: Query[FormFilters]) -> HttpResponse
     return reply(200, forms=shaped, pagination=found.pagination)
 
 
-@router.get("/forms/{int:form_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a form")
+@router.get("/forms/{int:form_id}/subscribers", response=OnFormListAnswer, summary="List subscribers for a form")
 def list_form_subscribers(request: KitRequest, form_id: int, filters: Query[AddedFilters]) -> HttpResponse:
     form = _form(request, form_id)
     added = (filters.added_after, filters.added_before)
@@ -99,7 +107,7 @@ def list_form_subscribers(request: KitRequest, form_id: int, filters: Query[Adde
 
 @router.post(
     "/forms/{int:form_id}/subscribers/{int:id}",
-    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    response={200: OnFormAnswer, 201: OnFormAnswer},
     summary="Add subscriber to form",
 )
 def add_to_form(request: KitRequest, form_id: int, id: int, body: ReferrerBody = NO_REFERRER) -> HttpResponse:
@@ -108,7 +116,7 @@ def add_to_form(request: KitRequest, form_id: int, id: int, body: ReferrerBody =
 
 @router.post(
     "/forms/{int:form_id}/subscribers",
-    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    response={200: OnFormAnswer, 201: OnFormAnswer},
     summary="Add subscriber to form by email address",
 )
 def add_address_to_form(request: KitRequest, form_id: int, body: FormAddressBody = NOBODY) -> HttpResponse:

@@ -6,18 +6,17 @@ from functools import partial
 from django.db.models import Q, QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router
+from typing_extensions import TypedDict
 
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Instant
-from dripstone.api.paging import page
+from dripstone.api.paging import Pagination, page
 from dripstone.api.people import (
     NOBODY,
     AddressBody,
     PeopleFilters,
-    SubscriberAnswer,
-    SubscribersAnswer,
     addressed,
     between,
     by_address,
@@ -39,6 +38,16 @@ from dripstone.subscribers.models import State, Subscriber
 
 router = Router(tags=["Sequences"])
 
+
+class EnteredAnswer(TypedDict):
+    subscriber: shapes.EnteredShape
+
+
+class EnteredListAnswer(TypedDict):
+    subscribers: list[shapes.ListedEnteredShape]
+    pagination: Pagination
+
+
 LEFT = (State.CANCELLED, State.BOUNCED, State.COMPLAINED)
 
 # Nobody who was taken out. Whom their state has ended is listed under it as long as it is one of these, as at Kit.
@@ -54,7 +63,7 @@ class InSequenceFilters(PeopleFilters):
 
 
 @router.get(
-    "/sequences/{int:sequence_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a sequence"
+    "/sequences/{int:sequence_id}/subscribers", response=EnteredListAnswer, summary="List subscribers for a sequence"
 )
 def list_in_sequence(request: KitRequest, sequence_id: int, filters: Query[InSequenceFilters]) -> HttpResponse:
     """`added_at` is the entry, or the latest restart."""
@@ -89,7 +98,7 @@ def _entries(sequence: Sequence, filters: InSequenceFilters) -> QuerySet[Entry]:
 
 @router.post(
     "/sequences/{int:sequence_id}/subscribers",
-    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    response={200: EnteredAnswer, 201: EnteredAnswer},
     summary="Add subscriber to sequence by email address",
 )
 def add_address(request: KitRequest, sequence_id: int, body: AddressBody = NOBODY) -> HttpResponse:
@@ -99,7 +108,7 @@ def add_address(request: KitRequest, sequence_id: int, body: AddressBody = NOBOD
 
 @router.post(
     "/sequences/{int:sequence_id}/subscribers/{int:id}",
-    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    response={200: EnteredAnswer, 201: EnteredAnswer},
     summary="Add subscriber to sequence",
 )
 def add_subscriber(request: KitRequest, sequence_id: int, id: int) -> HttpResponse:

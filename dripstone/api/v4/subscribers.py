@@ -27,8 +27,6 @@ from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import (
     Order,
     PeopleFilters,
-    SubscriberAnswer,
-    SubscribersAnswer,
     WrittenAnswer,
     between,
     in_order,
@@ -50,6 +48,16 @@ from dripstone.subscribers import locations, subscribe
 from dripstone.subscribers.models import Subscriber, Tagging
 
 router = Router(tags=["Subscribers"])
+
+
+class KnownAnswer(TypedDict):
+    subscriber: shapes.KnownShape
+
+
+class PeopleAnswer(TypedDict):
+    subscribers: list[shapes.ListedShape]
+    pagination: Pagination
+
 
 LATER = 10  # custom fields; above that Kit answers 202 and writes afterwards
 
@@ -105,7 +113,7 @@ class SubscriberFilters(PeopleFilters):
     include: Annotated[frozenset[str], one_of_many(*extras.PERSON)] = frozenset()
 
 
-@router.get("/subscribers", response=SubscribersAnswer, summary="List subscribers")
+@router.get("/subscribers", response=PeopleAnswer, summary="List subscribers")
 def list_subscribers(request: KitRequest, filters: Query[SubscriberFilters]) -> HttpResponse:
     _check_combination(filters)
     # Not account.subscribers, which would give each row its account, one by one: a tenth of the call.
@@ -144,7 +152,7 @@ def _ordered(rows: QuerySet[Subscriber], account_id: int, filters: SubscriberFil
     return in_order(rows, account_id, filters.sort_field, filters.sort_order, clock.now())
 
 
-@router.get("/subscribers/{int:id}", response=SubscriberAnswer, summary="Get a subscriber")
+@router.get("/subscribers/{int:id}", response=KnownAnswer, summary="Get a subscriber")
 def get_subscriber(request: KitRequest, id: int) -> HttpResponse:
     person = person_of(request, id)
     shape = shapes.subscriber(person, keys_for(request))

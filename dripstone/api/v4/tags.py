@@ -17,8 +17,6 @@ from dripstone.api.people import (
     NOBODY,
     AddressBody,
     PeopleFilters,
-    SubscriberAnswer,
-    SubscribersAnswer,
     addressed,
     between,
     by_address,
@@ -38,6 +36,15 @@ from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
 
 router = Router(tags=["Tags"])
+
+
+class TaggedAnswer(TypedDict):
+    subscriber: people_shapes.TaggedShape
+
+
+class TaggedListAnswer(TypedDict):
+    subscribers: list[people_shapes.ListedTaggedShape]
+    pagination: Pagination
 
 
 class TagBody(Body):
@@ -87,7 +94,7 @@ def update_tag(request: KitRequest, id: int, body: TagBody = UNNAMED) -> HttpRes
     return reply(200, tag=shapes.tag(tags.rename(_tag(request, id), body.given())))
 
 
-@router.get("/tags/{int:tag_id}/subscribers", response=SubscribersAnswer, summary="List subscribers for a tag")
+@router.get("/tags/{int:tag_id}/subscribers", response=TaggedListAnswer, summary="List subscribers for a tag")
 def list_tagged(request: KitRequest, tag_id: int, filters: Query[TaggedFilters]) -> HttpResponse:
     tag = _tag(request, tag_id)
     tagged = (filters.tagged_after, filters.tagged_before)
@@ -102,7 +109,7 @@ def list_tagged(request: KitRequest, tag_id: int, filters: Query[TaggedFilters])
 
 @router.post(
     "/tags/{int:tag_id}/subscribers/{int:id}",
-    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    response={200: TaggedAnswer, 201: TaggedAnswer},
     summary="Tag a subscriber",
 )
 def tag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
@@ -111,7 +118,7 @@ def tag_subscriber(request: KitRequest, tag_id: int, id: int) -> HttpResponse:
 
 @router.post(
     "/tags/{int:tag_id}/subscribers",
-    response={200: SubscriberAnswer, 201: SubscriberAnswer},
+    response={200: TaggedAnswer, 201: TaggedAnswer},
     summary="Tag a subscriber by email address",
 )
 def tag_address(request: KitRequest, tag_id: int, body: AddressBody = NOBODY) -> HttpResponse:
