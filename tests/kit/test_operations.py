@@ -14,34 +14,14 @@ N_OF_KIT = 83  # operations in the contract
 
 # Served as soon as the router has them. This set goes when it has them all.
 ON_THEIR_WAY = {
-    "GET /v4/account/colors",
-    "PUT /v4/account/colors",
-    "GET /v4/account/creator_profile",
     "POST /v4/bulk/custom_fields",
     "POST /v4/bulk/custom_fields/subscribers",
     "POST /v4/bulk/forms/subscribers",
-    "GET /v4/purchases",
-    "POST /v4/purchases",
-    "GET /v4/purchases/{id}",
     "POST /v4/bulk/subscribers",
-    "POST /v4/subscribers/filter",
-    "DELETE /v4/subscribers/{subscriber_id}/location",
-    "PATCH /v4/subscribers/{subscriber_id}/location",
-    "POST /v4/subscribers/{subscriber_id}/location",
     "DELETE /v4/bulk/tags",
     "POST /v4/bulk/tags",
     "DELETE /v4/bulk/tags/subscribers",
     "POST /v4/bulk/tags/subscribers",
-    "GET /v4/webhook_endpoints",
-    "POST /v4/webhook_endpoints",
-    "DELETE /v4/webhook_endpoints/{id}",
-    "GET /v4/webhook_endpoints/{id}",
-    "PATCH /v4/webhook_endpoints/{id}",
-    "POST /v4/webhook_endpoints/{id}/revoke_previous_secret",
-    "POST /v4/webhook_endpoints/{id}/rotate_secret",
-    "GET /v4/webhooks",
-    "POST /v4/webhooks",
-    "DELETE /v4/webhooks/{id}",
 }
 
 
