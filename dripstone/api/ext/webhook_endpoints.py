@@ -24,12 +24,12 @@ class DeliveryFilters(Paging):
     status: Literal["planned", "sending", "done", "failed"] | None = None
 
 
-class DeliveriesAnswer(TypedDict):
+class WebhookDeliveriesAnswer(TypedDict):
     webhook_deliveries: list[shapes.DeliveryShape]
     pagination: Pagination
 
 
-class DeliveryAnswer(TypedDict):
+class WebhookDeliveryAnswer(TypedDict):
     webhook_delivery: shapes.DeliveryShape
 
 
@@ -38,7 +38,9 @@ class SentAgainAnswer(TypedDict):
 
 
 @router.get(
-    "/webhook_endpoints/{int:id}/deliveries", response=DeliveriesAnswer, summary="List deliveries of a webhook endpoint"
+    "/webhook_endpoints/{int:id}/deliveries",
+    response=WebhookDeliveriesAnswer,
+    summary="List deliveries of a webhook endpoint",
 )
 def list_deliveries(request: KitRequest, id: int, filters: Query[DeliveryFilters]) -> HttpResponse:
     rows = _calls(request, id)
@@ -51,7 +53,7 @@ def list_deliveries(request: KitRequest, id: int, filters: Query[DeliveryFilters
 
 @router.get(
     "/webhook_endpoints/{int:id}/deliveries/{int:delivery_id}",
-    response=DeliveryAnswer,
+    response=WebhookDeliveryAnswer,
     summary="Get a delivery of a webhook endpoint",
 )
 def get_delivery(request: KitRequest, id: int, delivery_id: int) -> HttpResponse:
@@ -62,7 +64,7 @@ def get_delivery(request: KitRequest, id: int, delivery_id: int) -> HttpResponse
 
 @router.post(
     "/webhook_endpoints/{int:id}/deliveries/{int:delivery_id}/send_again",
-    response=DeliveryAnswer,
+    response=WebhookDeliveryAnswer,
     summary="Send a delivery again",
 )
 def send_again(request: KitRequest, id: int, delivery_id: int) -> HttpResponse:
@@ -83,7 +85,7 @@ def send_failed_again(request: KitRequest, id: int) -> HttpResponse:
     return reply(200, sent_again=endpoints.send_again(own(request, id), clock.now()))
 
 
-@router.post("/webhook_endpoints/{int:id}/test", response={201: DeliveryAnswer}, summary="Send a test event")
+@router.post("/webhook_endpoints/{int:id}/test", response={201: WebhookDeliveryAnswer}, summary="Send a test event")
 def send_test(request: KitRequest, id: int) -> HttpResponse:
     """A made-up event of the endpoint's first kind, about nobody."""
     return reply(201, webhook_delivery=shapes.delivery(endpoints.send_test(own(request, id), clock.now())))
