@@ -1,7 +1,7 @@
 """Makes the call of a tool: inside this process, past everything that a call over HTTP passes.
 
 The call is a request of its own, with the headers of the one that brought it. So it is the same caller, with the same
-limits, scopes and errors, and an Idempotency-Key works.
+limits, scopes and errors, an Idempotency-Key works, and what is logged has the same id.
 """
 
 import json
@@ -16,6 +16,7 @@ from django.core.handlers.base import BaseHandler
 from django.core.handlers.wsgi import WSGIRequest
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django_mcpz.server import ToolError
+from structlog.contextvars import get_contextvars
 
 from dripstone.api.mcp.operations import Operation
 from dripstone.api.mcp.parameters import MOST_PER_PAGE
@@ -58,6 +59,7 @@ def _request(outer: HttpRequest, tool: Tool, operation: Operation, given: Argume
             "CONTENT_TYPE": "application/json",
             "CONTENT_LENGTH": str(len(data)),
             "wsgi.input": BytesIO(data),
+            "HTTP_X_REQUEST_ID": get_contextvars().get("request_id", ""),
         }
     )
 

@@ -14,7 +14,7 @@ from django_mcpz.server import MCPServer
 from ninja import NinjaAPI
 
 from dripstone.accounts import limits
-from dripstone.api import auth, errors
+from dripstone.api import auth, errors, oauth
 from dripstone.api.body import JsonParser
 from dripstone.api.mcp import calls, kit_tools, operations, our_tools
 from dripstone.api.mcp.operations import Operation
@@ -23,7 +23,6 @@ from dripstone.errors import Forbidden, Unauthorized
 
 VERSION = "1"  # as that of /ext/v1
 PREFIX = "kitmcp_"  # of the names of Kit's tools on its own server
-METADATA = "/.well-known/oauth-protected-resource/mcp"
 ON_THIS_MACHINE = frozenset({"localhost", "127.0.0.1", "::1"})
 
 INSTRUCTIONS = """\
@@ -117,10 +116,9 @@ def _host(url: str) -> str | None:
 def _challenge(request: HttpRequest, error: Unauthorized) -> HttpResponse:
     """Tells clients that know OAuth where to sign in (RFC 9728)."""
     response = errors.refusal(error)
-    said = [f'resource_metadata="{settings.DRIPSTONE_URL}{METADATA}"']
-    if "HTTP_AUTHORIZATION" in request.META:
-        said = ['error="invalid_token"', f'error_description="{error}"', *said]
-    response["WWW-Authenticate"] = "Bearer " + ", ".join(said)
+    where = f'resource_metadata="{oauth.resource_metadata("mcp")}"'
+    has_token = "HTTP_AUTHORIZATION" in request.META
+    response["WWW-Authenticate"] = f"{errors.challenge_of(error)}, {where}" if has_token else f"Bearer {where}"
     return response
 
 

@@ -97,8 +97,15 @@ def test_values_of_custom_fields_come_when_asked_for(alice: Caller, agent: Agent
     assert (whole["fields"], whole["tags"]) == ({"city": "Rome"}, [])
 
 
-def test_the_same_key_of_a_message_is_the_same_call(alice: Caller) -> None:
-    """Headers of the message are those of the call: If-Match is looked at as if it had been made directly."""
+def test_a_message_that_is_sent_again_is_carried_out_once(alice: Caller) -> None:
+    agent = Agent(alice.key, {"Idempotency-Key": "one"})
+    first = agent.did("create_sequence", name="Course")
+    assert agent.did("create_sequence", name="Course") == first
+    assert alice.account.sequences.count() == 1
+    assert agent.refused("create_sequence", name="Another").startswith("This Idempotency-Key belongs to another")
+
+
+def test_headers_of_a_message_are_those_of_its_call(alice: Caller) -> None:
     sequence = factories.make_sequence(alice.account)
     stale = Agent(alice.key, {"If-Match": "nothing-known"})
     assert "has changed since" in stale.refused("update_sequence", id=sequence.pk, name="B")

@@ -2,10 +2,16 @@
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.test import Client
 
+from dripstone import clock
+from dripstone.accounts.models import Account
+from dripstone.api import urls
+from dripstone.api.mcp import kit_tools, operations
+from dripstone.oauth import tokens
 from tests import factories
 from tests.api.caller import Caller
 from tests.api.mcp.agent import VERSION, Agent
@@ -16,6 +22,11 @@ HELLO = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 @pytest.fixture
 def agent(alice: Caller) -> Agent:
     return Agent(alice.key)
+
+
+@pytest.fixture
+def virtual(clock: Any) -> Any:
+    return clock
 
 
 def test_a_client_of_2025_is_greeted_and_lists_tools(agent: Agent) -> None:
@@ -101,9 +112,6 @@ def test_what_cannot_be_read_is_refused(agent: Agent, body: bytes, status: int) 
 
 def test_what_is_listed_may_be_used(alice: Caller) -> None:
     """A key without full access sees nothing that Kit keeps for OAuth."""
-    from dripstone.api import urls
-    from dripstone.api.mcp import kit_tools, operations
-
     known = operations.of({"/v4": urls.kit, "/ext/v1": urls.ext})
     kept = {
         tool.name
@@ -113,6 +121,53 @@ def test_what_is_listed_may_be_used(alice: Caller) -> None:
     plain = Agent(factories.make_key(alice.account, has_full_access=False)[1])
     full = Agent(alice.key)
     assert full.tools().keys() - plain.tools().keys() == kept
+
+
+def _token(account: Account, scope: str) -> str:
+    email = factories.make_user(account).email
+    app = factories.make_app(account)
+    token: str = tokens.give_out(account, email, app, scope, clock.now())["access_token"]
+    return token
+
+
+def _with_token(token: str) -> Agent:
+    return Agent("", {"Authorization": f"Bearer {token}"})
+
+
+def test_a_token_sees_everything(alice: Caller) -> None:
+    agent = _with_token(_token(alice.account, "public"))
+    assert agent.tools() == Agent(alice.key).tools()
+    agent.did("create_tag", name="Readers")
+
+
+def test_a_token_that_only_reads_sees_and_calls_what_reads(alice: Caller) -> None:
+    agent = _with_token(_token(alice.account, "read"))
+    assert all(tool["annotations"]["readOnlyHint"] for tool in agent.tools().values())
+    agent.did("list_tags")
+    sequence = factories.make_sequence(alice.account, {"delay_value": 0})
+    edit = {"tool": "delete_sequence", "arguments": {"id": sequence.pk}}
+    agent.did("get_impact", **edit)  # a POST that reads
+    agent.did("preview_sequence_email", sequence_id=sequence.pk, id=sequence.emails.get().pk)
+    for name, arguments in (("create_tag", {"name": "A"}), ("delete_sequence", {"id": sequence.pk})):
+        assert agent.refused(name, **arguments).startswith("You do not have sufficient permissions")
+    assert not alice.account.tags.exists()
+
+
+def test_an_expired_token_says_so(alice: Caller, virtual: Any) -> None:
+    token = _token(alice.account, "public")
+    virtual.advance(days=3)
+    answer = _with_token(token).post(HELLO)
+    assert (answer.status_code, json.loads(answer.content)) == (401, {"errors": ["The access token expired"]})
+    assert 'error_description="The access token expired"' in answer["WWW-Authenticate"]
+    assert "/.well-known/oauth-protected-resource/mcp" in answer["WWW-Authenticate"]
+
+
+def test_the_address_in_the_challenge_is_there(alice: Caller, settings: Any) -> None:
+    """And names this very door, as RFC 9728 asks."""
+    challenge = Agent("").post(HELLO)["WWW-Authenticate"]
+    url = urlsplit(challenge.partition('resource_metadata="')[2].rstrip('"'))
+    document = json.loads(Client().get(url.path).content)
+    assert document["resource"] == f"{settings.DRIPSTONE_URL}/mcp"
 
 
 def test_messages_count_against_the_limit_of_the_key(agent: Agent, settings: Any) -> None:
