@@ -1,16 +1,21 @@
 """The official client of MCP against the running server, by the protocol of 2026 and by that of 2025."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+import json
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import httpx2
 import pytest
 from mcp import Client
+from mcp.client.auth import OAuthClientProvider, TokenStorage
 from mcp.client.streamable_http import streamable_http_client
+from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
-from tests.front.served import HOST, Web
+from tests.front.served import HOST, Web, run, serving
 
 MODES = ["auto", "legacy"]
 
@@ -96,3 +101,75 @@ def test_nobody_reads_what_a_stranger_sends(web: Web) -> None:
 def test_a_message_is_at_most_as_large_as_a_body_of_the_api(web: Web) -> None:
     answer = web.ask("POST", "/mcp", b" " * 1_000_001)
     assert (answer.status, answer.json) == (413, {"errors": ["The request body is too large (maximum is 1 MB)"]})
+
+
+# --- Signing in by OAuth ------------------------------------------------------------------------------------------
+
+
+class Memory(TokenStorage):
+    """What the client would keep on its disk."""
+
+    def __init__(self) -> None:
+        self.tokens: OAuthToken | None = None
+        self.client: OAuthClientInformationFull | None = None
+
+    async def get_tokens(self) -> OAuthToken | None:
+        return self.tokens
+
+    async def set_tokens(self, tokens: OAuthToken) -> None:
+        self.tokens = tokens
+
+    async def get_client_info(self) -> OAuthClientInformationFull | None:
+        return self.client
+
+    async def set_client_info(self, client_info: OAuthClientInformationFull) -> None:
+        self.client = client_info
+
+
+class Person:
+    """In front of a browser: signs in where the client sends them, and allows it what it asks for."""
+
+    def __init__(self, account: Mapping[str, Any]) -> None:
+        self.account = account
+        self.brought: dict[str, list[str]] = {}
+
+    async def go(self, url: str) -> None:
+        async with httpx2.AsyncClient() as browser:
+            page = await browser.get(url, follow_redirects=True)
+            signing_in = {"email": self.account["user_email"], "password": self.account["password"], "next": url}
+            await browser.post(str(page.url), data=signing_in | self._proof(page))
+            page = await browser.get(url)
+            assert "registered itself" in page.text
+            allowing = {"account": str(self.account["account_id"]), "allow": "1"}
+            answer = await browser.post(url, data=allowing | self._proof(page))
+        self.brought = parse_qs(urlsplit(answer.headers["Location"]).query)
+
+    @staticmethod
+    def _proof(page: httpx2.Response) -> dict[str, str]:
+        found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
+        assert found is not None, page.text
+        return {"csrfmiddlewaretoken": found[1]}
+
+    async def came_back(self) -> AuthorizationCodeResult:
+        return AuthorizationCodeResult(**{name: values[0] for name, values in self.brought.items()})
+
+
+def test_the_official_client_finds_out_by_itself_how_to_sign_in(fresh_database: str) -> None:
+    """With nothing but the address: by the challenge, the metadata and the registration."""
+    made = run(fresh_database, "accounts", "create", "--name", "Oauth", "--email", "oauth@example.org", "--json")
+    account = json.loads(made)
+    person, kept = Person(account), Memory()
+
+    async def story(url: str) -> list[str]:
+        about = OAuthClientMetadata(client_name="Agent", redirect_uris=["http://127.0.0.1:9/back"])  # type: ignore[list-item]
+        sign_in = OAuthClientProvider(url, about, kept, person.go, person.came_back)
+        async with (
+            httpx2.AsyncClient(auth=sign_in) as http,
+            Client(streamable_http_client(url, http_client=http)) as client,
+        ):
+            await did(client, "create_tag", name="By OAuth")
+            return [tag["name"] for tag in (await did(client, "list_tags"))["tags"]]
+
+    with serving(fresh_database, account["api_key"], DRIPSTONE_APP_REGISTRATION="1") as web:
+        assert asyncio.run(story(f"http://{HOST}:{web.port}/mcp")) == ["By OAuth"]
+    assert kept.tokens is not None and kept.tokens.refresh_token
