@@ -78,3 +78,40 @@ def test_addresses_find_people_in_any_case(alice: Caller, given: str) -> None:
     person = factories.make_subscriber(alice.account, email_address="bea@example.org")
     found = alice.get(f"/v4/subscribers?email_address={given}")[1]["subscribers"]
     assert [one["id"] for one in found] == [person.pk]
+
+
+# --- Members that Kit's SDK for PHP always sends, empty or not --------------------------------------------------------
+
+
+def test_a_webhook_may_name_what_its_event_does_not_need(alice: Caller) -> None:
+    """Kit's own document requires all of them, null where they mean nothing."""
+    about = dict.fromkeys(("form_id", "tag_id", "sequence_id", "product_id", "initiator_value", "custom_field_id"))
+    event = {"name": "subscriber.subscriber_activate", **about}
+    status, made = alice.post("/v4/webhooks", {"target_url": "https://hooks.example.com/in", "event": event})
+    assert status == 201, made
+
+
+@pytest.mark.parametrize("is_wrapped", [True, False])
+def test_a_purchase_is_told_as_kit_documents_it_or_as_its_client_sends_it(alice: Caller, is_wrapped: bool) -> None:
+    product = {"name": "Book", "pid": "1", "lid": "1", "sku": "", "quantity": 1, "unit_price": 5.0}
+    purchase = {
+        "email_address": "bea@example.org",
+        "transaction_id": "t1",
+        "currency": "usd",
+        "status": "paid",
+        "transaction_time": "2026-11-20T10:00:00Z",
+        "subtotal": 5.0,
+        "tax": 0,
+        "shipping": 0,
+        "discount": 0,
+        "total": 5.0,
+        "products": [product],
+    }
+    status, made = alice.post("/v4/purchases", {"purchase": purchase} if is_wrapped else purchase)
+    assert (status, made["purchase"]["transaction_id"]) == (201, "t1")
+
+
+def test_a_filter_without_conditions_is_everybody(alice: Caller) -> None:
+    factories.make_subscriber(alice.account)
+    status, found = alice.post("/v4/subscribers/filter", {"all": []})
+    assert (status, len(found["subscribers"])) == (200, 1)

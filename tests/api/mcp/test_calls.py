@@ -187,3 +187,29 @@ def test_answers_are_objects_for_machines_and_text_for_the_rest(agent: Agent) ->
     result = agent.ask("tools/call", name="get_current_account", arguments={})
     assert json.loads(result["content"][0]["text"]) == result["structuredContent"]
     assert result["structuredContent"]["account"]["name"] == "Alice"
+
+
+def test_people_are_found_by_conditions_or_all_of_them(agent: Agent) -> None:
+    tag = agent.did("create_tag", name="Readers")["tag"]["id"]
+    for address in ("bea@example.org", "cem@example.org"):
+        agent.did("create_subscriber", email_address=address)
+    agent.did("tag_subscriber", tag_id=tag, email_address="bea@example.org")
+    everybody = agent.did("filter_subscribers", include_total_count=True, per_page=1)
+    assert (len(everybody["subscribers"]), everybody["pagination"]["total_count"]) == (1, 2)
+    tagged = [{"type": "tags", "any": [{"type": "ids", "matching": [tag]}]}]
+    found = agent.did("filter_subscribers", all=tagged)["subscribers"]
+    assert [one["email_address"] for one in found] == ["bea@example.org"]
+    assert agent.refused("filter_subscribers", all=[{"type": "nonsense"}])
+
+
+def test_a_webhook_is_made_and_deleted(agent: Agent) -> None:
+    event = {"name": "subscriber.subscriber_activate"}
+    made = agent.did("create_webhook", target_url="https://hooks.example.com/in", event=event)["webhook"]
+    assert [one["id"] for one in agent.did("list_webhooks")["webhooks"]] == [made["id"]]
+    assert agent.did("delete_webhook", webhook_id=made["id"]) == {"message": "Done"}
+    assert agent.refused("create_webhook", target_url="http://127.0.0.1/", event=event)
+
+
+def test_the_palette_is_replaced(agent: Agent) -> None:
+    agent.did("update_colors", colors=["#000000", "#ffffff"])
+    assert agent.did("list_colors")["colors"] == ["#000000", "#ffffff"]
