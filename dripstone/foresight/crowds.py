@@ -31,7 +31,7 @@ from dripstone.conditions import matching
 from dripstone.engine import advance, audience, filters, follow
 from dripstone.engine.advance import Place, Standing
 from dripstone.engine.follow import Following
-from dripstone.engine.models import Reordering
+from dripstone.engine.models import Entry, Reordering
 from dripstone.foresight.timetable import Itinerary
 from dripstone.grammar import Condition
 from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
@@ -39,6 +39,7 @@ from dripstone.sequences.models import Sequence, SequenceEdit, SequenceEmail
 BEFORE = -1  # stands for an email with the filter that an edit replaces, among those whose filter is not met
 ENTRY = 0  # stands for an email before the first that all people have had: its end is the anchor of the first (R2)
 _ORDER_OF_ENTRY = (-1, False)
+FIRST = 100  # people of a sequence who are looked at: older ones have lower ids, but for those who started again
 QUARTER = timedelta(minutes=15)
 MIDNIGHT = datetime.fromisoformat("2000-01-01T00:00:00+00:00")
 INSTANT = timedelta(microseconds=1)
@@ -115,14 +116,16 @@ email AS MATERIALIZED (
     SELECT * FROM unnest(%(emails)s::bigint[], %(ranks)s::int[], %(live)s::boolean[], %(moved)s::boolean[],
                          %(delays)s::interval[]) AS m (id, rank, is_live, is_moved, longest_delay)),
 
--- Everybody the question is about; kept aside where many may need ends, and would be read again. `state` is in flight,
--- paused, unconfirmed, a date that is kept, and the source that excludes, as one number. `had` is ENTRY and the emails
--- of this run, from the index delivery_once alone; NULL where the order of the emails says it (in_order). `unmet`: the
--- emails whose filter they do not meet. Those who do are joined: there may be more than fit into memory.
+-- Everybody the question is about; kept aside where many may need ends, and would be read again (otherwise it would
+-- double the time). `state` is in flight, paused, unconfirmed, a date that is kept (none of these with a date), and the
+-- source that excludes, as one number. `had` is ENTRY and the emails of this run, from the index delivery_once alone;
+-- NULL where the order of the emails says it (in_order). `unmet`: the emails whose filter they do not meet. Those who
+-- do are joined: there may be more than fit into memory.
 place AS {kept} (
     SELECT e.id, e.run, e.anchored_at, {at} AS at, COALESCE(e.next_email_id, 0) AS current,
-           e.in_flight::int + 2 * (e.paused_at IS NOT NULL)::int + 4 * (e.status = 'unconfirmed')::int
-               + 8 * (e.held_due_at IS NOT NULL)::int + 16 * ({excluded}) AS state,
+           CASE WHEN e.due_at IS NOT NULL THEN 0 ELSE
+               e.in_flight::int + 2 * (e.paused_at IS NOT NULL)::int + 4 * (e.status = 'unconfirmed')::int
+               + 8 * (e.held_due_at IS NOT NULL)::int END + 16 * ({excluded}) AS state,
            {unmet} AS unmet,
            CASE WHEN {in_order} THEN NULL ELSE %(entry)s::bigint || ARRAY(
                SELECT d.email_id FROM engine_delivery d
@@ -260,7 +263,7 @@ def _read(
     question: Question, sequence: Sequence, inside: str, common: Series[str], limit: int | None = None
 ) -> Iterator[Crowd]:
     itinerary, cuts = question.itinerary, _cuts(question, sequence)
-    needs_ends = not question.goes_by_order or Reordering.objects.filter(sequence=sequence).exists()
+    may_need_ends = not question.goes_by_order or _has_people_of_before(sequence)
     conditions = _conditions(question)
     unmet, meeting = _unmet(conditions, sequence, question.now)
     common = [*common, "unmet"] if conditions else common  # else it is the same for all, and need not be compared
@@ -270,7 +273,7 @@ def _read(
         quarter=_quarter("at", cuts),
         at=_AT,
         counts=_COUNTS if question.drops_excluded else "true",
-        kept="MATERIALIZED" if needs_ends else "NOT MATERIALIZED",
+        kept="MATERIALIZED" if may_need_ends else "NOT MATERIALIZED",
         excluded=_excluded(sequence, question.now),
         unmet=unmet,
         meeting=meeting,
@@ -306,6 +309,15 @@ def _read(
         for crowd in map(Crowd._make, cursor):
             if known.issuperset([crowd.current_id or ENTRY, *crowd.had]):  # else one was made since it was read
                 yield crowd
+
+
+def _has_people_of_before(sequence: Sequence) -> bool:
+    """Whether people entered before the emails last changed their order, as far as the first ones tell."""
+    reordering = Reordering.objects.filter(sequence=sequence).first()
+    if reordering is None:
+        return False
+    first = Entry.objects.filter(sequence=sequence).order_by("entered_at").values_list("enrollment_id", flat=True)
+    return any(pk <= reordering.newest_place for pk in first[:FIRST])
 
 
 def _ranks(orders: list[tuple[int, bool]]) -> list[int]:

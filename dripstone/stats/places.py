@@ -84,6 +84,13 @@ def waiting_for(email_ids: Collection[int]) -> Counter[int]:
     return Counter({pk: waiting[pk, Enrollment.Status.ACTIVE] for pk in email_ids})
 
 
+def n_waiting_for(email_ids: Collection[int]) -> int:
+    """All of them together."""
+    return sum(
+        n for (_, status), n in tallies.of(Kind.WAITING, email_ids).items() if status == Enrollment.Status.ACTIVE
+    )
+
+
 def listed(sequence_id: int, state: str = EVERY_STATE) -> int:
     """People whom the list of a sequence shows, of one state or of all: nobody who was taken out
     (engine.models.Entry)."""

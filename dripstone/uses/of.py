@@ -3,11 +3,13 @@ directly or through one another. Whom a change of one reaches."""
 
 import heapq
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.contrib.postgres.aggregates import ArrayAgg
+from django.db.models import Q
 from django.db.models.functions import Coalesce
 
 from dripstone.content.models import EmailTemplate, Snippet
@@ -18,6 +20,7 @@ from dripstone.uses import reading
 from dripstone.uses.models import Mentions
 
 Source = Mentions.Source
+Holder = tuple[Source, int]
 MOST_NAMED = 50  # emails that a page shows; an account may have thousands
 
 
@@ -41,7 +44,7 @@ class Uses:
         return not (self.emails or self.drafts or self.templates or self.snippets)
 
 
-Through = tuple[Source, int] | None
+Through = Holder | None
 
 
 class _Email(NamedTuple):
@@ -62,11 +65,13 @@ class _Email(NamedTuple):
         return not self.is_published, self.sequence_name, self.sequence_id, self.position
 
 
-class _Fields(NamedTuple):
-    """naming   by key"""
+class _Printing(NamedTuple):
+    """Sources that print the same fields, or ask about them. An account has few such groups, and thousands of emails in
+    one of them."""
 
-    naming: dict[str, list[tuple[Source, int]]]
-    any_of_them: list[tuple[Source, int]]
+    keys: frozenset[str]
+    is_any: bool  # they may print any field: only a reader decides which
+    holders: list[Holder]
 
 
 class Graph:
@@ -80,30 +85,29 @@ class Graph:
         self.emails = dict(_emails(account_id, self.default_template_id))
         self.template_ids = set(EmailTemplate.objects.filter(account_id=account_id).values_list("pk", flat=True))
         self.keys = dict(Snippet.objects.filter(account_id=account_id).values_list("pk", "key"))
-        self._naming_snippet: dict[str, list[tuple[Source, int]]] = defaultdict(list)
-        self._naming_image: dict[str, list[tuple[Source, int]]] = defaultdict(list)
+        self._naming_snippet: dict[str, list[Holder]] = defaultdict(list)
+        self._naming_image: dict[str, list[Holder]] = defaultdict(list)
         self._by_template: dict[int | None, list[int]] = defaultdict(list)
         for pk, email in self.emails.items():
             self._by_template[email.template_id].append(pk)
-        rows = Mentions.objects.filter(account_id=account_id).exclude(snippets=[], images=[])
-        for source, pk, keys, digests in rows.values_list("source", "source_id", "snippets", "images"):
-            if self._is_there(Source(source), pk):
-                self._add((Source(source), pk), keys, digests)
+        for holders, keys, digests in self._alike(Q(snippets=[], images=[]), "snippets", "images"):
+            for key in keys:
+                self._naming_snippet[key] += holders
+            for digest in digests:
+                self._naming_image[digest] += holders
 
-    def _add(self, holder: tuple[Source, int], keys: Iterable[str], digests: Iterable[str]) -> None:
-        for key in keys:
-            self._naming_snippet[key].append(holder)
-        for digest in digests:
-            self._naming_image[digest].append(holder)
-
-    def _is_there(self, source: Source, pk: int) -> bool:
-        rows: dict[Source, Collection[int]] = {
+    def _alike(self, nothing: Q, *columns: str) -> Iterator[tuple[list[Holder], *tuple[Any, ...]]]:
+        """Sources that have the same in these columns, and what: a row for most of an account's emails together."""
+        there: dict[Source, Collection[int]] = {
             Source.EMAIL: self.emails,
             Source.DRAFT: self.emails,
             Source.TEMPLATE: self.template_ids,
             Source.SNIPPET: self.keys,
         }
-        return pk in rows[source]
+        rows = Mentions.objects.filter(account_id=self.account_id).exclude(nothing).values("source", *columns)
+        for name, ids, *said in rows.annotate(ids=ArrayAgg("source_id")).values_list("source", "ids", *columns):
+            source = Source(name)
+            yield [(source, pk) for pk in ids if pk in there[source]], *said
 
     def of_snippet(self, key: str) -> Uses:
         return self._all(self._naming_snippet[key])
@@ -113,24 +117,17 @@ class Graph:
 
     def of_field(self, key: str) -> Uses:
         """What prints the field, or asks about it, in Liquid."""
-        return self._all(self._fields.naming[key])
+        return self._all(*(one.holders for one in self._printing if key in one.keys))
 
     def of_any_field(self) -> Uses:
         """What may print any field: only a reader decides which."""
-        return self._all(self._fields.any_of_them)
+        return self._all(*(one.holders for one in self._printing if one.is_any))
 
     @cached_property
-    def _fields(self) -> "_Fields":
-        """Nearly every email prints one, so they are read only for somebody who asks."""
-        found = _Fields(defaultdict(list), [])
-        rows = Mentions.objects.filter(account_id=self.account_id).exclude(fields=[], any_field=False)
-        for source, pk, keys, is_any in rows.values_list("source", "source_id", "fields", "any_field"):
-            holder = (Source(source), pk)
-            if self._is_there(*holder):
-                for key in keys:
-                    found.naming[key].append(holder)
-                found.any_of_them.extend([holder] if is_any else [])
-        return found
+    def _printing(self) -> list[_Printing]:
+        """Nearly every email prints a field, so they are read only for somebody who asks."""
+        groups = self._alike(Q(fields=[], any_field=False), "fields", "any_field")
+        return [_Printing(frozenset(keys), is_any, holders) for holders, keys, is_any in groups]
 
     def of_template(self, template_id: int) -> Uses:
         uses = Uses()
@@ -141,23 +138,24 @@ class Graph:
         """Emails that get the account's default, whichever that is."""
         return Uses(emails=dict.fromkeys(pk for pk, email in self.emails.items() if not email.has_own))
 
-    def _all(self, direct: Iterable[tuple[Source, int]]) -> Uses:
+    def _all(self, *direct: list[Holder]) -> Uses:
         """What names something is used where it is named, and so on: breadth first, so that the shortest way counts."""
         uses = Uses()
-        level: list[tuple[tuple[Source, int], Through]] = [(holder, None) for holder in direct]
+        found = {
+            Source.EMAIL: uses.emails,
+            Source.DRAFT: uses.drafts,
+            Source.TEMPLATE: uses.templates,
+            Source.SNIPPET: uses.snippets,
+        }
+        level: list[tuple[list[Holder], Through]] = [(holders, None) for holders in direct]
         while level:
-            further: list[tuple[tuple[Source, int], Through]] = []
-            for (source, pk), through in level:
-                found = {
-                    Source.EMAIL: uses.emails,
-                    Source.DRAFT: uses.drafts,
-                    Source.TEMPLATE: uses.templates,
-                    Source.SNIPPET: uses.snippets,
-                }
-                if pk not in found[source]:
-                    found[source][pk] = through
-                    if source == Source.SNIPPET:
-                        further += [(holder, (source, pk)) for holder in self._naming_snippet[self.keys[pk]]]
+            further: list[tuple[list[Holder], Through]] = []
+            for holders, through in level:
+                for source, pk in holders:
+                    if pk not in found[source]:
+                        found[source][pk] = through
+                        if source is Source.SNIPPET:
+                            further.append((self._naming_snippet[self.keys[pk]], (source, pk)))
             level = further
         for template_id in uses.templates:
             self._add_readers(uses, template_id, (Source.TEMPLATE, template_id))
@@ -177,7 +175,7 @@ class Graph:
         published = [self.emails[pk] for pk in uses.emails if self.emails[pk].is_published]
         last = dict(sorted((email.sequence_id, email.position) for email in published))
         before = [pk for pk, email in self.emails.items() if email.position <= last.get(email.sequence_id, -1)]
-        n_people = places.waiting_for(before).total() if before else 0
+        n_people = places.n_waiting_for(before) if before else 0
         return Reach(uses, len(published), len(last), n_people, self.first(uses, MOST_NAMED))
 
 
