@@ -1,16 +1,21 @@
-"""Our database backend: compiled querysets answer as querysets do, and the pool notices what ended."""
+"""Our database backend: querysets whose SQL is kept answer as querysets do, and the pool notices what ended."""
+
+from collections.abc import Callable
+from typing import Any
 
 import psycopg
 import pytest
 from django.db import connection
+from django.db.models import Q, QuerySet
 from psycopg_pool import ConnectionPool
 
-from dripstone.postgresql import prepared
+from dripstone.accounts.models import Account
+from dripstone.postgresql import alike, prepared
 from dripstone.postgresql.base import check
 from dripstone.postgresql.compiled import Among, Compiled, Parameter
 from dripstone.sequences.models import Sequence
-from dripstone.subscribers.models import Subscriber
-from tests.factories import make_account, make_sequence, make_subscriber
+from dripstone.subscribers.models import Subscriber, Tagging
+from tests.factories import MONDAY_9, make_account, make_sequence, make_subscriber, make_tag
 
 BY_ID = Compiled(
     lambda: Sequence.objects.filter(account=Parameter("account"), pk=Parameter("id")).select_related("sending_address")
@@ -50,6 +55,61 @@ def test_a_row_of_it_can_be_saved() -> None:
     found.first_name = "Björn"
     found.save()
     assert Subscriber.objects.get().first_name == "Björn"
+
+
+# --- Querysets of the same form -----------------------------------------------------------------------------------
+
+EVERYBODY = Subscriber.objects.order_by("-pk")
+ASKED: list[Callable[[Account, int], QuerySet[Any]]] = [
+    lambda account, pk: EVERYBODY.filter(account=account),
+    lambda account, pk: EVERYBODY.filter(account=account, state="active")[:2],
+    lambda account, pk: EVERYBODY.filter(account=account, state="bounced")[:2],
+    lambda account, pk: EVERYBODY.filter(account=account, state="active")[:3],
+    lambda account, pk: EVERYBODY.filter(account=account, created_at__gt=MONDAY_9),
+    lambda account, pk: EVERYBODY.filter(account=account, created_at__lt=MONDAY_9),
+    lambda account, pk: EVERYBODY.filter(account=account).exclude(state="active"),
+    lambda account, pk: EVERYBODY.filter(Q(state="active") | Q(state="bounced"), account=account),
+    lambda account, pk: EVERYBODY.filter(account=account, pk__in=[pk]),
+    lambda account, pk: EVERYBODY.filter(account=account, pk__in=[]),
+    lambda account, pk: EVERYBODY.filter(account=account, first_name=None),
+    lambda account, pk: EVERYBODY.filter(account=account, pk__lt=pk),
+    lambda account, pk: EVERYBODY.filter(account=account).defer("fields"),
+    lambda account, pk: EVERYBODY.filter(account=account).order_by("pk"),
+    lambda account, pk: EVERYBODY.none(),
+    lambda account, pk: Tagging.objects.filter(tag__account=account, subscriber__state="active").order_by("-pk"),
+    lambda account, pk: Tagging.objects.filter(tag__account=account, subscriber__state="bounced").order_by("-pk"),
+    lambda account, pk: Tagging.objects.filter(tag__account=account).select_related("subscriber").order_by("-pk"),
+]
+
+
+@pytest.mark.django_db
+def test_querysets_of_the_same_form_find_what_each_finds() -> None:
+    for name in ("Alice", "Mallory"):
+        account = make_account(name)
+        people = [make_subscriber(account, state=state) for state in ("active", "active", "bounced", "active")]
+        make_tag(account, *people[1:])
+        for number, asked in enumerate(ASKED):
+            queryset = asked(account, people[1].pk)
+            assert alike.rows(queryset, queryset.all) == list(queryset), number
+
+
+@pytest.mark.django_db
+def test_their_sql_is_made_once() -> None:
+    made = 0
+
+    def rows(state: str) -> list[Subscriber]:
+        queryset = Subscriber.objects.filter(state=state).order_by("created_at")
+
+        def make() -> QuerySet[Subscriber]:
+            nonlocal made
+            made += 1
+            return queryset
+
+        return alike.rows(queryset, make, "a test of its own")
+
+    person = make_subscriber(make_account(), state="bounced")
+    assert (rows("active"), rows("bounced"), rows("active")) == ([], [person], [])
+    assert made == 1
 
 
 @pytest.mark.django_db

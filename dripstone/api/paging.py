@@ -27,6 +27,7 @@ from typing_extensions import TypedDict
 from dripstone.api.body import Filters, Flag
 from dripstone.errors import Invalid
 from dripstone.given import unstorable
+from dripstone.postgresql import alike
 
 MAX_PER_PAGE = 1000
 MAX_BIGINT = 2**63 - 1
@@ -134,9 +135,14 @@ def _rows(found: QuerySet[M], on_page: QuerySet[M], walk: Sequence[str]) -> list
     """Finds `on_page` without reading the rows, unless they are ordered by a value computed for each."""
     if found.query.annotations:
         return list(on_page)
-    rows: QuerySet[M] = found.model._default_manager.all()
-    rows.query.select_related, rows.query.deferred_loading = found.query.select_related, found.query.deferred_loading
-    return list(rows.filter(pk__in=on_page.values("pk")).order_by(*walk))
+
+    def whole() -> QuerySet[M]:
+        rows: QuerySet[M] = found.model._default_manager.all()
+        loading = found.query.select_related, found.query.deferred_loading
+        rows.query.select_related, rows.query.deferred_loading = loading
+        return rows.filter(pk__in=on_page.values("pk")).order_by(*walk)
+
+    return alike.rows(on_page, whole)
 
 
 _COMPARED = {

@@ -43,7 +43,9 @@ class Among(Func):
 
 
 @dataclass(frozen=True)
-class _Plan(Generic[M]):
+class Plan(Generic[M]):
+    """SQL, and how its rows become models."""
+
     sql: str
     parameters: tuple[Any, ...]  # values, and Parameters where one is to be filled in
     compiler: Any
@@ -66,42 +68,52 @@ class Compiled(Generic[M]):
     def all(self, **values: Any) -> list[M]:
         """The rows, with a value for every Parameter."""
         plan = self._plan
-        filled = [values[one.name] if isinstance(one, Parameter) else one for one in plan.parameters]
-        with connection.cursor() as cursor:
-            cursor.execute(plan.sql, filled)
-            rows = cursor.fetchall()
-        if plan.converters:
-            rows = plan.compiler.apply_converters(rows, plan.converters)
-        return [self._model(plan, row) for row in rows]
+        return fetched(plan, [values[one.name] if isinstance(one, Parameter) else one for one in plan.parameters])
 
     def first(self, **values: Any) -> M | None:
         """The first row, for a queryset that has one at most or an order of its own."""
         return next(iter(self.all(**values)), None)
 
-    @staticmethod
-    def _model(plan: _Plan[M], row: Any) -> M:
-        one = plan.model.from_db(connection.alias, plan.names, row[plan.columns])
-        for populator in plan.related:
-            populator.populate(row, one)
-        return one
-
     @cached_property
-    def _plan(self) -> _Plan[M]:
-        """As django.db.models.query.ModelIterable does it, but for the execution."""
-        compiler = self._make().query.get_compiler(using=connection.alias)
-        sql, parameters = compiler.as_sql()
-        first, *_, last = compiler.klass_info["select_fields"]
-        columns = slice(first, last + 1)
-        return _Plan(
-            sql=sql,
-            parameters=tuple(parameters),
-            compiler=compiler,
-            converters=compiler.get_converters([column for column, *_ in compiler.select]),
-            model=compiler.klass_info["model"],
-            columns=columns,
-            names=[column.target.attname for column, *_ in compiler.select[columns]],
-            related=get_related_populators(compiler.klass_info, compiler.select, connection.alias),  # type: ignore[call-arg]
-        )
+    def _plan(self) -> Plan[M]:
+        return planned(self._make())
+
+
+def planned(queryset: QuerySet[M]) -> Plan[M]:
+    """As django.db.models.query.ModelIterable does it, but for the execution."""
+    compiler: Any = queryset.query.get_compiler(using=connection.alias)
+    sql, parameters = compiler.as_sql()
+    first, *_, last = compiler.klass_info["select_fields"]
+    columns = slice(first, last + 1)
+    return Plan(
+        sql=sql,
+        parameters=tuple(parameters),
+        compiler=compiler,
+        converters=compiler.get_converters([column for column, *_ in compiler.select]),
+        model=compiler.klass_info["model"],
+        columns=columns,
+        names=[column.target.attname for column, *_ in compiler.select[columns]],
+        related=get_related_populators(compiler.klass_info, compiler.select, connection.alias),  # type: ignore[call-arg]
+    )
+
+
+def fetched(plan: Plan[M], values: Iterable[Any]) -> list[M]:
+    """The rows, with these values for its parameters, in their order."""
+    with connection.cursor() as cursor:
+        cursor.execute(plan.sql, list(values))
+        rows = cursor.fetchall()
+    if plan.converters:
+        rows = plan.compiler.apply_converters(rows, plan.converters)
+    alias, make, names, columns = connection.alias, plan.model.from_db, plan.names, plan.columns
+    if not plan.related:
+        return [make(alias, names, row[columns]) for row in rows]
+    return [_with_related(plan, row, make(alias, names, row[columns])) for row in rows]
+
+
+def _with_related(plan: Plan[M], row: Any, one: M) -> M:
+    for populator in plan.related:
+        populator.populate(row, one)
+    return one
 
 
 FEW = 10  # rows; for more of them bulk_create is as quick
