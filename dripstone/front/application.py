@@ -17,6 +17,7 @@ from io import BytesIO
 from time import perf_counter
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import DatabaseError
 from django.http import HttpResponse
 
@@ -47,6 +48,7 @@ class Front:
     def __init__(self, application: Callable[..., Any], n_threads: int) -> None:
         self._application = application
         self._threads = Threads(n_threads)
+        self._shelf = Threads(1)  # for files of pages, which wait for no database and no call
         self._room = bodies.Room()
         self._lanes = asyncio.Semaphore(max(1, n_threads // 4))
         self._door = asyncio.Semaphore(max(1, n_threads // 4))
@@ -105,7 +107,9 @@ class Front:
     async def _ask_django(self, environ: heads.Environ, body: bytes) -> Answer:
         environ["wsgi.input"] = BytesIO(body)
         environ["CONTENT_LENGTH"] = str(len(body))
-        return await self._threads.run(partial(_answer, self._application, environ, self._streams))
+        is_file = environ["PATH_INFO"].startswith(settings.STATIC_URL)
+        threads = self._shelf if is_file else self._threads
+        return await threads.run(partial(_answer, self._application, environ, self._streams))
 
 
 def _length(environ: heads.Environ) -> int | None:

@@ -5,13 +5,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from http.cookiejar import CookieJar
 from urllib.parse import urlencode, urlsplit
 
+import psycopg
 import pytest
 
+from tests.crash.doomed import until
 from tests.front.served import Web, environment, held, raw, run, serving
 from tests.images.making import noise, written
+
+N_THREADS = 4  # of the `web` fixture
 
 
 def test_pages_calls_and_files_come_through(web: Web) -> None:
@@ -31,6 +36,19 @@ def test_head_has_no_body_and_its_length(web: Web) -> None:
 @pytest.mark.parametrize("path", ["/%ff%fe", "//v4/account", "/v4/%00", "/%2e%2e/etc", "/v4/tags/%E2%9C%93"])
 def test_odd_paths_are_not_found(web: Web, path: str) -> None:
     assert web.ask("GET", path).status == 404
+
+
+def test_scripts_and_styles_wait_for_no_call(web: Web, fresh_database: str) -> None:
+    """All threads wait for a table that somebody holds."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(fresh_database) as holding, psycopg.connect(fresh_database, autocommit=True) as looking:
+        holding.execute("LOCK TABLE accounts_apikey")
+        with ThreadPoolExecutor(N_THREADS * 2) as callers:
+            calls = [callers.submit(web.ask, "GET", "/v4/account") for _ in range(N_THREADS * 2)]
+            until(lambda: looking.execute(waiting).fetchone() == (N_THREADS,))
+            assert web.ask("GET", "/static/web/dripstone.css", timeout=5).status == 200
+            holding.rollback()
+        assert {call.result().status for call in calls} == {200}
 
 
 def test_odd_request_lines_are_no_fault_of_ours(web: Web) -> None:
