@@ -19,6 +19,7 @@ from django.test import Client
 from dripstone import clock, signing
 from dripstone.accounts import invitations, members, sending_addresses, verbs
 from dripstone.accounts.models import Account
+from dripstone.content import snippets
 from dripstone.engine.acts import letting_in
 from dripstone.engine.models import Delivery
 from dripstone.oauth.models import Application
@@ -27,6 +28,7 @@ from dripstone.web import condition_leaves
 from tests import owned
 from tests.factories import MONDAY_9, make_account, make_sequence, make_user, place_of
 from tests.oauth.flow import App
+from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, make_user, place_of
 from tests.web.letters import link_in, sent
 from tests.web.routes import WITH_IDS, WITHOUT_IDS, path_to
 
@@ -227,3 +229,86 @@ def test_a_refused_form(page: "Page", path: str) -> None:
     page.locator("main form button.primary").filter(visible=True).first.click()
     page.locator("[aria-invalid=true]").first.wait_for()
     assert_none(faults(page))
+
+
+@pytest.mark.parametrize("name", ["link", "image", "field", "liquid"])
+def test_a_dialog_of_the_editor(page: "Page", account: Account, name: str) -> None:
+    sequence = make_sequence(account, {"content": "<p>Hello {{ subscriber.first_name }}, how are you?</p>"})
+    page.goto(f"/sequences/{sequence.pk}/emails/{sequence.emails.get().pk}")
+    page.locator("html[data-editor=ready]").wait_for()
+    page.locator(".ProseMirror").click()
+    if name == "field":
+        page.locator(".editor summary", has_text="Insert").click()
+        page.get_by_role("option", name="First name").click()
+    elif name == "liquid":
+        page.locator(".ProseMirror .chip").first.dblclick()
+    else:
+        page.get_by_role("button", name=name.capitalize(), exact=True).click()
+    dialog = page.locator(f"dialog[data-dialog={name}]")
+    dialog.wait_for()
+    assert_none(faults(page, within=f"dialog[data-dialog={name}]"))
+    if name in ("link", "image"):
+        dialog.get_by_role("button", name="Set the link" if name == "link" else "Put it in").click()
+        dialog.get_by_role("alert").wait_for()
+        assert_none(faults(page, within=f"dialog[data-dialog={name}]"))
+
+
+def test_menus_beside_an_email(page: "Page", account: Account) -> None:
+    """As whom the preview is shown; a version that is to be restored."""
+    ids = owned.one_of_each(account)
+    at = f"/sequences/{ids['sequences']}/emails/{ids['emails']}"
+    page.goto(at)
+    page.locator("html[data-editor=ready]").wait_for()
+    page.locator("#preview-as").click()
+    page.locator("#preview-people a").first.wait_for()
+    assert_none(faults(page, within="#preview-choose"))
+    page.goto(f"{at}/versions")
+    page.locator(".versions .menu summary").first.click()
+    assert_none(faults(page))
+
+
+def test_a_question_about_somebody(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    page.goto(f"/people/{ids['people']}")
+    page.set_viewport_size(LOOKS[0][0])
+    page.evaluate("document.querySelector('form[action$=\"/removal\"][data-asks]').requestSubmit()")
+    page.get_by_role("dialog").wait_for()
+    assert_none(faults(page))
+
+
+@pytest.mark.parametrize("text", ["{{ broken", "Hello there"])
+def test_what_follows_saving_a_snippet(page: "Page", account: Account, text: str) -> None:
+    """A refusal, and the page beneath it; or the question about emails that have it."""
+    snippet = snippets.create(account.pk, {"name": "A", "snippet_type": "inline", "content": "x"}, MONDAY_9)
+    make_enrollment(make_sequence(account, {"content": "{{ snippet.a }}"}), make_subscriber(account))
+    page.goto(f"/snippets/{snippet.pk}")
+    page.locator("#f-text").fill(text)
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("dialog").wait_for()
+    assert_none(faults(page))
+    if "broken" in text:
+        page.get_by_role("button", name="Go on writing").click()
+        page.get_by_role("dialog").wait_for(state="hidden")
+        assert page.locator("#f-text[aria-invalid=true]").count() == 1
+        assert_none(faults(page))
+
+
+def test_what_a_search_finds_while_one_types(page: "Page", account: Account) -> None:
+    owned.one_of_each(account)
+    page.goto("/")
+    page.set_viewport_size(LOOKS[0][0])
+    page.get_by_role("combobox", name="Search").fill("a")
+    page.locator("#hits [role=option]").first.wait_for()
+    assert_none(faults(page, within=".find"))
+
+
+def test_menus_of_the_frame_and_of_lists(page: "Page", account: Account) -> None:
+    owned.one_of_each(account)
+    page.goto("/people")
+    page.set_viewport_size(LOOKS[0][0])
+    page.locator(".columns-menu summary").click()
+    assert_none(faults(page, within=".columns-menu"))
+    page.set_viewport_size(LOOKS[1][0])
+    page.locator(".bar .more summary").click()
+    page.evaluate(AXE_SCRIPT)
+    assert_none(page.evaluate(FAULTS, [".bar", RULES]))
