@@ -1,13 +1,11 @@
 """The page of a sequence in a real browser: what is dragged, opened in place, asked in a dialog; and all of it without
 JavaScript."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from django.conf import settings
 
 from dripstone.accounts.models import Account
 from dripstone.engine.models import Enrollment
@@ -19,14 +17,13 @@ from tests.web.making import make_delivery
 
 if TYPE_CHECKING:
     from django.test import Client
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     Open = Callable[..., Page]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clock")]
 
 WIDE, PHONE = 1440, 390
-ANSWER = "Failed to load resource: the server responded with a status of 4"  # a refusal that a test asks for
 
 
 @pytest.fixture
@@ -45,30 +42,15 @@ def sequence(account: Account, clock: VirtualClock) -> Sequence:
 
 
 @pytest.fixture
-def opened(chromium: "Browser", live_server: Any, alice: "Client", sequence: Sequence) -> Iterator["Open"]:
-    """Alice's browser, on the page of the sequence. At the end it must have had nothing to complain about."""
-    with ExitStack() as closing:
-        heard: list[str] = []
+def opened(opened: "Open", alice: "Client", sequence: Sequence) -> "Open":
+    """Alice's browser, on the page of the sequence."""
 
-        def open_page(width: int = WIDE, *, scripted: bool = True) -> "Page":
-            context = chromium.new_context(
-                base_url=live_server.url,
-                viewport={"width": width, "height": 900},
-                java_script_enabled=scripted,
-                has_touch=width == PHONE,
-            )
-            closing.callback(context.close)
-            context.set_default_timeout(30_000)
-            key = alice.cookies[settings.SESSION_COOKIE_NAME].value
-            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
-            page = context.new_page()
-            page.on("console", lambda message: heard.append(message.text))
-            page.on("pageerror", lambda error: heard.append(str(error)))
-            page.goto(f"/sequences/{sequence.pk}")
-            return page
+    def open_page(width: int = WIDE, *, scripted: bool = True) -> "Page":
+        page = opened(width, scripted=scripted, who=alice)
+        page.goto(f"/sequences/{sequence.pk}")
+        return page
 
-        yield open_page
-        assert [text for text in heard if not text.startswith(ANSWER)] == []
+    return open_page
 
 
 def order(page: "Page") -> list[str]:

@@ -1,11 +1,9 @@
 """What goes out on Friday, in a real browser: wide, on a phone, by keys, and without JavaScript."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import pytest
-from django.conf import settings
 
 from dripstone.accounts.models import Account
 from dripstone.sequences.models import Sequence
@@ -15,7 +13,7 @@ from tests.factories import make_enrollment, make_sequence, make_subscriber
 
 if TYPE_CHECKING:
     from django.test import Client
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     Open = Callable[..., Page]
 
@@ -35,28 +33,16 @@ def course(account: Account, clock: VirtualClock) -> Sequence:
 
 
 @pytest.fixture
-def opened(chromium: "Browser", live_server: Any, alice: "Client", course: Sequence) -> Iterator["Open"]:
-    """Alice's browser, on the forecast. At the end it must have had nothing to complain about."""
-    with ExitStack() as closing:
-        heard: list[str] = []
+def opened(opened: "Open", alice: "Client", course: Sequence) -> "Open":
+    """Alice's browser, on the forecast."""
 
-        def open_page(width: int = WIDE, *, scripted: bool = True) -> "Page":
-            context = chromium.new_context(
-                base_url=live_server.url, viewport={"width": width, "height": 900}, java_script_enabled=scripted
-            )
-            closing.callback(context.close)
-            context.set_default_timeout(30_000)
-            key = alice.cookies[settings.SESSION_COOKIE_NAME].value
-            context.add_cookies([{"name": settings.SESSION_COOKIE_NAME, "value": key, "url": live_server.url}])
-            page = context.new_page()
-            page.on("console", lambda message: heard.append(message.text))
-            page.on("pageerror", lambda error: heard.append(str(error)))
-            page.goto("/")
-            page.get_by_role("link", name="Forecast").locator("visible=true").click()
-            return page
+    def open_page(width: int = WIDE, *, scripted: bool = True) -> "Page":
+        page = opened(width, scripted=scripted, who=alice)
+        page.goto("/")
+        page.get_by_role("link", name="Forecast").locator("visible=true").click()
+        return page
 
-        yield open_page
-        assert heard == []
+    return open_page
 
 
 @pytest.mark.parametrize("width", [WIDE, PHONE])

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from typing import NamedTuple
 
 from django.contrib import messages
 from django.db import transaction
@@ -30,7 +31,7 @@ from dripstone.web import asking, asking_places
 from dripstone.web.asking import Line, Question, Told
 from dripstone.web.asking_places import name_of
 from dripstone.web.forms import Form
-from dripstone.web.frame import actor, member, show
+from dripstone.web.frame import Guarded, actor, member, show
 from dripstone.web.pages.person import INSIDE, about, address, person_of, place_of
 from dripstone.web.paging import number
 
@@ -40,68 +41,83 @@ Verb = Callable[[int, str, str, datetime], Enrollment]
 # --- A place ------------------------------------------------------------------------------------------------------
 
 
-@member
-@require_POST
-def pausing(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
-    place = place_of(account, enrollment_id)
-    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
-    return _ask(
-        request,
-        place,
+class Act(NamedTuple):
+    """`title` and `said` name {name}, whose place it is, {sequence}, and {email} or {Email}, which it is about."""
+
+    verb: Verb
+    title: str
+    button: str
+    said: str
+    facts: str
+    is_grave: bool = False
+
+
+def _view(act: Act) -> Guarded[[int]]:
+    @member
+    @require_POST
+    def view(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
+        place = place_of(account, enrollment_id)
+        return _ask(request, place, act, place.next_email)
+
+    return view
+
+
+pausing = _view(
+    Act(
         places.pause,
-        title=f"Pause {name} in {sequence}?",
-        button="Pause",
-        said=f"{name} is paused and keeps their place.",
-        facts="They keep their place, and nothing of this sequence is sent to them until you resume.",
+        "Pause {name} in {sequence}?",
+        "Pause",
+        "{name} is paused and keeps their place.",
+        "They keep their place, and nothing of this sequence is sent to them until you resume.",
     )
-
-
-@member
-@require_POST
-def resumption(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
-    place = place_of(account, enrollment_id)
-    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
-    return _ask(
-        request,
-        place,
+)
+resumption = _view(
+    Act(
         places.resume,
-        title=f"Resume {name} in {sequence}?",
-        button="Resume",
-        said=f"{name} goes on.",
-        facts="They go on where they stopped. Nothing that was missed comes all at once.",
+        "Resume {name} in {sequence}?",
+        "Resume",
+        "{name} goes on.",
+        "They go on where they stopped. Nothing that was missed comes all at once.",
     )
-
-
-@member
-@require_POST
-def skipping(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
-    place = place_of(account, enrollment_id)
-    title = _next(place)
-    return _ask(
-        request,
-        place,
+)
+skipping = _view(
+    Act(
         places.skip,
-        title=f"Skip {title} for {name_of(place.subscriber)}?",
-        button="Skip it",
-        said=f"{_capital(title)} is skipped.",
-        facts="The delay of the email after it counts from now.",
+        "Skip {email} for {name}?",
+        "Skip it",
+        "{Email} is skipped.",
+        "The delay of the email after it counts from now.",
     )
-
-
-@member
-@require_POST
-def sending(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
-    place = place_of(account, enrollment_id)
-    title = _next(place)
-    return _ask(
-        request,
-        place,
+)
+sending = _view(
+    Act(
         places.send_now,
-        title=f"Send {title} to {name_of(place.subscriber)} now?",
-        button="Send it now",
-        said=f"{_capital(title)} goes to {name_of(place.subscriber)} right away.",
-        facts="Whatever the day and the hour. The delay of the email after it counts from then.",
+        "Send {email} to {name} now?",
+        "Send it now",
+        "{Email} goes to {name} right away.",
+        "Whatever the day and the hour. The delay of the email after it counts from then.",
     )
+)
+restart = _view(
+    Act(
+        places.restart,
+        "Start {sequence} again for {name}?",
+        "Start again",
+        "{name} starts {sequence} again.",
+        "From the first email, in a new run. What they had stays in their history.",
+    )
+)
+removal = _view(
+    Act(
+        places.remove,
+        "Take {name} out of {sequence}?",
+        "Take them out",
+        "{name} is out of {sequence}.",
+        "They stay on file, with what they were sent. Added again, they go on after the last email they had, or begin "
+        "anew if the sequence repeats.",
+        is_grave=True,
+    )
+)
 
 
 @member
@@ -113,22 +129,16 @@ def moving(request: HttpRequest, account: Account, enrollment_id: int) -> HttpRe
     email = published.filter(pk=number(request.POST.get("email_id", "")) or 0).first()
     if email is None:
         return _which_email(request, account, place)
-    name, title = name_of(place.subscriber), subjects.title(email.subject)
 
     def verb(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
         return places.move_to(enrollment_id, email.pk, actor, reason, now)
 
-    return _ask(
-        request,
-        place,
-        verb,
-        title=f"Move {name} to {title}?",
-        button="Move them",
-        said=f"{title} comes next for {name}.",
-        facts=f"It comes next, and its delay ({words.delay(email.delay_value, email.delay_unit)}) counts from now."
-        if email.delay_value
-        else "It comes next, at once.",
+    delay = words.delay(email.delay_value, email.delay_unit)
+    facts = (
+        f"It comes next, and its delay ({delay}) counts from now." if email.delay_value else "It comes next, at once."
     )
+    act = Act(verb, "Move {name} to {email}?", "Move them", "{Email} comes next for {name}.", facts)
+    return _ask(request, place, act, email)
 
 
 def _which_email(request: HttpRequest, account: Account, place: Enrollment) -> HttpResponse:
@@ -149,77 +159,27 @@ def _of(email: SequenceEmail, place: Enrollment) -> str:
     return ", which comes next as it is" if email.pk == place.next_email_id else ""
 
 
-@member
-@require_POST
-def restart(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
-    place = place_of(account, enrollment_id)
-    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
-    return _ask(
-        request,
-        place,
-        places.restart,
-        title=f"Start {sequence} again for {name}?",
-        button="Start again",
-        said=f"{name} starts {sequence} again.",
-        facts="From the first email, in a new run. What they had stays in their history.",
-    )
-
-
-@member
-@require_POST
-def removal(request: HttpRequest, account: Account, enrollment_id: int) -> HttpResponse:
-    place = place_of(account, enrollment_id)
-    name, sequence = name_of(place.subscriber), words.title(place.sequence.name)
-    return _ask(
-        request,
-        place,
-        places.remove,
-        title=f"Take {name} out of {sequence}?",
-        button="Take them out",
-        said=f"{name} is out of {sequence}.",
-        facts="They stay on file, with what they were sent. Added again, they go on after the last email they had, or "
-        "begin anew if the sequence repeats.",
-        is_grave=True,
-    )
-
-
-def _ask(
-    request: HttpRequest,
-    place: Enrollment,
-    verb: Verb,
-    *,
-    title: str,
-    button: str,
-    said: str,
-    facts: str,
-    is_grave: bool = False,
-) -> HttpResponse:
+def _ask(request: HttpRequest, place: Enrollment, act: Act, email: SequenceEmail | None) -> HttpResponse:
     person, back = place.subscriber, address(place.subscriber_id, place.pk)
     try:
         reason = notes.reason_of(FromText({"reason": request.POST.get("reason", "")}))
     except Invalid as error:
         return asking.refused(request, error, back)
-    act = asking_places.Act(
+    title = subjects.title(email.subject) if email is not None else "the next email"
+    named = {"name": name_of(person), "sequence": words.title(place.sequence.name)}
+    named |= {"email": title, "Email": title[:1].upper() + title[1:]}
+    asked = asking_places.Act(
         place.sequence,
         person,
-        partial(verb, place.pk, actor(request), reason, clock.now()),
-        title=title,
-        button=button,
-        said=said,
+        partial(act.verb, place.pk, actor(request), reason, clock.now()),
+        title=act.title.format(**named),
+        button=act.button,
+        said=act.said.format(**named),
         back=back,
-        facts=facts,
-        is_grave=is_grave,
+        facts=act.facts,
+        is_grave=act.is_grave,
     )
-    return asking_places.ask(request, place.account, act)
-
-
-def _next(place: Enrollment) -> str:
-    email: SequenceEmail | None = place.next_email
-    return subjects.title(email.subject) if email is not None else "the next email"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
+    return asking_places.ask(request, place.account, asked)
 
 
 # --- Into something -----------------------------------------------------------------------------------------------
