@@ -13,6 +13,7 @@ from dripstone.engine import claim, counters
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery, Enrollment, Minute, Pulse
 from dripstone.senders.models import Breaker, Hindrance
+from dripstone.web.pages import deciding
 from tests.conftest import VirtualClock
 from tests.driving import Engine
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
@@ -160,6 +161,20 @@ def test_all_can_be_treated_as_sent_with_those_that_cannot_told_first(alice: Cli
     assert "count as sent when they left" in question.content.decode()
     alice.post("/deliveries/deciding", given | {"seen": question.context["told"].world})
     assert set(Delivery.objects.values_list("status", flat=True)) == {"sent"}
+
+
+def test_of_more_than_one_question_is_about_the_oldest_come_first_and_it_says_so(
+    alice: Client, lost: list[Delivery], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deciding, "AT_ONCE", 2)
+    given = {"decision": "sent", "all": "unknown"}
+    question = alice.post("/deliveries/deciding", given, headers=DIALOG)
+    assert "Treat the oldest 2 of 3 emails as sent?" in question.content.decode()
+    seen = {"seen": question.context["told"].world}
+    done = " ".join(alice.post("/deliveries/deciding", given | seen, follow=True).content.decode().split())
+    assert "2 emails count as sent. 1 email is still to be decided about." in done
+    assert list(Delivery.objects.filter(status="unknown")) == [lost[2]]
+    assert "Treat 1 email as sent?" in alice.post("/deliveries/deciding", given, headers=DIALOG).content.decode()
 
 
 def test_it_asks_again_when_the_world_moved(alice: Client, lost: list[Delivery]) -> None:

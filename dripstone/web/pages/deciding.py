@@ -1,7 +1,6 @@
 """What becomes of many emails that failed, or that nobody answered for: sent again, or treated as sent. It asks first,
 with the numbers that the same code gives when it is rehearsed."""
 
-from collections.abc import Sized
 from datetime import datetime
 from typing import NamedTuple
 
@@ -20,7 +19,7 @@ from dripstone.web.asking import Line, Question, Told
 from dripstone.web.frame import actor, came_from, member
 from dripstone.web.paging import number
 
-AT_ONCE = 5_000  # emails that one question is about
+AT_ONCE = 5_000  # emails that one question is about: sending them again takes 12 s to rehearse, treating as sent 2
 
 
 class Choice(NamedTuple):
@@ -60,7 +59,9 @@ def deciding(request: HttpRequest, account: Account) -> HttpResponse:
     choice, ids = CHOICES.get(request.POST.get("decision", "")), _ids(request, account)
     if choice is None or not ids:
         return asking.refused(request, Invalid("Choose emails first"), back)
-    question = Question(choice.title.format(_emails(ids)), back, choice.facts, section="engine")
+    n_left = _n_left(request, account, ids)
+    which = f"the oldest {len(ids):,} of {_emails(len(ids) + n_left)}" if n_left else _emails(len(ids))
+    question = Question(choice.title.format(which), back, choice.facts, section="engine")
 
     def tell(now: datetime) -> Told:
         rehearsed = undecided.rehearse(account.pk, ids, choice.verb, actor(request), now)
@@ -76,7 +77,7 @@ def deciding(request: HttpRequest, account: Account) -> HttpResponse:
         )
 
     def done(decided: Decided) -> HttpResponse:
-        _say(request, choice, decided)
+        _say(request, choice, decided, n_left)
         return asking.leave(request, back)
 
     try:
@@ -92,8 +93,15 @@ def _ids(request: HttpRequest, account: Account) -> list[int]:
     return [pk for pk in given if pk is not None]
 
 
-def _emails(ids: Sized) -> str:
-    return words.count(len(ids), "email")
+def _n_left(request: HttpRequest, account: Account, ids: list[int]) -> int:
+    """Of all that are unknown, those that this question is not about."""
+    if request.POST.get("all") != "unknown" or len(ids) < AT_ONCE:
+        return 0
+    return undecided.undecided(account.pk).filter(pk__gt=ids[-1]).count()
+
+
+def _emails(n: int) -> str:
+    return words.count(n, "email")
 
 
 def _told(choice: Choice, rehearsed: Decided) -> Told:
@@ -122,11 +130,12 @@ def _why_none(decided: Decided) -> str:
     return "; ".join(f"{words.count(n, 'email')}: {_lower(why)}" for why, n in decided.refused.most_common())
 
 
-def _say(request: HttpRequest, choice: Choice, decided: Decided) -> None:
+def _say(request: HttpRequest, choice: Choice, decided: Decided, n_left: int) -> None:
     done = f"{words.count(decided.n_done, 'email')} {words.agree(decided.n_done, *choice.done)}."
     n_others = decided.refused.total()
     others = f" {words.count(n_others, 'other')} {words.agree(n_others, 'stays', 'stay')} as before." * bool(n_others)
-    messages.success(request, done + others)
+    left = f" {_emails(n_left)} {words.agree(n_left, 'is', 'are')} still to be decided about." * bool(n_left)
+    messages.success(request, done + others + left)
 
 
 def _lower(sentence: str) -> str:
