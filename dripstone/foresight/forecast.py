@@ -26,6 +26,7 @@ from dripstone.foresight import crowds, timetable
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.stats import places
 
 Sends = dict[int, Counter[datetime]]
 """Email id → instant (some instant of the right quarter of an hour) → messages."""
@@ -72,11 +73,16 @@ def with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Sequen
 
 
 def people(sequences: QuerySet[Sequence]) -> int:
-    """How many people are inside any of them. A sequence has a person once, so most accounts need no DISTINCT."""
+    """How many people are inside any of them: those of the largest by its kept count, and whoever is only in others."""
+    ids = list(sequences.values_list("pk", flat=True))
+    counts = {pk: n for (pk, status), n in places.by_status(ids).items() if status == Enrollment.Status.ACTIVE and n}
+    if not counts:
+        return 0
+    largest = max(counts, key=counts.__getitem__)
     inside = Enrollment.objects.filter(status=Enrollment.Status.ACTIVE)
-    populated = sequences.filter(Exists(inside.filter(sequence=OuterRef("pk")))).values_list("pk", flat=True)
-    inside = inside.filter(sequence__in=list(populated))
-    return inside.count() if len(populated) < 2 else inside.values("subscriber_id").distinct().count()
+    others = inside.filter(sequence__in=[pk for pk in counts if pk != largest])
+    only_in_others = others.filter(~Exists(inside.filter(sequence=largest, subscriber=OuterRef("subscriber"))))
+    return counts[largest] + only_in_others.values("subscriber_id").distinct().count()
 
 
 # --- Where everybody starts -------------------------------------------------------------------------------------
