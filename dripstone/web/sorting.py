@@ -3,13 +3,15 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 
 from dripstone import words
@@ -17,13 +19,16 @@ from dripstone.accounts.models import Account
 from dripstone.conditions import uses
 from dripstone.conditions.uses import Use
 from dripstone.content.subjects import readable
+from dripstone.errors import Invalid
 from dripstone.foresight import losing
 from dripstone.foresight.losing import Silenced
 from dripstone.grammar import Thing
 from dripstone.sequences.models import SequenceEmail
-from dripstone.subscribers.models import Form, Segment
+from dripstone.subscribers.models import CustomField, Segment, Tag
+from dripstone.subscribers.models import Form as SignUpForm
 from dripstone.uses.of import Graph, Reach, Uses
-from dripstone.web import library
+from dripstone.web import forms, library
+from dripstone.web.forms import Form
 from dripstone.web.frame import show
 from dripstone.web.library import Place
 from dripstone.web.templatetags.dripstone_words import STATE_PILLS
@@ -91,14 +96,14 @@ def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]
 def _forms(account: Account, thing: Thing) -> Iterable[Place]:
     """Those that add a tag, or ask for a field. Without it they go on as they are."""
     kind, pk = thing
-    forms = account.forms.exclude(status=Form.Status.TRASHED).order_by("name")
+    forms = account.forms.exclude(status=SignUpForm.Status.TRASHED).order_by("name")
     if kind == "tag":
         yield from (_form(form, "adds it") for form in forms.filter(tag_ids__contains=[pk]))
     if kind == "custom_field":
         yield from (_form(form, "asks for it") for form in forms.filter(field_ids__contains=[pk]))
 
 
-def _form(form: Form, note: str) -> Place:
+def _form(form: SignUpForm, note: str) -> Place:
     return Place(form.name, reverse("form_settings", args=[form.pk]), note)
 
 
@@ -200,6 +205,26 @@ def show_list(
     )
     response["Vary"] = "HX-Target, Cookie"
     return response
+
+
+def made(
+    request: HttpRequest,
+    noun: str,
+    create: Callable[[], tuple[Tag | CustomField, bool]],
+    again: Callable[[Form, int], HttpResponse],
+    said: str,
+) -> HttpResponse:
+    """A tag or field, by the form below their list. again: the list with what was refused"""
+    try:
+        thing, is_new = create()
+    except Invalid as refused:
+        return again(forms.refused(request, refused), 422)
+    title = words.title(str(thing))
+    if not is_new:
+        messages.info(request, f"There is a {noun} {title} already.")
+        return redirect(noun, thing.pk)
+    messages.success(request, f"The {noun} {title} is there. {said}")
+    return redirect(f"{noun}s")
 
 
 @dataclass(frozen=True, slots=True)

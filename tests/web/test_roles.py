@@ -31,6 +31,7 @@ OPEN = {
     "first": "the link that the server prints: its signed token is the permission",
     "invitation": "the link in a mail: its signed token is the permission",
     "new_password": "the link in a mail: its token is the permission",
+    "new_address": "the link in a mail: its token is the permission",
     "forgotten": "for those who cannot sign in",
     "sign_up": "for those who have no user yet",
 }
@@ -40,6 +41,7 @@ OWN = {
     "choosing",
     "people_columns",
     "settings_you",
+    "settings_email_address",
     "leaving",
     "sessions_ending",
     "session_ending",

@@ -30,15 +30,8 @@ def listed(request: HttpRequest, account: Account) -> HttpResponse:
     """A POST makes one."""
     if request.method != "POST":
         return _list(request, account, Form())
-    try:
-        field, is_new = fields.create(account.pk, forms.given(request), clock.now(), cause=causes.OWNER)
-    except Invalid as refused:
-        return _list(request, account, forms.refused(request, refused), 422)
-    if not is_new:
-        messages.info(request, f"There is a field {words.title(field.label)} already.")
-        return redirect("field", field.pk)
-    messages.success(request, f"The field {words.title(field.label)} is there: emails print it by its tag.")
-    return redirect("fields")
+    create = partial(fields.create, account.pk, forms.given(request), clock.now(), cause=causes.OWNER)
+    return sorting.made(request, "field", create, partial(_list, request, account), "Emails print it by its tag.")
 
 
 def _list(request: HttpRequest, account: Account, form: Form, status: int = 200) -> HttpResponse:

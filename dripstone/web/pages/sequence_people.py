@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -38,10 +39,10 @@ def people(request: HttpRequest, account: Account, sequence_id: int) -> HttpResp
     status, waited_for = request.GET.get("status", ""), _email(sequence, request.GET.get("waiting", ""))
     rows, n_rows = _of_status(sequence, status) if waited_for is None else _waiting_for(waited_for)
     rows, is_part = rows.select_related("subscriber", "next_email"), request.headers.get("HX-Target") == LIST
-    if waited_for is None or is_part or "long" in request.GET:
-        found: Page[Enrollment] | None = page(request, rows, n_rows=n_rows)
-    else:  # of few who wait for an email the sequence may have to be read to its end
-        found = page_within(request, rows, PATIENCE_MS, n_rows=n_rows)
+    may_take_long = waited_for is None or is_part or "long" in request.GET
+    # Of few who wait for an email the sequence may have to be read to its end.
+    find = page if may_take_long else partial(page_within, patience_ms=PATIENCE_MS)
+    found: Page[Enrollment] | None = find(request, rows, n_rows=n_rows)
     context = {
         "section": "sequences",
         "current": "true",

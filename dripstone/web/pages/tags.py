@@ -1,5 +1,7 @@
 """/tags: made, renamed, deleted; how many people have each, and where it is used."""
 
+from functools import partial
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -26,15 +28,8 @@ def listed(request: HttpRequest, account: Account) -> HttpResponse:
     """A POST makes one."""
     if request.method != "POST":
         return _list(request, account, Form())
-    try:
-        tag, is_new = tags.create(account.pk, forms.given(request), clock.now(), cause=causes.OWNER)
-    except Invalid as refused:
-        return _list(request, account, forms.refused(request, refused), 422)
-    if not is_new:
-        messages.info(request, f"There is a tag {words.title(tag.name)} already.")
-        return redirect("tag", tag.pk)
-    messages.success(request, f"The tag {words.title(tag.name)} is there. Nobody has it yet.")
-    return redirect("tags")
+    create = partial(tags.create, account.pk, forms.given(request), clock.now(), cause=causes.OWNER)
+    return sorting.made(request, "tag", create, partial(_list, request, account), "Nobody has it yet.")
 
 
 def _list(request: HttpRequest, account: Account, form: Form, status: int = 200) -> HttpResponse:

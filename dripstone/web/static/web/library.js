@@ -26,19 +26,21 @@ function mark(member, sentence) {
   said.textContent = sentence;
   around.append(said);
   const fields = around.querySelectorAll(`#f-${member}, [contenteditable=true]`);
-  const before = [...fields].map((field) => field.getAttribute("aria-describedby"));
   for (const field of fields) {
-    const others = (field.getAttribute("aria-describedby") ?? "").split(" ").filter((one) => one !== id);
     field.setAttribute("aria-invalid", "true");
-    field.setAttribute("aria-describedby", [...others, id].join(" ").trim());
+    field.setAttribute("aria-describedby", [...othersThan(id, field), id].join(" "));
   }
   around.addEventListener("input", () => {
     said.remove();
-    fields.forEach((field, i) => {
+    for (const field of fields) {
       field.removeAttribute("aria-invalid");
-      before[i] ? field.setAttribute("aria-describedby", before[i]) : field.removeAttribute("aria-describedby");
-    });
+      field.setAttribute("aria-describedby", othersThan(id, field).join(" "));
+    }
   }, { once: true });
+}
+
+function othersThan(id, field) {
+  return (field.getAttribute("aria-describedby") ?? "").split(" ").filter((one) => one && one !== id);
 }
 
 // Into a new frame, which takes the place of the old one when it is there: no flicker, and no entry in the history.
