@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from dripstone.api.auth import scope_of
 from dripstone.api import repeats
+from dripstone.api.auth import scope_of
 from dripstone.given import MAX_ID
 from dripstone.oauth import scopes, server
 

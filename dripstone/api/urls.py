@@ -13,10 +13,9 @@ from dripstone.api import description, errors, oauth, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
-    clock,
-    creator_profile,
     bulk_jobs,
     clock,
+    creator_profile,
     deletions,
     deliveries,
     enrollments,

@@ -4,7 +4,6 @@ What happens when somebody signs up is in engine/acts/sign_ups.py, since it reac
 """
 
 import json
-import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
 from copy import copy

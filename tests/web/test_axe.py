@@ -26,9 +26,8 @@ from dripstone.oauth.models import Application
 from dripstone.subscribers import forms, sign_ups
 from dripstone.web import condition_leaves
 from tests import owned
-from tests.factories import MONDAY_9, make_account, make_sequence, make_user, place_of
+from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber, make_user, place_of
 from tests.oauth.flow import App
-from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber, make_user, place_of
 from tests.web.letters import link_in, sent
 from tests.web.routes import WITH_IDS, WITHOUT_IDS, path_to
 
