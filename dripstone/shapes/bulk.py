@@ -1,10 +1,12 @@
 """What bulk calls answer of each entry; and a bulk job."""
 
 from datetime import datetime
+from typing import cast
 
 from typing_extensions import TypedDict
 
 from dripstone.shapes.instants import instant
+from dripstone.shapes.subscribers import ParametersShape
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber
 
@@ -16,21 +18,21 @@ class PersonShape(TypedDict):
     created_at: str
 
 
-class CreatedShape(PersonShape):
+class BulkCreatedShape(PersonShape):
     state: str
 
 
-class TaggedShape(PersonShape):
+class BulkTaggedShape(PersonShape):
     tagged_at: str
 
 
-class AddedShape(PersonShape):
+class BulkAddedShape(PersonShape):
     added_at: str
     referrer: str
-    referrer_utm_parameters: dict[str, str]
+    referrer_utm_parameters: ParametersShape
 
 
-class FieldShape(TypedDict):
+class BulkFieldShape(TypedDict):
     id: int
     key: str
     label: str
@@ -38,8 +40,8 @@ class FieldShape(TypedDict):
     created_at: str
 
 
-def person(person: Subscriber) -> CreatedShape:
-    return CreatedShape(
+def person(person: Subscriber) -> BulkCreatedShape:
+    return BulkCreatedShape(
         id=person.pk,
         first_name=person.first_name,
         email_address=person.email_address,
@@ -48,8 +50,8 @@ def person(person: Subscriber) -> CreatedShape:
     )
 
 
-def tagged(person: Subscriber, tagged_at: datetime) -> TaggedShape:
-    return TaggedShape(
+def tagged(person: Subscriber, tagged_at: datetime) -> BulkTaggedShape:
+    return BulkTaggedShape(
         id=person.pk,
         first_name=person.first_name,
         email_address=person.email_address,
@@ -58,22 +60,22 @@ def tagged(person: Subscriber, tagged_at: datetime) -> TaggedShape:
     )
 
 
-def added(person: Subscriber, row: FormSubscription) -> AddedShape:
+def added(person: Subscriber, row: FormSubscription) -> BulkAddedShape:
     """Kit writes strings where there is no referrer, never null."""
     origin = forms.origin_of(row)
-    return AddedShape(
+    return BulkAddedShape(
         id=person.pk,
         first_name=person.first_name,
         email_address=person.email_address,
         created_at=instant(person.created_at),
         added_at=instant(row.added_at),
         referrer=origin.referrer or "",
-        referrer_utm_parameters={name: origin.utm.get(name, "") for name in forms.UTM},
+        referrer_utm_parameters=cast("ParametersShape", {name: origin.utm.get(name, "") for name in forms.UTM}),
     )
 
 
-def custom_field(field: CustomField) -> FieldShape:
+def custom_field(field: CustomField) -> BulkFieldShape:
     """With the time, which Kit shows in bulk answers alone."""
-    return FieldShape(
+    return BulkFieldShape(
         id=field.pk, key=field.key, label=field.label, name=field.name, created_at=instant(field.created_at)
     )

@@ -142,45 +142,51 @@ class FailedAddition(TypedDict):
     subscription: dict[str, int | str | None]
 
 
-class SubscribersAnswer(TypedDict):
-    subscribers: list[shapes.CreatedShape]
+class BulkSubscribersAnswer(TypedDict):
+    subscribers: list[shapes.BulkCreatedShape]
     failures: list[FailedSubscriber]
 
 
-class ValuesAnswer(TypedDict):
-    custom_field_values: list[dict[str, int | str]]
+class BulkValueShape(TypedDict):
+    subscriber_id: int
+    subscriber_custom_field_id: int
+    value: str
+
+
+class BulkValuesAnswer(TypedDict):
+    custom_field_values: list[BulkValueShape]
     failures: list[FailedValue]
 
 
-class TagsAnswer(TypedDict):
+class BulkTagsAnswer(TypedDict):
     tags: list[tag_shapes.TagShape]
     failures: list[FailedTag]
 
 
-class DeletedTagsAnswer(TypedDict):
+class BulkDeletedTagsAnswer(TypedDict):
     failures: list[FailedTag]
 
 
-class TaggedAnswer(TypedDict):
-    subscribers: list[shapes.TaggedShape]
+class BulkTaggedAnswer(TypedDict):
+    subscribers: list[shapes.BulkTaggedShape]
     failures: list[FailedTagging]
 
 
-class UntaggedAnswer(TypedDict):
+class BulkUntaggedAnswer(TypedDict):
     failures: list[FailedTagging]
 
 
-class FieldsAnswer(TypedDict):
-    custom_fields: list[shapes.FieldShape]
+class BulkFieldsAnswer(TypedDict):
+    custom_fields: list[shapes.BulkFieldShape]
     failures: list[FailedField]
 
 
-class AddedAnswer(TypedDict):
-    subscribers: list[shapes.AddedShape]
+class BulkAddedAnswer(TypedDict):
+    subscribers: list[shapes.BulkAddedShape]
     failures: list[FailedAddition]
 
 
-class LaterAnswer(TypedDict):
+class BulkLaterAnswer(TypedDict):
     """More than 100 entries: nothing is known yet."""
 
 
@@ -189,7 +195,7 @@ class LaterAnswer(TypedDict):
 
 @router.post(
     "/bulk/subscribers",
-    response={200: SubscribersAnswer, 202: LaterAnswer},
+    response={200: BulkSubscribersAnswer, 202: BulkLaterAnswer},
     summary="Bulk create subscribers",
     tags=["Subscribers"],
 )
@@ -198,14 +204,16 @@ def create_subscribers(request: KitRequest, body: SubscribersBody = NO_SUBSCRIBE
     return _answer(request, operations.SUBSCRIBERS, body)
 
 
-@router.post("/bulk/tags", response={200: TagsAnswer, 202: LaterAnswer}, summary="Bulk create tags", tags=["Tags"])
+@router.post(
+    "/bulk/tags", response={200: BulkTagsAnswer, 202: BulkLaterAnswer}, summary="Bulk create tags", tags=["Tags"]
+)
 def create_tags(request: KitRequest, body: TagsBody = NO_TAGS) -> HttpResponse:
     """The existing tag is answered when the name, in any case, is taken."""
     return _answer(request, operations.TAGS, body)
 
 
 @router.delete(
-    "/bulk/tags", response={200: DeletedTagsAnswer, 202: LaterAnswer}, summary="Bulk delete tags", tags=["Tags"]
+    "/bulk/tags", response={200: BulkDeletedTagsAnswer, 202: BulkLaterAnswer}, summary="Bulk delete tags", tags=["Tags"]
 )
 def delete_tags(request: KitRequest, body: TagIdsBody = NO_TAG_IDS) -> HttpResponse:
     """From everybody who has them."""
@@ -214,7 +222,7 @@ def delete_tags(request: KitRequest, body: TagIdsBody = NO_TAG_IDS) -> HttpRespo
 
 @router.post(
     "/bulk/tags/subscribers",
-    response={200: TaggedAnswer, 202: LaterAnswer},
+    response={200: BulkTaggedAnswer, 202: BulkLaterAnswer},
     summary="Bulk tag subscribers",
     tags=["Tags"],
 )
@@ -224,7 +232,7 @@ def tag_subscribers(request: KitRequest, body: TaggingsBody = NO_TAGGINGS) -> Ht
 
 @router.delete(
     "/bulk/tags/subscribers",
-    response={200: UntaggedAnswer, 202: LaterAnswer},
+    response={200: BulkUntaggedAnswer, 202: BulkLaterAnswer},
     summary="Bulk remove tags from subscribers",
     tags=["Tags"],
 )
@@ -235,7 +243,7 @@ def untag_subscribers(request: KitRequest, body: TaggingsBody = NO_TAGGINGS) -> 
 
 @router.post(
     "/bulk/custom_fields",
-    response={200: FieldsAnswer, 202: LaterAnswer},
+    response={200: BulkFieldsAnswer, 202: BulkLaterAnswer},
     summary="Bulk create custom fields",
     tags=["Custom Fields"],
 )
@@ -246,7 +254,7 @@ def create_fields(request: KitRequest, body: FieldsBody = NO_FIELDS) -> HttpResp
 
 @router.post(
     "/bulk/custom_fields/subscribers",
-    response={200: ValuesAnswer, 202: LaterAnswer},
+    response={200: BulkValuesAnswer, 202: BulkLaterAnswer},
     summary="Bulk update subscriber custom field values",
     tags=["Custom Fields"],
 )
@@ -257,7 +265,7 @@ def write_values(request: KitRequest, body: ValuesBody = NO_VALUES) -> HttpRespo
 
 @router.post(
     "/bulk/forms/subscribers",
-    response={200: AddedAnswer, 202: LaterAnswer},
+    response={200: BulkAddedAnswer, 202: BulkLaterAnswer},
     summary="Bulk add subscribers to forms",
     tags=["Forms"],
 )
