@@ -120,8 +120,8 @@ def test_who_says_no_is_sent_back_with_that(app: App, browser: Client) -> None:
 def test_an_access_token_opens_what_kit_keeps_for_oauth(app: App, browser: Client) -> None:
     from dripstone.api.auth import FullAccess
 
-    given, request = app.tokens(browser), Client().get("/").wsgi_request
-    caller = FullAccess().authenticate(request, given["access_token"])
+    signed = {"Authorization": f"Bearer {app.tokens(browser)['access_token']}"}
+    caller = FullAccess().authenticate(Client().get("/", headers=signed).wsgi_request, None)
     assert caller is not None
     assert (caller.has_full_access, caller.application_id) == (True, app.row.pk)
     assert caller.actor == "Shop, allowed by alice@example.com"

@@ -13,7 +13,7 @@ from dripstone import settings as s
 d = s.DATABASES["default"]
 print(json.dumps({k: str(v) if k == "DRIPSTONE_DATA" else v for k, v in vars(s).items()
     if k.startswith("DRIPSTONE_") or k in ("ALLOWED_HOSTS", "SESSION_COOKIE_SECURE", "SECRET_KEY")}
-    | {"database": {k: d[k] for k in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")}}))
+    | {"database": {k: d[k] for k in ("NAME", "USER", "PASSWORD", "HOST", "PORT", "OPTIONS")}}, default=sorted))
 """
 
 

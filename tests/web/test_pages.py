@@ -42,7 +42,7 @@ def test_it_can_show_an_error_when_nothing_else_works(name: str) -> None:
 
 
 def test_it_asks_for_sign_in_everywhere_but_on_public_pages(client: Client, db: None) -> None:
-    entrances = {"sign_up", "first", "invitation", "forgotten", "new_password"}
+    entrances = {"sign_up", "first", "invitation", "forgotten", "new_password", "new_address"}
     links = {
         "unsubscribe",
         "resubscription",
