@@ -91,6 +91,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
         "webhook_endpoints": endpoint.pk,
+        "receivers": endpoint.pk,
         "webhook_deliveries": endpoints.send_test(endpoint, MONDAY_9).pk,
         "webhooks": legacy.create(account, WEBHOOK, MONDAY_9).pk,
     }

@@ -124,6 +124,9 @@ class Call(models.Model):
                 name="calls_call_again",
                 condition=models.Q(status="planned", attempt__gt=0),
             ),
+            models.Index(
+                "receiver", "id", name="calls_call_open", condition=models.Q(status__in=["planned", "sending"])
+            ),
             models.Index("lease_until", name="calls_call_leased", condition=models.Q(status="sending")),
             models.Index("receiver", "id", name="calls_call_of_receiver"),
             models.Index("receiver", "id", name="calls_call_failed", condition=models.Q(status="failed")),

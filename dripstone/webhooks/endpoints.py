@@ -1,8 +1,7 @@
-"""Webhook endpoints: made, changed, their secrets rotated, switched off, and what they did not get sent again."""
+"""Webhook endpoints: made, changed, deleted, tried out. What all receivers have in common is in receivers.py."""
 
 import json
 import uuid
-from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,11 +13,11 @@ from dripstone import outbound
 from dripstone.accounts.models import Account
 from dripstone.calls import queue, secrets
 from dripstone.calls.models import Call, Receiver
-from dripstone.errors import Conflict, Invalid, NotFound
+from dripstone.errors import Invalid, NotFound
 from dripstone.events import reading
 from dripstone.given import ABSENT, Checked, Given, as_items
 from dripstone.shapes.instants import instant
-from dripstone.webhooks import kinds, payloads
+from dripstone.webhooks import kinds, payloads, receivers
 from dripstone.webhooks.models import Endpoint
 from dripstone.webhooks.read import READER
 
@@ -26,7 +25,6 @@ MOST = 50  # of an account
 LONGEST_DESCRIPTION = 1_000
 STATUSES = ("active", "disabled")
 TEST = "test"
-STILL_OVERLAPS = "The previous signing secret is still within its rotation window."  # Kit's words
 
 
 def of(account: Account) -> QuerySet[Endpoint]:
@@ -119,14 +117,10 @@ def update(endpoint: Endpoint, given: Given, now: datetime) -> Endpoint:
         values.pop("name")
     for name, value in values.items():
         setattr(endpoint, name, value)
-    if status == "active" and not endpoint.is_active:
-        endpoint.off, endpoint.off_at, endpoint.failing_since = "", None, None
-        endpoint.listens_after = reading.from_now_on(READER)
-    if status == "disabled" and endpoint.is_active:
-        endpoint.off, endpoint.off_at = Receiver.WhyOff.OWNER, now
-        queue.end_waiting_of_switched_off(endpoint.pk, now)
     endpoint.save()
-    return endpoint
+    if status is not None:
+        receivers.switch(endpoint.pk, now, on=status == "active")
+    return of(endpoint.account).get(pk=endpoint.pk)
 
 
 @transaction.atomic
@@ -135,40 +129,12 @@ def delete(endpoint: Endpoint, now: datetime) -> None:
     queue.delete(locked(endpoint), now)
 
 
-@transaction.atomic
-def rotate(endpoint: Endpoint, now: datetime, *, force: bool = False) -> tuple[Endpoint, str]:
-    """A new secret; the one before signs too for a day. Raises Conflict while an earlier one still does, unless forced:
-    then that one ends at once. NotFound."""
-    endpoint = locked(endpoint)
-    if _overlaps(endpoint, now) and not force:
-        raise Conflict(STILL_OVERLAPS)
-    secret = secrets.make()
-    endpoint.previous_secret, endpoint.secret = endpoint.secret, secrets.sealed(secret)
-    endpoint.previous_secret_expires_at = now + secrets.OVERLAP
-    endpoint.save(update_fields=["secret", "previous_secret", "previous_secret_expires_at"])
-    return endpoint, secret
-
-
-@transaction.atomic
-def revoke_previous(endpoint: Endpoint) -> Endpoint:
-    """Only the newest secret signs from now on. Nothing happens when that is so already. Raises NotFound."""
-    endpoint = locked(endpoint)
-    endpoint.previous_secret, endpoint.previous_secret_expires_at = b"", None
-    endpoint.save(update_fields=["previous_secret", "previous_secret_expires_at"])
-    return endpoint
-
-
 def is_forced(given: Given) -> bool:
     """The `force` of a rotation. Raises Invalid."""
     read = Checked(given)
     read.drop_nulls("force")
     read.flag("force")
     return bool(read.sound().get("force"))
-
-
-def _overlaps(endpoint: Endpoint, now: datetime) -> bool:
-    expires_at = endpoint.previous_secret_expires_at
-    return expires_at is not None and expires_at > now
 
 
 def locked(endpoint: Endpoint) -> Endpoint:
@@ -180,22 +146,10 @@ def locked(endpoint: Endpoint) -> Endpoint:
     return found
 
 
-# --- Its deliveries -----------------------------------------------------------------------------------------------
-
-
-def send_again(endpoint: Endpoint, now: datetime, call_ids: Iterable[int] | None = None) -> int:
-    """Start over with these of its deliveries that have ended, or (None) with all that failed: with the same id and
-    body, beside what is new. Returns how many. Raises Invalid while it is switched off."""
-    if not endpoint.is_active:
-        raise Invalid("The endpoint is disabled, so nothing can be sent to it; make it active first")
-    return queue.send_again(endpoint.pk, now, call_ids)
-
-
 @transaction.atomic
 def send_test(endpoint: Endpoint, now: datetime) -> Call:
     """A made-up event of its first kind, to try the receiver with. Raises Invalid while it is switched off."""
-    if not endpoint.is_active:
-        raise Invalid("The endpoint is disabled, so nothing can be sent to it; make it active first")
+    receivers.must_be_on(endpoint)
     (call_id,) = queue.ids(1)
     event = {
         "id": str(uuid.uuid4()),

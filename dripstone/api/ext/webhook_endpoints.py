@@ -15,7 +15,7 @@ from dripstone.api.replies import reply
 from dripstone.api.v4.webhook_endpoints import own, shown
 from dripstone.calls.models import Call
 from dripstone.shapes import webhooks as shapes
-from dripstone.webhooks import endpoints
+from dripstone.webhooks import endpoints, receivers
 
 router = Router(tags=["Webhooks"])
 
@@ -71,7 +71,7 @@ def send_again(request: KitRequest, id: int, delivery_id: int) -> HttpResponse:
     """With the same id and body. One that is still on its way stays as it is."""
     endpoint = own(request, id)
     row = lookup.row(_calls(request, id), delivery_id)
-    endpoints.send_again(endpoint, clock.now(), [row.pk])
+    receivers.send_again(endpoint, clock.now(), [row.pk])
     return reply(200, webhook_delivery=shapes.delivery(lookup.row(_calls(request, id), delivery_id)))
 
 
@@ -82,7 +82,7 @@ def send_again(request: KitRequest, id: int, delivery_id: int) -> HttpResponse:
 )
 def send_failed_again(request: KitRequest, id: int) -> HttpResponse:
     """Ten thousand at a time, the oldest first."""
-    return reply(200, sent_again=endpoints.send_again(own(request, id), clock.now()))
+    return reply(200, sent_again=receivers.send_again(own(request, id), clock.now()))
 
 
 @router.post("/webhook_endpoints/{int:id}/test", response={201: WebhookDeliveryAnswer}, summary="Send a test event")

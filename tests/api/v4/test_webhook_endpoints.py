@@ -185,7 +185,7 @@ def test_a_test_event_is_a_delivery_with_its_history(alice: Caller, clock: Virtu
 def test_nothing_can_be_sent_to_one_that_is_disabled(alice: Caller) -> None:
     made = make(alice)
     alice.send("PATCH", f"/v4/webhook_endpoints/{made['id']}", {"status": "disabled"})
-    sentence = "The endpoint is disabled, so nothing can be sent to it; make it active first"
+    sentence = "It is disabled, so nothing can be sent to it; make it active first"
     for act in ("test", "send_failed_again"):
         assert alice.post(f"/ext/v1/webhook_endpoints/{made['id']}/{act}") == (422, {"errors": [sentence]})
 
