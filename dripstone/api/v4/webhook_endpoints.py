@@ -88,8 +88,13 @@ def list_endpoints(request: KitRequest, filters: Query[EndpointFilters]) -> Http
 def create_endpoint(request: KitRequest, body: EndpointBody = EMPTY) -> HttpResponse:
     """The secret is in this answer alone."""
     caller = request.auth
-    app = {"application_id": caller.application_id, "application_name": caller.name if caller.application_id else ""}
-    row, secret = endpoints.create(caller.account, body.given(), clock.now(), **app)
+    row, secret = endpoints.create(
+        caller.account,
+        body.given(),
+        clock.now(),
+        application_id=caller.application_id,
+        application_name=caller.name if caller.application_id else "",
+    )
     return reply(201, webhook_endpoint=shapes.endpoint_with_secret(row, secret))
 
 
