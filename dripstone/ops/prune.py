@@ -53,6 +53,14 @@ _FAILURES = ", with_it AS (DELETE FROM bulk_failure WHERE job_id IN (SELECT id F
 _RESPONSES = ", with_it AS (DELETE FROM tracking_response WHERE delivery_id IN (SELECT id FROM old))"
 
 
+# So do the attempts of a call, and what a receiver wanted to hear.
+_ATTEMPTS = ", with_it AS (DELETE FROM calls_attempt WHERE call_id IN (SELECT id FROM old))"
+_HEARERS = (
+    ", endpoints AS (DELETE FROM webhooks_endpoint WHERE receiver_id IN (SELECT id FROM old))"
+    ", webhooks AS (DELETE FROM webhooks_webhook WHERE receiver_id IN (SELECT id FROM old))"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A table, and which of its rows may go.
@@ -181,6 +189,26 @@ KINDS = (
         begun="asked_at",
         is_old="span.ended_at < %(cutoff)s",
         also=_FAILURES,
+    ),
+    Kind(
+        # That have ended, or that wait for a receiver that was deleted.
+        name="webhook deliveries",
+        table="calls_call",
+        setting="DRIPSTONE_KEEP_CALLS_DAYS",
+        columns="id, receiver_id, planned_at, ended_at",
+        begun="planned_at",
+        joins="JOIN calls_receiver r ON r.id = span.receiver_id",
+        is_old="COALESCE(span.ended_at, r.deleted_at) < %(cutoff)s",
+        also=_ATTEMPTS,
+    ),
+    Kind(
+        name="webhooks",  # that were deleted, and whose deliveries have gone
+        table="calls_receiver",
+        setting="DRIPSTONE_KEEP_CALLS_DAYS",
+        columns="id, created_at, deleted_at",
+        begun="created_at",
+        is_old="span.deleted_at < %(cutoff)s AND NOT EXISTS (SELECT 1 FROM calls_call c WHERE c.receiver_id = span.id)",
+        also=_HEARERS,
     ),
     Kind(
         name="captured messages",

@@ -324,3 +324,31 @@ def forget_and_die_at(subscriber_id: int, n_statements: int) -> None:
 
     with connection.execute_wrapper(count):
         forget.forget(account, subscriber_id, "owner", clock.now())
+
+
+def tell_and_die_at(n_statements: int) -> None:
+    """Tell of events. The process dies right before its n-th statement, or is done before that."""
+    from django.conf import settings
+
+    from dripstone import clock
+    from dripstone.webhooks import run
+
+    settings.DRIPSTONE_CALL_HOSTS = frozenset({("127.0.0.1", None)})
+    with _dying_at(n_statements):
+        run.until_idle(clock.now)
+
+
+def ask_for_a_callback_and_die_at(account_id: int, url: str, n_statements: int) -> None:
+    """Make a tag, and ask for a callback about it."""
+    from django.conf import settings
+    from django.db import transaction
+
+    from dripstone import clock
+    from dripstone.calls import queue
+    from dripstone.events import causes
+    from dripstone.subscribers import tags
+
+    settings.DRIPSTONE_CALL_HOSTS = frozenset({("127.0.0.1", None)})
+    with _dying_at(n_statements), transaction.atomic():
+        tags.create(account_id, {"name": f"T{n_statements}"}, clock.now(), cause=causes.API)
+        queue.callback(account_id, url, b"{}", clock.now(), about="a test")

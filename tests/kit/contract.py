@@ -58,6 +58,8 @@ UNION: Mapping[str, Mapping[str, list[str]]] = {
     "email": _EMAIL,
     "emails": _EMAIL,
     "forms": {"format": ["string", "null"]},
+    "webhook_endpoint": {"created_by_app": ["string", "null"]},
+    "webhook_endpoints": {"created_by_app": ["string", "null"]},
     "products": {"sku": ["string", "null"]},
     "document": {"value": ["null"], "value_html": ["string", "null"], "value_plain": ["null"]},
     # Of a failure: what was sent has no value, or one of another type. A person without a name is Kit's own elsewhere.

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 from dripstone import clock
 from dripstone.accounts import invitations, sessions
 from dripstone.accounts.models import Account, Invitation, SignInFailure, UserSession
+from dripstone.calls.models import Attempt, Call, Receiver
 from dripstone.content import snippets, templates
 from dripstone.content import versions as content_versions
 from dripstone.engine import notices, process
@@ -23,6 +24,8 @@ from dripstone.ops import cli, prune, tasks
 from dripstone.senders.models import CapturedMessage
 from dripstone.sequences import versions
 from dripstone.sequences.models import Sequence, SequenceEmail
+from dripstone.webhooks import endpoints, legacy
+from dripstone.webhooks.models import Endpoint, Webhook
 from tests.factories import (
     MONDAY_9,
     make_account,
@@ -32,6 +35,7 @@ from tests.factories import (
     make_subscriber,
     make_user,
 )
+from tests.owned import ENDPOINT, WEBHOOK
 from tests.web.making import make_edition
 
 pytestmark = pytest.mark.django_db
@@ -299,3 +303,30 @@ def test_versions_of_snippets_and_templates_go_likewise(alice: Account) -> None:
     assert (counts["versions of snippets"], counts["versions of templates"]) == (1, 1)
     assert [one.source for one in content_versions.of_snippet(snippet)] == ["newest", "followed", "sent"]
     assert [one.number for one in content_versions.of_template(template)] == [4, 3, 1]
+
+
+# --- Webhooks -------------------------------------------------------------------------------------------------------
+
+
+def test_deliveries_of_webhooks_go_with_their_attempts_when_they_have_ended_long_ago(alice: Account) -> None:
+    endpoint = endpoints.create(alice, ENDPOINT, OLD)[0]
+    old, waiting, young = (endpoints.send_test(endpoint, OLD) for _ in range(3))
+    ended = {"status": "done", "next_attempt_at": None}
+    Call.objects.filter(pk=old.pk).update(ended_at=OLD, **ended)
+    Call.objects.filter(pk=young.pk).update(ended_at=NOW, **ended)
+    Attempt.objects.bulk_create(Attempt(call=one, number=1, at=OLD, seconds=1) for one in (old, young))
+    assert gone("webhook deliveries") == 1
+    assert set(Call.objects.values_list("pk", flat=True)) == {waiting.pk, young.pk}
+    assert Attempt.objects.get().call == young
+
+
+def test_a_deleted_webhook_goes_when_its_deliveries_have_gone(alice: Account) -> None:
+    endpoint, kept = (endpoints.create(alice, ENDPOINT, OLD)[0] for _ in range(2))
+    webhook = legacy.create(alice, WEBHOOK, OLD)
+    endpoints.send_test(endpoint, OLD)
+    endpoints.delete(endpoint, OLD)
+    legacy.delete(webhook, NOW)
+    done = {one.name: one.n_gone for one in prune.everything(NOW)}
+    assert (done["webhook deliveries"], done["webhooks"]) == (1, 1)
+    assert list(Endpoint.objects.all()) == [kept] and list(Webhook.objects.all()) == [webhook]
+    assert Receiver.objects.count() == 2
