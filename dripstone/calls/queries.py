@@ -44,15 +44,20 @@ FROM unnest(%(receivers)s::bigint[], %(lanes)s::bigint[]) AS ended (id, lane)
 WHERE r.id = ended.id AND r.lane = ended.lane
 """
 
-# Takes the next calls of each of these receivers. calls_call_fresh, calls_call_again.
+# Takes the next calls of each of these receivers: so many, and no more bytes than a thread should hold. By
+# calls_call_fresh, calls_call_again.
 _CLAIM = """
 UPDATE calls_call c
 SET status = 'sending', claims = c.claims + 1, lease_until = %(lease_until)s, next_attempt_at = NULL
 FROM calls_receiver r
 WHERE r.id = c.receiver_id AND c.id IN (
     SELECT next.id FROM unnest(%(receivers)s::bigint[]) AS wanted (id) CROSS JOIN LATERAL (
-        SELECT id FROM calls_call WHERE receiver_id = wanted.id AND {what}
-        ORDER BY {order} LIMIT %(most)s FOR UPDATE SKIP LOCKED) next)
+        SELECT id FROM (
+            SELECT id, sum(n_bytes) OVER (ORDER BY {order}) - n_bytes AS n_bytes_before FROM (
+                SELECT id, next_attempt_at, octet_length(body) AS n_bytes
+                FROM calls_call WHERE receiver_id = wanted.id AND {what}
+                ORDER BY {order} LIMIT %(most)s FOR UPDATE SKIP LOCKED) locked) counted
+        WHERE n_bytes_before < %(most_bytes)s) next)
 RETURNING c.id, c.claims, c.attempt, c.restarted_at_attempt, c.receiver_id, c.account_id, r.kind,
           CASE WHEN c.url = '' THEN r.url ELSE c.url END, c.body, r.secret, r.previous_secret,
           r.previous_secret_expires_at

@@ -32,7 +32,8 @@ from dripstone.errors import Invalid
 
 LANES = 64  # of a process, at once
 LANES_OF_ACCOUNT = 8
-CALLS_OF_LANE = 50
+CALLS_OF_LANE = 200
+BYTES_OF_LANE = 2_000_000
 LANE_SECONDS = 5.0  # after which a lane begins no further call
 LEASE = timedelta(seconds=60)  # far longer than a lane can last: LANE_SECONDS and the last call's ten
 ANSWER_KEPT = 2_000  # characters
@@ -178,6 +179,7 @@ def _claim(
     query: str, receivers: list[int], now: datetime, lease_until: datetime, numbers: dict[int, int]
 ) -> list[Lane]:
     values: dict[str, Any] = {"receivers": receivers, "now": now, "lease_until": lease_until, "most": CALLS_OF_LANE}
+    values["most_bytes"] = BYTES_OF_LANE
     with connection.cursor() as cursor:
         cursor.execute(query, values)
         rows = sorted((Claimed(*row) for row in cursor.fetchall()), key=lambda call: call.id)
