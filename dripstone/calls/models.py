@@ -18,7 +18,9 @@ failed leaves the lane and is retried beside it, so it never holds up the rest.
 
 from typing import ClassVar
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
 
 from dripstone.accounts.models import Account
 
@@ -91,6 +93,7 @@ class Call(models.Model):
     about = models.TextField()  # for people: the type of its events, "bulk 9", "test"
     n_events = models.PositiveSmallIntegerField(default=0)
     body = models.BinaryField()
+    subscriber_ids = ArrayField(models.BigIntegerField(), default=list, db_default=Value("{}"))  # whom it tells of
     status = models.TextField(choices=Status, default=Status.PLANNED)
     attempt = models.PositiveSmallIntegerField(default=0)  # attempts that ended
     restarted_at_attempt = models.PositiveSmallIntegerField(default=0)  # the owner sent it again after so many

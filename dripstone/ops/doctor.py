@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Count
 
 from dripstone import clock, words
+from dripstone.calls import standing
 from dripstone.engine import pulse
 from dripstone.engine.models import Delivery
 from dripstone.explain import disk
@@ -41,7 +42,7 @@ def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
         _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _account_mail, _mail_flow,
-        _sums, _spellings, _secret_key,
+        _webhooks, _sums, _spellings, _secret_key,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -150,6 +151,19 @@ def _mail_flow() -> Result:
     now = clock.now()
     stop, in_words = flow.stopped(now), flow.in_words(pulse.overdue(now), now)
     return Result("mail", not stop, f"{stop} {in_words}".strip())
+
+
+def _webhooks() -> Result:
+    """Receivers are their owners' affair, so one that fails is told and is no fault of the server's."""
+    if not _is_migrated():
+        return Result("webhooks", False, "unknown before dripstone migrate")
+    found, now = standing.now(), clock.now()
+    waits = (now - found.oldest).total_seconds() if found.oldest else 0.0
+    new = words.count(found.n_new, "delivery", "deliveries")
+    told = f"{new} not tried yet, the oldest for {waits:.0f} s; " if found.n_new else ""
+    failing = words.count(found.n_failing, "receiver")
+    told += f"{found.n_again:,} to be tried again; {failing} failing, {found.n_switched_off:,} switched off for it"
+    return Result("webhooks", True, told)
 
 
 def _sums() -> Result:

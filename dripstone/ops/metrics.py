@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from dripstone.calls import standing
 from dripstone.engine import counters, pulse
 from dripstone.engine.models import Delivery
 from dripstone.senders import breaker
@@ -91,6 +92,7 @@ class _Rows(Collector):
         yield from self._what_waits()
         yield from self._bulk_jobs()
         yield from self._the_engine()
+        yield from self._the_webhooks()
         counts = counters.read()
         yield from _what_was_done(counts)
         yield _requests(counts)
@@ -125,6 +127,17 @@ class _Rows(Collector):
         yield GaugeMetricFamily("dripstone_bulk_entries", "Entries of bulk calls that wait", value=n_entries)
         age = (self.now - since).total_seconds() if since else 0.0
         yield GaugeMetricFamily("dripstone_oldest_bulk_seconds", "How long ago the oldest was asked for", value=age)
+
+    def _the_webhooks(self) -> Iterator[Metric]:
+        found = standing.now()
+        by_state = {"new": found.n_new, "again": found.n_again, "sending": found.n_sending}
+        yield _by_label("dripstone_webhook_deliveries", "Deliveries of webhooks on their way", "state", by_state)
+        age = (self.now - found.oldest).total_seconds() if found.oldest else 0.0
+        yield GaugeMetricFamily(
+            "dripstone_oldest_webhook_seconds", "How long the oldest delivery waits that was not tried yet", value=age
+        )
+        receivers = {"failing": found.n_failing, "switched_off": found.n_switched_off}
+        yield _by_label("dripstone_webhooks", "Receivers of webhooks that take nothing", "state", receivers)
 
     def _the_engine(self) -> Iterator[Metric]:
         row = pulse.read()

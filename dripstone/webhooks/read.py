@@ -121,7 +121,7 @@ class _Batch:
     receiver: Endpoint | Webhook
     kind: str
     parts: list[str]  # JSON of events; of a webhook of before, none
-    event: Event  # the first
+    events: list[Event]
 
 
 def _calls(heard: list[Heard], now: datetime) -> list[Call]:
@@ -132,14 +132,15 @@ def _calls(heard: list[Heard], now: datetime) -> list[Call]:
 
 
 def _call(call_id: int, batch: _Batch, material: payloads.Material, now: datetime) -> Call:
-    body = payloads.delivery(call_id, batch.parts) if batch.parts else payloads.legacy(batch.event, material)
+    body = payloads.delivery(call_id, batch.parts) if batch.parts else payloads.legacy(batch.events[0], material)
     return Call(
         pk=call_id,
         receiver_id=batch.receiver.pk,
         account_id=batch.receiver.account_id,
         about=batch.kind,
-        n_events=len(batch.parts) or 1,
+        n_events=len(batch.events),
         body=body,
+        subscriber_ids=list({event.subscriber_id for event in batch.events if event.subscriber_id}),
         planned_at=now,
         next_attempt_at=now,
     )
@@ -162,13 +163,13 @@ def _of_run(kind: str, run: list[Heard], material: payloads.Material, made: dict
     """made  the JSON of events, which several endpoints may want"""
     receiver = run[0].receiver
     if isinstance(receiver, Webhook):
-        yield from (_Batch(receiver, kind, [], one.event) for one in run)
+        yield from (_Batch(receiver, kind, [], [one.event]) for one in run)
         return
     for one in run:
         if one.event.pk not in made:
             made[one.event.pk] = payloads.event_json(one.event, material)
     for part in _parts([one.event for one in run], made):
-        yield _Batch(receiver, kind, [made[event.pk] for event in part], part[0])
+        yield _Batch(receiver, kind, [made[event.pk] for event in part], part)
 
 
 def _parts(events: Iterable[Event], made: dict[int, str]) -> Iterator[list[Event]]:

@@ -8,6 +8,8 @@ from django.db import InternalError, connection, transaction
 from django.test import Client
 
 from dripstone import clock
+from dripstone.accounts.models import Account
+from dripstone.calls.models import Receiver
 from dripstone.engine import claim, counters, notices, plan, process, pulse, tasks, transitions
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Pulse
@@ -16,7 +18,9 @@ from dripstone.ops import doctor, flow, metrics, readiness
 from dripstone.senders import hindrances, pace
 from dripstone.senders.models import Breaker
 from dripstone.sequences.models import Sequence
+from dripstone.webhooks import endpoints
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber
+from tests.owned import ENDPOINT
 
 pytestmark = pytest.mark.django_db
 
@@ -142,11 +146,11 @@ def test_a_server_that_is_left_alone_is_seen_by_probes_and_doctor(client: Client
     assert result.is_well
 
 
-def test_the_metrics_touch_the_database_seven_times_and_people_seldom(django_assert_num_queries: Any) -> None:
+def test_the_metrics_touch_the_database_eight_times_and_people_seldom(django_assert_num_queries: Any) -> None:
     metrics._people.cache_clear()
-    with django_assert_num_queries(7):
+    with django_assert_num_queries(8):
         metrics.text(clock.now())
-    with django_assert_num_queries(6):
+    with django_assert_num_queries(7):
         metrics.text(clock.now())
 
 
@@ -180,6 +184,23 @@ def test_the_metrics_tell_what_waits_and_what_was_done() -> None:
         "dripstone_halted 0.0",
     ):
         assert line in lines, line
+
+
+def test_the_metrics_and_doctor_tell_of_webhooks_that_wait_and_of_receivers_that_fail(alice: Account) -> None:
+    waiting, failing = (endpoints.create(alice, ENDPOINT, MONDAY_9)[0] for _ in range(2))
+    endpoints.send_test(waiting, MONDAY_9)
+    Receiver.objects.filter(pk=failing.pk).update(failing_since=MONDAY_9)
+    lines = metrics.text(MONDAY_9 + timedelta(seconds=90)).decode().splitlines()
+    for line in (
+        'dripstone_webhook_deliveries{state="new"} 1.0',
+        'dripstone_webhook_deliveries{state="again"} 0.0',
+        "dripstone_oldest_webhook_seconds 90.0",
+        'dripstone_webhooks{state="failing"} 1.0',
+        'dripstone_webhooks{state="switched_off"} 0.0',
+    ):
+        assert line in lines, line
+    told = next(one.sentence for one in doctor.examine() if one.subject == "webhooks")
+    assert told.startswith("1 delivery not tried yet") and "1 receiver failing" in told
 
 
 def test_the_metrics_tell_of_notices_that_wait() -> None:
