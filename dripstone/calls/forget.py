@@ -26,13 +26,13 @@ _ANSWERS = "UPDATE calls_attempt SET answer = '' WHERE call_id = ANY(%(calls)s) 
 
 def person(account_id: int, subscriber_id: int, email_address: str) -> int:
     """Returns in how many calls."""
-    of_person = {"account": account_id, "person": subscriber_id, "address": email_address}
+    of_person: dict[str, Any] = {"account": account_id, "person": subscriber_id, "address": email_address}
     with connection.cursor() as cursor:
         cursor.execute(_OF_PERSON, of_person)
         rows = cursor.fetchall()
         if rows:
             bodies = [_without(bytes(body), email_address) for _, body in rows]
-            values = {"person": subscriber_id, "calls": [pk for pk, _ in rows], "bodies": bodies}
+            values: dict[str, Any] = {"person": subscriber_id, "calls": [pk for pk, _ in rows], "bodies": bodies}
             cursor.execute(_WRITE, values)
             cursor.execute(_ANSWERS, values)
     return len(rows)
