@@ -110,7 +110,11 @@ def _read(lines: Any) -> Got | None:
     while (line := lines.readline().strip()) != b"":
         name, _, value = line.decode().partition(":")
         headers[name.lower()] = value.strip()
-    return Got(first.split()[1].decode(), headers, lines.read(int(headers.get("content-length", "0"))))
+    length = int(headers.get("content-length", "0"))
+    body = lines.read(length)
+    if len(body) < length:  # whoever sent it died
+        return None
+    return Got(first.split()[1].decode(), headers, body)
 
 
 def drip(got: Got, sock: socket.socket) -> None:
