@@ -120,7 +120,7 @@ def asked(n_people: int) -> None:
     connection.close()
 
 
-def until(is_so: Callable[[], bool], seconds: float = 60) -> None:
+def until(is_so: Callable[[], bool], seconds: float = 120) -> None:
     """Looks again and again, and fails when it does not happen."""
     give_up_at = time.monotonic() + seconds
     while not is_so():

@@ -20,7 +20,7 @@ MB = 1_000_000
 
 _PEOPLE = """
 INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at)
-SELECT a.id, 'reader' || i || '@example.org', repeat('Ana ', 20), 'active', '{}', now(), now()
+SELECT a.id, 'streamed' || i || '@example.org', repeat('Ana ', 20), 'active', '{}', now(), now()
 FROM accounts_account a, generate_series(1, %s) i WHERE a.name = 'served'
 """
 
@@ -31,7 +31,7 @@ def cookies(web: Web, fresh_database: str) -> Iterator[CookieJar]:
     with psycopg.connect(fresh_database, autocommit=True) as connection:
         connection.execute(_PEOPLE, [N_PEOPLE])
         yield signed_in(web, fresh_database)
-        connection.execute("DELETE FROM subscribers_subscriber WHERE email_address LIKE 'reader%'")
+        connection.execute("DELETE FROM subscribers_subscriber WHERE email_address LIKE 'streamed%'")
 
 
 @contextmanager
