@@ -117,7 +117,7 @@ def _challenge(request: HttpRequest, error: Unauthorized) -> HttpResponse:
     """Tells clients that know OAuth where to sign in (RFC 9728)."""
     response = errors.refusal(error)
     where = f'resource_metadata="{oauth.resource_metadata("mcp")}"'
-    has_token = "HTTP_AUTHORIZATION" in request.META
+    has_token = "authorization" in request.headers
     response["WWW-Authenticate"] = f"{errors.challenge_of(error)}, {where}" if has_token else f"Bearer {where}"
     return response
 
