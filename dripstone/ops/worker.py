@@ -34,6 +34,7 @@ log = structlog.get_logger(__name__)
 
 SECONDS_BETWEEN_LOOKS = 2.0
 SECONDS_BETWEEN_ROUNDS = 1.0
+SECONDS_TO_END = 10.0  # for a round that is told to; one that hangs longer is left behind
 ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000  # a batch makes some thousands, nearly all without circles
 SENDING_THREADS = 4  # one computes, one or two wait for the server, and there is room for a batch with a slow answer
 CALLING_JOBS = 1  # it has threads of its own (calls/send.py)
@@ -59,6 +60,7 @@ def run() -> None:
 class _Worker:
     def __init__(self) -> None:
         self._told_to_stop, self._clock_jumped = asyncio.Event(), asyncio.Event()
+        self._database_back = asyncio.Event()  # after it was away; another one each time
         self._clock = clock.Watch()
         self._neighbours = rescue.Watch(process.flights())
         self._own = hindrances.Watch(f"{socket.gethostname()}-{os.getpid()}", process.flights())
@@ -87,8 +89,12 @@ class _Worker:
             await self._round(queue, n_threads)
 
     async def _round(self, queue: str, n_threads: int) -> None:
-        """Jobs until told to stop, until the database is lost, or (where the periodic ones are) the clock jumps."""
-        events = [self._told_to_stop, *([self._clock_jumped] if queue == "engine" else [])]
+        """Jobs until told to stop, until the database is lost, or (where the periodic ones are) the clock jumps.
+
+        A queue should notice by itself that the database is lost. On a busy machine Procrastinate's worker sometimes
+        does not come to its end then, and waits for ever: so it is also ended when the database is back.
+        """
+        events = [self._told_to_stop, self._database_back, *([self._clock_jumped] if queue == "engine" else [])]
         self._clock_jumped.clear()
         await sync_to_async(close_old_connections)()  # in the thread of the periodic jobs, which never looks itself
         jobs = asyncio.create_task(_take_jobs(queue, n_threads))
@@ -99,11 +105,10 @@ class _Worker:
         if self._told_to_stop.is_set():
             await _let_go(jobs)
         jobs.cancel()
-        try:
-            await jobs
-        except asyncio.CancelledError:
+        await asyncio.wait([jobs], timeout=SECONDS_TO_END)
+        if not jobs.done() or jobs.cancelled():
             return
-        except Exception as error:  # any error: a worker that has stopped working is worse
+        if error := jobs.exception():  # any error: a worker that has stopped working is worse
             log.warning("queue_lost", queue=queue, error=str(error).strip())
         with suppress(TimeoutError):
             await asyncio.wait_for(self._told_to_stop.wait(), SECONDS_BETWEEN_ROUNDS)
@@ -111,22 +116,31 @@ class _Worker:
     async def _look_again_and_again(self) -> None:
         """At the start too: a worker that was killed is soon started again, and then its rows move."""
         loop = asyncio.get_running_loop()
+        was_away = False
         while True:
             if jump := self._clock.jump():
                 log.warning("clock_jumped", seconds=round(jump.total_seconds()))
                 self._clock_jumped.set()
-            await loop.run_in_executor(self._looking, self._look)
+            is_away = not await loop.run_in_executor(self._looking, self._look)
+            if was_away and not is_away:
+                self._database_back.set()
+                self._database_back = asyncio.Event()
+            was_away = is_away
             await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _look(self) -> None:
+    def _look(self) -> bool:
+        """Whether all that could be done."""
+        is_done = False
         close_old_connections()
         try:
             process.hinder(self._own.look())
             self._own.tell(clock.system_now())
             tasks.look_after(self._neighbours)
+            is_done = True
         except Exception as error:
             log.warning("rescue_failed", error=str(error).strip())
         close_old_connections()
+        return is_done
 
 
 def threads() -> dict[str, int]:
