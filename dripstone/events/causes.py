@@ -6,6 +6,8 @@ It begins with an act from outside: `owner`, `api`, `subscriber` (their own clic
 begins with ().
 """
 
+from collections.abc import Sequence
+
 Cause = tuple[str, ...]
 
 NONE: Cause = ()  # set off by time, or by the end of an email
@@ -14,8 +16,44 @@ API: Cause = ("api",)
 SUBSCRIBER: Cause = ("subscriber",)  # through a link in an email
 
 
+QUIET = "quiet"  # beside an act from outside: no rule is to fire on it, and nobody to enter an automation by it (A17)
+DEEPEST = 10  # rules and automations in a chain: behind them an event fires no rule and admits nobody (A16)
+
+
 def form(form_id: int) -> Cause:
     return (f"form {form_id}",)
+
+
+def bulk(action_id: int) -> Cause:
+    return (f"bulk {action_id}",)
+
+
+def imported(import_id: int) -> Cause:
+    return (f"import {import_id}",)
+
+
+def rule(cause: Cause, rule_id: int) -> Cause:
+    """What the rule does because of an event with that cause."""
+    return (*cause, f"rule {rule_id}")
+
+
+def quietly(cause: Cause) -> Cause:
+    """The same act, told not to fire rules."""
+    return (*cause, QUIET)
+
+
+def is_quiet(cause: Sequence[str]) -> bool:
+    return QUIET in cause
+
+
+def depth(cause: Sequence[str]) -> int:
+    """How many rules and automations lie between the act from outside, or the instant, and the event."""
+    return sum(one.startswith(("rule ", "automation ")) for one in cause)
+
+
+def is_from_outside(cause: Sequence[str]) -> bool:
+    """Somebody did it, at a page, by API, through a form …: no rule, no automation, and no passing of time."""
+    return bool(cause) and depth(cause) == 0
 
 
 def of_actor(actor: str) -> Cause:

@@ -162,3 +162,26 @@ def test_views_say_why(part: str) -> None:
     assert {"tags.add", "transitions.cancel", "forms.add", "subscribe.upsert"} <= verbs
     for name, call in calls(part):
         assert name not in verbs or "cause" in {one.arg for one in call.keywords}, f"{ast.unparse(call)} gives no cause"
+
+
+# --- Chains ------------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_grows_with_each_rule_and_knows_how_deep_it_is() -> None:
+    chain = causes.rule(causes.rule(causes.API, 7), 9)
+    assert chain == ("api", "rule 7", "rule 9")
+    assert causes.depth(chain) == causes.depth((*causes.NONE, "rule 7", "automation 3")) == 2
+    assert causes.depth(causes.form(2)) == 0
+
+
+def test_only_what_somebody_did_comes_from_outside() -> None:
+    for cause in (causes.OWNER, causes.API, causes.SUBSCRIBER, causes.form(2), causes.bulk(9), causes.imported(4)):
+        assert causes.is_from_outside(cause)
+        assert causes.is_from_outside(causes.quietly(cause))
+        assert not causes.is_from_outside(causes.rule(cause, 7))
+    assert not causes.is_from_outside(causes.NONE)  # time passed
+
+
+def test_told_to_be_quiet_all_that_follows_is() -> None:
+    assert causes.is_quiet(causes.rule(causes.quietly(causes.imported(4)), 7))
+    assert not causes.is_quiet(causes.imported(4))

@@ -94,6 +94,7 @@ def everything_of(account: Account) -> list[Any]:
     labels = dict(CustomField.objects.filter(account=account).values_list("pk", "label"))
     names = dict(Tag.objects.filter(account=account).values_list("pk", "name"))
     kinds = dict(Form.objects.filter(account=account).values_list("pk", "name"))
+    things = {"form": kinds, "tag": names, "custom_field": labels}
     of_person = {"subscriber__account": account}
     places = FormSubscription.objects.filter(**of_person).order_by("form__name", "subscriber__email_address")
     return [
@@ -120,7 +121,7 @@ def everything_of(account: Account) -> list[Any]:
         [
             [
                 *(one.type, people.get(one.subscriber_id or 0), one.cause, one.data, one.occurred_at),
-                *(named.get(one.subject_id or 0) for named in (names, labels, kinds)),
+                next((named.get(one.subject_id or 0) for kind, named in things.items() if kind in one.type), None),
             ]
             for one in Event.objects.filter(account_id=account.pk).order_by("pk")
         ],
