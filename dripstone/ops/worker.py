@@ -16,11 +16,12 @@ import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 
 import structlog
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, close_old_connections, connections
+from django.db import DatabaseError, close_old_connections, connection, connections
 from procrastinate.contrib.django import app
 from procrastinate.contrib.django.utils import connector_params
 from procrastinate.psycopg_connector import PsycopgConnector
@@ -52,15 +53,15 @@ def run() -> None:
     gc.freeze()
     gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 20)
     try:
-        asyncio.run(_Worker().run())
+        asyncio.run(Worker().run())
     finally:
         counters.flush()
 
 
-class _Worker:
+class Worker:
     def __init__(self) -> None:
         self._told_to_stop, self._clock_jumped = asyncio.Event(), asyncio.Event()
-        self._database_back = asyncio.Event()  # after it was away; another one each time
+        self._database_back = asyncio.Event()  # after it was away, or started again; another one each time
         self._clock = clock.Watch()
         self._neighbours = rescue.Watch(process.flights())
         self._own = hindrances.Watch(f"{socket.gethostname()}-{os.getpid()}", process.flights())
@@ -115,32 +116,37 @@ class _Worker:
 
     async def _look_again_and_again(self) -> None:
         """At the start too: a worker that was killed is soon started again, and then its rows move."""
-        loop = asyncio.get_running_loop()
-        was_away = False
+        known = await self._looked()
         while True:
             if jump := self._clock.jump():
                 log.warning("clock_jumped", seconds=round(jump.total_seconds()))
                 self._clock_jumped.set()
-            is_away = not await loop.run_in_executor(self._looking, self._look)
-            if was_away and not is_away:
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            found = await self._looked()
+            if found is not None and found != known:
                 self._database_back.set()
                 self._database_back = asyncio.Event()
-            was_away = is_away
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            known = found
 
-    def _look(self) -> bool:
-        """Whether all that could be done."""
-        is_done = False
+    async def _looked(self) -> datetime | None:
+        return await asyncio.get_running_loop().run_in_executor(self._looking, self._look)
+
+    def _look(self) -> datetime | None:
+        """When the PostgreSQL that answers was started, which tells of a restart between two looks; None: it does not
+        answer, or not all that is looked after could be."""
+        started_at = None
         close_old_connections()
         try:
             process.hinder(self._own.look())
             self._own.tell(clock.system_now())
             tasks.look_after(self._neighbours)
-            is_done = True
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_postmaster_start_time()")
+                (started_at,) = cursor.fetchone()
         except Exception as error:
             log.warning("rescue_failed", error=str(error).strip())
         close_old_connections()
-        return is_done
+        return started_at
 
 
 def threads() -> dict[str, int]:

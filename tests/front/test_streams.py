@@ -15,12 +15,12 @@ from tests.crash.doomed import until
 from tests.front.served import HOST, Web
 from tests.front.test_served import signed_in
 
-N_PEOPLE = 80_000
+N_PEOPLE = 20_000
 MB = 1_000_000
 
 _PEOPLE = """
 INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at)
-SELECT a.id, 'streamed' || i || '@example.org', repeat('Ana ', 20), 'active', '{}', now(), now()
+SELECT a.id, 'streamed' || i || '@example.org', repeat('Ana ', 62), 'active', '{}', now(), now()
 FROM accounts_account a, generate_series(1, %s) i WHERE a.name = 'served'
 """
 _N_PEOPLE = """

@@ -216,18 +216,17 @@ def test_a_database_that_was_killed_is_started_again_and_mail_flows(machine: Mac
     key, sequence = course(machine, 0, "days")
     enter(machine, key, sequence, "bob@example.org")
     until(lambda: captured(machine) == ["bob@example.org"])
-    for name in ("carol", "dave"):
-        killed = embedded._postmaster(machine.data / "postgres")
-        assert killed is not None
-        os.kill(killed, signal.SIGKILL)
-        until(lambda: embedded._postmaster(machine.data / "postgres") not in (None, killed))  # noqa: B023
-        until(lambda: is_well(machine))
-        enter(machine, key, sequence, f"{name}@example.org")
-        until(lambda: f"{name}@example.org" in captured(machine))  # noqa: B023
+    killed = embedded._postmaster(machine.data / "postgres")
+    assert killed is not None
+    os.kill(killed, signal.SIGKILL)
+    until(lambda: embedded._postmaster(machine.data / "postgres") not in (None, killed))
+    until(lambda: is_well(machine))
+    enter(machine, key, sequence, "carol@example.org")
+    until(lambda: "carol@example.org" in captured(machine))
     process.terminate()
     said = rest(process)
     assert process.returncode == 0, said
-    assert said.count("database_ended") == said.count("database_started_again") == 2
+    assert said.count("database_ended") == said.count("database_started_again") == 1
     assert "process_ended" not in said  # the others were not touched
     assert embedded._postmaster(machine.data / "postgres") is None  # who leaves last still stops it
 

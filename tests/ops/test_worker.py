@@ -18,6 +18,7 @@ from django.db import connection
 from dripstone import clock
 from dripstone.engine import plan, wake
 from dripstone.engine.models import Delivery
+from dripstone.ops.worker import Worker
 from tests.crash.doomed import planned, until
 from tests.crash.proxy import Proxy
 from tests.factories import make_enrollment, make_subscriber
@@ -294,3 +295,15 @@ def refusing(code: str, sentence: str) -> Iterator[int]:
         yield listener.getsockname()[1]
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(10)
+
+
+def test_a_look_says_which_start_of_the_database_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a restart between two looks is noticed, when none of them met a database that was away."""
+    looking = Worker()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_postmaster_start_time()")
+        (started_at,) = cursor.fetchone()
+    assert looking._look() == looking._look() == started_at
+    connection.close()
+    monkeypatch.setitem(connection.settings_dict, "PORT", str(free_port()))
+    assert looking._look() is None
