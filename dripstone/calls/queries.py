@@ -1,5 +1,17 @@
 """The SQL of calls: every statement with its purpose and its index. All of them work on sets."""
 
+# Calls to be made for the first time. Written once.
+PLAN = """
+INSERT INTO calls_call (id, receiver_id, account_id, url, about, n_events, body, subscriber_ids, status, attempt,
+                        restarted_at_attempt, claims, planned_at, next_attempt_at, reason)
+SELECT COALESCE(id, nextval('calls_call_id_seq')), receiver_id, account_id, url, about, n_events,
+       convert_to(body, 'UTF8'), subscriber_ids, 'planned', 0, 0, 0,
+       planned_at, next_attempt_at, ''
+FROM json_to_recordset(%(calls)s) AS c (
+    id bigint, receiver_id bigint, account_id bigint, url text, about text, n_events smallint, body text,
+    subscriber_ids bigint[], planned_at timestamptz, next_attempt_at timestamptz)
+"""
+
 # Receivers with something to do, found by skipping through a partial index from one receiver to the next: what they
 # wait for is not counted. `kind` is the condition of that index (calls_call_fresh, calls_call_again).
 _LISTED = """

@@ -5,6 +5,7 @@ Leaves      calls, planned for now, and a job that wakes whoever makes them
 A crash here means that nothing was queued.
 """
 
+import json
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
@@ -67,7 +68,24 @@ def ids(n: int) -> list[int]:
 
 
 def plan(calls: Iterable[Call]) -> None:
-    Call.objects.bulk_create(calls, batch_size=500)
+    """Calls that were never tried, in one statement: a tenth of what the ORM takes for them."""
+    rows = [
+        {
+            "id": call.pk,
+            "receiver_id": call.receiver_id,
+            "account_id": call.account_id,
+            "url": call.url,
+            "about": call.about,
+            "n_events": call.n_events,
+            "body": bytes(call.body).decode(),
+            "subscriber_ids": call.subscriber_ids,
+            "planned_at": call.planned_at,
+            "next_attempt_at": call.next_attempt_at,
+        }
+        for call in calls
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(queries.PLAN, {"calls": json.dumps(rows, ensure_ascii=False, default=datetime.isoformat)})
 
 
 def send_again(receiver_id: int, now: datetime, call_ids: Iterable[int] | None = None) -> int:
