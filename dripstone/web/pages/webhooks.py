@@ -1,5 +1,6 @@
 """/settings/webhooks: who is told of what happens, with what was sent to them and what they answered."""
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -23,32 +24,61 @@ MOST_COUNTED = 1_000  # of those that failed
 LISTS = ("events",)
 DELIVERIES = ("delivery", "deliveries")
 
-EVENTS_IN_WORDS = {
-    "subscriber.created": "Somebody is on file for the first time",
-    "subscriber.activated": "Somebody becomes active",
-    "subscriber.unsubscribed": "Somebody unsubscribes",
-    "subscriber.bounced": "Somebody’s address bounces",
-    "subscriber.complained": "Somebody complains",
-    "subscriber.subscribed_to_form": "Somebody signs up on a form",
-    "subscriber.tag_added": "Somebody gets a tag",
-    "subscriber.tag_removed": "Somebody loses a tag",
-    "subscriber.custom_field_value_updated": "A field of somebody changes",
-    "subscriber.added_to_sequence": "Somebody enters a sequence",
-    "subscriber.sequence_completed": "Somebody completes a sequence",
-    "subscriber.removed_from_sequence": "Somebody is taken out of a sequence",
-    "subscriber.deleted": "Somebody is deleted",
-    "subscriber.product_purchased": "Somebody buys a product",
-    "purchase.created": "A purchase is told of",
-    "tag.created": "A tag is made",
-    "tag.deleted": "A tag is deleted",
-    "custom_field.created": "A field is made",
-    "custom_field.deleted": "A field is deleted",
-    "sequence.created": "A sequence is made",
-    "sequence.published": "A sequence is switched on",
-    "sequence.disabled": "A sequence is paused",
-    "sequence.deleted": "A sequence is deleted",
-}
-CHOICES = [(name, f"{said} ({name})") for name, said in EVENTS_IN_WORDS.items()]
+EVENTS = [
+    (
+        "People",
+        [
+            ("subscriber.created", "Somebody is on file for the first time"),
+            ("subscriber.activated", "Somebody becomes active"),
+            ("subscriber.subscribed_to_form", "Somebody signs up on a form"),
+            ("subscriber.unsubscribed", "Somebody unsubscribes"),
+            ("subscriber.bounced", "Somebody’s address bounces"),
+            ("subscriber.complained", "Somebody complains"),
+            ("subscriber.deleted", "Somebody is deleted"),
+        ],
+    ),
+    (
+        "Tags and fields of people",
+        [
+            ("subscriber.tag_added", "Somebody gets a tag"),
+            ("subscriber.tag_removed", "Somebody loses a tag"),
+            ("subscriber.custom_field_value_updated", "A field of somebody changes"),
+        ],
+    ),
+    (
+        "People in sequences",
+        [
+            ("subscriber.added_to_sequence", "Somebody enters a sequence"),
+            ("subscriber.sequence_completed", "Somebody completes a sequence"),
+            ("subscriber.removed_from_sequence", "Somebody is taken out of a sequence"),
+        ],
+    ),
+    (
+        "Purchases",
+        [
+            ("purchase.created", "A purchase is told of"),
+            ("subscriber.product_purchased", "Somebody buys a product"),
+        ],
+    ),
+    (
+        "Sequences",
+        [
+            ("sequence.created", "A sequence is made"),
+            ("sequence.published", "A sequence is switched on"),
+            ("sequence.disabled", "A sequence is paused"),
+            ("sequence.deleted", "A sequence is deleted"),
+        ],
+    ),
+    (
+        "Tags and fields",
+        [
+            ("tag.created", "A tag is made"),
+            ("tag.deleted", "A tag is deleted"),
+            ("custom_field.created", "A field is made"),
+            ("custom_field.deleted", "A field is deleted"),
+        ],
+    ),
+]
 
 
 @owner
@@ -72,7 +102,7 @@ def _list(request: HttpRequest, account: Account, form: forms.Form, status: int 
         "form": form,
         "endpoints": endpoints.of(account).order_by("-pk"),
         "older": [(row, _about(row)) for row in legacy.of(account).order_by("-pk")],
-        "events": CHOICES,
+        "events": EVENTS,
     }
     return show(request, "settings/webhooks.html", account, context, status=status)
 
@@ -112,7 +142,7 @@ def editing(request: HttpRequest, account: Account, endpoint_id: int) -> HttpRes
 
 
 def _form(request: HttpRequest, account: Account, row: Endpoint, form: forms.Form, status: int = 200) -> HttpResponse:
-    context = {"section": "settings", "current": "true", "endpoint": row, "form": form, "events": CHOICES}
+    context = {"section": "settings", "current": "true", "endpoint": row, "form": form, "events": EVENTS}
     return show(request, "settings/webhook_editing.html", account, context, status=status)
 
 
@@ -246,7 +276,7 @@ def delivery(request: HttpRequest, account: Account, delivery_id: int) -> HttpRe
         "section": "settings",
         "current": "true",
         "call": call,
-        "body": bytes(call.body).decode("utf-8", "replace"),
+        "body": _readable(bytes(call.body)),
         "attempts": call.attempts.order_by("-number"),
         "reason": reasons.WORDS.get(call.reason, ""),
         "words": reasons.WORDS,
@@ -256,6 +286,15 @@ def delivery(request: HttpRequest, account: Account, delivery_id: int) -> HttpRe
         "is_over": call.status in (Call.Status.DONE, Call.Status.FAILED),
     }
     return show(request, "settings/webhook_delivery.html", account, context)
+
+
+def _readable(body: bytes) -> str:
+    """Indented, if it is JSON, as it is sent without."""
+    text = body.decode("utf-8", "replace")
+    try:
+        return json.dumps(json.loads(text), ensure_ascii=False, indent=2)
+    except ValueError:
+        return text
 
 
 @owner
