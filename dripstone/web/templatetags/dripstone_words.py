@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -96,6 +97,12 @@ def state_pill(state: str) -> SafeString:
 def count(number: int, noun: str) -> str:
     """`1 image`, `1,200 images`."""
     return words.count(number, noun)
+
+
+@register.filter
+def breakable(name: str) -> SafeString:
+    """`subscriber.tag_added`, which may go on in the next line after a dot or an underscore."""
+    return format_html_join("", "{}<wbr>", ((part,) for part in re.findall(r"[^._]*[._]|[^._]+$", name)))
 
 
 @register.filter
