@@ -349,6 +349,7 @@ INSTALLED_APPS = [
     "dripstone.engine",
     "dripstone.feedback",
     "dripstone.uses",
+    "dripstone.triggers",
     "dripstone.webhooks",
     "dripstone.bulk",
     "dripstone.api",

@@ -27,10 +27,14 @@ _EVERYBODY, _NOBODY = "are on the list", "are not on the list"
 
 def names(conditions: Iterable[Condition | None], account_id: int) -> Names:
     """Of all that these conditions name: a query for each kind of thing, however many there are."""
+    return names_of((thing for condition in conditions for thing in grammar.things(condition)), account_id)
+
+
+def names_of(things: Iterable[Thing], account_id: int) -> Names:
+    """The same of things."""
     wanted: dict[str, set[int]] = defaultdict(set)
-    for condition in conditions:
-        for kind, pk in grammar.things(condition):
-            wanted[kind].add(pk)
+    for kind, pk in things:
+        wanted[kind].add(pk)
     rows = known.rows(account_id)
     return {
         (kind, pk): name
