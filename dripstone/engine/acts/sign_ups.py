@@ -15,8 +15,9 @@ from django.db import connection, transaction
 from dripstone.content import mime
 from dripstone.engine import enroll, notices, queries, transitions
 from dripstone.errors import Invalid
-from dripstone.events import causes
+from dripstone.events import causes, types
 from dripstone.events.causes import Cause
+from dripstone.events.record import event, record
 from dripstone.given import Given
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import forms, sign_ups, tags
@@ -150,7 +151,10 @@ def _hold(form: Form) -> list[Sequence]:
 
 def _add(form: Form, adds: list[Sequence], person: Subscriber, origin: Origin, now: datetime, cause: Cause) -> None:
     """What the form adds to somebody who is active. A paused sequence takes them in, and they wait (R13)."""
-    forms.join(form, person, origin, now, cause=cause)
+    _, is_new = forms.join(form, person, origin, now, cause=cause)
+    if not is_new:
+        again = types.FORM_FILLED_IN_AGAIN
+        record([event(again, form.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=form.pk)])
     for tag in Tag.objects.filter(account=form.account_id, pk__in=form.tag_ids).order_by("pk"):
         tags.add(tag, person, now, cause=cause)
     for sequence in adds:
