@@ -350,6 +350,7 @@ INSTALLED_APPS = [
     "dripstone.feedback",
     "dripstone.uses",
     "dripstone.triggers",
+    "dripstone.rules",
     "dripstone.webhooks",
     "dripstone.bulk",
     "dripstone.api",
