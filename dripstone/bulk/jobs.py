@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-import psycopg
 from django.db import OperationalError, connection, transaction
 from django.db.models import QuerySet
 
@@ -16,6 +15,7 @@ from dripstone.bulk.models import Batch, Job
 from dripstone.bulk.outcomes import Failed, Operation, Shape
 from dripstone.errors import Invalid, Problem, TooLarge
 from dripstone.given import Checked, Given
+from dripstone.postgresql.deadlocks import is_deadlock
 
 AT_ONCE = 100  # entries of a call, as Kit's
 MOST_BYTES = 300_000_000  # of an account's calls that wait, as Kit's
@@ -79,10 +79,6 @@ def at_once(operation: Operation, account_id: int, entries: Sequence[Any], now: 
         elif outcome.shape is not None:
             answers[operation.answers].append(outcome.shape)
     return answers
-
-
-def is_deadlock(error: OperationalError) -> bool:
-    return isinstance(error.__cause__, psycopg.errors.DeadlockDetected)
 
 
 @transaction.atomic

@@ -19,12 +19,12 @@ import structlog
 from django.db import OperationalError, connection, transaction
 from pydantic_core import to_json
 
-from dripstone.bulk.jobs import is_deadlock
 from dripstone.bulk.models import Batch, Failure, Job
 from dripstone.bulk.outcomes import Entry, Failed, Operation, Outcome
 from dripstone.calls import queue
 from dripstone.engine import process, virtual
 from dripstone.errors import Invalid
+from dripstone.postgresql.deadlocks import is_deadlock
 
 log = structlog.get_logger(__name__)
 
