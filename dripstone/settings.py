@@ -465,7 +465,12 @@ OAUTH2_PROVIDER = {
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 
-PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks", "dripstone.webhooks.tasks", "dripstone.ops.tasks"]
+PROCRASTINATE_IMPORT_PATHS = [
+    "dripstone.engine.tasks",
+    "dripstone.rules.tasks",
+    "dripstone.webhooks.tasks",
+    "dripstone.ops.tasks",
+]
 
 # --- Django: logs -----------------------------------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
-"""The rules that are on, by what they hear: whoever reads events finds an event's rules in one step, however many others
-there are.
+"""The rules that are on, by what they hear: whoever reads events finds an event's rules in one step, however many
+others there are.
 
 Kept in memory from one reading to the next. Each reading asks for the rules' numbers of edition, and loads what has
 changed: 2 ms for a thousand rules that are as they were.
@@ -42,9 +42,10 @@ class Page:
         """Who is to work off the event, by id: each once, by the first of its triggers that is met."""
         found: dict[int, Heard] = {}
         for rule, place in sorted(self._asked(event), key=_by_id):
-            if rule.pk not in found and number > rule.listens_after:
-                if heard := _met(rule, rule.triggers[place], event):
-                    found[rule.pk] = heard
+            if rule.pk in found or number <= rule.listens_after:
+                continue
+            if heard := _met(rule, rule.triggers[place], event):
+                found[rule.pk] = heard
         return list(found.values())
 
     def _asked(self, event: Event) -> Iterator[tuple[Rule, int]]:

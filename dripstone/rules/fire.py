@@ -248,7 +248,7 @@ class _Work:
         found = self.expanded[rule.pk].people(self.accounts[rule.account_id], self.now, ids)
         return set(found.values_list("pk", flat=True))
 
-    def _fired(self, rule: Rule, ones: Sequence[_One]) -> Iterator[_Result] | list[_Result]:
+    def _fired(self, rule: Rule, ones: Sequence[_One]) -> list[_Result]:
         by_cause: dict[Cause, list[_One]] = defaultdict(list)
         for one in ones:
             by_cause[one.cause].append(one)
@@ -257,9 +257,7 @@ class _Work:
     def _act(self, rule: Rule, cause: Cause, ones: Sequence[_One]) -> Iterator[_Result]:
         people = {one.subscriber_id: self.people[one.subscriber_id] for one in ones}
         held, chain = self.held[rule.pk], causes.rule(cause, rule.pk)
-        done = [
-            what.perform(action, held, people, self.now, cause=chain, source="rule") for action in rule.actions
-        ]
+        done = [what.perform(action, held, people, self.now, cause=chain, source="rule") for action in rule.actions]
         for one in ones:
             pk = one.subscriber_id
             yield _Result(one, "", tuple(CHANGED if pk in each.changed else each.passed[pk] for each in done))

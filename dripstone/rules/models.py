@@ -25,6 +25,7 @@ class Rule(models.Model):
     listens_after = models.BigIntegerField()  # number of the last event that it does not hear of; moved by switching on
     made_at = models.DateTimeField()
     changed_at = models.DateTimeField()
+    changed_by = models.TextField(default="", blank=True)  # "owner", a person at a page, a credential of the API
     edition = models.PositiveIntegerField(
         default=1
     )  # counts edits and switches: who has read it knows whether to again
