@@ -9,12 +9,14 @@ from typing import Any
 from django.db import connection
 
 # Purpose: the calls that tell of a person. All of an account's, by calls_call_of_receiver: some hundred thousand a
-# second, of 30 days at most. Of callbacks, which are few and whose bodies are others' affair, by the address in them.
+# second, of 30 days at most. Of callbacks, whose bodies are others' affair, those too that have the address in
+# them. A rule's call about somebody is all about them, in words of its owner's: nothing of it stays.
 _OF_PERSON = """
-SELECT c.id, c.body FROM calls_call c JOIN calls_receiver r ON r.id = c.receiver_id
+SELECT c.id, c.body, r.kind = 'callback' AND %(person)s = ANY(c.subscriber_ids)
+FROM calls_call c JOIN calls_receiver r ON r.id = c.receiver_id
 WHERE r.account_id = %(account)s
-  AND CASE WHEN r.kind = 'callback' THEN position(convert_to(%(address)s, 'UTF8') IN c.body) > 0
-           ELSE %(person)s = ANY(c.subscriber_ids) END
+  AND (%(person)s = ANY(c.subscriber_ids)
+       OR (r.kind = 'callback' AND position(convert_to(%(address)s, 'UTF8') IN c.body) > 0))
 ORDER BY c.id FOR NO KEY UPDATE OF c
 """
 _WRITE = """
@@ -31,8 +33,9 @@ def person(account_id: int, subscriber_id: int, email_address: str) -> int:
         cursor.execute(_OF_PERSON, of_person)
         rows = cursor.fetchall()
         if rows:
-            bodies = [_without(bytes(body), email_address) for _, body in rows]
-            values: dict[str, Any] = {"person": subscriber_id, "calls": [pk for pk, _ in rows], "bodies": bodies}
+            nothing = json.dumps({"subscriber": {"id": subscriber_id}}, separators=(",", ":")).encode()
+            bodies = [nothing if is_theirs else _without(bytes(body), email_address) for _, body, is_theirs in rows]
+            values: dict[str, Any] = {"person": subscriber_id, "calls": [pk for pk, *_ in rows], "bodies": bodies}
             cursor.execute(_WRITE, values)
             cursor.execute(_ANSWERS, values)
     return len(rows)

@@ -47,7 +47,7 @@ def is_liquid(source: str) -> bool:
 def rendered(source: str, person: Person, now: datetime, part: str = "") -> str:
     """As it comes out for somebody. now: aware, in the zone that people should see. Raises OverBudget."""
     if not is_liquid(source):
-        return liquid.clean(source)
+        return source
     state = liquid_render.State(now)
     state.part = part
     fields = {key: liquid.clean(value) if value else value for key, value in person.fields.items()}

@@ -24,6 +24,7 @@ A delivery has exactly one origin:
   a notice                notice; subscriber, if it is to somebody on file. Goes before everything else
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import ClassVar
 
@@ -133,8 +134,13 @@ class Entry(models.Model):
 
 def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment]:
     """All places one person has or had: one probe of enrollment_once per sequence of their account."""
+    return places_of_all(account_id, [subscriber_id])
+
+
+def places_of_all(account_id: int, subscriber_ids: Collection[int]) -> models.QuerySet[Enrollment]:
+    """The same of several people."""
     sequences = Sequence.objects.filter(account_id=account_id)
-    return Enrollment.objects.filter(sequence__in=sequences, subscriber_id=subscriber_id)
+    return Enrollment.objects.filter(sequence__in=sequences, subscriber_id__in=subscriber_ids)
 
 
 class Notice(models.Model):

@@ -45,6 +45,8 @@ _DELETE: Mapping[str, str] = {
     "places": "DELETE FROM engine_enrollment WHERE id = ANY(%(places)s)",
     "tags": "DELETE FROM subscribers_tagging WHERE subscriber_id = %(person)s",
     "forms": "DELETE FROM subscribers_formsubscription WHERE subscriber_id = %(person)s",
+    "dates": "DELETE FROM triggers_dateddue WHERE subscriber_id = %(person)s",
+    "told": "UPDATE triggers_ownermail SET text = '', subscriber_id = NULL WHERE subscriber_id = %(person)s",
     "sign_ups": "DELETE FROM subscribers_signup WHERE subscriber_id = %(person)s",
     "location": "DELETE FROM subscribers_location WHERE subscriber_id = %(person)s",
     "lines": "DELETE FROM purchases_lineitem l USING purchases_purchase p"

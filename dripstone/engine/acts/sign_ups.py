@@ -85,21 +85,24 @@ def add(form: Form, person: Subscriber, given: Given, now: datetime, *, cause: C
 
 def add_all(
     account_id: int, asked: Mapping[Pair, Origin], people: Mapping[int, Subscriber], now: datetime, *, cause: Cause
-) -> None:
-    """The same for pairs of a form and a person, in so many statements but for those who are asked to confirm.
+) -> tuple[set[Pair], set[Pair]]:
+    """The same for pairs of a form and a person, in so many statements but for those who are asked to confirm. Returns
+    those who came in, and those who have to confirm first.
 
     people   by id, locked by the caller's transaction, which also holds the forms
     """
     double = Form.objects.filter(pk__in={form_id for form_id, _ in asked}, opt_in=Form.OptIn.DOUBLE).in_bulk()
     must_click = {pair for pair in asked if pair[0] in double and people[pair[1]].state == State.INACTIVE}
     at_once = {pair: origin for pair, origin in asked.items() if pair not in must_click}
-    forms.join_all(account_id, at_once, now, cause=cause)
+    came_in, asked_now = forms.join_all(account_id, at_once, now, cause=cause), set[Pair]()
     if must_click:
         rows = FormSubscription.objects.filter(form__in=double, subscriber__in={pk for _, pk in must_click})
         present = set(rows.values_list("form_id", "subscriber_id"))
         for pair, origin in asked.items():
             if pair in must_click - present:
                 _add_unconfirmed(double[pair[0]], people[pair[1]], origin, now, cause)
+                asked_now.add(pair)
+    return came_in, asked_now
 
 
 def _add_unconfirmed(form: Form, person: Subscriber, origin: Origin, now: datetime, cause: Cause) -> FormSubscription:
