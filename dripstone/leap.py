@@ -1,8 +1,7 @@
 """Moves the virtual clock, and everything with it: what the API and the strip on the pages call.
 
 At one instant come acts of outside that still wait, then what rules make of them and of dates, then emails and once
-more what rules make of those, and at last calls to others. What one causes is worked off before the next (A9 of
-docs/decisions/rules.md).
+more what rules make of those, and at last calls to others (docs/decisions/rules.md).
 """
 
 from collections import Counter

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from dripstone.calls import standing
 from dripstone.engine import counters, pulse
 from dripstone.engine.models import Delivery
+from dripstone.rules import standing as rules
 from dripstone.senders import breaker
 
 REQUEST_SECONDS = "request_seconds"  # sum, by "area/status"
@@ -92,6 +93,7 @@ class _Rows(Collector):
         yield from self._what_waits()
         yield from self._bulk_jobs()
         yield from self._the_engine()
+        yield from self._the_rules()
         yield from self._the_webhooks()
         counts = counters.read()
         yield from _what_was_done(counts)
@@ -127,6 +129,13 @@ class _Rows(Collector):
         yield GaugeMetricFamily("dripstone_bulk_entries", "Entries of bulk calls that wait", value=n_entries)
         age = (self.now - since).total_seconds() if since else 0.0
         yield GaugeMetricFamily("dripstone_oldest_bulk_seconds", "How long ago the oldest was asked for", value=age)
+
+    def _the_rules(self) -> Iterator[Metric]:
+        found = rules.now()
+        yield GaugeMetricFamily("dripstone_rules", "Rules that are on", value=found.n_on)
+        yield GaugeMetricFamily("dripstone_rules_events", "Events that rules have not read yet", value=found.n_events)
+        age = (self.now - found.oldest).total_seconds() if found.oldest else 0.0
+        yield GaugeMetricFamily("dripstone_oldest_rules_event_seconds", "How long the oldest of them waits", value=age)
 
     def _the_webhooks(self) -> Iterator[Metric]:
         found = standing.now()

@@ -26,6 +26,7 @@ from dripstone.bulk import jobs
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
 from dripstone.oauth import registration, tokens
+from dripstone.rules import log as rules
 from dripstone.senders import pace
 from dripstone.subscribers import sign_ups
 
@@ -211,6 +212,14 @@ KINDS = (
         also=_HEARERS,
     ),
     Kind(
+        name="firings",  # of rules that are there
+        table="rules_firing",
+        setting=rules.KEPT_DAYS,
+        columns="id, at",
+        begun="at",
+        is_old="span.at < %(cutoff)s",
+    ),
+    Kind(
         name="captured messages",
         table="senders_capturedmessage",
         setting="DRIPSTONE_KEEP_INBOX_DAYS",
@@ -238,6 +247,7 @@ def everything(
         if process.is_retiring():
             return done
     if not rehearse:
+        _delete_firings_of_deleted_rules()
         _delete_ended_jobs()
         SessionStore.clear_expired()
         sign_in.forget_old_failures(clock.system_now())
@@ -251,6 +261,14 @@ def everything(
         n_meters = pace.forget_unused(now)
         log.info("pruned", meters=n_meters, **{re.sub(r"\W", "_", one.name): one.n_gone for one in done})
     return done
+
+
+def _delete_firings_of_deleted_rules() -> None:
+    n_gone = 1
+    while n_gone and not process.is_retiring():
+        began = time.monotonic()
+        n_gone = rules.delete_some_of_deleted_rules(BATCH)
+        time.sleep(REST * (time.monotonic() - began))
 
 
 def _delete_ended_jobs() -> None:

@@ -60,8 +60,8 @@ FROM json_to_recordset(%s) AS firing (account_id bigint, rule_id bigint, subscri
                                       done jsonb)
 """
 _COUNT = """
-UPDATE rules_rule r SET n_fired = n_fired + c.n_fired, n_not_fired = n_not_fired + c.n_not_fired,
-                        last_fired_at = CASE WHEN c.n_fired > 0 THEN %(now)s ELSE last_fired_at END
+UPDATE rules_rule r SET n_fired = r.n_fired + c.n_fired, n_not_fired = r.n_not_fired + c.n_not_fired,
+                        last_fired_at = CASE WHEN c.n_fired > 0 THEN %(now)s ELSE r.last_fired_at END
 FROM unnest(%(rules)s::bigint[], %(fired)s::bigint[], %(not_fired)s::bigint[]) AS c (rule_id, n_fired, n_not_fired)
 WHERE r.id = c.rule_id
 """

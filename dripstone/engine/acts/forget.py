@@ -53,6 +53,7 @@ _DELETE: Mapping[str, str] = {
     " WHERE p.id = l.purchase_id AND p.subscriber_id = %(person)s",
     "purchases": "DELETE FROM purchases_purchase WHERE subscriber_id = %(person)s",
     "events": "DELETE FROM events_event WHERE subscriber_id = %(person)s",
+    "firings": "DELETE FROM rules_firing WHERE subscriber_id = %(person)s",
     "person": "DELETE FROM subscribers_subscriber WHERE id = %(person)s",
 }
 
