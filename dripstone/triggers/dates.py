@@ -49,13 +49,13 @@ SELECT id, CASE WHEN day BETWEEN %(first)s AND %(last)s THEN day END, updated_at
 FROM (SELECT s.id, {date} AS day, s.updated_at
       FROM subscribers_subscriber s WHERE s.account_id = %(account)s AND s.id > %(after)s
       ORDER BY s.id LIMIT %(limit)s) people ORDER BY id
-""".format(date=_DATE_OF.format(text=sql.TRIMMED.format("s.fields ->> %(field)s")))
+""".format(date=_DATE_OF.format(text=sql.TRIMMED.format("s.fields ->> %(field)s")))  # noqa: S608
 # Purpose: the dates of some texts, in their order.
 _DATES = """
 SELECT CASE WHEN day BETWEEN %(first)s AND %(last)s THEN day END
 FROM (SELECT n, {date} AS day
       FROM unnest(%(values)s::text[]) WITH ORDINALITY AS given (value, n)) days ORDER BY n
-""".format(date=_DATE_OF.format(text=sql.TRIMMED.format("given.value")))
+""".format(date=_DATE_OF.format(text=sql.TRIMMED.format("given.value")))  # noqa: S608
 # Purpose: rows of people who have none. What was taken by the trigger before an edit stays taken. By dated_due_once.
 _FILL = """
 INSERT INTO triggers_dateddue (trigger_id, account_id, subscriber_id, day, date, at, taken)
