@@ -27,12 +27,8 @@ class DatedTrigger(models.Model):
     ended_at = models.DateTimeField(null=True)  # nobody listens any more; its rows go by and by
 
     class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(
-                "owner", "owner_id", "number", name="dated_trigger_of_owner", condition=models.Q(ended_at=None)
-            ),
-        ]
         indexes: ClassVar = [
+            models.Index("owner", "owner_id", name="dated_trigger_of_owner", condition=models.Q(ended_at=None)),
             models.Index("custom_field_id", name="dated_trigger_of_field", condition=models.Q(ended_at=None)),
         ]
 
@@ -47,14 +43,15 @@ class DatedDue(models.Model):
     account_id = models.BigIntegerField()
     subscriber_id = models.BigIntegerField()
     at = models.DateTimeField(null=True)  # None: nothing is due
-    date = models.DateField(null=True)  # that `at` stands for: the one in the field, or its day in that year
+    day = models.DateField(null=True)  # the date in the field
+    date = models.DateField(null=True)  # that `at` stands for: the same, or its anniversary
     taken = models.DateField(null=True)  # the last one that was reached
 
     class Meta:
         verbose_name_plural = "dated dues"
         constraints: ClassVar = [models.UniqueConstraint("trigger", "subscriber_id", name="dated_due_once")]
         indexes: ClassVar = [
-            models.Index("at", "id", name="dated_due_at", condition=models.Q(at__isnull=False)),
+            models.Index("trigger", "at", "id", name="dated_due_at", condition=models.Q(at__isnull=False)),
             models.Index("subscriber_id", name="dated_due_of_subscriber"),
         ]
 
