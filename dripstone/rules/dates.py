@@ -35,7 +35,7 @@ def next_dates(now: datetime) -> Passed:
 def _take(now: datetime) -> Passed:
     try:
         with transaction.atomic():
-            dues = _of_each_person_one(now)
+            dues = dates.take(now, AT_ONCE)
             n_firings = fire.everything(_occasions(dues), now)
     except OperationalError as error:
         if not is_deadlock(error):
@@ -43,30 +43,6 @@ def _take(now: datetime) -> Passed:
         log.info("dates_wait")
         return Passed(0, True)
     return Passed(n_firings, bool(dues))
-
-
-def _of_each_person_one(now: datetime) -> list[Due]:
-    """Taken; where a person comes twice, those before the second time alone."""
-    limit = AT_ONCE
-    while True:
-        attempt = transaction.savepoint()
-        dues = dates.take(now, limit)
-        n_different = _n_different(dues)
-        if n_different == len(dues):
-            transaction.savepoint_commit(attempt)
-            return dues
-        transaction.savepoint_rollback(attempt)
-        limit = n_different
-
-
-def _n_different(dues: Iterable[Due]) -> int:
-    """How many there are before somebody comes a second time."""
-    seen: set[int] = set()
-    for due in dues:
-        if due.subscriber_id in seen:
-            break
-        seen.add(due.subscriber_id)
-    return len(seen)
 
 
 def _occasions(dues: Iterable[Due]) -> list[Occasion]:

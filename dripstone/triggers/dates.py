@@ -79,16 +79,17 @@ _TAKEN = """
 SELECT trigger_id, subscriber_id, taken FROM triggers_dateddue
 WHERE trigger_id = ANY(%(triggers)s) AND subscriber_id = ANY(%(people)s) AND taken IS NOT NULL
 """
-# Purpose: what is due, the longest first, each account's first before anybody's second. By dated_due_at, for each
-# trigger that anybody listens to and whose field is there.
+# Purpose: what is due, the longest first, each account's first before anybody's second; of each person one, since what
+# it causes comes before their next. By dated_due_at, for each trigger that anybody listens to and whose field is there.
 _TAKE = """
 WITH due AS (
-    SELECT d.id, d.at, row_number() OVER (PARTITION BY t.account_id ORDER BY d.at, d.id) AS place
+    SELECT d.id, d.at, row_number() OVER (PARTITION BY t.account_id ORDER BY d.at, d.id) AS place,
+           row_number() OVER (PARTITION BY d.subscriber_id ORDER BY d.at, d.id) AS of_person
     FROM triggers_datedtrigger t JOIN subscribers_customfield f ON f.id = t.custom_field_id
-    CROSS JOIN LATERAL (SELECT id, at FROM triggers_dateddue WHERE trigger_id = t.id AND at <= %(now)s
+    CROSS JOIN LATERAL (SELECT id, at, subscriber_id FROM triggers_dateddue WHERE trigger_id = t.id AND at <= %(now)s
                         ORDER BY at, id LIMIT %(limit)s) d
     WHERE t.ended_at IS NULL),
-chosen AS (SELECT id FROM due ORDER BY place, at, id LIMIT %(limit)s)
+chosen AS (SELECT id FROM due WHERE of_person = 1 ORDER BY place, at, id LIMIT %(limit)s)
 SELECT d.id, d.trigger_id, d.subscriber_id, d.at, d.day, d.date FROM triggers_dateddue d
 WHERE d.id IN (SELECT id FROM chosen) AND d.at <= %(now)s ORDER BY d.at, d.id FOR UPDATE SKIP LOCKED
 """
@@ -358,8 +359,8 @@ def _taken(triggers: Iterable[int | None], people: Iterable[int]) -> dict[tuple[
 
 
 def take(now: datetime, limit: int) -> list[Due]:
-    """Those that are due, the longest first, in the caller's transaction: no other process takes them. Whoever was
-    deleted meanwhile may be among them."""
+    """Those that are due, the longest first and of each person one, in the caller's transaction: no other process takes
+    them. Whoever was deleted meanwhile may be among them."""
     rows = _fetch(_TAKE, now=now, limit=limit)
     triggers = DatedTrigger.objects.in_bulk({trigger_id for _, trigger_id, *_ in rows})
     found, next_ones = [], []
