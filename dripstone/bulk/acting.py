@@ -213,9 +213,10 @@ def _keep(row: BulkAction, batch: _Batch, now: datetime) -> None:
     if not batch.kept:
         return
     numbers, people, before, after = zip(*batch.kept, strict=True)
-    columns = {"numbers": numbers, "people": people, "before": before, "after": after}
+    values: dict[str, Any] = {"numbers": list(numbers), "people": list(people)}
+    values |= {"before": list(before), "after": list(after), "action": row.pk, "now": now}
     with connection.cursor() as cursor:
-        cursor.execute(_KEEP, {"action": row.pk, "now": now} | {name: list(each) for name, each in columns.items()})
+        cursor.execute(_KEEP, values)
 
 
 def _end(row: BulkAction, state: BulkAction.State, now: datetime) -> None:

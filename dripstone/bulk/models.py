@@ -14,7 +14,7 @@ from dripstone.accounts.models import Account
 
 
 class Line(models.Model):
-    """The jobs and actions of an account that wait, one after the other; and when it last had its turn among accounts."""
+    """The jobs and actions of an account that wait, one after the other; and when it last had its turn among others."""
 
     account = models.OneToOneField(Account, models.CASCADE, primary_key=True, related_name="+")
     n_jobs = models.BigIntegerField()
