@@ -50,7 +50,9 @@ class Enrollment(models.Model):
     # only three, and a person's places are found through their account's sequences (docs/decisions/hot-tables.md).
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="enrollments", db_index=False)  # see Meta
-    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="enrollments", db_index=False)
+    subscriber = models.ForeignKey(  # kept by migration 0038, once per statement
+        Subscriber, models.CASCADE, related_name="enrollments", db_index=False, db_constraint=False
+    )
     status = models.TextField(choices=Status.choices)
     run = models.PositiveIntegerField(default=1)  # + 1 with every restart
     source = models.TextField()  # the door they came through: engine/enroll.py

@@ -182,7 +182,15 @@ def add_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cau
     """Since when each has the tag. In a transaction that has locked the people and held the tags, all the account's."""
     pairs = list(dict.fromkeys(pairs))
     put_all(account_id, pairs, now, cause=cause)
-    return {(tag_id, person_id): since for tag_id, person_id, since in _rows(_SINCE, pairs, now)}
+    return since(pairs)
+
+
+def since(pairs: Iterable[Pair]) -> dict[Pair, datetime]:
+    """Since when people have tags, of those who have them."""
+    asked = list(pairs)
+    with connection.cursor() as cursor:
+        cursor.execute(_SINCE, {"tags": [tag_id for tag_id, _ in asked], "people": [pk for _, pk in asked]})
+        return {(tag_id, pk): at for tag_id, pk, at in cursor.fetchall()}
 
 
 def put_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> set[Pair]:

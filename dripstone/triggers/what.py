@@ -274,7 +274,7 @@ def perform(
     action: Action, held: Held, people: Mapping[int, Subscriber], now: datetime, *, cause: Cause, source: Source
 ) -> Done:
     """Does it for all of them, in a number of statements that does not grow with theirs, but for those who are asked
-    to confirm and those who are deleted.
+    to confirm.
 
     people   by id, of the account, locked by the caller's transaction, which has held the actions before. They are kept
              up to date, so that the next action sees what this one made of them
@@ -432,9 +432,9 @@ def _unsubscribe(act: _Act) -> Done:
 
 
 def _delete(act: _Act) -> Done:
-    for pk in act.people:
-        forget.forget(act.held.account, pk, "owner", act.now)
-    return act.done(act.people.keys())
+    """They are gone when this returns: an action behind it would find nobody."""
+    gone = forget.forget_all(act.held.account, act.people.keys(), act.now, cause=act.cause)
+    return act.done(gone)
 
 
 _PERFORM: Mapping[str, Callable[[_Act], Done]] = {
