@@ -26,6 +26,7 @@ from dripstone.api.ext import (
     place_impact,
     products,
     reports,
+    rules,
 )
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
@@ -97,6 +98,7 @@ OURS = (
     ext_webhook_endpoints,
     bulk_jobs,
     bulk_actions,
+    rules,
 )
 
 

@@ -41,10 +41,10 @@ def _several(post: QueryDict, name: str) -> list[str]:
 
 
 def refused(request: HttpRequest, error: Invalid, lists: Collection[str] = ()) -> Form:
-    return Form(given(request, lists), [_for_a_page(problem) for problem in error.problems])
+    return Form(given(request, lists), [for_a_page(problem) for problem in error.problems])
 
 
-def _for_a_page(problem: Problem) -> Problem:
+def for_a_page(problem: Problem) -> Problem:
     """The member as a word: `send_hour must be …` is for those who write the API's members."""
     member, sentence = problem
     if member and sentence.startswith(f"{member} "):
