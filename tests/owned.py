@@ -13,6 +13,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.images import store
 from dripstone.oauth import tokens
+from dripstone.rules import verbs as rules
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import fields, forms, locations
@@ -25,6 +26,11 @@ from tests.web.making import make_delivery, make_edition, make_message
 ENDPOINT = {"url": "https://hooks.example.com/", "events": ["subscriber.created"]}
 WEBHOOK = {"target_url": "https://hooks.example.com/", "event": {"name": "subscriber.subscriber_activate"}}
 INVITED = {"email_address": "new@example.com", "role": "viewer"}
+
+
+def rule_about(tag_id: int) -> dict[str, Any]:
+    trigger, action = {"trigger": "tag_added", "tag_id": tag_id}, {"kind": "untag", "tag_id": tag_id}
+    return {"name": "Rule", "triggers": [trigger], "actions": [action]}
 
 
 def _user(account: Account) -> User:
@@ -98,6 +104,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
+        "rules": rules.create(account, rule_about(tag.pk), MONDAY_9).pk,
         "webhook_endpoints": endpoint.pk,
         "receivers": endpoint.pk,
         "webhook_deliveries": endpoints.send_test(endpoint, MONDAY_9).pk,

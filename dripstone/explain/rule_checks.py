@@ -136,7 +136,7 @@ class _World:
     @cached_property
     def lately(self) -> dict[int, Lately]:
         with connection.cursor() as cursor:
-            values = {"cut": list(CUT), "mistake": reasons.OUR_MISTAKE, "limit": LAST_FIRINGS}
+            values: dict[str, Any] = {"cut": list(CUT), "mistake": reasons.OUR_MISTAKE, "limit": LAST_FIRINGS}
             values |= {"rules": [rule.pk for rule in self.rules], "since": self.now - RECENT}
             cursor.execute(_LATELY, values)
             return {pk: Lately(*row) for pk, *row in cursor.fetchall()}

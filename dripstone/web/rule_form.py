@@ -377,21 +377,21 @@ _PLACE = re.compile(r"(triggers|actions)\[(\d+)\](?:\.(\w+))?")
 
 def _problem(problem: Problem, draft: Draft) -> Problem:
     """`triggers[0].tag_id` beside its control, called as that is."""
-    member, sentence = problem
+    member, sentence = problem[0] or "", problem[1]
     if member in KINDS:
         least = "Say when it fires" if member == "triggers" else "Say what it does"
         return f"new-{member}", _plain(member, sentence, "It") if draft.rows[_part(member)] else least
-    found = _PLACE.match(member or "")
+    found = _PLACE.match(member)
     if found is None:
         return forms.for_a_page(problem)
     part, place, name = _part(found[1]), int(found[2]), found[3] or KIND
     kind = KINDS[part][draft.rows[part][place][KIND]]
     control = next((one for one in kind.controls if one.name == name), None)
     if control is None:
-        return f"{part}-{place}-{KIND}", _plain(member or "", sentence, kind.label.capitalize())
+        return f"{part}-{place}-{KIND}", _plain(member, sentence, kind.label.capitalize())
     if control.what == "thing" and sentence.endswith("can't be blank"):
         return f"{part}-{place}-{name}", f"Choose a {control.label.lower()}"
-    return f"{part}-{place}-{name}", _plain(member or "", sentence, control.label)
+    return f"{part}-{place}-{name}", _plain(member, sentence, control.label)
 
 
 def _plain(member: str, sentence: str, label: str) -> str:

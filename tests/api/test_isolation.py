@@ -61,6 +61,7 @@ REQUIRED: dict[str, Making] = {
         "change": {"method": "POST", "path": f"/ext/v1/enrollments/{of['enrollments']}/skip"}
     },
     "POST /ext/v1/forms": lambda of: {"name": "Mine"},
+    "POST /ext/v1/rules": lambda of: owned.rule_about(of["tags"]),
     "POST /ext/v1/subscribers/{id}/reinstatement": lambda of: {"why": "She called"},
     "POST /ext/v1/sequences/{id}/impact": lambda of: {
         "change": {"method": "DELETE", "path": f"/v4/sequences/{of['sequences']}"}
@@ -77,6 +78,14 @@ def webhook(name: str, **thing: int) -> Members:
 
 def _value(of: Ids) -> Members:
     return {"subscriber_id": of["subscribers"], "subscriber_custom_field_id": of["custom_fields"], "value": "x"}
+
+
+def trigger(kind: str, **thing: int) -> Members:
+    return {"triggers": [{"trigger": kind, **thing}]}
+
+
+def action(kind: str, **thing: int) -> Members:
+    return {"actions": [{"kind": kind, **thing}]}
 
 
 # A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
@@ -114,6 +123,31 @@ NAMED: dict[str, list[Making]] = {
     "event.sequence_id": [lambda of: webhook("subscriber.course_complete", sequence_id=of["sequences"])],
     "event.product_id": [lambda of: webhook("subscriber.product_purchase", product_id=of["products"])],
     "event.tag_id": [lambda of: webhook("subscriber.tag_add", tag_id=of["tags"])],
+    "triggers.tag_id": [lambda of: trigger("tag_removed", tag_id=of["tags"])],
+    "triggers.form_id": [lambda of: trigger("form_joined", form_id=of["forms"])],
+    "triggers.sequence_id": [lambda of: trigger("sequence_completed", sequence_id=of["sequences"])],
+    "triggers.product_id": [lambda of: trigger("purchased", product_id=of["products"])],
+    "triggers.custom_field_id": [lambda of: trigger("field_changed", custom_field_id=of["custom_fields"])],
+    "actions.tag_id": [lambda of: action("tag", tag_id=of["tags"])],
+    "actions.form_id": [lambda of: action("form", form_id=of["forms"])],
+    "actions.sequence_id": [
+        lambda of: action("enter_sequence", sequence_id=of["sequences"]),
+        lambda of: action("leave_sequence", sequence_id=of["sequences"]),
+    ],
+    "actions.custom_field_id": [lambda of: action("field", custom_field_id=of["custom_fields"], value="x")],
+    "condition.ids": [lambda of: {"condition": {"type": "tags", "ids": [of["tags"]]}}],
+    "condition.conditions.ids": [
+        lambda of: {"condition": {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]}}
+    ],
+    "condition.subscriber_custom_field_id": [
+        lambda of: {
+            "condition": {
+                "type": "custom_field",
+                "subscriber_custom_field_id": of["custom_fields"],
+                "comparison": "has_value",
+            }
+        }
+    ],
     "filter.ids": [
         lambda of: {"filter": {"type": "forms", "ids": [of["forms"]]}},
         lambda of: {"filter": {"type": "segments", "ids": [of["segments"]]}},
