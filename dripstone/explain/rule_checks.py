@@ -352,9 +352,10 @@ class _Against(NamedTuple):
 _UNDONE = "When {when}, it would {do}: that undoes what sets it off."
 _NOTHING = "When {when}, that is so already: to {do} does nothing then."
 _NO_MAIL = "Whoever unsubscribed is not mailed: to {do} passes them by."
+# A tag that a rule takes away again is how some tell it to act: worth knowing, and no more.
 _AGAINST: Mapping[tuple[str, str], _Against] = {
-    (when.TAG_ADDED, what.UNTAG): _Against("undoes_trigger", WARNING, ("tag_id",), _UNDONE),
-    (when.TAG_REMOVED, what.TAG): _Against("undoes_trigger", WARNING, ("tag_id",), _UNDONE),
+    (when.TAG_ADDED, what.UNTAG): _Against("undoes_trigger", NOTICE, ("tag_id",), _UNDONE),
+    (when.TAG_REMOVED, what.TAG): _Against("undoes_trigger", NOTICE, ("tag_id",), _UNDONE),
     (when.SEQUENCE_ENTERED, what.LEAVE_SEQUENCE): _Against("undoes_trigger", WARNING, ("sequence_id",), _UNDONE),
     (when.SEQUENCE_LEFT, what.ENTER_SEQUENCE): _Against("undoes_trigger", WARNING, ("sequence_id",), _UNDONE),
     (when.BECAME_ACTIVE, what.UNSUBSCRIBE): _Against("undoes_trigger", WARNING, (), _UNDONE),

@@ -4,20 +4,23 @@ names = rule_words.names_of(rules, account_id)
 rule_words.sentence(rule, names)   "When somebody gets the tag “Course”, and they have the tag …: add …"
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from dripstone import words
 from dripstone.conditions import words as condition_words
 from dripstone.conditions.words import Names
 from dripstone.events.models import Event
 from dripstone.explain import event_words
 from dripstone.rules import reasons
 from dripstone.rules.models import Firing, Rule
+from dripstone.rules.uses import Use
 from dripstone.subscribers.models import Subscriber
 from dripstone.triggers import reasons as passing
 from dripstone.triggers import sentences, what, when
 
+MOST_NAMED = 4  # rules in a sentence
 CHANGED = "changed"  # of an action that did something, in Firing.done
 
 WHY_NOT: Mapping[str, str] = {
@@ -37,6 +40,22 @@ def names_of(rules: Iterable[Rule], account_id: int) -> Names:
 def sentence(rule: Rule, names: Names) -> str:
     """`When somebody gets the tag “Course”: add the tag “Reader”, then put them into the sequence “Welcome”.`"""
     return sentences.rule(rule.triggers, rule.condition, rule.actions, rule.account_id, names)
+
+
+def without(found: Sequence[Use]) -> str:
+    """What becomes of the rules that name something once it is deleted; "" if none does."""
+    if not found:
+        return ""
+    names = words.listed([words.title(one.name) for one in found[:MOST_NAMED]] + _others(len(found) - MOST_NAMED))
+    rules = f"The {words.agree(len(found), 'rule', 'rules')} {names} {words.agree(len(found), 'names', 'name')} it"
+    return (
+        f"{rules}: what waits for it rests, what does something with it passes everybody by, "
+        "and a condition about it is never met."
+    )
+
+
+def _others(n: int) -> list[str]:
+    return [words.count(n, "other", "others")] if n > 0 else []
 
 
 # --- The log ------------------------------------------------------------------------------------------------------

@@ -7,8 +7,11 @@ from typing import Any
 from django.http import HttpRequest, QueryDict
 
 from dripstone.errors import Invalid, Problem
-from dripstone.given import FromText
+from dripstone.events import causes
+from dripstone.events.causes import Cause
+from dripstone.given import FromText, as_yes_no
 
+QUIETLY = "quietly"  # a box: do not fire rules
 NOT_MEMBERS = {"csrfmiddlewaretoken", "seen", "told"}
 
 
@@ -32,7 +35,7 @@ def given(request: HttpRequest, lists: Collection[str] = ()) -> FromText:
 
     lists   members that are several values; a hidden empty one stands before checkboxes, so that none is said too
     """
-    members = {name for name in request.POST if name not in NOT_MEMBERS}
+    members = {name for name in request.POST if name not in {*NOT_MEMBERS, QUIETLY}}
     return FromText({name: _several(request.POST, name) if name in lists else request.POST[name] for name in members})
 
 
@@ -51,3 +54,9 @@ def for_a_page(problem: Problem) -> Problem:
         word = member.rpartition(".")[2].replace("_", " ").capitalize()
         sentence = word + sentence.removeprefix(member)
     return member, sentence
+
+
+def cause(request: HttpRequest) -> Cause:
+    """Of what an owner does by a form: with its box ticked (`_quietly.html`) no rule fires on it (A17)."""
+    is_quiet = as_yes_no(request.POST.get(QUIETLY, "")) is True
+    return causes.quietly(causes.OWNER) if is_quiet else causes.OWNER

@@ -234,6 +234,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("rules/<int:rule_id>/condition", rules.condition, name="rule_condition"),
     path("rules/<int:rule_id>/switching", rules.switching, name="rule_switching"),
     path("rules/<int:rule_id>/copy", rules.copy, name="rule_copy"),
+    path("rules/<int:rule_id>/applying", rules.applying, name="rule_applying"),
     path("rules/<int:rule_id>/deletion", rules.deletion, name="rule_deletion"),
     path(f"{PERSON}/rules", rules.of_person, name="person_rules"),
     path("images", images.images, name="images"),

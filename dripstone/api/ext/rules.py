@@ -16,8 +16,10 @@ from dripstone.api.conditions import ConditionOrNull
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import person_of
 from dripstone.api.replies import no_content, reply
+from dripstone.bulk import actions, of_rule
+from dripstone.errors import Invalid
 from dripstone.explain import rule_checks
-from dripstone.given import MAX_ID
+from dripstone.given import MAX_ID, Checked
 from dripstone.grammar import kinds
 from dripstone.rules import log, verbs
 from dripstone.rules.models import Firing, Rule
@@ -25,6 +27,8 @@ from dripstone.shapes import rules as shapes
 from dripstone.triggers import reading, what, when
 
 router = Router(tags=["Rules"])
+
+UNCOUNTED = "It unsubscribes people: ask for its impact first, and send the token as If-Match"
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _ID_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_ID}
@@ -181,6 +185,96 @@ def check_rule(request: KitRequest, id: int) -> HttpResponse:
     """Why it will never fire, do nothing, undo itself or go in a circle; the gravest first."""
     row = _rule(request, id)
     return reply(200, checks=shapes.checks(row, rule_checks.of([row], row.account, clock.now())[row.pk]))
+
+
+# --- People who are there already ---------------------------------------------------------------------------------
+
+
+class AppliedBody(Body):
+    """`fire_rules`: whether what is done sets rules off; true unless given."""
+
+    fire_rules: YesNoOrNull = MISSING
+
+
+AS_USUAL = AppliedBody()
+
+
+class ApplicationEffectShape(TypedDict):
+    """changes   people for whom the action would do something"""
+
+    action: dict[str, Any]
+    changes: int
+    sentence: str
+
+
+class ApplicationShape(TypedDict):
+    """What applying a rule would do now.
+
+    sentence   who they are
+    people     how many
+    unmailable of them, who may not be mailed
+    problem    why there is nobody; null where there may be people
+    """
+
+    rule_id: int
+    sentence: str
+    people: int
+    unmailable: int
+    problem: str | None
+    effects: list[ApplicationEffectShape]
+    token: str
+
+
+class ApplicationAnswer(TypedDict):
+    impact: ApplicationShape
+
+
+class BegunShape(TypedDict):
+    id: int
+    state: str
+
+
+class BegunAnswer(TypedDict):
+    bulk_action: BegunShape
+
+
+@router.post("/rules/{int:id}/impact", response=ApplicationAnswer, summary="What applying a rule would do")
+def tell_of_applying(request: KitRequest, id: int) -> HttpResponse:
+    """To people who are there already: for whom what sets it off is so now, and who meet its condition. Changes
+    nothing. Send the token with `apply` as `If-Match`."""
+    row = _rule(request, id)
+    told = of_rule.tell(row, clock.now())
+    effects = [
+        ApplicationEffectShape(action=one.action, changes=line.n_people, sentence=line.phrase)
+        for one, line in zip(told.counted.effects, told.lines, strict=True)
+    ]
+    shape = ApplicationShape(
+        rule_id=row.pk,
+        sentence=f"People who {told.whom}.",
+        people=told.counted.n_people,
+        unmailable=told.counted.n_unmailable,
+        problem=told.counted.why_nobody or None,
+        effects=effects,
+        token=told.counted.token,
+    )
+    answer = reply(200, impact=shape)
+    answer["ETag"] = f'"{told.counted.token}"'
+    return answer
+
+
+@router.post("/rules/{int:id}/apply", response={202: BegunAnswer}, summary="Apply a rule to people already there")
+def apply_rule(request: KitRequest, id: int, body: AppliedBody = AS_USUAL) -> HttpResponse:
+    """As a bulk action, whether the rule is on or off. A rule that unsubscribes people needs the impact's token as
+    `If-Match`; with a token it is refused with 412 if anything of what was told is different by now."""
+    row, given = _rule(request, id), Checked(body.given())
+    given.drop_nulls("fire_rules")
+    given.flag("fire_rules")
+    fires = given.sound().get("fire_rules", True)
+    seen = request.headers.get("If-Match", "").removeprefix("W/").strip().strip('"')
+    if not seen and actions.is_destructive(row.actions):
+        raise Invalid(UNCOUNTED)
+    begun = of_rule.begin(row, request.auth.actor, clock.now(), fire_rules=fires, seen=seen or None)
+    return reply(202, bulk_action=BegunShape(id=begun.pk, state=begun.state))
 
 
 # --- The log ------------------------------------------------------------------------------------------------------

@@ -12,14 +12,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dripstone import clock, grammar, words
 from dripstone.accounts.models import Account
+from dripstone.bulk import actions, of_rule
 from dripstone.conditions import words as condition_words
-from dripstone.errors import Invalid
+from dripstone.errors import Invalid, PreconditionFailed, TooLarge
 from dripstone.explain import rule_checks, rule_words
 from dripstone.explain.findings import NOTICE, Finding
 from dripstone.given import plain_address
-from dripstone.rules import log, verbs
+from dripstone.rules import already, log, verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers.models import Subscriber
+from dripstone.triggers import when
 from dripstone.web import forms, library, paging, rule_form, sorting
 from dripstone.web.conditions import Editor
 from dripstone.web.forms import Form
@@ -217,6 +219,38 @@ def copy(request: HttpRequest, account: Account, rule_id: int) -> HttpResponse:
         return redirect("rule", rule_id)
     messages.success(request, "This is the copy. It is off.")
     return redirect("rule", made.pk)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member
+def applying(request: HttpRequest, account: Account, rule_id: int) -> HttpResponse:
+    """To people who are there already. GET says what it would do, POST begins it as a bulk action, if the world is
+    still the one that was told about."""
+    row, now = _find(account, rule_id), clock.now()
+    is_quiet = forms.given(request).get("is_quiet") == "on"
+    try:
+        if request.method == "POST" and (seen := request.POST.get("seen")):
+            begun = of_rule.begin(row, actor(request), now, fire_rules=not is_quiet, seen=seen)
+            return redirect("bulk_action", begun.pk)
+        told, why_not = of_rule.tell(row, now), ""
+    except PreconditionFailed:
+        told, why_not = of_rule.tell(row, now), ""
+    except (Invalid, TooLarge) as refused:
+        told, why_not = None, f"{refused}."
+    is_again = request.method == "POST" and told is not None
+    names = rule_words.names_of([row], account.pk)
+    context = {
+        "section": "rules",
+        "current": "true",
+        "rule": row,
+        "told": told,
+        "why_not": why_not,
+        "is_again": is_again,
+        "form": Form({"is_quiet": is_quiet}),
+        "is_grave": actions.is_destructive(row.actions),
+        "traceless": [when.words(one, names) for one in already.traceless(row, now)],
+    }
+    return show(request, "rules/applying.html", account, context, 409 if is_again else 422 if why_not else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
