@@ -84,7 +84,7 @@ def trigger(kind: str, **thing: int) -> Members:
     return {"triggers": [{"trigger": kind, **thing}]}
 
 
-def action(kind: str, **thing: int) -> Members:
+def action(kind: str, **thing: Any) -> Members:
     return {"actions": [{"kind": kind, **thing}]}
 
 

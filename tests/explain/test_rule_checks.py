@@ -14,7 +14,7 @@ from dripstone.rules import reasons
 from dripstone.rules.models import Firing, Rule
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import fields, forms, tags
-from dripstone.subscribers.models import Tag
+from dripstone.subscribers.models import Form, Tag
 from tests.factories import MONDAY_9, make_sequence, make_subscriber, make_tag
 from tests.rules.making import has, rule, tag, tag_added, untag, work_off
 
@@ -77,7 +77,7 @@ def test_a_tag_that_nothing_adds_is_told_until_something_does(alice: Account, a:
     Rule.objects.filter(pk=other.pk).update(is_on=False)
     form = forms.create(alice.pk, {"name": "News", "tag_ids": [rare.pk]}, MONDAY_9)
     assert "tag_nothing_adds" not in found(one)
-    forms.set_status(form, "archived")
+    forms.set_status(form, Form.Status.ARCHIVED)
     assert "tag_nothing_adds" in found(one)
     tags.add(rare, make_subscriber(alice), MONDAY_9, cause=causes.OWNER)
     assert "tag_nothing_adds" not in found(one)
@@ -98,7 +98,7 @@ def test_a_closed_form_and_a_link_are_told(alice: Account, a: Tag) -> None:
     form = forms.create(alice.pk, {"name": "News"}, MONDAY_9)
     one = rule(alice, tag(a), when={"trigger": "form_joined", "form_id": form.pk})
     assert found(one) == {}
-    forms.set_status(form, "trashed")
+    forms.set_status(form, Form.Status.TRASHED)
     assert found(one)["form_closed"].sentence == "Nobody can sign up on the form “News”: it is archived or deleted."
     assert "trigger_not_recorded" in found(rule(alice, tag(a), when={"trigger": "link_clicked"}))
     opened = {"type": "opens", "count_greater_than_or_equal": 1}
