@@ -251,12 +251,12 @@ def test_it_is_applied_to_people_already_there_after_it_was_counted(
     shown = alice.get(page)
     assert "for people who have the tag “Course”" in text(shown)
     assert "Apply it to 1 person" in text(shown) and not BulkAction.objects.exists()
-    seen = shown.context["told"].counted.token
+    seen = shown.context["counted"].token
     tags.add(reader, Subscriber.objects.get(account=account), MONDAY_9, cause=causes.API)
     again = alice.post(page, {"seen": seen})
     assert again.status_code == 409 and "Things have moved" in text(again)
     assert not BulkAction.objects.exists()
-    seen = again.context["told"].counted.token
+    seen = again.context["counted"].token
     answer = alice.post(page, {"seen": seen, "is_quiet": "on"})
     begun = BulkAction.objects.get(account=account)
     assert answer["Location"].endswith(f"/{begun.pk}")

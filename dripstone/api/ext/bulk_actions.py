@@ -179,7 +179,7 @@ def count_bulk_action(request: KitRequest, body: BulkActionBody = NOTHING) -> Ht
     counted = actions.count(account, asked.whom, asked.actions, now)
     names = action_words.names_in(asked.actions, account.pk)
     summary = [str(one) for one in action_words.effects(counted, account.time_zone, names, now)]
-    answer = reply(200, count=_count(counted, summary, names))
+    answer = reply(200, count=counted_shape(counted, summary, names))
     answer["ETag"] = f'"{counted.token}"'
     return answer
 
@@ -190,9 +190,7 @@ def begin_bulk_action(request: KitRequest, body: BulkActionBody = NOTHING) -> Ht
     list of ids. It is done in the background, the account's one after the other."""
     account = request.auth.account
     asked = actions.read(body.given(), account.pk)
-    seen = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
-    if not seen and actions.is_destructive(asked.actions):
-        raise Invalid(UNCOUNTED)
+    seen = seen_by(request, asked.actions)
     row = actions.begin(
         account,
         asked.whom,
@@ -200,9 +198,17 @@ def begin_bulk_action(request: KitRequest, body: BulkActionBody = NOTHING) -> Ht
         request.auth.actor,
         clock.now(),
         fire_rules=asked.fire_rules,
-        seen=seen or None,
+        seen=seen,
     )
-    return reply(202, bulk_action=_shown(row, account))
+    return reply(202, bulk_action=shown(row, account))
+
+
+def seen_by(request: KitRequest, chosen: list[what.Action]) -> str | None:
+    """The token of a count that comes with a call. Raises Invalid for what may not be done without."""
+    seen = request.headers.get("If-Match", "").strip().removeprefix("W/").strip('"')
+    if not seen and actions.is_destructive(chosen):
+        raise Invalid(UNCOUNTED)
+    return seen or None
 
 
 @router.get("/bulk_actions", response=BulkActionsAnswer, summary="List bulk actions")
@@ -210,21 +216,21 @@ def list_bulk_actions(request: KitRequest, filters: Query[BulkActionFilters]) ->
     account = request.auth.account
     rows = actions.of_account(account.pk)
     found = page(rows if filters.state == "all" else rows.filter(state=filters.state), filters, "-id")
-    return reply(200, bulk_actions=[_shown(row, account) for row in found.rows], pagination=found.pagination)
+    return reply(200, bulk_actions=[shown(row, account) for row in found.rows], pagination=found.pagination)
 
 
 @router.get("/bulk_actions/{int:id}", response=BulkActionAnswer, summary="Get a bulk action")
 def get_bulk_action(request: KitRequest, id: int) -> HttpResponse:
     """How far it is, and what was done."""
     account = request.auth.account
-    return reply(200, bulk_action=_shown(lookup.row(actions.of_account(account.pk), id), account))
+    return reply(200, bulk_action=shown(lookup.row(actions.of_account(account.pk), id), account))
 
 
 @router.post("/bulk_actions/{int:id}/cancel", response=BulkActionAnswer, summary="Cancel a bulk action")
 def cancel_bulk_action(request: KitRequest, id: int) -> HttpResponse:
     """What was done stays done. 422 when it is over."""
     account = request.auth.account
-    return reply(200, bulk_action=_shown(actions.cancel(account, _id(account, id), clock.now()), account))
+    return reply(200, bulk_action=shown(actions.cancel(account, _id(account, id), clock.now()), account))
 
 
 @router.post("/bulk_actions/{int:id}/undo", response={202: BulkActionAnswer}, summary="Undo a bulk action")
@@ -232,7 +238,7 @@ def undo_bulk_action(request: KitRequest, id: int) -> HttpResponse:
     """Its tags and fields, within a day of its end, where they still are as it left them. In the background, too."""
     account = request.auth.account
     row = actions.undo(account, _id(account, id), request.auth.actor, clock.now())
-    return reply(202, bulk_action=_shown(row, account))
+    return reply(202, bulk_action=shown(row, account))
 
 
 def _id(account: Account, id: int) -> int:
@@ -240,7 +246,7 @@ def _id(account: Account, id: int) -> int:
     return lookup.row(actions.of_account(account.pk), id).pk
 
 
-def _count(counted: Counted, summary: list[str], names: Names) -> BulkActionCountShape:
+def counted_shape(counted: Counted, summary: list[str], names: Names) -> BulkActionCountShape:
     return BulkActionCountShape(
         token=counted.token,
         people=counted.n_people,
@@ -278,7 +284,7 @@ def _first_mail(effect: Effect) -> FirstMailShape | None:
     )
 
 
-def _shown(row: BulkAction, account: Account) -> BulkActionShape:
+def shown(row: BulkAction, account: Account) -> BulkActionShape:
     names = action_words.names_in(row.actions, account.pk)
     report = action_words.report(row, names)
     may_be_undone = actions.why_no_undo(row, clock.now()) is None and row.ended_at is not None

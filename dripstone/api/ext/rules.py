@@ -13,11 +13,11 @@ from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Flag, Name, YesNo, YesNoOrNull, needs
 from dripstone.api.conditions import ConditionOrNull
+from dripstone.api.ext.bulk_actions import BulkActionAnswer, BulkActionCountAnswer, counted_shape, seen_by, shown
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.people import person_of
 from dripstone.api.replies import no_content, reply
-from dripstone.bulk import actions, of_rule
-from dripstone.errors import Invalid
+from dripstone.bulk import action_words, of_rule
 from dripstone.explain import rule_checks
 from dripstone.given import MAX_ID, Checked
 from dripstone.grammar import kinds
@@ -27,8 +27,6 @@ from dripstone.shapes import rules as shapes
 from dripstone.triggers import reading, what, when
 
 router = Router(tags=["Rules"])
-
-UNCOUNTED = "It unsubscribes people: ask for its impact first, and send the token as If-Match"
 
 _ID = {"type": "integer", "minimum": 1, "maximum": MAX_ID}
 _ID_OR_NULL = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_ID}
@@ -199,82 +197,29 @@ class AppliedBody(Body):
 AS_USUAL = AppliedBody()
 
 
-class ApplicationEffectShape(TypedDict):
-    """changes   people for whom the action would do something"""
-
-    action: dict[str, Any]
-    changes: int
-    sentence: str
-
-
-class ApplicationShape(TypedDict):
-    """What applying a rule would do now.
-
-    sentence   who they are
-    people     how many
-    unmailable of them, who may not be mailed
-    problem    why there is nobody; null where there may be people
-    """
-
-    rule_id: int
-    sentence: str
-    people: int
-    unmailable: int
-    problem: str | None
-    effects: list[ApplicationEffectShape]
-    token: str
-
-
-class ApplicationAnswer(TypedDict):
-    impact: ApplicationShape
-
-
-class BegunShape(TypedDict):
-    id: int
-    state: str
-
-
-class BegunAnswer(TypedDict):
-    bulk_action: BegunShape
-
-
-@router.post("/rules/{int:id}/impact", response=ApplicationAnswer, summary="What applying a rule would do")
-def tell_of_applying(request: KitRequest, id: int) -> HttpResponse:
+@router.post("/rules/{int:id}/impact", response=BulkActionCountAnswer, summary="Count what applying a rule would do")
+def count_application(request: KitRequest, id: int) -> HttpResponse:
     """To people who are there already: for whom what sets it off is so now, and who meet its condition. Changes
     nothing. Send the token with `apply` as `If-Match`."""
-    row = _rule(request, id)
-    told = of_rule.tell(row, clock.now())
-    effects = [
-        ApplicationEffectShape(action=one.action, changes=line.n_people, sentence=line.phrase)
-        for one, line in zip(told.counted.effects, told.lines, strict=True)
-    ]
-    shape = ApplicationShape(
-        rule_id=row.pk,
-        sentence=f"People who {told.whom}.",
-        people=told.counted.n_people,
-        unmailable=told.counted.n_unmailable,
-        problem=told.counted.why_nobody or None,
-        effects=effects,
-        token=told.counted.token,
-    )
-    answer = reply(200, impact=shape)
-    answer["ETag"] = f'"{told.counted.token}"'
+    row, now = _rule(request, id), clock.now()
+    counted = of_rule.count(row, now)
+    names = action_words.names_in(row.actions, row.account_id)
+    said = action_words.effects(counted, row.account.time_zone, names, now)
+    answer = reply(200, count=counted_shape(counted, [str(one) for one in said], names))
+    answer["ETag"] = f'"{counted.token}"'
     return answer
 
 
-@router.post("/rules/{int:id}/apply", response={202: BegunAnswer}, summary="Apply a rule to people already there")
+@router.post("/rules/{int:id}/apply", response={202: BulkActionAnswer}, summary="Apply a rule to people already there")
 def apply_rule(request: KitRequest, id: int, body: AppliedBody = AS_USUAL) -> HttpResponse:
-    """As a bulk action, whether the rule is on or off. A rule that unsubscribes people needs the impact's token as
-    `If-Match`; with a token it is refused with 412 if anything of what was told is different by now."""
+    """As a bulk action, whether the rule is on or off. With a token it is refused with 412 if it would do something
+    else by now; a rule that unsubscribes people is refused without."""
     row, given = _rule(request, id), Checked(body.given())
     given.drop_nulls("fire_rules")
     given.flag("fire_rules")
-    fires = given.sound().get("fire_rules", True)
-    seen = request.headers.get("If-Match", "").removeprefix("W/").strip().strip('"')
-    if not seen and actions.is_destructive(row.actions):
-        raise Invalid(UNCOUNTED)
-    begun = of_rule.begin(row, request.auth.actor, clock.now(), fire_rules=fires, seen=seen or None)
-    return reply(202, bulk_action=BegunShape(id=begun.pk, state=begun.state))
+    fires, seen = given.sound().get("fire_rules", True), seen_by(request, row.actions)
+    begun = of_rule.begin(row, request.auth.actor, clock.now(), fire_rules=fires, seen=seen)
+    return reply(202, bulk_action=shown(begun, row.account))
 
 
 # --- The log ------------------------------------------------------------------------------------------------------

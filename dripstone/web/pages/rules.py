@@ -1,6 +1,7 @@
 """/rules: when something happens to somebody, then do this. Each reads as a sentence; its log says what it did."""
 
 from collections.abc import Collection
+from contextlib import suppress
 from typing import Any
 
 from django.contrib import messages
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dripstone import clock, grammar, words
 from dripstone.accounts.models import Account
-from dripstone.bulk import actions, of_rule
+from dripstone.bulk import action_words, actions, of_rule
 from dripstone.conditions import words as condition_words
 from dripstone.errors import Invalid, PreconditionFailed, TooLarge
 from dripstone.explain import rule_checks, rule_words
@@ -228,22 +229,24 @@ def applying(request: HttpRequest, account: Account, rule_id: int) -> HttpRespon
     still the one that was told about."""
     row, now = _find(account, rule_id), clock.now()
     is_quiet = forms.given(request).get("is_quiet") == "on"
+    counted, why_not = None, ""
     try:
         if request.method == "POST" and (seen := request.POST.get("seen")):
-            begun = of_rule.begin(row, actor(request), now, fire_rules=not is_quiet, seen=seen)
-            return redirect("bulk_action", begun.pk)
-        told, why_not = of_rule.tell(row, now), ""
-    except PreconditionFailed:
-        told, why_not = of_rule.tell(row, now), ""
+            with suppress(PreconditionFailed):
+                begun = of_rule.begin(row, actor(request), now, fire_rules=not is_quiet, seen=seen)
+                return redirect("bulk_action", begun.pk)
+        counted = of_rule.count(row, now)
     except (Invalid, TooLarge) as refused:
-        told, why_not = None, f"{refused}."
-    is_again = request.method == "POST" and told is not None
+        why_not = f"{refused}."
     names = rule_words.names_of([row], account.pk)
+    is_again = request.method == "POST" and counted is not None
     context = {
         "section": "rules",
         "current": "true",
         "rule": row,
-        "told": told,
+        "whom": action_words.whom(of_rule.whom(row, now), account.pk) if counted else "",
+        "counted": counted,
+        "lines": list(action_words.effects(counted, account.time_zone, names, now)) if counted else [],
         "why_not": why_not,
         "is_again": is_again,
         "form": Form({"is_quiet": is_quiet}),

@@ -117,3 +117,23 @@ def test_its_checks_say_what_is_wrong(alice: Caller, course: Tag, reader: Tag) -
     assert alice.send(paused["mend"]["method"], paused["mend"]["path"], paused["mend"]["body"])[0] == 200
     found = alice.get(f"{RULES}/{made['id']}/checks")[1]["checks"]["findings"]
     assert "sequence_paused" not in {one["code"] for one in found}
+
+
+def test_it_is_applied_to_people_already_there_after_it_was_counted(alice: Caller, course: Tag, reader: Tag) -> None:
+    has_it, has_both = make_subscriber(alice.account), make_subscriber(alice.account)
+    tags.add(course, has_it, MONDAY_9, cause=causes.API)
+    for one in (course, reader):
+        tags.add(one, has_both, MONDAY_9, cause=causes.API)
+    url = f"{RULES}/{make(alice, about(course, reader))['id']}"
+    status, answer = alice.post(f"{url}/impact")
+    assert (status, answer["count"]["people"], answer["count"]["effects"][0]["changes"]) == (200, 2, 1)
+    status, answer = alice.post(f"{url}/apply", {"fire_rules": False})
+    begun = answer["bulk_action"]
+    assert (status, begun["state"], begun["fire_rules"]) == (202, "running", False)
+    assert begun["cause"] == [f"bulk {begun['id']}", f"rule {url.rpartition('/')[2]}"]
+    assert begun["whom"] == "people who have the tag “Course”"
+    traceless = {"trigger": "tag_removed", "tag_id": course.pk}
+    other = f"{RULES}/{make(alice, about(course, reader, triggers=[traceless]))['id']}"
+    assert alice.post(f"{other}/impact")[0] == alice.post(f"{other}/apply")[0] == 422
+    leaving = f"{RULES}/{make(alice, about(course, reader, actions=[{'kind': 'unsubscribe'}]))['id']}"
+    assert "must be counted first" in alice.post(f"{leaving}/apply")[1]["errors"][0]
