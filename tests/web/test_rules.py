@@ -91,7 +91,7 @@ def test_its_log_says_what_it_did_and_why_not_in_words(
     page = text(alice.get(f"/rules/{one.pk}"))
     assert "<li>add the tag “Reader”</li>" in page
     assert "because they did not meet its condition" in page
-    assert "somebody gets the tag “Course”" in page and "by hand" in page
+    assert "Somebody gets the tag “Course”" in page and "by hand" in page
     fired = text(alice.get(f"/rules/{one.pk}", {"show": "fired"}))
     assert "did not meet" not in fired and "<li>add the tag" in fired
     assert "<li>add the tag" not in text(alice.get(f"/rules/{one.pk}", {"show": "not-fired"}))
