@@ -82,7 +82,7 @@ def people(account: "Account", n: int) -> "Tag":
 def begin(account: "Account", act: Act) -> "BulkAction":
     from dripstone.bulk import actions
 
-    everybody = {"filter": {"all": []}}
+    everybody: dict[str, Any] = {"filter": {"all": []}}
     return actions.begin(account, everybody, [act], "a benchmark", datetime.now(UTC), fire_rules=True)
 
 
