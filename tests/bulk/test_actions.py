@@ -28,7 +28,7 @@ from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequen
 pytestmark = pytest.mark.django_db
 
 NOW = MONDAY_9
-EVERYBODY = {"filter": {"all": []}}
+EVERYBODY: dict[str, Any] = {"filter": {"all": []}}
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from tests.factories import make_account, make_enrollment, make_sequence, make_s
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-EVERYBODY = {"filter": {"all": []}}
+EVERYBODY: dict[str, Any] = {"filter": {"all": []}}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dripstone.subscribers.models import Subscriber, Tag
 from tests.api.caller import Caller
 from tests.factories import make_sequence, make_subscriber, make_tag
 
-EVERYBODY = {"filter": {"all": []}}
+EVERYBODY: dict[str, Any] = {"filter": {"all": []}}
 DELETE = {"actions": [{"kind": "delete"}], **EVERYBODY}
 
 
@@ -113,9 +113,13 @@ def test_listed_by_state(alice: Caller, mallory: Caller, tag: Tag, now: Any) -> 
 def test_another_accounts_people_and_things_are_unknown(alice: Caller, mallory: Caller, tag: Tag, now: Any) -> None:
     assert mallory.post("/ext/v1/bulk_actions", tagging(tag))[0] == 422
     ids = [person.pk for person in alice.account.subscribers.all()]
-    body = {"ids": ids, "actions": [{"kind": "unsubscribe"}]}
+    body: dict[str, Any] = {"ids": ids, "actions": [{"kind": "unsubscribe"}]}
+    assert mallory.post("/ext/v1/bulk_actions/count", body)[0] == 422
+    mine = make_subscriber(mallory.account)
+    body["ids"] = [*ids, mine.pk]
     count = mallory.post("/ext/v1/bulk_actions/count", body)[1]["count"]
-    assert (count["people"], count["unknown_ids"]) == (0, 3)
+    assert (count["people"], count["unknown_ids"]) == (1, 3)
     assert begin(mallory, body, count["token"]) == 202
     work(mallory, now)
     assert set(alice.account.subscribers.values_list("state", flat=True)) == {"active"}
+    assert set(mallory.account.subscribers.values_list("state", flat=True)) == {"cancelled"}

@@ -338,9 +338,7 @@ def test_planned_mail_never_leaves(alice: Account, vera: Subscriber, engine: Eng
     assert tallies.differences() == []
 
 
-def test_what_is_on_the_wire_is_recorded_and_goes_then(
-    alice: Account, course: Sequence, vera: Subscriber, by: Forget
-) -> None:
+def test_what_is_on_the_wire_is_recorded_and_goes_then(alice: Account, course: Sequence, vera: Subscriber) -> None:
     plan.everything_due(NOW)
     row = claimed()
     assert forget.forget(alice, vera.pk, OWNER, NOW).n_on_the_wire == 1
