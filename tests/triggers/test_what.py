@@ -184,8 +184,8 @@ def test_a_rule_reads_as_a_sentence_and_names_all_that_stands_in_it(account: Acc
     }
     names = sentences.names([rule, (triggers, None, actions)], account.pk)
     assert sentences.rule(*rule, account.pk, names) == (
-        "When somebody gets the tag “Course” or joins the form “News”, and they do not have the tag “Customer”: take the"
-        " tag “Customer” away, then put them into the sequence “Welcome”."
+        "When somebody gets the tag “Course” or joins the form “News”, and they do not have the tag “Customer”: take"
+        " the tag “Customer” away, then put them into the sequence “Welcome”."
     )
     assert sentences.rule(triggers[:1], None, actions[:1], account.pk, names) == (
         "When somebody gets the tag “Course”: take the tag “Customer” away."

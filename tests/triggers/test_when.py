@@ -127,7 +127,7 @@ def make_field(account: Account, label: str = "City") -> int:
 def test_rules_alone_hear_of_leaving_and_events_alone_of_an_instant(account: Account) -> None:
     cancelled, date = [{"trigger": "cancelled"}], [{"trigger": "date", "at": "2027-01-01"}]
     assert when.read(cancelled, "triggers", account.pk, for_="rule") == cancelled
-    for_others: list[tuple[Any, when.For]] = [
+    others: list[tuple[Any, when.For]] = [
         (cancelled, "entry"),
         (cancelled, "event"),
         (date, "rule"),
