@@ -16,6 +16,7 @@ from dripstone.errors import NotFound
 from dripstone.events import causes, reading
 from dripstone.events.models import Event
 from dripstone.ops import prune
+from dripstone.rules.models import Firing
 from dripstone.senders import inbox
 from dripstone.senders.base import Outgoing
 from dripstone.senders.models import CapturedMessage
@@ -26,6 +27,7 @@ from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
 from dripstone.tracking.models import Response
+from dripstone.triggers.models import DatedDue, DatedTrigger, OwnerMail
 from tests.driving import Engine
 from tests.factories import (
     MONDAY_9,
@@ -73,6 +75,12 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     places.resume(place.pk, OWNER, "", NOW)
     plan.everything_due(NOW)
     make_message(account, to=ADDRESS.upper())
+    waits = DatedTrigger.objects.create(account=account, owner="rule", owner_id=1, number=0, days=0, hour=9, since=NOW,
+                                        custom_field_id=company.pk, yearly=False, time_zone="UTC")  # fmt: skip
+    DatedDue.objects.create(trigger=waits, account_id=account.pk, subscriber_id=person.pk)
+    OwnerMail.objects.create(account=account, place="rule 1 0", text=f"{NAME} is here", subscriber_id=person.pk)
+    Firing.objects.create(account_id=account.pk, rule_id=1, subscriber_id=person.pk, trigger={}, at=NOW, cause=[],
+                          outcome="fired", is_from_outside=False)  # fmt: skip
     return person
 
 
@@ -172,6 +180,7 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
         "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 1, "forms": 1,
         "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
+        "dates": 1, "told": 1, "firings": 1,
     }  # fmt: skip
 
 
