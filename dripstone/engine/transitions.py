@@ -247,14 +247,9 @@ def _remove(rows: list[Enrollment], reason: str, now: datetime, cause: Cause) ->
             row.removed_at, row.removed_reason = now, reason
             row.completed_at = row.due_at = row.next_email = row.paused_at = row.held_due_at = None
             row.in_flight = False
-    Enrollment.objects.bulk_update(
-        rows,
-        [
-            *("status", "removed_at", "removed_reason", "completed_at", "due_at", "next_email", "in_flight"),
-            *("paused_at", "held_due_at", "left_after"),
-        ],
-        batch_size=1000,
-    )
+    if rows:
+        gone = queries.rows(("id", "left_after"), [(row.pk, row.left_after_id) for row in rows])
+        _execute(queries.REMOVE_PLACES, places=gone, reason=reason, now=now)
     skip_planned([row.pk for row in rows], reason, now)
     record(
         event(
@@ -380,14 +375,16 @@ def reenter(
         for row in rows:
             row.run += 1 if restart else 0
             _enter(row, people[row.subscriber_id], source, now)
-    Enrollment.objects.bulk_update(
-        rows,
-        [
-            *("status", "run", "source", "entered_at", "anchored_at", "next_email", "due_at", "in_flight"),
-            *("completed_at", "removed_at", "removed_reason", "left_after", "paused_at", "held_due_at"),
-        ],
-        batch_size=1000,
+    places = queries.rows(
+        ("id", "status", "run", "removed_at", "removed_reason"),
+        [(row.pk, row.status, row.run, row.removed_at, row.removed_reason) for row in rows],
     )
+    _execute(queries.REENTER_PLACES, places=places, source=source, now=now)
+
+
+def _execute(statement: str, **values: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
 
 
 def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> None:

@@ -167,7 +167,7 @@ def reached(
     taken   the last one that was reached: it and those before it do not count again
     """
     margin = 2 + abs(days) // 365
-    last = max(day.year, after.year) + margin if yearly else day.year
+    last = max(day.year, after.year, taken.year if taken else 0) + margin if yearly else day.year
     for year in range(max(day.year, after.year - margin) if yearly else day.year, last + 1):
         one = anniversary(day, year)
         at = instant_of(one, days, hour, time_zone)

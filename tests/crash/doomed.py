@@ -339,12 +339,13 @@ def tell_and_die_at(n_statements: int) -> None:
 
 
 def work_off_rules_and_die_at(n_statements: int) -> None:
-    """Events and dates, for all rules. The process dies right before its n-th statement, or is done before that."""
+    """A window of events and some dates. The process dies right before its n-th statement, or is done before that."""
     from dripstone import clock
-    from dripstone.rules import run
+    from dripstone.rules import dates, read
 
     with _dying_at(n_statements):
-        run.until_idle(clock.now)
+        read.next_events(clock.now())
+        dates.next_dates(clock.now())
 
 
 def switch_a_rule_on_and_die_at(rule_id: int, n_statements: int) -> None:

@@ -212,7 +212,7 @@ def test_triggers_read_as_english(account: Account) -> None:
     sequence = factories.make_sequence(account, name="Welcome")
     product, city = make_product(account), make_field(account, "Birthday")
     date = {"custom_field_id": city, "days": 0, "hour": 9, "yearly": False}
-    said = [
+    said: list[tuple[when.Trigger, str]] = [
         ({"trigger": "form_joined"}, "somebody joins any form"),
         ({"trigger": "form_joined", "form_id": form.pk}, "somebody joins the form “News”"),
         ({"trigger": "tag_added", "tag_id": tag.pk}, "somebody gets the tag “Course”"),

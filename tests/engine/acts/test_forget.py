@@ -17,6 +17,7 @@ from dripstone.errors import NotFound
 from dripstone.events import causes, reading
 from dripstone.events.models import Event
 from dripstone.ops import prune
+from dripstone.rules.models import Firing
 from dripstone.senders import inbox
 from dripstone.senders.base import Outgoing
 from dripstone.senders.models import CapturedMessage
@@ -87,6 +88,8 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
         time_zone="UTC", since=NOW,
     )  # fmt: skip
     DatedDue.objects.create(trigger=trigger, account_id=account.pk, subscriber_id=person.pk, at=NOW)
+    Firing.objects.create(account_id=account.pk, rule_id=1, subscriber_id=person.pk, trigger={}, at=NOW, cause=[],
+                          outcome="fired", is_from_outside=False)  # fmt: skip
     return person
 
 
@@ -204,7 +207,7 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
         "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 2, "forms": 1,
         "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
-            "changes": 1, "dates": 1, "told": 1,
+            "changes": 1, "dates": 1, "told": 1, "firings": 1,
     }  # fmt: skip
 
 
