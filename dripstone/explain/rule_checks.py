@@ -1,8 +1,8 @@
 """What is wrong with a rule, in words: why it will never fire, do nothing, undo itself or go in a circle.
 
 Takes       rules of one account
-Leaves      nothing: it only reads, with a fixed number of queries for any number of rules (a few more for each that has
-            a condition)
+Leaves      nothing: it only reads, with a fixed number of queries for any number of rules (a few more for each whose
+            condition names a segment)
 """
 
 from collections import Counter, defaultdict
@@ -216,7 +216,7 @@ class _Checks:
     def _condition(self) -> Iterator[Finding]:
         if self.rule.condition is None:
             return
-        if problem := condition_words.problem(self.rule.condition, self.rule.account_id):
+        if problem := self._problem(self.rule.condition):
             yield Finding("condition_met_by_nobody", ERROR, f"Its condition is never met. {problem}")
             return
         for trigger in self.rule.triggers:
@@ -225,6 +225,15 @@ class _Checks:
                 said = condition_words.sentence(leaf, self.rule.account_id, self.world.names)
                 sentence = f"When {happening}, nobody can {_bare(said)}: its condition is not met then."
                 yield Finding("condition_against_trigger", ERROR, sentence)
+
+    def _problem(self, condition: Condition) -> str:
+        """Why nobody meets it. What stands inside segments counts, too: only these are asked for."""
+        named = grammar.things(condition)
+        if any(kind == "segment" for kind, _ in named):
+            return condition_words.problem(condition, self.rule.account_id)
+        unrecorded = {kind for leaf in grammar.leaves(condition) for kind in kinds.unrecorded(leaf)}
+        missing = sorted(thing for thing in named if thing not in self.world.names)
+        return condition_words.gone(missing) or condition_words.nothing_yet(sorted(unrecorded))
 
     # What it does
 

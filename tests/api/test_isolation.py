@@ -91,10 +91,6 @@ def trigger(kind: str, **thing: int) -> Members:
     return {"triggers": [{"trigger": kind, **thing}]}
 
 
-def action(kind: str, **thing: Any) -> Members:
-    return {"actions": [{"kind": kind, **thing}]}
-
-
 # A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
 NAMED: dict[str, list[Making]] = {
     "email_address": [lambda of: {"email_address": of["email_addresses"]}],
@@ -142,13 +138,6 @@ NAMED: dict[str, list[Making]] = {
     "triggers.sequence_id": [lambda of: trigger("sequence_completed", sequence_id=of["sequences"])],
     "triggers.product_id": [lambda of: trigger("purchased", product_id=of["products"])],
     "triggers.custom_field_id": [lambda of: trigger("field_changed", custom_field_id=of["custom_fields"])],
-    "actions.tag_id": [lambda of: action("tag", tag_id=of["tags"])],
-    "actions.form_id": [lambda of: action("form", form_id=of["forms"])],
-    "actions.sequence_id": [
-        lambda of: action("enter_sequence", sequence_id=of["sequences"]),
-        lambda of: action("leave_sequence", sequence_id=of["sequences"]),
-    ],
-    "actions.custom_field_id": [lambda of: action("field", custom_field_id=of["custom_fields"], value="x")],
     "condition.ids": [lambda of: {"condition": {"type": "tags", "ids": [of["tags"]]}}],
     "condition.conditions.ids": [
         lambda of: {"condition": {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]}}

@@ -79,6 +79,13 @@ def test_each_reads_as_a_sentence_with_what_it_did(alice: Client, account: Accou
     assert f'<a href="/rules/{one.pk}?show=fired#log">1</a>' in text(alice.get("/rules"))
 
 
+def test_the_search_of_every_page_finds_it(alice: Client, account: Account, course: Tag, reader: Tag) -> None:
+    one = made(account, course, reader)
+    Rule.objects.filter(pk=one.pk).update(name="Greet buyers", is_on=False)
+    page = text(alice.get("/search", {"q": "buy"}))
+    assert f'href="/rules/{one.pk}"' in page and "Off" in page
+
+
 def test_its_log_says_what_it_did_and_why_not_in_words(
     alice: Client, account: Account, course: Tag, reader: Tag, noor: Subscriber
 ) -> None:
