@@ -349,6 +349,8 @@ INSTALLED_APPS = [
     "dripstone.engine",
     "dripstone.feedback",
     "dripstone.uses",
+    "dripstone.triggers",
+    "dripstone.rules",
     "dripstone.webhooks",
     "dripstone.bulk",
     "dripstone.api",
@@ -463,7 +465,12 @@ OAUTH2_PROVIDER = {
 
 # --- Django: jobs -----------------------------------------------------------------------------------------------
 
-PROCRASTINATE_IMPORT_PATHS = ["dripstone.engine.tasks", "dripstone.webhooks.tasks", "dripstone.ops.tasks"]
+PROCRASTINATE_IMPORT_PATHS = [
+    "dripstone.engine.tasks",
+    "dripstone.rules.tasks",
+    "dripstone.webhooks.tasks",
+    "dripstone.ops.tasks",
+]
 
 # --- Django: logs -----------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from typing import Any
 from dripstone import clock
 from dripstone.accounts import brand, invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
-from dripstone.bulk import jobs, operations
+from dripstone.bulk import actions, jobs, operations
 from dripstone.conditions import segments
 from dripstone.content import snippets, templates
 from dripstone.content.models import EmailTemplate, Snippet
@@ -13,6 +13,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.images import store
 from dripstone.oauth import tokens
+from dripstone.rules import verbs as rules
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import fields, forms, locations
@@ -27,9 +28,21 @@ WEBHOOK = {"target_url": "https://hooks.example.com/", "event": {"name": "subscr
 INVITED = {"email_address": "new@example.com", "role": "viewer"}
 
 
+def rule_about(tag_id: int) -> dict[str, Any]:
+    trigger, action = {"trigger": "tag_added", "tag_id": tag_id}, {"kind": "untag", "tag_id": tag_id}
+    return {"name": "Rule", "triggers": [trigger], "actions": [action]}
+
+
 def _user(account: Account) -> User:
     """Whose session it is."""
     return members.users_of(account).first() or factories.make_user(account)
+
+
+def _bulk_action(account: Account, tag_id: int) -> int:
+    """One that runs."""
+    acts = [{"kind": "tag", "tag_id": tag_id}]
+    everybody: dict[str, Any] = {"filter": {"all": []}}
+    return actions.begin(account, everybody, acts, "API key test", MONDAY_9, fire_rules=True).pk
 
 
 def one_of_each(account: Account) -> dict[str, Any]:
@@ -72,6 +85,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "purchases": purchase.pk,
         "products": purchase.lines.get().product_id,
         "tags": tag.pk,
+        "bulk_actions": _bulk_action(account, tag.pk),
         "forms": form.pk,
         "segments": segments.create(account.pk, everybody, MONDAY_9).pk,
         "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,
@@ -90,6 +104,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
+        "rules": rules.create(account, rule_about(tag.pk), MONDAY_9).pk,
         "webhook_endpoints": endpoint.pk,
         "receivers": endpoint.pk,
         "webhook_deliveries": endpoints.send_test(endpoint, MONDAY_9).pk,

@@ -46,6 +46,7 @@ DIRECTION = [
     {"webhooks"},
     {"bulk"},
     {"imports"},
+    {"leap"},
     {"api", "web", "ops"},
     {"front"},
     {"urls", "asgi", "__main__"},
@@ -61,6 +62,7 @@ CLOCK_FILES = {"clock.py"}
 CLOCK_EDGES = {
     "engine/tasks.py",
     "oauth/server.py",  # called by a library
+    "rules/tasks.py",
     "webhooks/tasks.py",
     "bulk/tasks.py",
     "engine/virtual.py",  # moves the virtual clock

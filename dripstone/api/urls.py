@@ -13,6 +13,7 @@ from dripstone.api import description, errors, oauth, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
+    bulk_actions,
     bulk_jobs,
     clock,
     creator_profile,
@@ -25,6 +26,7 @@ from dripstone.api.ext import (
     place_impact,
     products,
     reports,
+    rules,
 )
 from dripstone.api.ext import email_templates as ext_email_templates
 from dripstone.api.ext import forms as ext_forms
@@ -95,6 +97,8 @@ OURS = (
     ext_email_templates,
     ext_webhook_endpoints,
     bulk_jobs,
+    bulk_actions,
+    rules,
 )
 
 

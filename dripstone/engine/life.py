@@ -108,11 +108,16 @@ def _rest(began: datetime, now: Now, sleep: Callable[[float], None]) -> bool:
     return True
 
 
-def until_idle(now: Now = clock.now) -> Tally:
-    """Do everything that is due at this instant, in this process."""
+def until_idle(now: Now = clock.now, first: Callable[[], object] = lambda: None) -> Tally:
+    """Do everything that is due at this instant, in this process.
+
+    first   what comes before the mail of this instant, and again whenever some was sent: an email may set it off, and
+            it may decide about the next. At the end there is nothing of it left either
+    """
     crew = process.current()
     tally = rescue.abandoned(process.flights(), now())
     while True:
+        first()
         for sequence_id in follow.pending():
             follow.everybody(sequence_id, now())
         planned = plan.everything_due(now())

@@ -238,6 +238,23 @@ SELECT e.id, (SELECT d.email_id FROM engine_delivery d
 FROM engine_enrollment e WHERE e.id = ANY(%(enrollments)s::bigint[])
 """
 
+# People leave, and people come back in: places that are locked. Primary key; the ORM would take a
+# hundred times as long.
+REMOVE_PLACES = """
+UPDATE engine_enrollment e
+SET status = 'removed', removed_at = %(now)s, removed_reason = %(reason)s, left_after_id = gone.left_after,
+    completed_at = NULL, due_at = NULL, next_email_id = NULL, in_flight = false, paused_at = NULL, held_due_at = NULL
+FROM json_to_recordset(%(places)s) AS gone (id bigint, left_after bigint) WHERE e.id = gone.id
+"""
+REENTER_PLACES = """
+UPDATE engine_enrollment e
+SET status = back.status, run = back.run, source = %(source)s, entered_at = %(now)s, anchored_at = %(now)s,
+    removed_at = back.removed_at, removed_reason = back.removed_reason, left_after_id = NULL, completed_at = NULL,
+    due_at = NULL, next_email_id = NULL, in_flight = false, paused_at = NULL, held_due_at = NULL
+FROM json_to_recordset(%(places)s) AS back (id bigint, status text, run int, removed_at timestamptz,
+                                            removed_reason text) WHERE e.id = back.id
+"""
+
 # The people of a sequence, a batch at a time, from a given subscriber on. Index enrollment_once.
 PEOPLE_OF_SEQUENCE = """
 SELECT id, subscriber_id FROM engine_enrollment

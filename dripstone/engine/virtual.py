@@ -6,6 +6,7 @@ it alone. With the real clock a turn costs nothing.
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from collections.abc import Sequence as Series
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
@@ -39,7 +40,7 @@ def turn(*, alone: bool = False) -> Iterator[None]:
 
 
 class Beside(Protocol):
-    """What else is due at instants of its own, such as calls of webhooks; a module may be one."""
+    """What else is due at instants of its own, such as rules and calls of webhooks; a module may be one."""
 
     def until_idle(self, now: Callable[[], datetime]) -> object:
         """Do everything that is due at this instant."""
@@ -48,10 +49,12 @@ class Beside(Protocol):
         """When something is due next, later than that."""
 
 
-def advance_to(target: datetime, account_id: int, *beside: Beside) -> Counter[str]:
-    """Move the virtual clock to `target` (aware) and return when idle: the account's deliveries by status.
+def advance_to(target: datetime, account_id: int, *beside: Beside, first: Series[Beside] = ()) -> Counter[str]:
+    """Move the virtual clock to `target` (aware) and return when idle: the account's deliveries by status. leap.py
+    moves all that there is.
 
     beside  done on the way too, after the mail of each instant
+    first   before it, and again after what was sent, in this order
     Raises Invalid with a real clock, when `target` lies behind, and at the end of time.
     """
     if not clock.is_virtual():
@@ -61,22 +64,26 @@ def advance_to(target: datetime, account_id: int, *beside: Beside) -> Counter[st
     with turn(alone=True):
         if target < clock.now():
             raise Invalid(f"The clock cannot be moved backwards: it is {clock.now():%Y-%m-%dT%H:%M:%SZ}")
-        tally = _until_idle(beside)
-        while (instant := _next_instant(beside)) is not None and instant <= target:
+        tally = _until_idle(first, beside)
+        while (instant := _next_instant([*first, *beside])) is not None and instant <= target:
             clock.set_virtual(max(instant, clock.now()))
-            tally += _until_idle(beside)
+            tally += _until_idle(first, beside)
         clock.set_virtual(target)
     return Counter({status: n for (owner, status), n in tally.items() if owner == account_id})
 
 
-def _until_idle(beside: tuple[Beside, ...]) -> Tally:
-    tally = life.until_idle()
-    for one in beside:
-        one.until_idle(clock.now)
+def _until_idle(first: Series[Beside], beside: Series[Beside]) -> Tally:
+    tally = life.until_idle(first=lambda: _each(first))
+    _each(beside)
     return tally
 
 
-def _next_instant(beside: tuple[Beside, ...]) -> datetime | None:
+def _each(several: Series[Beside]) -> None:
+    for one in several:
+        one.until_idle(clock.now)
+
+
+def _next_instant(beside: Series[Beside]) -> datetime | None:
     """When something is due next: somebody's email, a retry, the end of a lease, or something beside."""
     instants = [_next_of_the_engine(), *(one.next_instant(clock.now()) for one in beside)]
     return min((instant for instant in instants if instant is not None), default=None)

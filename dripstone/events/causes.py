@@ -37,6 +37,11 @@ def rule(cause: Cause, rule_id: int) -> Cause:
     return (*cause, f"rule {rule_id}")
 
 
+def has_rule(cause: Sequence[str], rule_id: int) -> bool:
+    """Whether the event comes of what that rule did."""
+    return f"rule {rule_id}" in cause
+
+
 def quietly(cause: Cause) -> Cause:
     """The same act, told not to fire rules."""
     return (*cause, QUIET)

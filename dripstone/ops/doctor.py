@@ -20,12 +20,14 @@ from dripstone.explain.health import CHOSEN, Health
 from dripstone.explain.health import of as health_of
 from dripstone.explain.health import server_finding as health_server_finding
 from dripstone.ops import flow, readiness
+from dripstone.rules import standing as rules
 from dripstone.senders import ways
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import remembered, spellings
 
 LEAST_POSTGRESQL = 14
 MOST_TOLD = 20
+RULES_LAG_SECONDS = 60
 LARGEST_CLOCK_GAP_SECONDS = 5
 
 
@@ -42,7 +44,7 @@ def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
         _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _account_mail, _mail_flow,
-        _webhooks, _sums, _spellings, _secret_key,
+        _rules, _webhooks, _sums, _spellings, _secret_key,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -151,6 +153,20 @@ def _mail_flow() -> Result:
     now = clock.now()
     stop, in_words = flow.stopped(now), flow.in_words(pulse.overdue(now), now)
     return Result("mail", not stop, f"{stop} {in_words}".strip())
+
+
+def _rules() -> Result:
+    """They fire within a second, unless no worker runs or none has room."""
+    if not _is_migrated():
+        return Result("rules", False, "unknown before dripstone migrate")
+    found, now = rules.now(), clock.now()
+    waits = (now - found.oldest).total_seconds() if found.oldest else 0.0
+    on = words.count(found.n_on, "rule is on", "rules are on")
+    if waits < RULES_LAG_SECONDS:
+        return Result("rules", True, f"{on}; none is behind")
+    mend = "see that a worker runs, and that it has a processor to itself"
+    n_events = words.count(found.n_events, "event")
+    return Result("rules", False, f"{on}; {n_events} wait to be read, the oldest for {waits:,.0f} s: {mend}")
 
 
 def _webhooks() -> Result:

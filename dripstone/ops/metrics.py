@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from dripstone.calls import standing
 from dripstone.engine import counters, pulse
 from dripstone.engine.models import Delivery
+from dripstone.rules import standing as rules
 from dripstone.senders import breaker
 
 REQUEST_SECONDS = "request_seconds"  # sum, by "area/status"
@@ -56,8 +57,13 @@ SELECT 'failed', count(*) FROM engine_delivery WHERE status = 'failed' UNION ALL
 SELECT 'unknown', count(*) FROM engine_delivery WHERE status = 'unknown'
 """
 
-# Purpose: entries of bulk calls that are still to be done. Partial index bulk_job_waiting.
-_BULK = "SELECT COALESCE(sum(n_entries - n_done), 0), min(asked_at) FROM bulk_job WHERE ended_at IS NULL"
+# Purpose: entries of bulk calls that are still to be done, and since when these or actions on people wait. Partial
+# indexes bulk_job_waiting and bulk_action_waiting.
+_BULK = """
+SELECT COALESCE(sum(n_entries - n_done), 0),
+       LEAST(min(asked_at), (SELECT min(queued_at) FROM bulk_action WHERE state IN ('running', 'undoing')))
+FROM bulk_job WHERE ended_at IS NULL
+"""
 
 # Purpose: enrollments by how they stand. A sequential scan, so asked every five minutes at most.
 _ENROLLMENTS = "SELECT status, count(*) FROM engine_enrollment GROUP BY status"
@@ -92,6 +98,7 @@ class _Rows(Collector):
         yield from self._what_waits()
         yield from self._bulk_jobs()
         yield from self._the_engine()
+        yield from self._the_rules()
         yield from self._the_webhooks()
         counts = counters.read()
         yield from _what_was_done(counts)
@@ -127,6 +134,13 @@ class _Rows(Collector):
         yield GaugeMetricFamily("dripstone_bulk_entries", "Entries of bulk calls that wait", value=n_entries)
         age = (self.now - since).total_seconds() if since else 0.0
         yield GaugeMetricFamily("dripstone_oldest_bulk_seconds", "How long ago the oldest was asked for", value=age)
+
+    def _the_rules(self) -> Iterator[Metric]:
+        found = rules.now()
+        yield GaugeMetricFamily("dripstone_rules", "Rules that are on", value=found.n_on)
+        yield GaugeMetricFamily("dripstone_rules_events", "Events that rules have not read yet", value=found.n_events)
+        age = (self.now - found.oldest).total_seconds() if found.oldest else 0.0
+        yield GaugeMetricFamily("dripstone_oldest_rules_event_seconds", "How long the oldest of them waits", value=age)
 
     def _the_webhooks(self) -> Iterator[Metric]:
         found = standing.now()

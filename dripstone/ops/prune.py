@@ -22,10 +22,11 @@ from procrastinate.jobs import Status
 
 from dripstone import clock
 from dripstone.accounts import invitations, limits, repeats, sessions, sign_in
-from dripstone.bulk import jobs
+from dripstone.bulk import actions, jobs
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
 from dripstone.oauth import registration, tokens
+from dripstone.rules import log as rules
 from dripstone.senders import pace
 from dripstone.subscribers import sign_ups
 
@@ -191,6 +192,26 @@ KINDS = (
         also=_FAILURES,
     ),
     Kind(
+        # What bulk actions changed, once it may not be undone any more.
+        name="changes in bulk",
+        table="bulk_change",
+        setting=actions.KEPT_CHANGES_DAYS,
+        columns="id, action_id, at",
+        begun="at",
+        joins="JOIN bulk_action a ON a.id = span.action_id",
+        is_old="a.ended_at < %(cutoff)s AND a.state <> 'undoing'",
+    ),
+    Kind(
+        # As long as the events that name them. Their changes have gone before.
+        name="bulk actions",
+        table="bulk_action",
+        setting="DRIPSTONE_KEEP_EVENTS_DAYS",
+        columns="id, asked_at, ended_at, state",
+        begun="asked_at",
+        is_old="span.ended_at < %(cutoff)s AND span.state <> 'undoing'"
+        " AND NOT EXISTS (SELECT 1 FROM bulk_change c WHERE c.action_id = span.id)",
+    ),
+    Kind(
         # That have ended, or that wait for a receiver that was deleted.
         name="webhook deliveries",
         table="calls_call",
@@ -209,6 +230,14 @@ KINDS = (
         begun="created_at",
         is_old="span.deleted_at < %(cutoff)s AND NOT EXISTS (SELECT 1 FROM calls_call c WHERE c.receiver_id = span.id)",
         also=_HEARERS,
+    ),
+    Kind(
+        name="firings",  # of rules that are there
+        table="rules_firing",
+        setting=rules.KEPT_DAYS,
+        columns="id, at",
+        begun="at",
+        is_old="span.at < %(cutoff)s",
     ),
     Kind(
         name="captured messages",
@@ -238,6 +267,7 @@ def everything(
         if process.is_retiring():
             return done
     if not rehearse:
+        _delete_firings_of_deleted_rules()
         _delete_ended_jobs()
         SessionStore.clear_expired()
         sign_in.forget_old_failures(clock.system_now())
@@ -251,6 +281,14 @@ def everything(
         n_meters = pace.forget_unused(now)
         log.info("pruned", meters=n_meters, **{re.sub(r"\W", "_", one.name): one.n_gone for one in done})
     return done
+
+
+def _delete_firings_of_deleted_rules() -> None:
+    n_gone = 1
+    while n_gone and not process.is_retiring():
+        began = time.monotonic()
+        n_gone = rules.delete_some_of_deleted_rules(BATCH)
+        time.sleep(REST * (time.monotonic() - began))
 
 
 def _delete_ended_jobs() -> None:

@@ -1,7 +1,8 @@
 """The worker process: takes jobs, looks after its neighbours, and stops within 10 seconds of being told.
 
 Sending has a queue and threads of its own, so that ticks and reevaluations never wait behind a slow mail server. Its
-threads mostly wait: one at a time computes (engine/desk.py). So have calls of webhooks, for slow receivers.
+threads mostly wait: one at a time computes (engine/desk.py). So have calls of webhooks, for slow receivers, and rules,
+which wait for neither.
 
 It outlives a restart of PostgreSQL and a change of the clock: it then begins a new round with its queues.
 Procrastinate's listener and its periodic jobs do not survive a restart, and after the clock was set back the periodic
@@ -39,6 +40,7 @@ SECONDS_TO_END = 10.0  # for a round that is told to; one that hangs longer is l
 ALLOCATIONS_BETWEEN_COLLECTIONS = 10_000  # a batch makes some thousands, nearly all without circles
 SENDING_THREADS = 4  # one computes, one or two wait for the server, and there is room for a batch with a slow answer
 CALLING_JOBS = 1  # it has threads of its own (calls/send.py)
+RULES_JOBS = 1  # of all processes one works off events; the others look whether it still does
 STOP_SECONDS = 9.5  # the sender lets go after 7; a longer hang is the database's, and the flight log has the outcomes
 
 
@@ -151,7 +153,12 @@ class Worker:
 
 def threads() -> dict[str, int]:
     """How many jobs run side by side, by queue. A task of another queue would never run."""
-    return {"engine": settings.DRIPSTONE_WORKER_THREADS, "send": SENDING_THREADS, "calls": CALLING_JOBS}
+    return {
+        "engine": settings.DRIPSTONE_WORKER_THREADS,
+        "send": SENDING_THREADS,
+        "calls": CALLING_JOBS,
+        "rules": RULES_JOBS,
+    }
 
 
 async def _take_jobs(queue: str, n_threads: int) -> None:

@@ -48,11 +48,11 @@ def health(found: Health) -> HealthShape:
         sentence=found.sentence,
         people=asdict(found.people),
         next=NextShape(email_id=coming.email_id, at=instant(coming.at), people=coming.n_people) if coming else None,
-        findings=[_finding(one) for one in found.findings],
+        findings=[finding(one) for one in found.findings],
     )
 
 
-def _finding(one: Finding) -> FindingShape:
+def finding(one: Finding) -> FindingShape:
     mend = one.mend
     return FindingShape(
         code=one.code,

@@ -7,8 +7,11 @@ from typing import Any
 from django.http import HttpRequest, QueryDict
 
 from dripstone.errors import Invalid, Problem
-from dripstone.given import FromText
+from dripstone.events import causes
+from dripstone.events.causes import Cause
+from dripstone.given import FromText, as_yes_no
 
+QUIETLY = "quietly"  # a box: do not fire rules
 NOT_MEMBERS = {"csrfmiddlewaretoken", "seen", "told"}
 
 
@@ -32,7 +35,7 @@ def given(request: HttpRequest, lists: Collection[str] = ()) -> FromText:
 
     lists   members that are several values; a hidden empty one stands before checkboxes, so that none is said too
     """
-    members = {name for name in request.POST if name not in NOT_MEMBERS}
+    members = {name for name in request.POST if name not in {*NOT_MEMBERS, QUIETLY}}
     return FromText({name: _several(request.POST, name) if name in lists else request.POST[name] for name in members})
 
 
@@ -41,13 +44,19 @@ def _several(post: QueryDict, name: str) -> list[str]:
 
 
 def refused(request: HttpRequest, error: Invalid, lists: Collection[str] = ()) -> Form:
-    return Form(given(request, lists), [_for_a_page(problem) for problem in error.problems])
+    return Form(given(request, lists), [for_a_page(problem) for problem in error.problems])
 
 
-def _for_a_page(problem: Problem) -> Problem:
+def for_a_page(problem: Problem) -> Problem:
     """The member as a word: `send_hour must be …` is for those who write the API's members."""
     member, sentence = problem
     if member and sentence.startswith(f"{member} "):
         word = member.rpartition(".")[2].replace("_", " ").capitalize()
         sentence = word + sentence.removeprefix(member)
     return member, sentence
+
+
+def cause(request: HttpRequest) -> Cause:
+    """Of what an owner does by a form: with its box ticked (`_quietly.html`) no rule fires on it (A17)."""
+    is_quiet = as_yes_no(request.POST.get(QUIETLY, "")) is True
+    return causes.quietly(causes.OWNER) if is_quiet else causes.OWNER

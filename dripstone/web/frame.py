@@ -1,7 +1,7 @@
 """What the pages behind sign-in share: whose account it is, what one may do in it, and how a template is filled."""
 
 from collections.abc import Callable
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Concatenate, ParamSpec
 
 from django.conf import settings
@@ -9,6 +9,7 @@ from django.contrib.auth.views import redirect_to_login
 from django.http import Http404, HttpRequest, HttpResponse
 from django.middleware.csrf import rotate_token
 from django.shortcuts import redirect, render
+from django.utils.functional import SimpleLazyObject
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
@@ -16,6 +17,7 @@ from dripstone import clock, words
 from dripstone.accounts import members
 from dripstone.accounts.models import Account, Membership, User
 from dripstone.errors import NotFound
+from dripstone.rules import verbs as rules
 from dripstone.web import places, who
 
 P = ParamSpec("P")
@@ -122,6 +124,10 @@ def actor(request: HttpRequest) -> str:
     return person(request).email
 
 
+def _has_rules(account: Account) -> bool:
+    return rules.of(account).filter(is_on=True).exists()
+
+
 def show(
     request: HttpRequest, template: str, account: Account, context: dict[str, Any], status: int = 200
 ) -> HttpResponse:
@@ -137,6 +143,7 @@ def show(
         "zone": account.time_zone,
         "zone_in_words": words.zone(account.time_zone),
         "is_virtual": clock.is_virtual(),
+        "has_rules": SimpleLazyObject(partial(_has_rules, account)),  # asked for by forms that may keep them quiet
         "here": request.get_full_path() if request.method in SAFE_METHODS else "/",
         "work": places.WORK,
         "running": places.RUNNING,

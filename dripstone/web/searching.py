@@ -12,6 +12,7 @@ from dripstone.accounts.models import Account
 from dripstone.content import subjects
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.postgresql import folded
+from dripstone.rules.models import Rule
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import finding
 from dripstone.subscribers.models import Form, Segment, State, Subscriber, Tag
@@ -69,6 +70,10 @@ KINDS = (
     Kind(
         "Forms", lambda pk: Form.objects.filter(account=pk).exclude(status=Form.Status.TRASHED).order_by("name", "pk"),
         "name", "form", str, lambda row: "Archived" if row.status == Form.Status.ARCHIVED else "",
+    ),
+    Kind(
+        "Rules", lambda pk: Rule.objects.filter(account=pk).order_by("-is_on", "name", "pk"), "name", "rule", str,
+        lambda row: "" if row.is_on else "Off",
     ),
     Kind("Segments", lambda pk: Segment.objects.filter(account=pk).order_by("name", "pk"), "name", "segment", str),
     Kind(

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -20,9 +20,11 @@ from dripstone.conditions import uses
 from dripstone.conditions.uses import Use
 from dripstone.content.subjects import readable
 from dripstone.errors import Invalid
+from dripstone.explain import rule_words
 from dripstone.foresight import losing
 from dripstone.foresight.losing import Silenced
 from dripstone.grammar import Thing
+from dripstone.rules import uses as rule_uses
 from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers.models import CustomField, Segment, Tag
 from dripstone.subscribers.models import Form as SignUpForm
@@ -36,7 +38,7 @@ from dripstone.web.templatetags.dripstone_words import STATE_PILLS
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Where a thing stands: in conditions, in forms and, of a custom field, in what is printed.
+    """Where a thing stands: in conditions, in rules, in forms and, of a custom field, in what is printed.
 
     places   by heading
     printed  of a custom field: web/library.py
@@ -47,6 +49,7 @@ class Used:
     places: dict[str, list[Place]]
     printed: library.Used | None = None
     any_field: library.Used | None = None
+    rules: tuple[rule_uses.Use, ...] = ()
 
     @property
     def is_none(self) -> bool:
@@ -61,20 +64,22 @@ def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Re
     """reach     of a custom field's Liquid
     unknown   of Liquid that may print any field
     """
-    found = uses.of(thing, account.pk)
+    found, of_rules = uses.of(thing, account.pk), rule_uses.of(thing, account.pk)
     places = {
         heading: shown
         for heading, shown in {
             "Segments": list(_named(account, found, "segment")),
             "Exclusions of sequences": list(_named(account, found, "exclusion")),
             "Filters of emails": list(_named(account, found, "filter")),
+            "Rules": list(_rules(account, of_rules)),
             "Forms": list(_forms(account, thing)),
         }.items()
         if shown
     }
     printed = library.used(account, reach) if reach else None
     is_any = unknown is not None and not unknown.uses.is_none
-    return Used(found, places, printed, library.used(account, unknown) if unknown and is_any else None)
+    any_field = library.used(account, unknown) if unknown and is_any else None
+    return Used(found, places, printed, any_field, tuple(of_rules))
 
 
 def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]:
@@ -91,6 +96,23 @@ def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]
             yield Place(readable(email.subject), url, ", ".join(notes))
         else:
             yield Place(use.name, _url(use), ", ".join(notes))
+
+
+_PARTS = {"trigger": "it sets it off", "condition": "in its condition", "action": "in what it does"}
+
+
+def rules_naming(account: Account, thing: Thing) -> list[Place]:
+    """For pages that show nothing else of where it stands."""
+    return list(_rules(account, rule_uses.of(thing, account.pk)))
+
+
+def _rules(account: Account, found: Iterable[rule_uses.Use]) -> Iterable[Place]:
+    through = {pk for use in found for pk in use.through[:1]}
+    names = dict(Segment.objects.filter(account=account, pk__in=through).values_list("pk", "name")) if through else {}
+    for use in found:
+        notes = [_PARTS[part] for part in use.parts]
+        notes += [f"through the segment {words.title(names[pk])}" for pk in use.through[:1] if pk in names]
+        yield Place(use.name, reverse("rule", args=[use.rule_id]), ", ".join(notes), "" if use.is_on else "Off")
 
 
 def _forms(account: Account, thing: Thing) -> Iterable[Place]:
@@ -158,7 +180,7 @@ def _loss(one: Silenced, account: Account, now: datetime) -> Loss:
 
 def figure(found: Used) -> str:
     """Of where it stands: used elsewhere by then, it is asked about again."""
-    said = sorted((use.kind, use.pk) for use in found.uses)
+    said = sorted([*((use.kind, use.pk) for use in found.uses), *(("rule", use.rule_id) for use in found.rules)])
     printed = library.figure(found.printed.reach) if found.printed else ""
     return hashlib.sha256(repr((said, printed)).encode()).hexdigest()[:16]
 
@@ -184,6 +206,7 @@ def ask_to_delete(request: HttpRequest, account: Account, subject: Subject, foun
         "subject": subject,
         "used": found,
         "losses": losses(account, found, now),
+        "of_rules": rule_words.without(found.rules),
         "seen": figure(found),
         "is_again": request.method == "POST",
     }
@@ -250,13 +273,21 @@ def show_count(request: HttpRequest, account: Account, counted: Counted, n: int,
     return response
 
 
-def tally(found: Iterable[Use], printed: Uses | None = None) -> str:
-    """ "2 segments, 1 exclusion, 4 emails", in a list."""
+def tallies(
+    account: Account, things: Collection[Thing], printed: Mapping[Thing, Uses] | None = None
+) -> dict[Thing, str]:
+    """ "2 segments, 1 exclusion, 4 emails" of each, in a list. printed: of custom fields"""
+    found, rules = uses.of_each(things, account.pk), rule_uses.of_each(things, account.pk)
+    return {one: _tally(found[one], len(rules[one]), (printed or {}).get(one)) for one in things}
+
+
+def _tally(found: Iterable[Use], n_rules: int, printed: Uses | None) -> str:
     kinds = [use.kind for use in found]
     counts = [
         (kinds.count("segment"), "segment"),
         (kinds.count("exclusion"), "exclusion"),
         (kinds.count("filter"), "filter"),
+        (n_rules, "rule"),
     ]
     said = [words.count(n, noun) for n, noun in counts if n]
     if printed is not None and (text := library.tally(printed)):

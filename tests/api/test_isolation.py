@@ -43,6 +43,11 @@ NO_ROW = {
     "POST /v4/bulk/subscribers subscribers.email_address": "one person may be on file in any number of accounts",
 }
 
+
+def _tagging_all(of: "Ids") -> dict[str, Any]:
+    return {"filter": {"all": []}, "actions": [{"kind": "tag", "tag_id": of["tags"]}]}
+
+
 # What an operation asks for. Where this is missing, Mallory is answered 422 instead of 404, and the test fails.
 REQUIRED: dict[str, Making] = {
     "PUT /v4/tags/{id}": lambda of: {"name": "Mine"},
@@ -57,10 +62,13 @@ REQUIRED: dict[str, Making] = {
     "PATCH /v4/subscribers/{subscriber_id}/location": lambda of: factories.a_location(),
     "POST /ext/v1/enrollments/{id}/move": lambda of: {"email_id": of["emails"]},
     "POST /ext/v1/segments": lambda of: {"name": "Mine"},
+    "POST /ext/v1/bulk_actions": lambda of: _tagging_all(of),
+    "POST /ext/v1/bulk_actions/count": lambda of: _tagging_all(of),
     "POST /ext/v1/enrollments/{id}/impact": lambda of: {
         "change": {"method": "POST", "path": f"/ext/v1/enrollments/{of['enrollments']}/skip"}
     },
     "POST /ext/v1/forms": lambda of: {"name": "Mine"},
+    "POST /ext/v1/rules": lambda of: owned.rule_about(of["tags"]),
     "POST /ext/v1/subscribers/{id}/reinstatement": lambda of: {"why": "She called"},
     "POST /ext/v1/sequences/{id}/impact": lambda of: {
         "change": {"method": "DELETE", "path": f"/v4/sequences/{of['sequences']}"}
@@ -79,6 +87,10 @@ def _value(of: Ids) -> Members:
     return {"subscriber_id": of["subscribers"], "subscriber_custom_field_id": of["custom_fields"], "value": "x"}
 
 
+def trigger(kind: str, **thing: int) -> Members:
+    return {"triggers": [{"trigger": kind, **thing}]}
+
+
 # A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
 NAMED: dict[str, list[Making]] = {
     "email_address": [lambda of: {"email_address": of["email_addresses"]}],
@@ -90,6 +102,13 @@ NAMED: dict[str, list[Making]] = {
     "sequence_ids": [lambda of: {"sequence_ids": [of["sequences"]]}],
     "tag_ids": [lambda of: {"tag_ids": [of["tags"]]}],
     "replacement_id": [lambda of: {"replacement_id": of["email_templates"]}],
+    "ids": [lambda of: {"filter": None, "ids": [of["subscribers"]]}],
+    "actions.tag_id": [lambda of: {"actions": [{"kind": "tag", "tag_id": of["tags"]}]}],
+    "actions.form_id": [lambda of: {"actions": [{"kind": "form", "form_id": of["forms"]}]}],
+    "actions.sequence_id": [lambda of: {"actions": [{"kind": "enter_sequence", "sequence_id": of["sequences"]}]}],
+    "actions.custom_field_id": [
+        lambda of: {"actions": [{"kind": "field", "custom_field_id": of["custom_fields"], "value": "x"}]}
+    ],
     "tags.id": [lambda of: {"tags": [{"id": of["tags"]}]}],
     "taggings.tag_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
     "taggings.subscriber_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
@@ -114,6 +133,24 @@ NAMED: dict[str, list[Making]] = {
     "event.sequence_id": [lambda of: webhook("subscriber.course_complete", sequence_id=of["sequences"])],
     "event.product_id": [lambda of: webhook("subscriber.product_purchase", product_id=of["products"])],
     "event.tag_id": [lambda of: webhook("subscriber.tag_add", tag_id=of["tags"])],
+    "triggers.tag_id": [lambda of: trigger("tag_removed", tag_id=of["tags"])],
+    "triggers.form_id": [lambda of: trigger("form_joined", form_id=of["forms"])],
+    "triggers.sequence_id": [lambda of: trigger("sequence_completed", sequence_id=of["sequences"])],
+    "triggers.product_id": [lambda of: trigger("purchased", product_id=of["products"])],
+    "triggers.custom_field_id": [lambda of: trigger("field_changed", custom_field_id=of["custom_fields"])],
+    "condition.ids": [lambda of: {"condition": {"type": "tags", "ids": [of["tags"]]}}],
+    "condition.conditions.ids": [
+        lambda of: {"condition": {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]}}
+    ],
+    "condition.subscriber_custom_field_id": [
+        lambda of: {
+            "condition": {
+                "type": "custom_field",
+                "subscriber_custom_field_id": of["custom_fields"],
+                "comparison": "has_value",
+            }
+        }
+    ],
     "filter.ids": [
         lambda of: {"filter": {"type": "forms", "ids": [of["forms"]]}},
         lambda of: {"filter": {"type": "segments", "ids": [of["segments"]]}},

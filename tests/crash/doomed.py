@@ -338,6 +338,26 @@ def tell_and_die_at(n_statements: int) -> None:
         run.until_idle(clock.now)
 
 
+def work_off_rules_and_die_at(n_statements: int) -> None:
+    """A window of events and some dates. The process dies right before its n-th statement, or is done before that."""
+    from dripstone import clock
+    from dripstone.rules import dates, read
+
+    with _dying_at(n_statements):
+        read.next_events(clock.now())
+        dates.next_dates(clock.now())
+
+
+def switch_a_rule_on_and_die_at(rule_id: int, n_statements: int) -> None:
+    from dripstone import clock
+    from dripstone.rules import verbs
+    from dripstone.rules.models import Rule
+
+    rule = Rule.objects.get(pk=rule_id)
+    with _dying_at(n_statements):
+        verbs.switch(rule, True, clock.now())
+
+
 def ask_for_a_callback_and_die_at(account_id: int, url: str, n_statements: int) -> None:
     """Make a tag, and ask for a callback about it."""
     from django.conf import settings

@@ -22,9 +22,12 @@ from dripstone.accounts.models import Account
 from dripstone.content import snippets
 from dripstone.engine.acts import letting_in
 from dripstone.engine.models import Delivery
+from dripstone.events import causes
 from dripstone.oauth.models import Application
-from dripstone.subscribers import forms, sign_ups
-from dripstone.web import condition_leaves
+from dripstone.rules import run
+from dripstone.rules import verbs as rules
+from dripstone.subscribers import forms, sign_ups, tags
+from dripstone.web import condition_leaves, rule_form
 from tests import owned
 from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequence, make_subscriber, make_user, place_of
 from tests.oauth.flow import App
@@ -218,6 +221,33 @@ def test_the_editor_in_both_its_ways(page: "Page", account: Account) -> None:
     page.get_by_role("button", name="HTML", exact=True).click()
     page.locator("textarea.source").wait_for()
     assert_none(faults(page))
+
+
+def test_the_pages_of_a_rule_with_every_kind_of_row(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    things = {"tag_id": ids["tags"], "form_id": ids["forms"], "sequence_id": ids["sequences"]}
+    things |= {"product_id": ids["products"], "custom_field_id": ids["fields"]}
+    triggers = [{"trigger": kind, **named(one, things)} for kind, one in rule_form.TRIGGERS.items()]
+    actions = [{"kind": kind, **named(one, things)} for kind, one in rule_form.ACTIONS.items()]
+    given = {"name": "All of it", "triggers": triggers, "actions": actions, "active": True}
+    rule = rules.create(account, given, clock.now())
+    tags.add(account.tags.get(pk=ids["tags"]), make_subscriber(account), clock.now(), cause=causes.API)
+    run.until_idle(clock.now)
+    assert_none(
+        visited(page, ["/rules", f"/rules/{rule.pk}", f"/rules/{rule.pk}/editing", f"/rules/{rule.pk}/applying"])
+    )
+    page.goto("/rules/new")
+    page.get_by_label("Name", exact=True).fill("Nothing")
+    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("alert").wait_for()
+    assert_none(faults(page))
+
+
+def named(kind: rule_form.Kind, things: dict[str, int]) -> dict[str, Any]:
+    """The members that a kind needs."""
+    texts = {"url": "https://example.com/in", "text": "Hello"}
+    known = {**things, **texts}
+    return {control.name: known[control.name] for control in kind.controls if control.name in known}
 
 
 @pytest.mark.parametrize("path", ["/sequences/new", "/settings"])

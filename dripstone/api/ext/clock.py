@@ -8,16 +8,13 @@ from ninja import Router
 from pydantic import BeforeValidator, Field
 from typing_extensions import TypedDict
 
-from dripstone import clock
+from dripstone import clock, leap
 from dripstone.api.auth import KitRequest
 from dripstone.api.body import Body, must, read_instant
 from dripstone.api.repeats import in_parts
 from dripstone.api.replies import reply
-from dripstone.bulk import run as bulk
-from dripstone.engine import virtual
 from dripstone.errors import Invalid
 from dripstone.shapes.instants import instant
-from dripstone.webhooks import run as webhooks
 
 router = Router(tags=["Clock"])
 
@@ -60,7 +57,7 @@ def advance_clock(request: KitRequest, body: Advance) -> HttpResponse:
     target = _target(body, now)
     if target < now:
         raise Invalid("The clock cannot be moved backwards")
-    tally = virtual.advance_to(target, request.auth.account.pk, bulk, webhooks)
+    tally = leap.to(target, request.auth.account.pk)
     return reply(200, clock=_shape(), sent=tally["sent"], failed=tally["failed"])
 
 

@@ -12,6 +12,8 @@ from dripstone.api.conditions import Condition
 from dripstone.api.replies import reply
 from dripstone.conditions import segments, uses
 from dripstone.errors import Invalid
+from dripstone.grammar import Thing
+from dripstone.rules import uses as rule_uses
 from dripstone.shapes import segments as shapes
 from dripstone.subscribers.models import Segment
 from dripstone.words import listed
@@ -67,17 +69,24 @@ def update_segment(request: KitRequest, id: int, body: SegmentChanges) -> HttpRe
 
 @router.delete("/segments/{int:id}", response={204: None}, summary="Delete a segment")
 def delete_segment(request: KitRequest, id: int, query: Query[Anyway]) -> HttpResponse:
-    """Refused while something names it, unless `anyway`: then its conditions are met by nobody, and its exclusions
-    exclude everybody."""
+    """Refused while something names it, unless `anyway`: then conditions about it are met by nobody, exclusions by it
+    exclude everybody, and rules do nothing with it."""
     segment = _segment(request, id)
-    found = uses.of(("segment", segment.pk), segment.account_id)
-    if found and not query.anyway:
-        raise Invalid(
-            f"The segment is used in {listed(one.words for one in found)}; "
-            "with anyway=true it is deleted all the same, and nobody meets them any more"
-        )
+    if not query.anyway:
+        refuse_used(("segment", segment.pk), segment.account_id)
     segments.delete(segment)
     return HttpResponse(status=204)
+
+
+def refuse_used(thing: Thing, account_id: int) -> None:
+    """What conditions, exclusions or rules name is deleted on purpose only."""
+    places = [one.words for one in uses.of(thing, account_id)]
+    places += [one.words for one in rule_uses.of(thing, account_id)]
+    if places:
+        raise Invalid(
+            f"The {thing[0]} is used in {listed(places)}; "
+            "with anyway=true it is deleted all the same, and nobody meets them any more"
+        )
 
 
 def _segment(request: KitRequest, segment_id: int) -> Segment:

@@ -14,6 +14,7 @@ from django.db import transaction
 from dripstone.engine import enroll
 from dripstone.engine.enroll import Entry
 from dripstone.events import causes
+from dripstone.events.causes import Cause
 from dripstone.given import Given
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import subscribe, tags
@@ -21,14 +22,14 @@ from dripstone.subscribers.models import State, Subscriber, Tag
 
 
 @transaction.atomic
-def add(sequence: Sequence, given: Given, now: datetime) -> Entry:
+def add(sequence: Sequence, given: Given, now: datetime, *, cause: Cause = causes.OWNER) -> Entry:
     """given   as for subscribe.upsert
 
     Somebody who has unsubscribed, bounced or complained gets a place that has ended, with the reason (R15). In a
     paused sequence they wait (R13). Raises Invalid with every problem, and NotFound when the sequence was deleted.
     """
-    person = subscribe.upsert(sequence.account_id, given, now, cause=causes.OWNER).subscriber
-    return enroll.add(sequence, [person.pk], "owner", now, cause=causes.OWNER)[person.pk]
+    person = subscribe.upsert(sequence.account_id, given, now, cause=cause).subscriber
+    return enroll.add(sequence, [person.pk], "owner", now, cause=cause)[person.pk]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,13 @@ class Arrival:
 
 @transaction.atomic
 def add_to_account(
-    account_id: int, given: Given, tags_given: Iterable[Tag | str], sequence: Sequence | None, now: datetime
+    account_id: int,
+    given: Given,
+    tags_given: Iterable[Tag | str],
+    sequence: Sequence | None,
+    now: datetime,
+    *,
+    cause: Cause = causes.OWNER,
 ) -> Arrival:
     """The same into the account, perhaps with tags and into a sequence.
 
@@ -57,14 +64,14 @@ def add_to_account(
     Somebody who has unsubscribed, bounced or complained gets tags and fields, and no place. Raises Invalid with every
     problem, and NotFound when the sequence was deleted.
     """
-    written = subscribe.upsert(account_id, given, now, cause=causes.OWNER)
+    written = subscribe.upsert(account_id, given, now, cause=cause)
     person = written.subscriber
     got = []
     for one in tags_given:
-        tag = tags.create(account_id, {"name": one}, now, cause=causes.OWNER)[0] if isinstance(one, str) else one
-        if tags.add(tag, person, now, cause=causes.OWNER)[1]:
+        tag = tags.create(account_id, {"name": one}, now, cause=cause)[0] if isinstance(one, str) else one
+        if tags.add(tag, person, now, cause=cause)[1]:
             got.append(tag)
     entry = None
     if sequence is not None and person.state in (State.ACTIVE, State.INACTIVE):
-        entry = enroll.add(sequence, [person.pk], "owner", now, cause=causes.OWNER)[person.pk]
+        entry = enroll.add(sequence, [person.pk], "owner", now, cause=cause)[person.pk]
     return Arrival(person, written.is_new, entry, got)

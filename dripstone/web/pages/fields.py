@@ -10,7 +10,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dripstone import clock, conditions, words
 from dripstone.accounts.models import Account
-from dripstone.conditions import uses
 from dripstone.errors import Invalid
 from dripstone.events import causes
 from dripstone.given import FromText
@@ -39,16 +38,14 @@ def _list(request: HttpRequest, account: Account, form: Form, status: int = 200)
     rows = account.custom_fields.filter(label__icontains=q) if q else account.custom_fields.all()
     found = page(request, rows)
     graph = Graph(account.pk)
-    used = uses.of_each([("custom_field", field.pk) for field in found.rows], account.pk)
+    printed = {("custom_field", field.pk): graph.of_field(field.key) for field in found.rows}
+    tallies = sorting.tallies(account, printed, printed)
     context = {
         "q": q,
         "form": form,
         "has_any": bool(found.rows or q or "before" in request.GET),
         "found": found,
-        "rows": [
-            (field, tag_of(field), sorting.tally(used["custom_field", field.pk], graph.of_field(field.key)))
-            for field in found.rows
-        ],
+        "rows": [(field, tag_of(field), tallies["custom_field", field.pk]) for field in found.rows],
     }
     return sorting.show_list(request, account, "fields", context, status)
 

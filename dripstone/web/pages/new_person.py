@@ -34,7 +34,7 @@ def new_person(request: HttpRequest, account: Account, sequence_id: int) -> Http
     if request.method != "POST":
         return _form(request, account, found, Form())
     try:
-        entry = entries.add(found, _given(request), clock.now())
+        entry = entries.add(found, _given(request), clock.now(), cause=forms.cause(request))
     except Invalid as error:
         return _form(request, account, found, forms.refused(request, error), 422)
     say = messages.success if entry.added else messages.warning

@@ -91,7 +91,9 @@ def new_subscriber(request: HttpRequest, account: Account) -> HttpResponse:
         figure = _figure(plan, lines)
         if (lines or plan.person) and request.POST.get("seen") != figure:
             return _ask(request, account, plan, lines, figure)
-        arrival = entries.add_to_account(account.pk, plan.given, plan.tags, plan.sequence, now)
+        arrival = entries.add_to_account(
+            account.pk, plan.given, plan.tags, plan.sequence, now, cause=forms.cause(request)
+        )
     except Invalid as error:
         return _form(request, account, forms.refused(request, error, LISTS), 422)
     messages.success(request, _said(arrival, plan, account, now))

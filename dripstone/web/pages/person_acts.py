@@ -27,7 +27,7 @@ from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers import forms as signing_up
 from dripstone.subscribers.models import Form as SignUpForm
 from dripstone.subscribers.models import State, Subscriber, lock_person
-from dripstone.web import asking, asking_places
+from dripstone.web import asking, asking_places, forms
 from dripstone.web.asking import Line, Question, Told
 from dripstone.web.asking_places import name_of
 from dripstone.web.forms import Form
@@ -202,7 +202,7 @@ def entry(request: HttpRequest, account: Account, subscriber_id: int) -> HttpRes
     act = asking_places.Act(
         sequence,
         found,
-        partial(enroll.add, sequence, [found.pk], "owner", clock.now(), cause=causes.OWNER),
+        partial(enroll.add, sequence, [found.pk], "owner", clock.now(), cause=forms.cause(request)),
         title=f"Add {name} to {title}?",
         button="Add them",
         said=_after_entry(name, title, sequence),
@@ -236,7 +236,7 @@ def _forms_without(account: Account, found: Subscriber) -> list[tuple[int, str]]
 def _onto_form(request: HttpRequest, account: Account, found: Subscriber) -> HttpResponse:
     form_id = number(request.POST.get("form_id", "")) or 0
     form = get_object_or_404(SignUpForm, pk=form_id, account=account)
-    signing_up.add(form, found, {}, clock.now(), cause=causes.OWNER)
+    signing_up.add(form, found, {}, clock.now(), cause=forms.cause(request))
     messages.success(request, f"{name_of(found)} is on the form {words.title(form.name)}.")
     return asking.leave(request, address(found.pk))
 

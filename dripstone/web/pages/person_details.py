@@ -17,7 +17,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.errors import Invalid, Problem
-from dripstone.events import causes
 from dripstone.given import FromText
 from dripstone.subscribers import subscribe
 from dripstone.subscribers import tags as tagging
@@ -65,7 +64,7 @@ def _save(request: HttpRequest, found: Subscriber) -> Form | None:
     if problems:
         return Form(saved | changed, problems)
     if changed:
-        subscribe.update(found.pk, _given(changed), clock.now(), cause=causes.OWNER)
+        subscribe.update(found.pk, _given(changed), clock.now(), cause=forms.cause(request))
     return None
 
 
@@ -130,10 +129,10 @@ def tags(request: HttpRequest, account: Account, subscriber_id: int) -> HttpResp
     """Adds the tag of the `name` given; one that nobody has yet is made."""
     found, now = person_of(account, subscriber_id), clock.now()
     try:
-        tag, is_new = tagging.create(account.pk, forms.given(request), now, cause=causes.OWNER)
+        tag, is_new = tagging.create(account.pk, forms.given(request), now, cause=forms.cause(request))
     except Invalid as error:
         return asking.refused(request, error, address(found.pk))
-    _, is_added = tagging.add(tag, found, now, cause=causes.OWNER)
+    _, is_added = tagging.add(tag, found, now, cause=forms.cause(request))
     title = words.title(tag.name)
     if not is_added:
         messages.warning(request, f"{name_of(found)} has the tag {title} already.")
@@ -147,6 +146,6 @@ def tags(request: HttpRequest, account: Account, subscriber_id: int) -> HttpResp
 def tag_removal(request: HttpRequest, account: Account, subscriber_id: int, tag_id: int) -> HttpResponse:
     found = person_of(account, subscriber_id)
     tag = get_object_or_404(Tag, pk=tag_id, account=account)
-    tagging.remove(tag, found, clock.now(), cause=causes.OWNER)
+    tagging.remove(tag, found, clock.now(), cause=forms.cause(request))
     messages.success(request, f"{name_of(found)} does not have the tag {words.title(tag.name)} any more.")
     return redirect(f"{address(found.pk)}#details")

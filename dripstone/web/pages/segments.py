@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from dripstone import clock, conditions, grammar, words
 from dripstone.accounts.models import Account
-from dripstone.conditions import segments, uses
+from dripstone.conditions import segments
 from dripstone.conditions import words as condition_words
 from dripstone.errors import Invalid
 from dripstone.given import FromText
@@ -30,7 +30,7 @@ def listed(request: HttpRequest, account: Account) -> HttpResponse:
     rows = account.segments.filter(name__icontains=q) if q else account.segments.all()
     found = page(request, rows)
     names = condition_words.names([segment.filter for segment in found.rows], account.pk)
-    used = uses.of_each([("segment", segment.pk) for segment in found.rows], account.pk)
+    tallies = sorting.tallies(account, [("segment", segment.pk) for segment in found.rows])
     context = {
         "q": q,
         "has_any": bool(found.rows or q or "before" in request.GET),
@@ -39,7 +39,7 @@ def listed(request: HttpRequest, account: Account) -> HttpResponse:
             (
                 segment,
                 condition_words.sentence(segment.filter, account.pk, names),
-                sorting.tally(used["segment", segment.pk]),
+                tallies["segment", segment.pk],
             )
             for segment in found.rows
         ],

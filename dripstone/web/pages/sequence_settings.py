@@ -21,7 +21,7 @@ from dripstone.given import FromText
 from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
 from dripstone.sequences.verbs import Edit
-from dripstone.web import asking, forms, zones
+from dripstone.web import asking, forms, sorting, zones
 from dripstone.web.forms import Form
 from dripstone.web.frame import actor, member, show
 from dripstone.web.picking import Picker, picker
@@ -86,6 +86,7 @@ def _form(request: HttpRequest, account: Account, sequence: Sequence, form: Form
         "templates": list(_templates(account)),
         "pickers": [_picker(account, sequence, kind, form) for kind in KINDS],
         "exclusions_problem": form.problem(EXCLUSIONS),
+        "of_rules": sorting.rules_naming(account, ("sequence", sequence.pk)),
         **CHOICES,
     }
     is_part = request.headers.get("HX-Target") == asking.DIALOG

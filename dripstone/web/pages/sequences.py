@@ -22,8 +22,10 @@ from dripstone.accounts.models import Account
 from dripstone.engine.acts import edits
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
+from dripstone.explain import rule_words
 from dripstone.foresight import impact
 from dripstone.given import as_yes_no
+from dripstone.rules import uses as rule_uses
 from dripstone.sequences.models import Sequence
 from dripstone.sequences.verbs import Edit
 from dripstone.stats import emails as email_stats
@@ -157,13 +159,14 @@ def copy(request: HttpRequest, account: Account, sequence_id: int) -> HttpRespon
 def deletion(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
     found = sequence_of(account, sequence_id)
     arguments = (account, found.pk, clock.now(), actor(request))
+    of_rules = rule_words.without(rule_uses.of(("sequence", found.pk), account.pk))
     act = asking.Act(
         found.pk,
         partial(edits.delete_sequence, *arguments),
         partial(impact.delete_sequence, *arguments),
         title=f"Delete {words.title(found.name)}?",
         button="Delete sequence",
-        facts="Its emails go with it, for good. What was sent stays in people's histories.",
+        facts=f"Its emails go with it, for good. What was sent stays in people's histories. {of_rules}".rstrip(),
         is_grave=True,
     )
     said = f"{words.title(found.name)} is deleted."

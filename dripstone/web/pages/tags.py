@@ -10,7 +10,6 @@ from django.views.decorators.http import require_http_methods
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
-from dripstone.conditions import uses
 from dripstone.errors import Invalid
 from dripstone.events import causes
 from dripstone.stats import people as stats
@@ -38,13 +37,13 @@ def _list(request: HttpRequest, account: Account, form: Form, status: int = 200)
     found = page(request, rows)
     ids = [tag.pk for tag in found.rows]
     counts = stats.with_tags(ids)
-    used = uses.of_each([("tag", pk) for pk in ids], account.pk)
+    tallies = sorting.tallies(account, [("tag", pk) for pk in ids])
     context = {
         "q": q,
         "form": form,
         "has_any": bool(found.rows or q or "before" in request.GET),
         "found": found,
-        "rows": [(tag, counts[tag.pk], sorting.tally(used["tag", tag.pk])) for tag in found.rows],
+        "rows": [(tag, counts[tag.pk], tallies["tag", tag.pk]) for tag in found.rows],
     }
     return sorting.show_list(request, account, "tags", context, status)
 

@@ -8,15 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from dripstone import clock, words
+from dripstone import clock, leap, words
 from dripstone.accounts.models import Account
-from dripstone.bulk import run as bulk
-from dripstone.engine import virtual
 from dripstone.errors import Invalid
 from dripstone.sequences.models import Sequence
 from dripstone.stats import places
 from dripstone.web.frame import came_from, member
-from dripstone.webhooks import run as webhooks
 
 STEPS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 TO_NEXT_EMAIL, TO_TIME = "email", "to"
@@ -29,7 +26,7 @@ def advancing(request: HttpRequest, account: Account) -> HttpResponse:
     happens, each thing at its own instant, in every account: there is one clock."""
     try:
         target = _target(account, request, clock.now())
-        tally = virtual.advance_to(target, account.pk, bulk, webhooks)
+        tally = leap.to(target, account.pk)
     except Invalid as error:
         messages.error(request, "; ".join(error.messages) + ".")
     else:

@@ -44,9 +44,10 @@ function say(text) {
   setTimeout(() => said.classList.remove("is-shown"), 8000);
 }
 
-// A blank of a sentence that was pressed (templates/conditions): one reads on in what it opened.
+// A blank of a sentence that was pressed (templates/conditions), or a row of a rule that was added, moved or taken away:
+// one reads on in what it opened.
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.target.id === "conditions") (event.target.querySelector("[data-focus]") ?? event.target).focus();
+  if (["conditions", "rule-form"].includes(event.target.id)) (event.target.querySelector("[data-focus]") ?? event.target).focus();
 });
 
 // Menus: one open at a time, closed by a press elsewhere or by Escape.
