@@ -26,6 +26,8 @@ from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
 from dripstone.tracking.models import Response
+from dripstone.triggers import owner_mail
+from dripstone.triggers.models import DatedDue, DatedTrigger
 from tests.driving import Engine
 from tests.factories import (
     MONDAY_9,
@@ -73,6 +75,12 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     places.resume(place.pk, OWNER, "", NOW)
     plan.everything_due(NOW)
     make_message(account, to=ADDRESS.upper())
+    owner_mail.ask(account.pk, "rule 7 2", 1, f"{NAME} is here", person.pk, NOW)
+    trigger = DatedTrigger.objects.create(
+        account=account, owner="rule", owner_id=7, number=0, custom_field_id=company.pk, days=0, hour=9, yearly=False,
+        time_zone="UTC", since=NOW,
+    )  # fmt: skip
+    DatedDue.objects.create(trigger=trigger, account_id=account.pk, subscriber_id=person.pk, at=NOW)
     return person
 
 
@@ -172,6 +180,7 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
         "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 1, "forms": 1,
         "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
+        "dates": 1, "told": 1,
     }  # fmt: skip
 
 
