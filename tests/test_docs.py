@@ -10,6 +10,8 @@ from dripstone import settings
 from dripstone.engine import reasons
 from dripstone.engine.transitions import DELIVERY_MOVES, SIGN_UP_MOVES
 from dripstone.ops import cli
+from dripstone.triggers import reasons as triggers
+from dripstone.triggers import what, when
 
 ROOT = Path(__file__).parent.parent
 REFERENCE = ROOT / "docs" / "reference"
@@ -63,6 +65,10 @@ def test_every_documented_option_exists() -> None:
 
 def test_every_reason_is_documented_and_nothing_else_is() -> None:
     assert rows("reasons.md") == {*reasons.WORDS, *reasons.FORMS}
+
+
+def test_every_trigger_and_action_is_documented_and_nothing_else_is() -> None:
+    assert rows("triggers.md") == {*when.KINDS, *what.KINDS, *triggers.WORDS}
 
 
 def test_every_script_is_documented() -> None:

@@ -10,7 +10,6 @@ NOT_RENDERED: Final = "not_rendered"
 NO_ROOM: Final = "no_room"
 ADDRESS_REFUSED: Final = "address_refused"
 NO_SENDER: Final = "no_sender"
-PERSON_GONE: Final = "person_gone"
 
 WORDS = {
     ALREADY_SO: "It was so already",
@@ -21,5 +20,4 @@ WORDS = {
     NO_ROOM: "The values of this person have no room for it",
     ADDRESS_REFUSED: "The address to call is not one that may be called",
     NO_SENDER: "The account has no default sending address",
-    PERSON_GONE: "This person was deleted",
 }
