@@ -11,6 +11,11 @@ from django.test import Client
 from dripstone.accounts.models import Account
 from tests.kit import contract
 
+NOT_FULL_ACCESS = (
+    401,
+    {"errors": ["The access token is invalid", "This needs an API key with full access, or OAuth"]},
+)
+
 
 @dataclass
 class Caller:
