@@ -25,6 +25,7 @@ from dripstone.accounts.models import Account
 from dripstone.calls import forget as calls
 from dripstone.content.mime import mail_address
 from dripstone.engine import reasons, transitions
+from dripstone.engine.acts import bulk_answers
 from dripstone.engine.models import Delivery, Enrollment, Notice, places_of
 from dripstone.errors import NotFound
 from dripstone.events import causes, types
@@ -101,6 +102,7 @@ def _forget(account: Account, subscriber_id: int, actor: str, now: datetime) -> 
     rows = {"messages": inbox.forget(account.pk, _spellings(person))}
     rows |= _delete(person, deliveries=list(ended), notices=notices, places=[place.pk for place in places])
     repeats.forget_contents(account.pk)
+    bulk_answers.people(account.pk, {person.pk: person.email_address})  # before the calls that are made of them
     calls.person(account.pk, person.pk, person.email_address)
     cause = causes.of_actor(actor)
     record([event(types.SUBSCRIBER_DELETED, account.pk, now, cause=cause, subscriber_id=person.pk)])
