@@ -65,7 +65,7 @@ def people(account_id: int, addresses: Mapping[int, str]) -> int:
     Returns in how many rows.
     """
     is_theirs = _whether_theirs(addresses.keys(), frozenset(addresses.values()))
-    values = {"account": account_id, "people": list(addresses), "addresses": list(addresses.values())}
+    values: dict[str, Any] = {"account": account_id, "people": list(addresses), "addresses": list(addresses.values())}
     hold(account_id)
     n_rows = 0
     for find, write, forget in (
