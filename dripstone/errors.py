@@ -3,7 +3,8 @@
 DripstoneError
 ├── BadRequest          the request cannot be read at all (malformed JSON, invalid UTF-8)
 ├── Unauthorized        no credential, or one we do not know
-│   └── Expired         an access token whose time is over
+│   ├── Expired         an access token whose time is over
+│   └── NotFullAccess   a known key, for what Kit keeps for OAuth
 ├── Forbidden           a known credential that may not do this
 │   └── OutOfScope      an access token that was given for less
 ├── NotFound            no such thing in this account (it may exist in another one)
@@ -46,6 +47,14 @@ class Unauthorized(DripstoneError):
 
 class Expired(Unauthorized):
     """The access token expired"""
+
+
+class NotFullAccess(Unauthorized):
+    """This needs an API key with full access, or OAuth"""
+
+    def __init__(self) -> None:
+        """Kit's sentence first, which programs compare."""
+        super().__init__([str(Unauthorized.__doc__), str(NotFullAccess.__doc__)])
 
 
 class Forbidden(DripstoneError):

@@ -22,7 +22,7 @@ from dripstone.accounts import limits
 from dripstone.accounts.limits import Credential
 from dripstone.accounts.models import Account, ApiKey
 from dripstone.accounts.verbs import hash_key
-from dripstone.errors import Expired, OutOfScope
+from dripstone.errors import Expired, NotFullAccess, OutOfScope
 from dripstone.oauth import scopes, tokens
 from dripstone.oauth.models import AccessToken, Consent
 from dripstone.postgresql.compiled import Compiled, Parameter
@@ -113,9 +113,11 @@ class FullAccess(ApiKeyAuth):
     """For the routers of operations that Kit keeps for OAuth: `Router(auth=FullAccess())`."""
 
     def authenticate(self, request: HttpRequest, key: str | None) -> Caller | None:
-        """None (a 401) for a key without full access, too, as Kit answers it."""
+        """Raises NotFullAccess, too: a 401, as Kit answers it, which says what it takes."""
         caller = super().authenticate(request, key)
-        return caller if caller is not None and caller.has_full_access else None
+        if caller is not None and not caller.has_full_access:
+            raise NotFullAccess
+        return caller
 
 
 def caller_of(request: HttpRequest) -> Caller | None:

@@ -24,6 +24,7 @@ STATUS: dict[type[errors.DripstoneError], int] = {
     errors.BadRequest: 400,
     errors.Unauthorized: 401,
     errors.Expired: 401,
+    errors.NotFullAccess: 401,
     errors.Forbidden: 403,
     errors.OutOfScope: 403,
     errors.NotFound: 404,

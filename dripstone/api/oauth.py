@@ -6,6 +6,7 @@ body, and hands on the members that are known (oauth/server.py). Where apps send
 
 import json
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 from django.conf import settings
@@ -34,16 +35,50 @@ NO_REGISTRATION = "Apps cannot register themselves on this server; an owner of a
 PARTS = ("", "v4", "ext/v1", "mcp")  # of the server: what tokens open
 
 
+View = Callable[..., HttpResponse]
+
+# --- Pages of others ----------------------------------------------------------------------------------------------
+
+# What a page may send (MCP-Protocol-Version: agents do) and see.
+SENT = "Authorization, Content-Type, MCP-Protocol-Version, X-Request-Id"
+SEEN = "Retry-After, WWW-Authenticate, X-Request-Id"
+
+
+def _from_any_page(view: View) -> View:
+    """An app may live in a page, of any origin: no cookie counts here, and whoever asks has all that counts in the body
+    (docs/decisions/apps.md)."""
+
+    @wraps(view)
+    def answered(request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+        response = _permission() if request.method == "OPTIONS" else view(request, *arguments, **named)
+        response["Access-Control-Allow-Origin"] = "*"
+        response["Access-Control-Expose-Headers"] = SEEN
+        return response
+
+    return answered
+
+
+def _permission() -> HttpResponse:
+    """Browsers ask before a page sends JSON."""
+    response = HttpResponse(status=204)
+    response["Access-Control-Allow-Methods"] = "GET, POST, OPTIONS"
+    response["Access-Control-Allow-Headers"] = SENT
+    response["Access-Control-Max-Age"] = "86400"
+    return response
+
+
 # --- Tokens -------------------------------------------------------------------------------------------------------
 
 
 @csrf_exempt
+@_from_any_page
 @require_POST
 def token(request: HttpRequest) -> HttpResponse:
     return _answered(request, lambda: server.core().create_token_response(request))
 
 
 @csrf_exempt
+@_from_any_page
 @require_POST
 def revocation(request: HttpRequest) -> HttpResponse:
     return _answered(request, lambda: server.core().create_revocation_response(request))
@@ -117,6 +152,7 @@ def _unkept(response: HttpResponse) -> HttpResponse:
 
 
 @csrf_exempt
+@_from_any_page
 @require_POST
 def register(request: HttpRequest) -> HttpResponse:
     """RFC 7591. Off unless DRIPSTONE_APP_REGISTRATION is on: then there is no such address."""
@@ -153,6 +189,7 @@ def _registered(row: Application, secret: str, method: str) -> dict[str, Any]:
 # --- What there is to know about us -------------------------------------------------------------------------------
 
 
+@_from_any_page
 @require_GET
 def authorization_server(request: HttpRequest) -> HttpResponse:
     """RFC 8414."""
@@ -176,6 +213,7 @@ def authorization_server(request: HttpRequest) -> HttpResponse:
     return _public(document)
 
 
+@_from_any_page
 @require_GET
 def protected_resource(request: HttpRequest, part: str = "") -> HttpResponse:
     """RFC 9728: of the whole, or of the part that the rest of the address names."""
@@ -198,9 +236,7 @@ def resource_metadata(part: str) -> str:
 
 
 def _public(document: dict[str, Any]) -> HttpResponse:
-    """Pages of others may read it, too."""
     response = JsonResponse(document)
-    response["Access-Control-Allow-Origin"] = "*"
     response["Cache-Control"] = "max-age=300"
     return response
 

@@ -34,7 +34,7 @@ class Job(models.Model):
         """What became of the callback. Whether it was answered is the call's own affair (dripstone/calls)."""
 
         QUEUED = "queued"
-        TOO_LARGE = "too_large"
+        TOO_LARGE = "too_large"  # told of how many, not of which
         REFUSED = "refused"  # the server may not call that address any more
 
     account = models.ForeignKey(Account, models.CASCADE, related_name="bulk_jobs", db_index=False)  # see Meta

@@ -26,6 +26,7 @@ from dripstone.bulk.models import Batch, BulkAction, Failure, Job
 from dripstone.bulk.outcomes import Entry, Failed, Operation, Outcome
 from dripstone.calls import queue
 from dripstone.engine import process, virtual
+from dripstone.engine.acts import bulk_answers
 from dripstone.errors import Invalid
 from dripstone.postgresql.deadlocks import is_deadlock
 
@@ -192,14 +193,22 @@ def _end(operation: Operation, job: Job, now: datetime) -> None:
 
 
 def _call_back(operation: Operation, job: Job, now: datetime) -> Job.Callback:
-    """What a call with few entries answers, of all of them."""
-    if job.n_answer_bytes > LARGEST_CALLBACK:
-        return Job.Callback.TOO_LARGE
+    """What a call with few entries answers, of all of them; how many they were, if that is too much to be told."""
+    is_short = job.n_answer_bytes > LARGEST_CALLBACK
+    bulk_answers.hold(job.account_id)
+    body = _summary(job) if is_short else _answer(operation, job)
     try:
-        queue.callback(job.account_id, job.callback_url, _answer(operation, job), now, about=f"bulk {job.pk}")
+        queue.callback(job.account_id, job.callback_url, body, now, about=f"bulk {job.pk}")
     except Invalid:  # the operator has changed whom the server may call
         return Job.Callback.REFUSED
-    return Job.Callback.QUEUED
+    return Job.Callback.TOO_LARGE if is_short else Job.Callback.QUEUED
+
+
+def _summary(job: Job) -> bytes:
+    """No member is one of the answer's: whoever looks for those must not find them empty."""
+    sentence = f"The answer is too large; GET /ext/v1/bulk_jobs/{job.pk}/failures lists what could not be done"
+    counts = {"n_entries": job.n_entries, "n_done": job.n_done, "n_failed": job.n_failed}
+    return to_json({"errors": [sentence], "bulk_job": {"id": job.pk, "operation": job.operation, **counts}})
 
 
 def _answer(operation: Operation, job: Job) -> bytes:

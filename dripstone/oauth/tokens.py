@@ -1,7 +1,8 @@
 """Codes and tokens: given out, exchanged, ended. What is kept of each is its hash.
 
 A consent is one of two things, live or ended, and nothing makes an ended one live again. It is live while `ended_at` is
-empty and whoever gave it is in the account. Its tokens open nothing as soon as it is not.
+empty and whoever gave it is in the account. Its tokens open nothing as soon as it is not. One that no app has used for
+half a year ends.
 
     code           unused ──exchanged──▶ used          presented again: its consent ends
     access token   good ──two days, or its refresh token is exchanged──▶ good for nothing
@@ -39,14 +40,17 @@ ACCESS, REFRESH = "oat_", "ort_"
 CODE_LASTS = timedelta(minutes=10)
 ACCESS_SECONDS = 172_800  # as Kit's
 GRACE = timedelta(seconds=60)  # for an answer that got lost
+IDLE = timedelta(days=180)  # without a call or a refresh: then a consent ends
 
 # How a consent ended.
 REVOKED, GIVEN_BACK, CODE_AGAIN, REFRESH_AGAIN = "revoked", "given back", "code again", "refresh token again"
+UNUSED = "unused"
 ENDS_IN_WORDS = {
     REVOKED: "revoked by a member",
     GIVEN_BACK: "given back by the app",
     CODE_AGAIN: "ended by us: its code was presented twice, so somebody else may have had it",
     REFRESH_AGAIN: "ended by us: an old refresh token was presented again, so somebody else may have had it",
+    UNUSED: f"ended by us: the app had not used it for {IDLE.days} days",
 }
 
 KEEP_CODES = timedelta(days=7)
@@ -143,6 +147,7 @@ def refresh(token_id: int, access: str, refresh: str, scope: str, now: datetime)
     token = _held(token_id)
     if token is None or not _may_be_exchanged(token, now):
         return False
+    Consent.objects.filter(pk=token.consent_id).update(last_used_at=now)
     if token.revoked is None:
         AccessToken.objects.filter(pk=token.access_token_id).delete()
         RefreshToken.objects.filter(pk=token.pk).update(revoked=now, access_token=None)
@@ -168,6 +173,8 @@ def _held(token_id: int) -> RefreshToken | None:
 
 
 def _may_be_exchanged(token: RefreshToken, now: datetime) -> bool:
+    if end_unused(now, token.consent_id):
+        return False
     if token.revoked is None:
         return True
     is_lost_answer = now - token.revoked <= GRACE and not token.followers.exclude(revoked=None).exists()
@@ -226,6 +233,15 @@ def end(consent_id: int, why: str, now: datetime) -> bool:
     return has_ended
 
 
+def end_unused(now: datetime, *consent_ids: int) -> int:
+    """How many of these, or of all."""
+    live = Consent.objects.filter(ended_at=None, membership__isnull=False)
+    some = live.filter(pk__in=consent_ids) if consent_ids else live
+    before = now - IDLE
+    idle = some.filter(Q(last_used_at__lt=before) | Q(last_used_at=None, given_at__lt=before))
+    return idle.update(ended_at=now, ended_why=UNUSED)
+
+
 def give_back(token: str, application: Application, now: datetime) -> None:
     """The app has no use for it any more; either of a pair ends both, and all that came of the same consent."""
     kinds = (AccessToken, RefreshToken)
@@ -236,7 +252,8 @@ def give_back(token: str, application: Application, now: datetime) -> None:
 
 
 def forget_old(now: datetime) -> None:
-    """What can open nothing any more and tells nobody anything."""
+    """What can open nothing any more and tells nobody anything; and what nobody uses ends."""
+    end_unused(now)
     Grant.objects.filter(expires__lt=now - KEEP_CODES).delete()
     AccessToken.objects.filter(expires__lt=now - KEEP_ACCESS_TOKENS).delete()
     Consent.objects.filter(ended_at__lt=now - KEEP_ENDED).delete()

@@ -8,19 +8,33 @@ from urllib.parse import urlsplit
 
 from django.test import Client
 
+from dripstone import clock
 from dripstone.accounts.models import Account
+from dripstone.oauth import scopes, tokens
+from tests import factories
 from tests.kit import contract
+
+NOT_FULL_ACCESS = (
+    401,
+    {"errors": ["The access token is invalid", "This needs an API key with full access, or OAuth"]},
+)
 
 
 @dataclass
 class Caller:
-    """Talks JSON to the API with one account's key. A call returns (status, document).
+    """Talks JSON to the API with one account's key, or with a token. A call returns (status, document).
 
     Every answer is held against Kit's contract on the way, where the contract is at hand.
     """
 
     account: Account
     key: str
+
+    def by_token(self) -> "Caller":
+        """The same account, for an app that an owner of it has allowed everything."""
+        email, app = factories.make_user(self.account).email, factories.make_app(self.account)
+        given = tokens.give_out(self.account, email, app, scopes.PUBLIC, clock.now())
+        return Caller(self.account, given["access_token"])
 
     def get(self, path: str, **query: Any) -> tuple[int, Any]:
         response = Client().get(path, query, headers=self._headers())
@@ -46,7 +60,8 @@ class Caller:
         return self.raw(method.lower(), path, data)
 
     def _headers(self) -> dict[str, str]:
-        return {"X-Kit-Api-Key": self.key}
+        is_token = self.key.startswith(tokens.ACCESS)
+        return {"Authorization": f"Bearer {self.key}"} if is_token else {"X-Kit-Api-Key": self.key}
 
     @staticmethod
     def _answer(method: str, path: str, response: Any, *, is_slim: bool = False) -> tuple[int, Any]:

@@ -12,7 +12,7 @@ from django.test import Client
 from dripstone.accounts.models import ApiKey
 from dripstone.api.v4 import tags as tags_api
 from tests import factories
-from tests.api.caller import Caller
+from tests.api.caller import NOT_FULL_ACCESS, Caller
 
 UNAUTHORIZED = (401, {"errors": ["The access token is invalid"]})
 NOT_FOUND = (404, {"errors": ["Not Found"]})
@@ -24,6 +24,14 @@ def test_it_wants_a_live_key(alice: Caller) -> None:
         assert Caller(alice.account, key).get("/v4/account") == UNAUTHORIZED
     ApiKey.objects.update(revoked_at="2026-11-23T09:00:00Z")
     assert alice.get("/v4/account") == UNAUTHORIZED
+
+
+def test_a_key_without_full_access_hears_what_it_takes(alice: Caller) -> None:
+    plain = factories.make_key(alice.account, has_full_access=False)[1]
+    answer = Client().get("/v4/purchases", headers={"X-Kit-Api-Key": plain})
+    assert (answer.status_code, answer.json()) == NOT_FULL_ACCESS
+    said = "The access token is invalid; This needs an API key with full access, or OAuth"
+    assert answer["WWW-Authenticate"] == f'Bearer error="invalid_token", error_description="{said}"'
 
 
 def test_a_key_may_travel_as_a_bearer_token(alice: Caller) -> None:

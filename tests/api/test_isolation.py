@@ -1,4 +1,5 @@
-"""Mallory has a key of her own. Nothing of Alice's is there for her: every answer is the one for an unknown id.
+"""Mallory has a key of her own, and a token. Nothing of Alice's is there for her: every answer is the one for an
+unknown id.
 
 The calls come from the routers, so a new operation is tried as soon as it exists: with Alice's ids in its path, and in
 every member of its query string or body whose name says that it names a row.
@@ -183,6 +184,13 @@ def call(caller: Caller, route: Route, path: str, members: Members) -> tuple[int
     return caller.send(route.method, f"{path}?{urlencode(members)}" if members else path)
 
 
+def both_ways(caller: Caller) -> list[Caller]:
+    """With the key, and with a token whose first use is noted."""
+    by_token = caller.by_token()
+    assert by_token.get("/v4/account")[0] == 200
+    return [caller, by_token]
+
+
 def required(route: Route, of: Ids) -> Members:
     making = REQUIRED.get(str(route))
     return making(of) if making else {}
@@ -196,10 +204,12 @@ def test_it_finds_nothing_of_another_account(route: Route, alice: Caller, mallor
     """Her own ids beside Alice's in one path included. And nothing changes."""
     of_alice = owned.one_of_each(alice.account)
     of_mallory = owned.one_of_each(mallory.account) if len(route.nouns) > 1 else {}
-    members, before = required(route, of_alice), everything()
+    callers, members = both_ways(mallory), required(route, of_alice)
+    before = everything()
     for owners in list(itertools.product((of_alice, of_mallory), repeat=len(route.nouns)))[:-1]:
         path = route.with_ids(of[noun] for of, noun in zip(owners, route.nouns, strict=True))
-        assert call(mallory, route, path, members) == NOT_FOUND
+        for caller in callers:
+            assert call(caller, route, path, members) == NOT_FOUND
     assert everything() == before
     assert call(alice, route, route.with_ids(UNKNOWN for _ in route.nouns), members) == NOT_FOUND
     assert call(alice, route, route.with_ids(of_alice[noun] for noun in route.nouns), members)[0] != 404
@@ -251,14 +261,16 @@ def test_it_knows_no_row_that_a_member_names(
     unknown: Ids = defaultdict(lambda: UNKNOWN, NO_ADDRESSES)
     path = route.with_ids(of_mallory[noun] for noun in route.nouns)
 
-    def answer(of: Ids) -> tuple[int, str]:
-        status, document = call(mallory, route, path, required(route, of_mallory) | making(of))
+    def answer(caller: Caller, of: Ids) -> tuple[int, str]:
+        status, document = call(caller, route, path, required(route, of_mallory) | making(of))
         return status, re.sub(r"\d+", "N", str(document))
 
+    callers = both_ways(mallory)
     before = everything()
-    assert answer(of_alice) == answer(unknown)
+    for caller in callers:
+        assert answer(caller, of_alice) == answer(caller, unknown)
     assert everything() == before
-    assert answer(of_mallory) != answer(unknown)
+    assert answer(mallory, of_mallory) != answer(mallory, unknown)
 
 
 # --- In lists ---------------------------------------------------------------------------------------------------
@@ -267,7 +279,8 @@ def test_it_knows_no_row_that_a_member_names(
 @pytest.mark.parametrize("route", [one for one in ROUTES if one.method == "GET" and not one.nouns], ids=str)
 def test_her_lists_are_empty(route: Route, alice: Caller, mallory: Caller) -> None:
     members = required(route, owned.one_of_each(alice.account))
-    status, answer = call(mallory, route, route.path, members)
+    (status, answer), by_token = (call(caller, route, route.path, members) for caller in both_ways(mallory))
+    assert by_token == (status, answer)
     if str(route) in NONE_AT_ALL:
         assert (status, answer) == NOT_FOUND
         assert call(alice, route, route.path, members)[0] == 200

@@ -263,13 +263,17 @@ def test_without_a_callback_nobody_is_told_and_only_failures_are_kept() -> None:
     assert Failure.objects.get().entry == 1
 
 
-def test_an_answer_that_is_too_large_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_an_answer_that_is_too_large_the_counts_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "LARGEST_CALLBACK", 100)
     account = make_account()
-    keep(account, names(*"abcdefgh"), url=URL)
+    job = keep(account, names(*"abcdefgh", ""), url=URL)
     runner.finish(operations.ALL, account.pk, now)
     assert Job.objects.get().callback == "too_large"
-    assert not Call.objects.exists()
+    assert callback() == {
+        "errors": [f"The answer is too large; GET /ext/v1/bulk_jobs/{job.pk}/failures lists what could not be done"],
+        "bulk_job": {"id": job.pk, "operation": "create_tags", "n_entries": 9, "n_done": 9, "n_failed": 1},
+    }
+    assert not Batch.objects.exists()
     assert Tag.objects.count() == 8
 
 

@@ -219,7 +219,77 @@ def test_what_is_over_is_forgotten_after_a_while(app: App, browser: Client, cloc
     tokens.end(Consent.objects.latest("pk").pk, tokens.REVOKED, clock.now())
     tokens.forget_old(clock.advance(days=31))
     assert [len(one.objects.all()) for one in (Grant, AccessToken, RefreshToken)] == [0, 2, 1]
-    tokens.forget_old(clock.advance(days=370))
+    for _ in range(3):
+        now = clock.advance(days=130)
+        status, kept = app.refresh(kept["refresh_token"])
+        assert status == 200
+        tokens.forget_old(now)
     assert Consent.objects.count() == 1
-    assert app.refresh(kept["refresh_token"])[0] == 200
     assert app.refresh(gone["refresh_token"])[0] == 400
+
+
+@pytest.mark.parametrize("is_pruned", [False, True])
+def test_a_consent_that_no_app_uses_ends_after_half_a_year(
+    app: App, browser: Client, clock: Any, is_pruned: bool
+) -> None:
+    """A call is a use of it, and so is a refresh."""
+    given = app.tokens(browser)
+    clock.advance(days=179)
+    _, given = app.refresh(given["refresh_token"])
+    clock.advance(days=1)
+    call(given["access_token"])
+    clock.advance(days=180)
+    _, given = app.refresh(given["refresh_token"])
+    assert is_open(given["access_token"])
+    now = clock.advance(days=180, seconds=1)
+    if is_pruned:
+        tokens.forget_old(now)
+        assert not RefreshToken.objects.exists()
+    status, refused = app.refresh(given["refresh_token"])
+    assert (status, refused["error"]) == (400, "invalid_grant")
+    assert not is_open(given["access_token"])
+    consent = Consent.objects.get()
+    assert (consent.ended_at, consent.ended_why) == (now, tokens.UNUSED)
+    assert tokens.how_it_ended(consent) == "ended by us: the app had not used it for 180 days"
+
+
+# --- Pages of others ----------------------------------------------------------------------------------------------
+
+FROM_A_PAGE = {"Origin": "https://app.example"}
+
+
+@pytest.mark.parametrize("path", ["/oauth/token", "/v4/oauth/token", "/oauth/revoke", "/oauth/register"])
+def test_a_browser_is_told_that_pages_may_ask(db: None, path: str) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+    answer = Client().options(path, headers=FROM_A_PAGE | asked)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    assert "POST" in answer["Access-Control-Allow-Methods"]
+    assert {"Authorization", "Content-Type"} <= set(answer["Access-Control-Allow-Headers"].split(", "))
+    assert "Access-Control-Allow-Credentials" not in answer
+
+
+def test_an_app_in_a_page_gets_its_tokens_and_hears_why_not(native: App, browser: Client) -> None:
+    asked = {"grant_type": "authorization_code", "code": native.code(browser), "redirect_uri": CALLBACK}
+    asked |= {"code_verifier": VERIFIER, **native.credentials}
+    for status in (200, 400):
+        answer = Client().post("/oauth/token", asked, headers=FROM_A_PAGE)
+        assert (answer.status_code, answer["Access-Control-Allow-Origin"]) == (status, "*")
+        assert "Access-Control-Allow-Credentials" not in answer
+    unknown = Client().post("/oauth/token", asked | {"client_id": "nobody"}, headers=FROM_A_PAGE)
+    assert (unknown.status_code, unknown["Access-Control-Allow-Origin"]) == (401, "*")
+
+
+def test_no_page_of_others_asks_people_or_reads_what_they_are_shown(app: App, browser: Client) -> None:
+    answer = browser.get(app.address(), headers=FROM_A_PAGE)
+    assert answer.status_code == 200
+    assert "Access-Control-Allow-Origin" not in answer
+
+
+@pytest.mark.parametrize(
+    "path", ["/.well-known/oauth-authorization-server", "/.well-known/oauth-protected-resource/mcp"]
+)
+def test_what_there_is_to_know_is_read_by_pages_that_say_their_version(db: None, path: str) -> None:
+    asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "mcp-protocol-version"}
+    assert "MCP-Protocol-Version" in Client().options(path, headers=FROM_A_PAGE | asked)["Access-Control-Allow-Headers"]
+    assert Client().get(path, headers=FROM_A_PAGE)["Access-Control-Allow-Origin"] == "*"

@@ -23,7 +23,6 @@ from dripstone.api.mcp.parameters import MOST_PER_PAGE
 from dripstone.api.mcp.tools import Arguments, Tool
 from dripstone.errors import Invalid
 
-NEEDS_FULL_ACCESS = "This needs an API key with full access, or OAuth"
 LATER = "It is being done in the background"
 DONE = "Done"
 
@@ -39,10 +38,12 @@ def make(request: HttpRequest, tool: Tool, operation: Operation, arguments: Argu
         raise ToolError("\n".join(wrong.messages)) from None
     if "per_page" in tool.takes:
         given.setdefault("per_page", MOST_PER_PAGE)
-    return _read(_answer(_request(request, tool, operation, given)), operation)
+    return _read(_answer(_request(request, tool, operation, given, tool.headers(arguments))))
 
 
-def _request(outer: HttpRequest, tool: Tool, operation: Operation, given: Arguments) -> WSGIRequest:
+def _request(
+    outer: HttpRequest, tool: Tool, operation: Operation, given: Arguments, headers: Mapping[str, str]
+) -> WSGIRequest:
     query, body = {}, {}
     for name, value in tool.beside_path(given).items():
         if tool.method == "GET" or name in operation.query:
@@ -53,6 +54,7 @@ def _request(outer: HttpRequest, tool: Tool, operation: Operation, given: Argume
     return WSGIRequest(
         {
             **outer.META,
+            **headers,
             "REQUEST_METHOD": tool.method,
             "PATH_INFO": tool.filled(given),
             "QUERY_STRING": urlencode(_as_text(query)),
@@ -87,10 +89,10 @@ def _handler() -> BaseHandler:
     return handler
 
 
-def _read(response: HttpResponseBase, operation: Operation) -> Result:
+def _read(response: HttpResponseBase) -> Result:
     assert isinstance(response, HttpResponse)
     if response.status_code >= 400:
-        raise ToolError(_refusal(response, operation))
+        raise ToolError(_refusal(response))
     if response.status_code == 204:
         return {"message": DONE}
     if response.status_code == 202 and response.content == b"{}":
@@ -98,11 +100,9 @@ def _read(response: HttpResponseBase, operation: Operation) -> Result:
     return msgspec.Raw(response.content)
 
 
-def _refusal(response: HttpResponse, operation: Operation) -> str:
+def _refusal(response: HttpResponse) -> str:
     if response.status_code == 429:
         seconds = response.get("Retry-After")
         return response.content.decode() + (f" (in {seconds} seconds)" if seconds else "")
     said: list[str] = json.loads(response.content)["errors"]
-    if response.status_code == 401 and operation.needs_full_access:
-        said.append(NEEDS_FULL_ACCESS)
     return "\n".join(said)

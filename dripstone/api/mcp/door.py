@@ -29,7 +29,8 @@ INSTRUCTIONS = """\
 Dripstone sends sequences of emails to the subscribers of one account. What tools change is changed at once, and may \
 send mail to real people within a minute.
 
-- Before you edit a sequence that has people inside, ask get_impact and show its `summary` to whoever decides.
+- Before you edit a sequence that has people inside, ask get_impact and show its `summary` to whoever decides. \
+Its `token` goes with the edit as `impact_token`.
 - Why does somebody get what when? find_subscriber, list_enrollments, get_journey. Why is nothing sent? \
 get_sequence_health.
 - Ids are numbers; times are UTC, but for dates that name a zone. Lists have pages: go on with `after`.

@@ -465,6 +465,7 @@ _SEQUENCES = (
             "hold": yes_no("true: people stay after the last email and get those that are added later."),
         },
         reaches_people=True,
+        is_foretold=True,
     ),
     Tool(
         "delete_sequence",
@@ -473,6 +474,7 @@ _SEQUENCES = (
         "Deletes it with its emails. Nobody inside gets anything more of it. To stop for a while, pause it by "
         "update_sequence. Ask get_impact first.",
         needs={"id": id_of("sequence")},
+        is_foretold=True,
     ),
     Tool(
         "list_sequence_emails",
@@ -503,6 +505,7 @@ _SEQUENCES = (
         },
         takes={**_EMAIL_TEXTS, **_PLACED},
         reaches_people=True,
+        is_foretold=True,
     ),
     Tool(
         "update_sequence_email",
@@ -519,6 +522,7 @@ _SEQUENCES = (
             **_PLACED,
         },
         reaches_people=True,
+        is_foretold=True,
     ),
     Tool(
         "delete_sequence_email",
@@ -527,6 +531,7 @@ _SEQUENCES = (
         "Deletes it for good. People who wait for it skip it when it would have gone. To keep it, unpublish it by "
         "update_sequence_email. Ask get_impact first.",
         needs={"sequence_id": id_of("sequence"), "id": id_of("email")},
+        is_foretold=True,
     ),
     Tool(
         "list_subscribers_for_sequence",

@@ -18,18 +18,7 @@ from dripstone.api.mcp.tools import Arguments, Tool
 from dripstone.errors import Invalid
 
 # Edits of a sequence: what get_impact tells about.
-EDITS: Mapping[str, Tool] = {
-    tool.name: tool
-    for tool in kit_tools.TOOLS
-    if tool.name
-    in (
-        "update_sequence",
-        "delete_sequence",
-        "create_sequence_email",
-        "update_sequence_email",
-        "delete_sequence_email",
-    )
-}
+EDITS: Mapping[str, Tool] = {tool.name: tool for tool in kit_tools.TOOLS if tool.is_foretold}
 _DAYS = whole("How many days ahead; 30 if it is left out.", minimum=1, maximum=366)
 
 
@@ -125,7 +114,8 @@ TOOLS = (
         "Say what an edit of a sequence would do",
         "To whom an edit sends something, when, and whose dates move, before it is made: counts, people and "
         "a `summary` to show. It changes nothing, and refuses what the edit would be refused for. Use it before you "
-        "edit a sequence with people inside, and show the summary to whoever decides.",
+        "edit a sequence with people inside, and show the summary to whoever decides. Give its `token` to the edit as "
+        "`impact_token`: then it is refused if anything has changed since.",
         needs={
             "tool": one_of("The edit, by the name of its tool.", *EDITS),
             "arguments": open_object("The arguments that the tool would get."),

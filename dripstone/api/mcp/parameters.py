@@ -58,6 +58,12 @@ ALWAYS: Parameters = {
     "user_goal": text("Taken as Kit's server takes it, and not used."),
 }
 
+# What get_impact tells about takes the token that it gives: docs/decisions/impact.md.
+IMPACT = "impact_token"
+FORETOLD: Parameters = {
+    IMPACT: text("`token` of get_impact's answer for this edit: it is then made only if it still does what was told.")
+}
+
 PAGES: Parameters = {
     "after": text("Cursor: `pagination.end_cursor` of an answer, for the page after it."),
     "before": text("Cursor: `pagination.start_cursor` of an answer, for the page before it."),

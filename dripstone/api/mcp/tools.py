@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from dripstone.api.mcp.parameters import ALWAYS, MOST_PER_PAGE, Parameters, Schema
+from dripstone.api.mcp.parameters import ALWAYS, FORETOLD, IMPACT, MOST_PER_PAGE, Parameters, Schema
 from dripstone.errors import Invalid
 
 Arguments = dict[str, Any]
@@ -28,6 +28,7 @@ class Tool:
     is_destructive   it takes away or replaces what was there
     is_repeatable    a second time changes nothing more
     reaches_people   it may set mail in motion, or calls to other servers
+    is_foretold      get_impact says what it would do
 
     Left out, the three about what it changes follow from the method.
     """
@@ -43,6 +44,7 @@ class Tool:
     is_destructive: bool | None = None
     is_repeatable: bool | None = None
     reaches_people: bool = False
+    is_foretold: bool = False
 
     @property
     def method(self) -> str:
@@ -58,7 +60,12 @@ class Tool:
 
     @property
     def parameters(self) -> Parameters:
-        return {**self.needs, **self.takes, **ALWAYS}
+        return {**self.needs, **self.takes, **self.beside_call}
+
+    @property
+    def beside_call(self) -> Parameters:
+        """What no call gets as a parameter."""
+        return {**FORETOLD, **ALWAYS} if self.is_foretold else ALWAYS
 
     @property
     def schema(self) -> Schema:
@@ -100,12 +107,18 @@ class Tool:
                 yield f"{name} can't be blank"
             elif name in self.in_path and not _is_id(arguments[name]):
                 yield f"{name} must be an id"
+        if not isinstance(arguments.get(IMPACT, ""), str):
+            yield f"{IMPACT} must be a string"
         if "per_page" in self.takes and not _is_page(arguments.get("per_page", MOST_PER_PAGE)):
             yield f"per_page must be an integer between 1 and {MOST_PER_PAGE}"
 
     def meant(self, arguments: Arguments) -> Arguments:
         """What its call gets. Raises Invalid."""
-        return self.given({name: value for name, value in arguments.items() if name not in ALWAYS})
+        return self.given({name: value for name, value in arguments.items() if name not in self.beside_call})
+
+    def headers(self, arguments: Arguments) -> dict[str, str]:
+        """What its call is to carry, as variables of WSGI."""
+        return {"HTTP_IF_MATCH": f'"{arguments[IMPACT]}"'} if IMPACT in arguments else {}
 
     def filled(self, arguments: Arguments) -> str:
         """The path with its ids."""

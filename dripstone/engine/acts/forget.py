@@ -27,6 +27,7 @@ from dripstone.accounts.models import Account
 from dripstone.calls import forget as calls
 from dripstone.content.mime import mail_address
 from dripstone.engine import reasons, transitions
+from dripstone.engine.acts import bulk_answers
 from dripstone.engine.models import Delivery, Enrollment, places_of
 from dripstone.errors import NotFound
 from dripstone.events import causes, types
@@ -159,7 +160,9 @@ def _forget(account: Account, people: Mapping[int, _Person], cause: Cause, now: 
     rows = {"messages": inbox.forget(account.pk, _spellings(people.values()))}
     rows |= _delete(ids | {"deliveries": list(ended)})
     repeats.forget_contents(account.pk)
-    calls.people(account.pk, {pk: person.email_address for pk, person in people.items()})
+    addresses = {pk: person.email_address for pk, person in people.items()}
+    bulk_answers.people(account.pk, addresses)  # before the calls that are made of them
+    calls.people(account.pk, addresses)
     record(event(types.SUBSCRIBER_DELETED, account.pk, now, cause=cause, subscriber_id=pk) for pk in people)
     return Forgotten(
         [],

@@ -58,7 +58,7 @@ class BulkJob:
 
 
 CALLBACKS = {
-    "too_large": "the answer is too large to be told to your callback",
+    "too_large": "your callback is told how many, since the whole answer has more than 64 MB",
     "refused": "this server may not call your callback any more",
 }
 SPANS = {"hour": ("Last hour", 60, timedelta(minutes=1)), "day": ("Last 24 hours", 96, timedelta(minutes=15))}

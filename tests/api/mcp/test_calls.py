@@ -66,6 +66,8 @@ def test_what_kit_wants_to_know_is_taken(agent: Agent) -> None:
         ("list_tags", {"per_page": 101}, "per_page must be an integer between 1 and 100"),
         ("list_tags", {"per_page": [5]}, "per_page must be an integer between 1 and 100"),
         ("list_tags", {"after": "nonsense"}, "after is not a cursor of this list"),
+        ("delete_sequence", {"id": 1, "impact_token": 7}, "impact_token must be a string"),
+        ("get_sequence", {"id": 1, "impact_token": "x"}, "impact_token is no parameter of this tool"),
         ("list_tags", {"afer": "x"}, "afer is no parameter of this tool; did you mean after?"),
         ("find_subscriber", {}, "email_address can't be blank"),
         ("find_subscriber", {"email_address": ""}, "Email address is invalid"),
@@ -152,6 +154,37 @@ def test_the_impact_of_an_edit_is_told_by_the_tool_that_makes_it(alice: Caller, 
         assert told["summary"], tool
     assert {email.pk for email in sequence.emails.filter(deleted_at=None)} == {first.pk, second.pk}
     assert agent.refused("get_impact", tool="update_sequence", arguments={"id": sequence.pk, "send_hour": 99})
+
+
+def test_an_edit_is_made_as_its_impact_was_told_or_not_at_all(alice: Caller, agent: Agent) -> None:
+    sequence = factories.make_sequence(alice.account, {"delay_value": 0})
+    pause = {"id": sequence.pk, "active": False}
+    token = agent.did("get_impact", tool="update_sequence", arguments=pause)["impact"]["token"]
+    other = agent.refused("update_sequence", id=sequence.pk, active=False, name="Another", impact_token=token)
+    assert other == "This token was given for another change: ask for the impact of this one"
+    factories.make_enrollment(sequence, factories.make_subscriber(alice.account))
+    late = agent.refused("update_sequence", **pause, impact_token=token)
+    assert late == "The sequence has changed since its impact was told: ask for it again"
+    for nothing in ("", "*", "nonsense"):
+        assert "has changed since" in agent.refused("update_sequence", **pause, impact_token=nothing)
+    assert agent.did("get_sequence", id=sequence.pk)["sequence"]["active"]
+    told = agent.did("get_impact", tool="update_sequence", arguments={**pause, "impact_token": token})["impact"]
+    made = agent.did("update_sequence", **pause, impact_token=told["token"])
+    assert not made["sequence"]["active"]
+
+
+@pytest.mark.parametrize("tool", our_tools.EDITS)
+def test_every_edit_takes_the_token_of_its_impact(alice: Caller, agent: Agent, tool: str) -> None:
+    sequence = factories.make_sequence(alice.account, {"delay_value": 0})
+    email = sequence.emails.get()
+    path = our_tools.EDITS[tool].in_path
+    ids = {"sequence_id": sequence.pk, "id": email.pk if "sequence_id" in path else sequence.pk}
+    edit = {name: ids[name] for name in path} | {
+        name: value for name, value in SOUND.items() if name in our_tools.EDITS[tool].parameters
+    }
+    edit.pop("email_address", None)
+    token = agent.did("get_impact", tool=tool, arguments=edit)["impact"]["token"]
+    agent.did(tool, **edit, impact_token=token)
 
 
 def _ids(account: Any) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def test_its_call_takes_what_it_gives(tool: Tool) -> None:
         if operations.key(known) == operations.key(path) and tool.method.lower() in calls
     )
     known = {one["name"] for one in call.get("parameters", ())} | _members(call, schema)
-    given = set(tool.beside_path(tool.parameters)) - ALWAYS.keys()
+    given = set(tool.beside_path(tool.parameters)) - tool.beside_call.keys()
     assert given - known - NOT_SENT.get(tool.name, set()) == set()
 
 
