@@ -81,6 +81,8 @@ class Import(models.Model):
     turn_at = models.DateTimeField(null=True)  # when its account last had its turn, by the machine's clock
     is_stale = models.BooleanField(default=False, db_default=False)  # rows of an earlier reading are still there
     read_to = models.BigIntegerField(default=0, db_default=0)  # bytes
+    n_records = models.BigIntegerField(default=0, db_default=0)  # read, as a spreadsheet counts them
+    n_header = models.BigIntegerField(default=0, db_default=0)  # which of them is the header; 0: none is
     n_rows = models.BigIntegerField(default=0, db_default=0)  # of the file, without its header and empty lines
     n_rejected = models.BigIntegerField(default=0, db_default=0)
     n_twice = models.BigIntegerField(default=0, db_default=0)  # rows about somebody whom an earlier row is about
@@ -135,7 +137,7 @@ class Row(models.Model):
 
     pk = models.CompositePrimaryKey("of_import_id", "number")
     of_import = models.ForeignKey(Import, models.CASCADE, related_name="+", db_index=False)
-    number = models.BigIntegerField()  # of the row that names them first, from 1; the header is none
+    number = models.BigIntegerField()  # of the row that names them first, as a spreadsheet counts
     email_address = models.TextField()  # given.plain_address
     first_name = models.TextField(null=True)
     values = ArrayField(models.TextField(null=True))  # of the columns that go into custom fields, in their order
