@@ -353,6 +353,7 @@ INSTALLED_APPS = [
     "dripstone.engine",
     "dripstone.feedback",
     "dripstone.uses",
+    "dripstone.triggers",
     "dripstone.webhooks",
     "dripstone.bulk",
     "dripstone.imports",

@@ -5,7 +5,7 @@ from typing import Any
 from dripstone import clock
 from dripstone.accounts import brand, invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
-from dripstone.bulk import jobs, operations
+from dripstone.bulk import actions, jobs, operations
 from dripstone.conditions import segments
 from dripstone.content import snippets, templates
 from dripstone.content.models import EmailTemplate, Snippet
@@ -30,6 +30,13 @@ INVITED = {"email_address": "new@example.com", "role": "viewer"}
 def _user(account: Account) -> User:
     """Whose session it is."""
     return members.users_of(account).first() or factories.make_user(account)
+
+
+def _bulk_action(account: Account, tag_id: int) -> int:
+    """One that runs."""
+    acts = [{"kind": "tag", "tag_id": tag_id}]
+    everybody = {"filter": {"all": []}}
+    return actions.begin(account, everybody, acts, "API key test", MONDAY_9, fire_rules=True).pk
 
 
 def one_of_each(account: Account) -> dict[str, Any]:
@@ -72,6 +79,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "purchases": purchase.pk,
         "products": purchase.lines.get().product_id,
         "tags": tag.pk,
+        "bulk_actions": _bulk_action(account, tag.pk),
         "forms": form.pk,
         "segments": segments.create(account.pk, everybody, MONDAY_9).pk,
         "custom_fields": fields.create(account.pk, {"label": "Company"}, MONDAY_9, cause=causes.API)[0].pk,

@@ -13,6 +13,7 @@ from dripstone.api import description, errors, oauth, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
+    bulk_actions,
     bulk_jobs,
     clock,
     creator_profile,
@@ -95,6 +96,7 @@ OURS = (
     ext_email_templates,
     ext_webhook_endpoints,
     bulk_jobs,
+    bulk_actions,
 )
 
 

@@ -7,18 +7,17 @@ from datetime import datetime
 from typing import Any
 
 import psycopg
-from django.db import OperationalError, connection, transaction
+from django.db import OperationalError, transaction
 from django.db.models import QuerySet
 
 from dripstone import outbound
-from dripstone.bulk import wake
+from dripstone.bulk import line, wake
 from dripstone.bulk.models import Batch, Job
 from dripstone.bulk.outcomes import Failed, Operation, Shape
 from dripstone.errors import Invalid, Problem, TooLarge
 from dripstone.given import Checked, Given
 
 AT_ONCE = 100  # entries of a call, as Kit's
-MOST_BYTES = 300_000_000  # of an account's calls that wait, as Kit's
 INSERTED = 20  # batches in a statement: a call has up to 16 MB
 KEPT_DAYS = 30  # after the end
 TRIES = 3  # two calls about the same people in another order may wait for each other: one is told, and begins again
@@ -27,15 +26,6 @@ FULL = (
     "This request exceeds your queued bulk requests limit. Please wait while we process your existing requests and try"
     " again later."
 )
-
-# Purpose: stand in line, unless it is full: then no row comes back. Primary key.
-_STAND_IN_LINE = """
-INSERT INTO bulk_line AS line (account_id, n_jobs, n_bytes, turn_at)
-SELECT %(account)s, 1, %(bytes)s, clock_timestamp() WHERE %(bytes)s <= %(most)s
-ON CONFLICT (account_id) DO UPDATE SET n_jobs = line.n_jobs + 1, n_bytes = line.n_bytes + EXCLUDED.n_bytes
-WHERE line.n_bytes + EXCLUDED.n_bytes <= %(most)s
-RETURNING account_id
-"""
 
 
 def read(operation: Operation, given: Given) -> tuple[list[Any], str]:
@@ -103,10 +93,8 @@ def keep(
     asked_by  the credential, as notes name it
     Raises TooLarge when so much waits already that this does not fit.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_STAND_IN_LINE, {"account": account_id, "bytes": n_bytes, "most": MOST_BYTES})
-        if cursor.fetchone() is None:
-            raise TooLarge(FULL)
+    if not line.stand_in(account_id, n_bytes):
+        raise TooLarge(FULL)
     job = Job.objects.create(
         account_id=account_id,
         operation=operation.name,

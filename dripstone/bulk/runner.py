@@ -1,13 +1,14 @@
-"""Works through jobs: batch after batch, each account in its turn, and between batches a rest.
+"""Works through jobs and actions: batch after batch, each account in its turn, and between batches a rest.
 
-Takes       jobs with their entries in batches, and the table of operations
+Takes       jobs with their entries in batches, and the table of operations; actions on people (acting.py)
 Leaves      entries that are done, failures of the others, and a callback when it was asked for
 A crash here means that the batch at hand was not done: it begins again. What it did, its failures, what the callback
 will say of it and the job's place among its entries are one transaction.
 
-The accounts that wait take turns, one batch each; an account's jobs are done one after the other, in the order in which
-they were asked for. Several processes may do this beside each other, each for other accounts.
-docs/reference/life-of-a-bulk-job.md has the states, docs/decisions/bulk-jobs.md the reasons.
+The accounts that wait take turns, one batch each; an account's jobs and actions are done one after the other, in the
+order in which they were asked for. Several processes may do this beside each other, each for other accounts.
+docs/reference/life-of-a-bulk-job.md and life-of-a-bulk-action.md have the states, docs/decisions/bulk-jobs.md the
+reasons.
 """
 
 import json
@@ -17,10 +18,12 @@ from datetime import datetime
 
 import structlog
 from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
 from pydantic_core import to_json
 
+from dripstone.bulk import acting, line
 from dripstone.bulk.jobs import is_deadlock
-from dripstone.bulk.models import Batch, Failure, Job
+from dripstone.bulk.models import Batch, BulkAction, Failure, Job
 from dripstone.bulk.outcomes import Entry, Failed, Operation, Outcome
 from dripstone.calls import queue
 from dripstone.engine import process, virtual
@@ -42,7 +45,6 @@ WHERE account_id = (SELECT account_id FROM bulk_line WHERE n_jobs > 0 ORDER BY t
                     FOR UPDATE SKIP LOCKED)
 RETURNING account_id
 """
-_LEAVE_LINE = "UPDATE bulk_line SET n_jobs = n_jobs - 1, n_bytes = n_bytes - %(bytes)s WHERE account_id = %(account)s"
 
 
 def work(operations: Operations, now: Now, seconds: float) -> bool:
@@ -65,7 +67,7 @@ def work(operations: Operations, now: Now, seconds: float) -> bool:
 
 
 def finish(operations: Operations, account_id: int, now: Now) -> None:
-    """All jobs of the account, without a rest."""
+    """All jobs and actions of the account, without a rest."""
     while step(operations, account_id, now, is_patient=True):
         pass
 
@@ -79,17 +81,19 @@ def take_turn() -> int | None:
 
 
 def step(operations: Operations, account_id: int, now: Now, *, is_patient: bool = False) -> bool:
-    """The next batch of the account's next job, or the end of the job. False: there is none, or another process is at
-    it; `is_patient` waits for that."""
+    """The next batch of what is the account's next, or its end. False: there is none, or another process is at it;
+    `is_patient` waits for that."""
     try:
         with virtual.turn(), transaction.atomic():
-            job = _next_job(account_id, is_patient)
-            if job is None:
+            first = _next(account_id, is_patient)
+            if first is None:
                 return False
-            if job.n_done < job.n_entries:
-                _do(operations[job.operation], job, now())
+            if isinstance(first, BulkAction):
+                acting.step(first, now())
+            elif first.n_done < first.n_entries:
+                _do(operations[first.operation], first, now())
             else:
-                _end(operations[job.operation], job, now())
+                _end(operations[first.operation], first, now())
     except OperationalError as error:
         if not is_deadlock(error):
             raise
@@ -97,12 +101,24 @@ def step(operations: Operations, account_id: int, now: Now, *, is_patient: bool 
     return True
 
 
-def _next_job(account_id: int, is_patient: bool) -> Job | None:
+def _next(account_id: int, is_patient: bool) -> Job | BulkAction | None:
     """Locked. Of an account that another process works for, none: not even its second job."""
-    waiting = Job.objects.filter(account_id=account_id, ended_at=None)
-    first = waiting.order_by("pk").first()
-    locked = waiting.select_for_update(skip_locked=not is_patient, no_key=True)
-    return locked.filter(pk=first.pk).first() if first else None
+    job = _waiting_jobs(account_id).order_by("pk").first()
+    action = _waiting_actions(account_id).order_by("queued_at", "pk").first()
+    if action is None or (job is not None and job.asked_at <= action.queued_at):
+        locked = _waiting_jobs(account_id).select_for_update(skip_locked=not is_patient, no_key=True)
+        return locked.filter(pk=job.pk).first() if job else None
+    actions = _waiting_actions(account_id).select_for_update(skip_locked=not is_patient, no_key=True)
+    return actions.filter(pk=action.pk).first()
+
+
+def _waiting_jobs(account_id: int) -> QuerySet[Job]:
+    return Job.objects.filter(account_id=account_id, ended_at=None)
+
+
+def _waiting_actions(account_id: int) -> QuerySet[BulkAction]:
+    waiting = (BulkAction.State.RUNNING, BulkAction.State.UNDOING)
+    return BulkAction.objects.filter(account_id=account_id, state__in=waiting)
 
 
 # --- A batch --------------------------------------------------------------------------------------------------------
@@ -171,8 +187,7 @@ def _end(operation: Operation, job: Job, now: datetime) -> None:
     job.ended_at = now
     job.save(update_fields=["callback", "ended_at"])
     Batch.objects.filter(job=job).delete()
-    with connection.cursor() as cursor:
-        cursor.execute(_LEAVE_LINE, {"account": job.account_id, "bytes": job.n_bytes})
+    line.leave(job.account_id, job.n_bytes)
     log.info("bulk_job_ended", job_id=job.pk, operation=job.operation, n_entries=job.n_entries, n_failed=job.n_failed)
 
 

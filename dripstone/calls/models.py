@@ -1,4 +1,4 @@
-"""What is to be sent to a URL, and to whom. webhooks/ and bulk/ queue calls here (queue.py); send.py makes them.
+"""What is to be sent to a URL, and to whom. webhooks/, bulk/ and triggers/ queue them (queue.py); send.py makes them.
 
 The life of a call:
 
@@ -90,7 +90,7 @@ class Call(models.Model):
     receiver = models.ForeignKey(Receiver, models.CASCADE, related_name="calls", db_index=False)
     account_id = models.BigIntegerField()
     url = models.TextField(default="")  # "": the receiver's, as it is when it is called
-    about = models.TextField()  # for people: the type of its events, "bulk 9", "test"
+    about = models.TextField()  # for people: the type of its events, "bulk 9", "rule 7", "test"
     n_events = models.PositiveSmallIntegerField(default=0)
     body = models.BinaryField()
     subscriber_ids = ArrayField(models.BigIntegerField(), default=list, db_default=Value("{}"))  # whom it tells of

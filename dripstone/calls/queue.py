@@ -5,7 +5,7 @@ Leaves      calls, planned for now, and a job that wakes whoever makes them
 A crash here means that nothing was queued.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -31,17 +31,38 @@ def callback(account_id: int, url: str, body: bytes, now: datetime, *, about: st
     Raises Invalid for a URL that outbound.check refuses: check it when it is given, too.
     """
     outbound.check(url, "callback_url")
-    receiver = receiver_of_callbacks(account_id, now)
-    Call.objects.create(
+    plan([_callback(receiver_of_callbacks(account_id, now), url, body, now, about)])
+    wake()
+
+
+@transaction.atomic
+def callbacks(account_id: int, url: str, bodies: Mapping[int, bytes], now: datetime, *, about: str) -> None:
+    """The same for many people, each told of in a call of their own.
+
+    bodies   by person
+    about    "rule 7"
+    """
+    outbound.check(url)
+    if bodies:
+        receiver = receiver_of_callbacks(account_id, now)
+        plan(_callback(receiver, url, body, now, about, [pk]) for pk, body in bodies.items())
+        wake()
+
+
+def _callback(
+    receiver: Receiver, url: str, body: bytes, now: datetime, about: str, subscriber_ids: Iterable[int] = ()
+) -> Call:
+    return Call(
         receiver=receiver,
-        account_id=account_id,
+        account_id=receiver.account_id,
         url=url,
         about=about,
+        n_events=0,
         body=body,
+        subscriber_ids=list(subscriber_ids),
         planned_at=now,
         next_attempt_at=now,
     )
-    wake()
 
 
 def receiver_of_callbacks(account_id: int, now: datetime) -> Receiver:

@@ -247,7 +247,8 @@ def _between(column: str, leaf: Mapping[str, Any], asked: Asked) -> tuple[list[s
 
 # --- Custom fields ------------------------------------------------------------------------------------------------
 
-_TRIMMED = "btrim({fields} ->> %s, E' \\t\\r\\n')"
+TRIMMED = "btrim({}, E' \\t\\r\\n')"
+_TRIMMED = TRIMMED.format("{fields} ->> %s")
 _NUMBERS = {
     "greater_than": ">",
     "greater_than_or_equal": ">=",

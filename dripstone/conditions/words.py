@@ -27,10 +27,14 @@ _EVERYBODY, _NOBODY = "are on the list", "are not on the list"
 
 def names(conditions: Iterable[Condition | None], account_id: int) -> Names:
     """Of all that these conditions name: a query for each kind of thing, however many there are."""
+    return names_of((thing for condition in conditions for thing in grammar.things(condition)), account_id)
+
+
+def names_of(things: Iterable[Thing], account_id: int) -> Names:
+    """The same of things."""
     wanted: dict[str, set[int]] = defaultdict(set)
-    for condition in conditions:
-        for kind, pk in grammar.things(condition):
-            wanted[kind].add(pk)
+    for kind, pk in things:
+        wanted[kind].add(pk)
     rows = known.rows(account_id)
     return {
         (kind, pk): name
@@ -73,13 +77,14 @@ def _said(condition: Mapping[str, Any], named: Names, around: Joint, *, denied: 
     if len(parts) == 1:
         return _said(parts[0], named, around, denied=denied)
     joint = Joint.AND if ("all" in condition) is not denied else Joint.OR
-    said = _joined([_said(part, named, joint, denied=denied) for part in parts], joint)
+    said = joined([_said(part, named, joint, denied=denied) for part in parts], joint)
     if around in (Joint.NONE, joint):
         return said
     return f"{'both' if joint is Joint.AND else 'either'} {said}"
 
 
-def _joined(parts: Series[str], joint: Joint) -> str:
+def joined(parts: Series[str], joint: Joint) -> str:
+    """`a`, `a or b`, `a, b or c`."""
     *first, last = parts
     return f"{', '.join(first)} {joint.value} {last}" if first else last
 
@@ -132,10 +137,11 @@ def leaf(leaf: Mapping[str, Any], named: Names, *, denied: bool = False) -> str:
 
 def _things(kind: str, ids: Iterable[int], named: Names, joint: Joint = Joint.OR) -> str:
     """`“Course” or “Reader”`."""
-    return _joined([_name((kind, pk), named) for pk in ids], joint)
+    return joined([called((kind, pk), named) for pk in ids], joint)
 
 
-def _name(thing: Thing, named: Names) -> str:
+def called(thing: Thing, named: Names) -> str:
+    """`“Course”`; of what is gone its number."""
     name = named.get(thing)
     return words.title(name) if name is not None else f"number {thing[1]}, which is gone"
 
@@ -194,7 +200,7 @@ _PLACES = {
 
 def _state(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
     said = [_STATES[state][denied] for state in leaf["states"]]
-    return _joined(said, Joint.AND if denied else Joint.OR)
+    return joined(said, Joint.AND if denied else Joint.OR)
 
 
 _STATES = {
@@ -217,7 +223,7 @@ def _address(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
 
 
 def _field(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
-    field = f"the field {_name(('custom_field', leaf['subscriber_custom_field_id']), named)}"
+    field = f"the field {called(('custom_field', leaf['subscriber_custom_field_id']), named)}"
     have = _verb("have", denied=denied)
     if leaf["comparison"] == "has_value":
         return f"{have} a value in {field}"
@@ -268,7 +274,7 @@ def _time(leaf: Mapping[str, Any]) -> str:
 
 def _attribution(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
     parts = [_origin(part, named) for part in leaf["any"]]
-    return f"{_verb('come', 'first came', denied=denied)} {_joined(parts, Joint.OR)}"
+    return f"{_verb('come', 'first came', denied=denied)} {joined(parts, Joint.OR)}"
 
 
 def _origin(part: Mapping[str, Any], named: Names) -> str:
@@ -286,7 +292,7 @@ def _of_source(part: Mapping[str, Any]) -> Iterator[str]:
     for member, what in _SOURCE.items():
         if member in part:
             among = part[member] if isinstance(part[member], list) else [part[member]]
-            yield f"the {what} {_joined([words.title(str(one)) for one in among], Joint.OR)}"
+            yield f"the {what} {joined([words.title(str(one)) for one in among], Joint.OR)}"
 
 
 _SOURCE = {
@@ -302,7 +308,7 @@ _ORIGIN_VERBS = {"is": "is", "contains": "contains", "starts_with": "starts with
 
 def _location(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
     if "countries" in leaf:
-        return f"{_is(denied)} in {_joined(leaf['countries'], Joint.OR)}"
+        return f"{_is(denied)} in {joined(leaf['countries'], Joint.OR)}"
     return f"{_is(denied)} within {leaf['radius']:g} miles of {leaf['latitude']:g}, {leaf['longitude']:g}"
 
 
@@ -359,11 +365,11 @@ def _which(leaf: Mapping[str, Any], named: Names) -> str:
     said = []
     for part in leaf.get("any", []):
         if part["type"] == "urls":
-            said.append(_joined([words.title(url) for url in part.get("urls", [])] or ["some addresses"], Joint.OR))
+            said.append(joined([words.title(url) for url in part.get("urls", [])] or ["some addresses"], Joint.OR))
         else:
             kind = part["type"].removesuffix("s")
             said.append(_things(kind, part["ids"], named) if kind != "sequence" else _emails_of(part, named))
-    return f" ({_joined(said, Joint.OR)})" if said else ""
+    return f" ({joined(said, Joint.OR)})" if said else ""
 
 
 def _emails_of(part: Mapping[str, Any], named: Names) -> str:

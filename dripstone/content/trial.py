@@ -1,12 +1,14 @@
 """Is an email's Liquid more than a message may do? Tried on two invented people before it is saved."""
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from dripstone.content import liquid
 from dripstone.content.compile import EmailSource, Person, SnippetSource, compile_email
 from dripstone.content.liquid_cost import OverBudget
 from dripstone.content.models import Snippet
 
+DATE = datetime(2000, 1, 1, tzinfo=UTC)
 MAX_SNIPPETS = 2 * liquid.MAX_TOGETHER  # characters of all snippets that one email uses
 
 
@@ -31,7 +33,7 @@ def problem(
         EmailSource(subject, "", "trial@localhost", preview_text, content, template_html, snippets=used)
     )
     fields = {key for source in (*sources, *(one.source for one in used.values())) for key in _fields(source)}
-    for person in _people(fields):
+    for person in people(fields):
         try:
             email.warnings(person)
         except OverBudget as over:
@@ -45,7 +47,7 @@ def sentence(over: OverBudget) -> str:
     return f"Invalid Liquid in {over.part}: it takes too much work for one message{where}"
 
 
-def _people(fields: Iterable[str]) -> tuple[Person, Person]:
+def people(fields: Iterable[str]) -> tuple[Person, Person]:
     """Somebody of whom nothing is known, and somebody who has filled in everything."""
     filled = dict.fromkeys(fields, "Sample, 12 words of text that somebody could have written in a form")
     return Person(0, "nobody@example.com"), Person(1, "somebody@example.com", "Somebody", filled)

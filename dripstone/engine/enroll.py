@@ -49,6 +49,7 @@ class Entry:
     enrollment: Enrollment
     person: Subscriber
     added: bool  # False: they were in it already (Kit's 200 instead of 201)
+    moved: bool  # they entered, started again or went on
 
 
 @transaction.atomic
@@ -80,8 +81,11 @@ def add(
     places = advance.advance(active, now, cause)
     wake.engine_if_due(places, now)
     added = {row.pk for row in [*entered, *by_change["continue"]]}
-    rows = [*entered, *present.values()]
-    return {row.subscriber_id: Entry(row, people[row.subscriber_id], row.pk in added) for row in rows}
+    has_moved = {row.pk for row in moved if row.status != Enrollment.Status.REMOVED}
+    return {
+        row.subscriber_id: Entry(row, people[row.subscriber_id], row.pk in added, row.pk in has_moved)
+        for row in [*entered, *present.values()]
+    }
 
 
 def change_for(status: str, repeat: bool, source: Source) -> Change:

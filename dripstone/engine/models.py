@@ -24,6 +24,7 @@ A delivery has exactly one origin:
   a notice                notice; subscriber, if it is to somebody on file. Goes before everything else
 """
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import ClassVar
 
@@ -49,7 +50,9 @@ class Enrollment(models.Model):
     # only three, and a person's places are found through their account's sequences (docs/decisions/hot-tables.md).
     account = models.ForeignKey(Account, models.CASCADE, related_name="+", db_index=False)
     sequence = models.ForeignKey(Sequence, models.CASCADE, related_name="enrollments", db_index=False)  # see Meta
-    subscriber = models.ForeignKey(Subscriber, models.CASCADE, related_name="enrollments", db_index=False)
+    subscriber = models.ForeignKey(  # kept by migration 0038, once per statement
+        Subscriber, models.CASCADE, related_name="enrollments", db_index=False, db_constraint=False
+    )
     status = models.TextField(choices=Status.choices)
     run = models.PositiveIntegerField(default=1)  # + 1 with every restart
     source = models.TextField()  # the door they came through: engine/enroll.py
@@ -133,8 +136,13 @@ class Entry(models.Model):
 
 def places_of(account_id: int, subscriber_id: int) -> models.QuerySet[Enrollment]:
     """All places one person has or had: one probe of enrollment_once per sequence of their account."""
+    return places_of_all(account_id, [subscriber_id])
+
+
+def places_of_all(account_id: int, subscriber_ids: Collection[int]) -> models.QuerySet[Enrollment]:
+    """The same of several people."""
     sequences = Sequence.objects.filter(account_id=account_id)
-    return Enrollment.objects.filter(sequence__in=sequences, subscriber_id=subscriber_id)
+    return Enrollment.objects.filter(sequence__in=sequences, subscriber_id__in=subscriber_ids)
 
 
 class Notice(models.Model):

@@ -35,6 +35,7 @@ from dripstone.subscribers.models import Form, SignUp, State, Subscriber, locked
 CONFIRMATION, TEST, VERIFICATION = "confirmation", "test", "verification"
 INVITATION, SIGN_UP, PASSWORD_RESET = "invitation", "sign_up", "password_reset"
 WEBHOOK_OFF = "webhook_off"
+OWNER_MAIL = "owner_mail"
 NEW_ADDRESS, ADDRESS_CHANGED = "new_address", "address_changed"
 
 NO_ACCOUNT = Delivery.NO_ACCOUNT
@@ -118,6 +119,28 @@ def verification(address: SendingAddress, now: datetime) -> Delivery:
     }
     written = _from_files(VERIFICATION, context)
     return _plan(VERIFICATION, account, sender_of(account), address.email_address, written, now)
+
+
+def owner_mail(account: Account, address: str, place: str, text: str, n_people: int, now: datetime) -> Delivery:
+    """To an owner, what a rule or an automation has to tell. From the account's default sending address.
+
+    place   "rule 7"
+    text    as it is for the first of so many people; "" where that one was deleted meanwhile
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    counted = words.people(n_people - 1) if n_people > 1 and text else words.people(n_people)
+    context = {
+        "account": account.name,
+        "place": place,
+        "text": text,
+        "first_line": mime.one_line(lines[0])[:_LONGEST_SUBJECT] if lines else f"a word of {place}",
+        "counted": f"It happened for {counted}{' more' if n_people > 1 and text else ''}.",
+        "server": settings.DRIPSTONE_URL,
+    }
+    return _plan(OWNER_MAIL, account, sender_of(account), address, _from_files(OWNER_MAIL, context), now)
+
+
+_LONGEST_SUBJECT = 120
 
 
 # --- Mail about accounts ------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ FILTERED: Final = "filtered"
 SKIPPED_BY_OWNER: Final = "skipped_by_owner"
 MOVED_BY_OWNER: Final = "moved_by_owner"
 REMOVED_BY_OWNER: Final = "removed_by_owner"
+REMOVED_BY_RULE: Final = "removed_by_rule"
+REMOVED_BY_AUTOMATION: Final = "removed_by_automation"
 RESTARTED: Final = "restarted"
 ADDED_AGAIN: Final = "added_again"
 OVERDUE_SKIPPED: Final = "overdue_skipped"
@@ -55,6 +57,8 @@ WORDS: Mapping[str, str] = {
     SEQUENCE_DELETED: "the sequence was deleted",
     FILTERED: "it goes only to some people, and they are not among them",
     SKIPPED_BY_OWNER: "the owner skipped it",
+    REMOVED_BY_RULE: "a rule took them out of the sequence",
+    REMOVED_BY_AUTOMATION: "an automation took them out of the sequence",
     MOVED_BY_OWNER: "the owner moved them to another email",
     REMOVED_BY_OWNER: "the owner took them out of the sequence",
     RESTARTED: "they were started again from the beginning",

@@ -83,10 +83,10 @@ def _first_slot(day: date, schedule: Schedule) -> datetime:
         raise ScheduleError("a schedule needs at least one send day")
     while day.weekday() not in schedule.send_days:
         day += timedelta(days=1)
-    return _instant(datetime.combine(day, time(schedule.send_hour)), ZoneInfo(schedule.time_zone))
+    return instant(datetime.combine(day, time(schedule.send_hour)), ZoneInfo(schedule.time_zone))
 
 
-def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+def instant(wall: datetime, zone: ZoneInfo) -> datetime:
     """Wall clock to instant. A repeated hour means its first occurrence (fold=0); a skipped one the gap's end."""
     first = wall.replace(tzinfo=zone, fold=0)
     instant = first.astimezone(UTC)

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from dripstone.engine import advance, counters, queries, reasons, wake
-from dripstone.engine.models import Delivery, Enrollment, places_of
+from dripstone.engine.models import Delivery, Enrollment, places_of, places_of_all
 from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
@@ -114,6 +114,36 @@ def _end_subscriber(
     record([ended])  # after the lock, so that a place that completes meanwhile is recorded first
     _remove(places, reasons.subscriber_is(state.value), now, cause)
     return True
+
+
+def cancel_all(people: Mapping[int, Subscriber], now: datetime, *, cause: Cause) -> set[int]:
+    """What `cancel` does for one after the other, in so many statements whatever their number. Returns who left.
+
+    people   of one account, by id, locked by the caller's transaction; they are told their new state
+    cause    not their own click, which leads back
+    """
+    _end_sign_ups(SignUp.Status.WITHDRAWN, now, subscriber__in=people.keys())
+    is_out = (State.CANCELLED, *_STRONGER[State.CANCELLED])
+    leaving = [person for pk, person in sorted(people.items()) if person.state not in is_out]
+    came_by_link = [one for one in people.values() if one.state in is_out and one.left_through is not None]
+    for person in came_by_link:
+        person.left_through = None  # the owner has decided it, too: their link no longer leads back
+    for person in leaving:
+        person.state, person.canceled_at, person.left_through, person.updated_at = State.CANCELLED, now, None, now
+    rows = Subscriber.objects.filter(pk__in=[person.pk for person in leaving])
+    rows.update(state=State.CANCELLED, canceled_at=now, left_through=None, updated_at=now)
+    Subscriber.objects.filter(pk__in=[person.pk for person in came_by_link]).update(left_through=None)
+    if not leaving:
+        return set()
+    ids = {person.pk for person in leaving}
+    going = places_of_all(leaving[0].account_id, ids).filter(status__in=["unconfirmed", "active"])
+    places = list(going.select_for_update(no_key=True).order_by("pk"))
+    record(
+        event(_ENDED[State.CANCELLED], person.account_id, now, cause=cause, subscriber_id=person.pk)
+        for person in leaving
+    )
+    _remove(places, reasons.subscriber_is(State.CANCELLED.value), now, cause)
+    return ids
 
 
 def _came_back(delivery_id: int, what: responses.Stamp, now: datetime) -> None:

@@ -8,6 +8,7 @@ SUBSCRIBER_COMPLAINED = "subscriber.complained"
 SUBSCRIBER_RESUBSCRIBED = "subscriber.resubscribed"
 SUBSCRIBER_DELETED = "subscriber.deleted"  # the last of theirs, and the only one that is kept
 SUBSCRIBED_TO_FORM = "subscriber.subscribed_to_form"  # the form
+FORM_FILLED_IN_AGAIN = "subscriber.form_filled_in_again"  # the form; by somebody who is on it
 TAG_ADDED = "subscriber.tag_added"  # the tag
 TAG_REMOVED = "subscriber.tag_removed"
 FIELD_VALUE_UPDATED = "subscriber.custom_field_value_updated"  # the field; data: `value`, null when emptied

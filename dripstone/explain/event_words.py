@@ -21,6 +21,7 @@ _SUBJECTS: Mapping[str, str] = {
     types.TAG_ADDED: "tag",
     types.TAG_REMOVED: "tag",
     types.SUBSCRIBED_TO_FORM: "form",
+    types.FORM_FILLED_IN_AGAIN: "form",
     types.FIELD_VALUE_UPDATED: "field",
     types.ADDED_TO_SEQUENCE: "sequence",
     types.SEQUENCE_COMPLETED: "sequence",
@@ -114,6 +115,8 @@ def _what(one: Event, names: Names) -> str:
             return f"Reported {name if one.subject_id else 'an email'} as spam"
         case types.SUBSCRIBED_TO_FORM:
             return f"Signed up by {name}"
+        case types.FORM_FILLED_IN_AGAIN:
+            return f"Signed up again by {name}"
         case types.TAG_ADDED:
             return f"Got {name}"
         case types.TAG_REMOVED:

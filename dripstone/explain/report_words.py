@@ -42,8 +42,13 @@ def ways_of(counts: Reasons) -> Reasons:
     """By the keys of LEFT."""
     ways: Reasons = Counter()
     for reason, n in counts.items():
-        ways[reason if reason in LEFT else OTHERWISE] += n
+        way = _TAKEN_OUT.get(reason, reason)
+        ways[way if way in LEFT else OTHERWISE] += n
     return ways
+
+
+# By whomever: it is the owner's rule.
+_TAKEN_OUT = dict.fromkeys((reasons.REMOVED_BY_RULE, reasons.REMOVED_BY_AUTOMATION), reasons.REMOVED_BY_OWNER)
 
 
 def skipped(counts: Reasons, names: reasons.Named) -> list[Counted]:

@@ -22,7 +22,7 @@ from procrastinate.jobs import Status
 
 from dripstone import clock
 from dripstone.accounts import invitations, limits, repeats, sessions, sign_in
-from dripstone.bulk import jobs
+from dripstone.bulk import actions, jobs
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
 from dripstone.oauth import registration, tokens
@@ -189,6 +189,26 @@ KINDS = (
         begun="asked_at",
         is_old="span.ended_at < %(cutoff)s",
         also=_FAILURES,
+    ),
+    Kind(
+        # What bulk actions changed, once it may not be undone any more.
+        name="changes in bulk",
+        table="bulk_change",
+        setting=actions.KEPT_CHANGES_DAYS,
+        columns="id, action_id, at",
+        begun="at",
+        joins="JOIN bulk_action a ON a.id = span.action_id",
+        is_old="a.ended_at < %(cutoff)s AND a.state <> 'undoing'",
+    ),
+    Kind(
+        # As long as the events that name them. Their changes have gone before.
+        name="bulk actions",
+        table="bulk_action",
+        setting="DRIPSTONE_KEEP_EVENTS_DAYS",
+        columns="id, asked_at, ended_at, state",
+        begun="asked_at",
+        is_old="span.ended_at < %(cutoff)s AND span.state <> 'undoing'"
+        " AND NOT EXISTS (SELECT 1 FROM bulk_change c WHERE c.action_id = span.id)",
     ),
     Kind(
         # That have ended, or that wait for a receiver that was deleted.

@@ -10,9 +10,8 @@ from functools import reduce
 from operator import or_
 from typing import Any
 
-from django.db import Error, IntegrityError, InterfaceError, OperationalError, transaction
+from django.db import Error, IntegrityError, InterfaceError, OperationalError, connection, transaction
 from django.db.models import Q, QuerySet
-from django.db.models.functions import Coalesce
 
 from dripstone import clock
 from dripstone.given import plain_address
@@ -26,6 +25,11 @@ log = logging.getLogger(__name__)
 
 SOURCES_AT_A_TIME = 20
 NEAR = 10_000  # ids, within which all copies of a message are
+# Purpose: messages to any of some addresses, in any case; of a copy the first of them. Reads the account's.
+_TO_ANY = """
+SELECT COALESCE(original_id, id) FROM senders_capturedmessage
+WHERE account_id = %(account)s AND upper("to") IN (SELECT upper(one) FROM unnest(%(addresses)s::text[]) one)
+"""
 KEPT = "250 2.0.0 Kept in the local inbox"
 
 
@@ -164,8 +168,9 @@ def forget(account_id: int, addresses: Collection[str]) -> int:
     """Deletes what was captured for somebody, under any of these addresses, and copies of the same messages to others:
     they name them. Returns how many. Reads the account's messages, without their sources."""
     of_account = CapturedMessage.objects.filter(account_id=account_id)
-    theirs = of_account.filter(_to(*addresses)).values_list(Coalesce("original_id", "pk"), flat=True)
-    ids = list(theirs)
+    with connection.cursor() as cursor:
+        cursor.execute(_TO_ANY, {"account": account_id, "addresses": list(addresses)})
+        ids = [pk for (pk,) in cursor.fetchall()]
     return of_account.filter(Q(pk__in=ids) | Q(original_id__in=ids)).delete()[0] if ids else 0
 
 

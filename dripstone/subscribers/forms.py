@@ -290,6 +290,11 @@ FROM json_to_recordset(%(asked)s) AS asked (n int, form_id bigint, subscriber_id
 ORDER BY n
 ON CONFLICT (form_id, subscriber_id) DO NOTHING RETURNING form_id, subscriber_id
 """
+# Purpose: places on a form go. By form_subscription_once.
+_LEAVE_ALL = """
+DELETE FROM subscribers_formsubscription
+WHERE form_id = %(form)s AND subscriber_id = ANY(%(people)s::bigint[]) RETURNING subscriber_id
+"""
 # Purpose: those who stood on a form and had to click come in without. By form_subscription_once.
 _CONFIRM_ALL = """
 UPDATE subscribers_formsubscription s SET is_unconfirmed = false
@@ -301,9 +306,9 @@ RETURNING s.form_id, s.subscriber_id
 Pair = tuple[int, int]  # the ids of a form and of a person
 
 
-def join_all(account_id: int, origins: Mapping[Pair, Origin], now: datetime, *, cause: Cause) -> None:
+def join_all(account_id: int, origins: Mapping[Pair, Origin], now: datetime, *, cause: Cause) -> set[Pair]:
     """What `join` does for one after the other, in so many statements whatever their number. In a transaction that has
-    locked the people and held the forms, all the account's."""
+    locked the people and held the forms, all the account's. Returns who came in by it."""
     asked = [
         {"n": n, "form_id": form_id, "subscriber_id": subscriber_id, **origin.columns()}
         for n, ((form_id, subscriber_id), origin) in enumerate(origins.items())
@@ -320,6 +325,15 @@ def join_all(account_id: int, origins: Mapping[Pair, Origin], now: datetime, *, 
         for form_id, subscriber_id in origins
         if (form_id, subscriber_id) in came_in
     )
+    return came_in
+
+
+def leave_all(form_id: int, subscriber_ids: Collection[int]) -> set[int]:
+    """These people are not on the form any more; returns those who were. In a transaction that has locked them. It is
+    no event: Kit has none, and no trigger waits for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LEAVE_ALL, {"form": form_id, "people": list(subscriber_ids)})
+        return {pk for (pk,) in cursor.fetchall()}
 
 
 def places(pairs: Collection[Pair]) -> dict[Pair, FormSubscription]:

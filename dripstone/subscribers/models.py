@@ -270,7 +270,7 @@ class Form(models.Model):
         return self.name
 
 
-def held(model: type[Tag] | type[Form], account_id: int, ids: Iterable[int]) -> set[int]:
+def held(model: type[Tag] | type[Form] | type[CustomField], account_id: int, ids: Iterable[int]) -> set[int]:
     """Those of them that are the account's, kept from being deleted until the transaction ends. After the people."""
     query = f"SELECT id FROM {model._meta.db_table} WHERE account_id = %s AND id = ANY(%s) ORDER BY id FOR KEY SHARE"  # noqa: S608
     with connection.cursor() as cursor:

@@ -4,14 +4,14 @@ Whoever unsubscribed, bounced or complained, and is deleted, must not become mai
 itself goes; its hash tells whether an address that comes in is that one. It is made with the server's secret key, so
 that nobody who gets the table can find out whose it is by hashing all addresses they know.
 
-    forget.forget          remember(…)     the person goes, the row comes
+    forget.forget          remember_all(…)    the person goes, the row comes
     subscribe.upsert       takes the state over; lift(…): the person is there, the row goes
     subscribe.update       must_be_free(…)
     a form they sign up on says by itself that somebody wants mail: the person comes in as above, and R20 has the rest
 A crash here means nothing: each is part of the caller's transaction.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 
 from django.db import connection
@@ -27,6 +27,14 @@ WHY = {
     State.COMPLAINED: "they reported an email as spam",
 }
 
+# Purpose: people who go. By remembered_once, in its order, so that two who delete do not wait for each other.
+_REMEMBER_ALL = """
+INSERT INTO subscribers_remembered (account_id, digest, key, state, since)
+SELECT DISTINCT ON (digest) %(account)s, digest, %(key)s, state, since
+FROM unnest(%(digests)s::bytea[], %(states)s::text[], %(since)s::timestamptz[]) AS gone (digest, state, since)
+ORDER BY digest
+ON CONFLICT (account_id, digest) DO UPDATE SET key = EXCLUDED.key, state = EXCLUDED.state, since = EXCLUDED.since
+"""
 # Purpose: some of those who came back as they were remembered. By remembered_once.
 _LIFT_ALL = "DELETE FROM subscribers_remembered WHERE account_id = %s AND digest = ANY(%s) RETURNING digest"
 
@@ -45,8 +53,22 @@ def key() -> bytes:
 
 
 def remember(account_id: int, address: str, state: str, since: datetime) -> None:
-    values = {"key": key(), "state": state, "since": since}
-    Remembered.objects.update_or_create(account_id=account_id, digest=digest_of(account_id, address), defaults=values)
+    remember_all(account_id, [(address, State(state), since)])
+
+
+def remember_all(account_id: int, people: Collection[tuple[str, State, datetime]]) -> None:
+    """people   address, state, and since when, of each. Who was remembered before is remembered as they went last."""
+    if not people:
+        return
+    values = {
+        "account": account_id,
+        "key": key(),
+        "digests": [digest_of(account_id, address) for address, _, _ in people],
+        "states": [state.value for _, state, _ in people],
+        "since": [since for _, _, since in people],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_REMEMBER_ALL, values)
 
 
 def state_of(account_id: int, address: str) -> State | None:

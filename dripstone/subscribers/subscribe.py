@@ -418,12 +418,12 @@ def _changed(
 
 
 def write_values(
-    people: Mapping[int, Subscriber], values: Iterable[tuple[int, int, str]], now: datetime, *, cause: Cause
+    people: Mapping[int, Subscriber], values: Iterable[tuple[int, int, str | None]], now: datetime, *, cause: Cause
 ) -> list[Invalid | None]:
     """Values of custom fields, one after the other; for each what is wrong with it, if something is.
 
     people   by id, locked by the caller's transaction
-    values   the ids of a person among them and of a field of the account, and the value
+    values   the ids of a person among them and of a field of the account, and the value; None takes it away
     """
     after = dict(people)
     events: list[Event] = []
@@ -432,6 +432,8 @@ def write_values(
         before = after[subscriber_id]
         person = copy(before)
         person.fields = {**before.fields, str(field_id): value}
+        if value is None:
+            del person.fields[str(field_id)]
         try:
             _check_size(person.fields, before.fields)
         except Invalid as problem:

@@ -181,16 +181,32 @@ def _checked(given: Given) -> str | Invalid:
 def add_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> dict[Pair, datetime]:
     """Since when each has the tag. In a transaction that has locked the people and held the tags, all the account's."""
     pairs = list(dict.fromkeys(pairs))
+    put_all(account_id, pairs, now, cause=cause)
+    return since(pairs)
+
+
+def since(pairs: Iterable[Pair]) -> dict[Pair, datetime]:
+    """Since when people have tags, of those who have them."""
+    asked = list(pairs)
+    with connection.cursor() as cursor:
+        cursor.execute(_SINCE, {"tags": [tag_id for tag_id, _ in asked], "people": [pk for _, pk in asked]})
+        return {(tag_id, pk): at for tag_id, pk, at in cursor.fetchall()}
+
+
+def put_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> set[Pair]:
+    """The same, and which of them are new."""
+    pairs = list(dict.fromkeys(pairs))
     made = set(_rows(_ADD_ALL, pairs, now))
     record(_pair_event(types.TAG_ADDED, account_id, pair, now, cause) for pair in pairs if pair in made)
-    return {(tag_id, person_id): since for tag_id, person_id, since in _rows(_SINCE, pairs, now)}
+    return made
 
 
-def remove_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> None:
-    """In a transaction that has locked the people, all the account's, as the tags are."""
+def remove_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cause) -> set[Pair]:
+    """In a transaction that has locked the people, all the account's, as the tags are. Returns what was there."""
     pairs = list(dict.fromkeys(pairs))
     gone = set(_rows(_REMOVE_ALL, pairs, now))
     record(_pair_event(types.TAG_REMOVED, account_id, pair, now, cause) for pair in pairs if pair in gone)
+    return gone
 
 
 def _rows(query: str, pairs: list[Pair], now: datetime) -> list[Any]:

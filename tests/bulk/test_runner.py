@@ -139,7 +139,7 @@ def test_who_works_for_an_account_works_for_it_alone() -> None:
     keep(account, names("a"))
     keep(account, names("b"))
     with transaction.atomic():
-        assert runner._next_job(account.pk, False) is not None
+        assert runner._next(account.pk, False) is not None
         assert together(lambda: runner.step(operations.ALL, account.pk, now), times=2) == [False, False]
         assert together(lambda: runner.work(operations.ALL, now, 60), times=1) == [False]
     assert not Tag.objects.exists()

@@ -9,50 +9,67 @@ is entered, planned, claimed or recorded that it does not see; what waits for it
                stays, alone, until the worker or the rescue records how it ended. Then it is counted like any other and
                goes in the same transaction (record.py). What has not left yet, or is refused for now, is skipped
   the others   go at once; the ledger keeps them in the counts (docs/decisions/kept-counts.md)
+
+Of many people at once it is the same, in a number of statements that does not grow with theirs.
 A crash here means nothing was changed.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import Q
 
 from dripstone.accounts import repeats
 from dripstone.accounts.models import Account
 from dripstone.calls import forget as calls
 from dripstone.content.mime import mail_address
 from dripstone.engine import reasons, transitions
-from dripstone.engine.models import Delivery, Enrollment, Notice, places_of
+from dripstone.engine.models import Delivery, Enrollment, Notice, places_of_all
 from dripstone.errors import NotFound
 from dripstone.events import causes, types
+from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.given import plain_address
 from dripstone.senders import inbox
 from dripstone.subscribers import remembered
 from dripstone.subscribers.models import State, Subscriber
 
-# Purpose: everything that names the person, what points at other rows first. By primary key or an index on the person,
-# but for the last: PostgreSQL asks whether a place is left, for which there is no index (docs/decisions/hot-tables.md),
-# and reads engine_enrollment once. Whoever adds a table about people adds its line; a test says so.
+# Purpose: everything that names these people, what points at other rows first. By primary key or an index on the
+# person. The last asks whether a place is left, in a probe for each person and sequence of theirs (migration 0038).
+# Whoever adds a table about people adds its line; a test says so.
 _DELETE: Mapping[str, str] = {
     "responses": "DELETE FROM tracking_response WHERE delivery_id = ANY(%(deliveries)s)",
     "deliveries": "DELETE FROM engine_delivery WHERE id = ANY(%(deliveries)s)",
     "notices": "DELETE FROM engine_notice WHERE id = ANY(%(notices)s)",
     "notes": "DELETE FROM engine_note WHERE enrollment_id = ANY(%(places)s)",
     "places": "DELETE FROM engine_enrollment WHERE id = ANY(%(places)s)",
-    "tags": "DELETE FROM subscribers_tagging WHERE subscriber_id = %(person)s",
-    "forms": "DELETE FROM subscribers_formsubscription WHERE subscriber_id = %(person)s",
-    "sign_ups": "DELETE FROM subscribers_signup WHERE subscriber_id = %(person)s",
-    "location": "DELETE FROM subscribers_location WHERE subscriber_id = %(person)s",
+    "tags": "DELETE FROM subscribers_tagging WHERE subscriber_id = ANY(%(people)s)",
+    "forms": "DELETE FROM subscribers_formsubscription WHERE subscriber_id = ANY(%(people)s)",
+    "dates": "DELETE FROM triggers_dateddue WHERE subscriber_id = ANY(%(people)s)",
+    "told": "UPDATE triggers_ownermail SET text = '', subscriber_id = NULL WHERE subscriber_id = ANY(%(people)s)",
+    "sign_ups": "DELETE FROM subscribers_signup WHERE subscriber_id = ANY(%(people)s)",
+    "location": "DELETE FROM subscribers_location WHERE subscriber_id = ANY(%(people)s)",
     "lines": "DELETE FROM purchases_lineitem l USING purchases_purchase p"
-    " WHERE p.id = l.purchase_id AND p.subscriber_id = %(person)s",
-    "purchases": "DELETE FROM purchases_purchase WHERE subscriber_id = %(person)s",
-    "events": "DELETE FROM events_event WHERE subscriber_id = %(person)s",
-    "person": "DELETE FROM subscribers_subscriber WHERE id = %(person)s",
+    " WHERE p.id = l.purchase_id AND p.subscriber_id = ANY(%(people)s)",
+    "purchases": "DELETE FROM purchases_purchase WHERE subscriber_id = ANY(%(people)s)",
+    "changes": "DELETE FROM bulk_change WHERE subscriber_id = ANY(%(people)s)",
+    "events": "DELETE FROM events_event WHERE subscriber_id = ANY(%(people)s)",
+    "person": "DELETE FROM subscribers_subscriber WHERE id = ANY(%(people)s)",
 }
+
+
+# Purpose: all their deliveries, by id, each as it is once nobody else holds it. Through places (the unique key begins
+# with the place) and notices; of broadcasts by the partial index of these. No index finds the others by person.
+_LOCK_DELIVERIES = """
+SELECT id, status FROM engine_delivery
+WHERE id IN (SELECT id FROM engine_delivery WHERE enrollment_id = ANY(%(places)s)
+             UNION ALL SELECT id FROM engine_delivery WHERE notice_id = ANY(%(notices)s)
+             UNION ALL SELECT id FROM engine_delivery
+                       WHERE broadcast_id IS NOT NULL AND subscriber_id = ANY(%(people)s))
+ORDER BY id FOR UPDATE
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,74 +95,90 @@ class Forgotten:
 @transaction.atomic
 def forget(account: Account, subscriber_id: int, actor: str, now: datetime) -> Forgotten:
     """Raises NotFound, also when somebody else was faster."""
-    return _forget(account, subscriber_id, actor, now)
+    return _forget_one(account, subscriber_id, causes.of_actor(actor), now)
 
 
 @transaction.atomic
 def foreseen(account: Account, subscriber_id: int, now: datetime) -> Forgotten:
     """What `forget` would do: done, and undone at once. Raises NotFound."""
-    told = _forget(account, subscriber_id, "", now)
+    told = _forget_one(account, subscriber_id, causes.of_actor(""), now)
     transaction.set_rollback(True)
     return told
 
 
-def _forget(account: Account, subscriber_id: int, actor: str, now: datetime) -> Forgotten:
-    person = _lock(account, subscriber_id)
-    places = list(places_of(account.pk, person.pk).select_for_update().order_by("pk"))
-    notices = list(Notice.objects.filter(subscriber=person).order_by("pk").values_list("pk", flat=True))
-    n_planned = transitions.skip_planned([place.pk for place in places], reasons.SUBSCRIBER_DELETED, now)
+@transaction.atomic
+def forget_all(account: Account, subscriber_ids: Collection[int], now: datetime, *, cause: Cause) -> set[int]:
+    """Those who were there, and are gone."""
+    people = _lock(account, subscriber_ids)
+    if people:
+        _forget(account, people, cause, now)
+    return set(people)
+
+
+def _forget_one(account: Account, subscriber_id: int, cause: Cause, now: datetime) -> Forgotten:
+    people = _lock(account, [subscriber_id])
+    if not people:
+        raise NotFound
+    return _forget(account, people, cause, now)
+
+
+def _forget(account: Account, people: Mapping[int, Subscriber], cause: Cause, now: datetime) -> Forgotten:
+    places = list(places_of_all(account.pk, list(people)).select_for_update().order_by("pk"))
+    place_ids = [place.pk for place in places]
+    notices = list(Notice.objects.filter(subscriber__in=list(people)).order_by("pk").values_list("pk", flat=True))
+    n_planned = transitions.skip_planned(place_ids, reasons.SUBSCRIBER_DELETED, now)
     n_planned += transitions.skip_planned_notices(notices, reasons.SUBSCRIBER_DELETED, now)
-    deliveries = _lock_deliveries(person, places, notices)
+    ids = {"people": list(people), "places": place_ids, "notices": notices}
+    deliveries = _lock_deliveries(ids)
     ended = {pk: status for pk, status in deliveries.items() if status != Delivery.Status.SENDING}
-    remembered_as = _remember(person, now)
-    rows = {"messages": inbox.forget(account.pk, _spellings(person))}
-    rows |= _delete(person, deliveries=list(ended), notices=notices, places=[place.pk for place in places])
+    remembered_as = _remember(account, people.values(), now)
+    rows = {"messages": inbox.forget(account.pk, _spellings(people.values()))}
+    rows |= _delete(ids | {"deliveries": list(ended)})
     repeats.forget_contents(account.pk)
-    calls.person(account.pk, person.pk, person.email_address)
-    cause = causes.of_actor(actor)
-    record([event(types.SUBSCRIBER_DELETED, account.pk, now, cause=cause, subscriber_id=person.pk)])
+    calls.people(account.pk, {pk: person.email_address for pk, person in people.items()})
+    record(event(types.SUBSCRIBER_DELETED, account.pk, now, cause=cause, subscriber_id=pk) for pk in people)
     return Forgotten(
         [place for place in places if place.status == Enrollment.Status.ACTIVE and place.next_email_id],
         Counter(ended.values()) - Counter({Delivery.Status.SKIPPED.value: n_planned}),
         n_planned,
         len(deliveries) - len(ended),
         rows,
-        remembered_as,
+        next(iter(remembered_as), None),
     )
 
 
-def _lock(account: Account, subscriber_id: int) -> Subscriber:
-    """Against everybody, also those who only add a row that points here."""
-    found = Subscriber.objects.select_for_update().filter(account=account, pk=subscriber_id).first()
-    if found is None:
-        raise NotFound
-    return found
+def _lock(account: Account, subscriber_ids: Collection[int]) -> dict[int, Subscriber]:
+    """Those who are the account's, by id, against everybody, also those who only add a row that points here."""
+    found = Subscriber.objects.select_for_update().filter(account=account, pk__in=list(subscriber_ids))
+    return {person.pk: person for person in found.order_by("pk")}
 
 
-def _lock_deliveries(person: Subscriber, places: list[Enrollment], notices: list[int]) -> dict[int, str]:
-    """All of theirs, by id, with what each is once nobody else holds it. No index finds them by person alone."""
-    of_person = Q(enrollment__in=places) | Q(notice__in=notices) | Q(broadcast_id__isnull=False, subscriber=person)
-    rows = Delivery.objects.select_for_update().filter(of_person).order_by("pk")
-    return dict(rows.values_list("pk", "status"))
+def _lock_deliveries(ids: Mapping[str, list[int]]) -> dict[int, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_DELIVERIES, ids)
+        return dict(cursor.fetchall())
 
 
-def _remember(person: Subscriber, now: datetime) -> State | None:
-    state = State(person.state)
-    if state not in remembered.STATES:
-        return None
-    remembered.remember(person.account_id, plain_address(person.email_address), state, person.canceled_at or now)
-    return state
+def _remember(account: Account, people: Collection[Subscriber], now: datetime) -> set[State]:
+    """As what: the states of those who must not be mailed."""
+    found = [person for person in people if person.state in remembered.STATES]
+    remembered.remember_all(
+        account.pk,
+        [(plain_address(person.email_address), State(person.state), person.canceled_at or now) for person in found],
+    )
+    return {State(person.state) for person in found}
 
 
-def _spellings(person: Subscriber) -> set[str]:
-    """Of their address, as captured mail may have it."""
-    return {person.email_address, mail_address(person.email_address) or person.email_address}
+def _spellings(people: Collection[Subscriber]) -> set[str]:
+    """Of their addresses, as captured mail may have them."""
+    addresses = {person.email_address for person in people}
+    return addresses | {mail_address(address) or address for address in addresses}
 
 
-def _delete(person: Subscriber, **ids: list[int]) -> dict[str, int]:
+def _delete(ids: Mapping[str, list[int]]) -> dict[str, int]:
     gone = {}
     with connection.cursor() as cursor:
         for name, statement in _DELETE.items():
-            cursor.execute(statement, {"person": person.pk, **ids})
+            cursor.execute(statement, ids)
             gone[name] = cursor.rowcount
     return gone

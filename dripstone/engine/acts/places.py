@@ -6,7 +6,7 @@ the sequence are applied to this person first, so that a verb never acts on an o
 A crash here means nothing was changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from collections.abc import Sequence as Series
 from datetime import datetime
 
@@ -38,6 +38,7 @@ from dripstone.subscribers.models import State, Subscriber, locked
 Verb = Callable[[Enrollment], int | None]
 """Acts on a locked row; returns the id of the email it is about."""
 
+INSIDE = (Enrollment.Status.ACTIVE, Enrollment.Status.UNCONFIRMED)
 SEQUENCE_DELETED = "This sequence has been deleted"
 _NOT_IN_IT = {
     Enrollment.Status.UNCONFIRMED: "This person has not confirmed their address yet",
@@ -167,6 +168,20 @@ def remove(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enroll
         return row.next_email_id
 
     return _do(verb, notes.REMOVED, enrollment_id, actor, reason, now)
+
+
+def remove_all(
+    account_id: int, sequence_id: int, subscriber_ids: Collection[int], reason: str, now: datetime, *, cause: Cause
+) -> set[int]:
+    """Those of these people who are inside the sequence leave it, in so many statements whatever their number; what is
+    on the wire goes on. Returns who left. In a transaction that has held the sequence and locked the people."""
+    inside = Enrollment.objects.filter(
+        account_id=account_id, sequence=sequence_id, subscriber__in=subscriber_ids, status__in=INSIDE
+    )
+    rows = lock_all(list(inside.values_list("pk", flat=True)), now)
+    leaving = {row.subscriber_id: row.pk for row in rows.values() if row.status in INSIDE}
+    transitions.remove(list(leaving.values()), reason, now, cause=cause)
+    return set(leaving)
 
 
 @transaction.atomic

@@ -15,8 +15,9 @@ from django.db import connection, transaction
 from dripstone.content import mime
 from dripstone.engine import enroll, notices, queries, transitions
 from dripstone.errors import Invalid
-from dripstone.events import causes
+from dripstone.events import causes, types
 from dripstone.events.causes import Cause
+from dripstone.events.record import event, record
 from dripstone.given import Given
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import forms, sign_ups, tags
@@ -84,21 +85,24 @@ def add(form: Form, person: Subscriber, given: Given, now: datetime, *, cause: C
 
 def add_all(
     account_id: int, asked: Mapping[Pair, Origin], people: Mapping[int, Subscriber], now: datetime, *, cause: Cause
-) -> None:
-    """The same for pairs of a form and a person, in so many statements but for those who are asked to confirm.
+) -> tuple[set[Pair], set[Pair]]:
+    """The same for pairs of a form and a person, in so many statements but for those who are asked to confirm. Returns
+    those who came in, and those who have to confirm first.
 
     people   by id, locked by the caller's transaction, which also holds the forms
     """
     double = Form.objects.filter(pk__in={form_id for form_id, _ in asked}, opt_in=Form.OptIn.DOUBLE).in_bulk()
     must_click = {pair for pair in asked if pair[0] in double and people[pair[1]].state == State.INACTIVE}
     at_once = {pair: origin for pair, origin in asked.items() if pair not in must_click}
-    forms.join_all(account_id, at_once, now, cause=cause)
+    came_in, asked_now = forms.join_all(account_id, at_once, now, cause=cause), set[Pair]()
     if must_click:
         rows = FormSubscription.objects.filter(form__in=double, subscriber__in={pk for _, pk in must_click})
         present = set(rows.values_list("form_id", "subscriber_id"))
         for pair, origin in asked.items():
             if pair in must_click - present:
                 _add_unconfirmed(double[pair[0]], people[pair[1]], origin, now, cause)
+                asked_now.add(pair)
+    return came_in, asked_now
 
 
 def _add_unconfirmed(form: Form, person: Subscriber, origin: Origin, now: datetime, cause: Cause) -> FormSubscription:
@@ -150,7 +154,10 @@ def _hold(form: Form) -> list[Sequence]:
 
 def _add(form: Form, adds: list[Sequence], person: Subscriber, origin: Origin, now: datetime, cause: Cause) -> None:
     """What the form adds to somebody who is active. A paused sequence takes them in, and they wait (R13)."""
-    forms.join(form, person, origin, now, cause=cause)
+    _, is_new = forms.join(form, person, origin, now, cause=cause)
+    if not is_new:
+        again = types.FORM_FILLED_IN_AGAIN
+        record([event(again, form.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=form.pk)])
     for tag in Tag.objects.filter(account=form.account_id, pk__in=form.tag_ids).order_by("pk"):
         tags.add(tag, person, now, cause=cause)
     for sequence in adds:

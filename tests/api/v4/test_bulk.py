@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.verbs import create_key
-from dripstone.bulk import jobs, operations, runner
+from dripstone.bulk import jobs, line, operations, runner
 from dripstone.bulk.models import Batch, Job, Line
 from dripstone.engine.models import Notice
 from dripstone.events.models import Event
@@ -101,7 +101,7 @@ def test_no_more_waits_than_a_line_holds(
     alice: Caller, mallory: Caller, monkeypatch: pytest.MonkeyPatch, method: str, path: str, member: str, nothing: str
 ) -> None:
     body: Any = {member: [{}] * 101}
-    monkeypatch.setattr(jobs, "MOST_BYTES", 700)
+    monkeypatch.setattr(line, "MOST_BYTES", 700)
     assert alice.send(method, path, body) == (202, {})
     assert alice.send(method, path, body) == (413, {"errors": [jobs.FULL]})
     assert alice.send(method, path, {member: [{}]})[0] == 200  # few never wait
