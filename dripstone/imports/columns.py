@@ -50,8 +50,8 @@ class Target:
 
     def kept(self) -> dict[str, Any]:
         """As an import keeps it."""
-        extra = {"field": {"field_id": self.field_id}, "new_field": {"label": self.label}}
-        return {"target": self.kind, **extra.get(self.kind, {})}
+        extra = {"field": ("field_id", self.field_id), "new_field": ("label", self.label)}
+        return dict([("target", self.kind), *([extra[self.kind]] if self.kind in extra else [])])
 
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> "Target":

@@ -28,7 +28,7 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """rows   the first ones, without the header, as they will be: each with a text per column, at most 200 characters"""
+    """rows   the first ones, without the header, as they will be: a text per column, of at most 200 characters"""
 
     encoding: str
     separator: str

@@ -11,7 +11,6 @@ from django.db.models import Q, Value
 
 from dripstone.accounts.models import Account
 
-
 _STATES = (
     *("uploading", "uploaded", "reading", "ready", "running", "done"),
     *("undoing", "undone", "cancelled", "failed"),
@@ -42,6 +41,8 @@ class Import(models.Model):
         KEEP = "keep"  # a blank cell says nothing
         CLEAR = "clear"  # it takes the value away
 
+    WORKING: ClassVar = ("reading", "running", "undoing")  # a worker is at it, or will be
+
     account = models.ForeignKey(Account, models.CASCADE, related_name="imports", db_index=False)  # see Meta
     file_name = models.TextField()
     state = models.TextField(choices=State, default=State.UPLOADING)
@@ -58,6 +59,9 @@ class Import(models.Model):
     n_pieces = models.BigIntegerField(default=0, db_default=0)
     n_bytes = models.BigIntegerField(default=0, db_default=0)
     is_staged = models.BooleanField(default=True, db_default=True)  # something of it is still kept: bytes, rows
+
+    # Nor are its report and what undoing needs (upkeep.py). Who gave their word for whom it brought in stays.
+    is_forgotten = models.BooleanField(default=False, db_default=False)
 
     # How it is read. "" and an empty list until `verbs.choose`.
     encoding = models.TextField(default="", db_default="", blank=True)  # a name of imports/text.py ENCODINGS
@@ -79,6 +83,7 @@ class Import(models.Model):
 
     # How far it is.
     turn_at = models.DateTimeField(null=True)  # when its account last had its turn, by the machine's clock
+    n_stumbles = models.PositiveIntegerField(default=0, db_default=0)  # batches that met a mistake of ours
     is_stale = models.BooleanField(default=False, db_default=False)  # rows of an earlier reading are still there
     read_to = models.BigIntegerField(default=0, db_default=0)  # bytes
     n_records = models.BigIntegerField(default=0, db_default=0)  # read, as a spreadsheet counts them
@@ -110,8 +115,13 @@ class Import(models.Model):
         ]
         indexes: ClassVar = [
             models.Index("account", "id", name="import_of_account"),
+            # What a worker has to do, also what is to be cleared away.
             models.Index(
-                "account", "id", condition=Q(state__in=["reading", "running", "undoing"]), name="import_waiting"
+                "account",
+                "id",
+                condition=Q(state__in=["reading", "running", "undoing"])
+                | Q(is_staged=True, state__in=["done", "cancelled", "failed"]),
+                name="import_waiting",
             ),
         ]
 
@@ -159,11 +169,17 @@ class Rejected(models.Model):
     pk = models.CompositePrimaryKey("of_import_id", "number")
     of_import = models.ForeignKey(Import, models.CASCADE, related_name="+", db_index=False)
     number = models.BigIntegerField()
+    email_address = models.TextField(null=True)  # given.plain_address, if there is one: whoever it is may be forgotten
     cells = models.TextField()  # JSON in ASCII, since a cell may hold what PostgreSQL cannot
     reason = models.TextField()  # a sentence
 
     class Meta:
         verbose_name_plural = "rejected"
+        indexes: ClassVar = [
+            models.Index(
+                "of_import", "email_address", condition=Q(email_address__isnull=False), name="import_rejected_address"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"rejected row {self.number} of import {self.of_import_id}"

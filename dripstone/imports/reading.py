@@ -18,9 +18,9 @@ from django.db import connection
 
 from dripstone.imports import files
 from dripstone.imports.columns import Target, value_columns
-from dripstone.imports.models import Import, Rejected, Row
+from dripstone.imports.models import Import, Rejected
 from dripstone.imports.records import Broken, Records
-from dripstone.imports.rows import UNIT, Person, Plan
+from dripstone.imports.rows import UNIT, Person, Plan, address_of
 from dripstone.subscribers import remembered
 from dripstone.subscribers.models import Remembered
 
@@ -82,7 +82,7 @@ class _Batch:
 def step(import_: Import, now: datetime) -> None:
     """The next batch; the last one makes the import ready. The caller has locked it."""
     if import_.is_stale:
-        import_.is_stale = clear(import_)
+        import_.is_stale = clear_rows(import_) or clear_rejected(import_)
         import_.save(update_fields=["is_stale"])
         return
     batch = _read(import_, now)
@@ -98,14 +98,20 @@ def step(import_: Import, now: datetime) -> None:
     import_.save()
 
 
-def clear(import_: Import) -> bool:
-    """Some of the rows of an earlier reading go. Whether there may be more."""
-    n_gone = 0
+def clear_rows(import_: Import) -> bool:
+    """Some of the rows that wait go. Whether there may be more."""
+    return _clear(import_, "imports_row")
+
+
+def clear_rejected(import_: Import) -> bool:
+    """The same for those that were rejected."""
+    return _clear(import_, "imports_rejected")
+
+
+def _clear(import_: Import, table: str) -> bool:
     with connection.cursor() as cursor:
-        for model in (Row, Rejected):
-            cursor.execute(_CLEAR.format(table=model._meta.db_table), {"import": import_.pk, "most": CLEARED - n_gone})
-            n_gone += cursor.rowcount
-    return n_gone >= CLEARED
+        cursor.execute(_CLEAR.format(table=table), {"import": import_.pk, "most": CLEARED})
+        return bool(cursor.rowcount >= CLEARED)
 
 
 # --- Reading ------------------------------------------------------------------------------------------------------
@@ -120,10 +126,9 @@ def _read(import_: Import, now: datetime) -> _Batch:
     for cells in records:
         number += 1
         batch.read_to = records.position
-        is_broken = isinstance(cells, Broken)
-        if not is_broken and not any(cells) or (not is_broken and not any(cell.strip() for cell in cells)):
+        if not isinstance(cells, Broken) and not any(cell.strip() for cell in cells):
             continue
-        if awaits_header and not is_broken:
+        if awaits_header and not isinstance(cells, Broken):
             awaits_header = False
             import_.n_header = number
             continue
@@ -151,7 +156,15 @@ def _take(batch: _Batch, import_: Import, plan: Plan, number: int, cells: list[s
 
 
 def _reject(batch: _Batch, import_: Import, number: int, cells: list[str], reason: str) -> None:
-    batch.rejected.append(Rejected(of_import_id=import_.pk, number=number, cells=json.dumps(cells), reason=reason))
+    batch.rejected.append(
+        Rejected(
+            of_import_id=import_.pk,
+            number=number,
+            email_address=next(filter(None, map(address_of, cells)), None),
+            cells=json.dumps(cells),
+            reason=reason,
+        )
+    )
 
 
 # --- Putting away -------------------------------------------------------------------------------------------------

@@ -42,7 +42,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS imports_doing (
     new_fields jsonb
 ) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS imports_got (
-    kind text, subscriber_id bigint, subject_id bigint, place bigint
+    kind text, subscriber_id bigint, subject_id bigint
 ) ON COMMIT DELETE ROWS;
 DELETE FROM imports_doing;
 DELETE FROM imports_got;
@@ -72,7 +72,8 @@ WHERE s.account_id = %(account)s AND s.email_address = d.email_address AND d.sub
 _UNMATCHED = "SELECT email_address FROM imports_doing WHERE subscriber_id IS NULL"
 _DIGESTS = """
 UPDATE imports_doing d SET digest = given.digest
-FROM unnest(%(addresses)s::text[], %(digests)s::bytea[]) AS given (address, digest) WHERE d.email_address = given.address
+FROM unnest(%(addresses)s::text[], %(digests)s::bytea[]) AS given (address, digest)
+WHERE d.email_address = given.address
 """
 # Purpose: as subscribe._ADD_ALL, in the order of the file. Whoever was deleted and must not be mailed comes as they are
 # remembered; the rest are active, as somebody has given their word for.
@@ -95,11 +96,12 @@ WITH lifted AS (
     WHERE d.is_new AND d.state <> 'active' AND r.account_id = %(account)s AND r.digest = d.digest RETURNING d.number)
 UPDATE imports_doing d SET remembered_as = d.state FROM lifted WHERE d.number = lifted.number
 """
-_PASS_EXISTING = "DELETE FROM imports_doing WHERE NOT is_new"
+_SKIP_EXISTING = "DELETE FROM imports_doing WHERE NOT is_new"
 # Purpose: what the values of those who were there before become. By primary key.
 _CHANGE = """
 UPDATE imports_doing d
-SET is_changed = true, old_name = n.old_name, old_fields = n.old_fields, new_name = n.new_name, new_fields = n.new_fields
+SET is_changed = true, old_name = n.old_name, old_fields = n.old_fields, new_name = n.new_name,
+    new_fields = n.new_fields
 FROM (
     SELECT d.number, s.first_name AS old_name, s.fields AS old_fields,
            COALESCE(d.first_name, CASE WHEN NOT %(clears_name)s THEN s.first_name END) AS new_name,
@@ -233,7 +235,7 @@ def step(import_: Import, now: datetime, most: int = BATCH) -> None:
         return
     _bring_in(import_, values)
     if import_.existing == Import.Existing.SKIP:
-        _run(_PASS_EXISTING, values)
+        _run(_SKIP_EXISTING, values)
     elif import_.existing == Import.Existing.UPDATE:
         _run(_CHANGE, values)
         _reject_too_many(import_, targets)
@@ -257,7 +259,7 @@ def _held_sequences(import_: Import) -> list[Sequence]:
     """Those that are still there, kept from being deleted until the transaction ends; before any person is locked."""
     if not import_.sequence_ids:
         return []
-    values = {"sequences": import_.sequence_ids, "account": import_.account_id}
+    values: dict[str, Any] = {"sequences": import_.sequence_ids, "account": import_.account_id}
     with connection.cursor() as cursor:
         cursor.execute(queries.HOLD_SEQUENCES_ADDED, values)
         ids = [pk for (pk,) in cursor.fetchall()]
@@ -292,7 +294,13 @@ def _reject_too_many(import_: Import, targets: list[Target]) -> None:
         rows = cursor.fetchall()
     reason = f"Custom fields can't hold more than {MAX_VALUES // 1024} KB for a person"
     Rejected.objects.bulk_create(
-        Rejected(of_import_id=import_.pk, number=number, cells=json.dumps(_cells(targets, *row)), reason=reason)
+        Rejected(
+            of_import_id=import_.pk,
+            number=number,
+            email_address=row[0],
+            cells=json.dumps(_cells(targets, *row)),
+            reason=reason,
+        )
         for number, *row in rows
     )
     import_.n_rejected += len(rows)
@@ -351,12 +359,11 @@ def _enroll(import_: Import, sequences: list[Sequence], now: datetime) -> None:
     """Whoever may be mailed, or may be once they have confirmed."""
     ids = _column(_MAILABLE) if sequences else []
     for sequence in sequences:
+        places = Enrollment.objects.filter(sequence=sequence, subscriber__in=ids)
+        before = {pk: as_they_were for pk, *as_they_were in places.values_list("subscriber_id", "run", "status")}
         entries = enroll.add(sequence, ids, "import", now, cause=cause_of(import_))
-        moved = [
-            (pk, entry.enrollment.pk)
-            for pk, entry in entries.items()
-            if entry.enrollment.entered_at == now and entry.enrollment.status != Enrollment.Status.REMOVED
-        ]
+        after = {pk: entry.enrollment for pk, entry in entries.items()}
+        moved = [(pk, place.pk) for pk, place in after.items() if before.get(pk) != [place.run, place.status]]
         _keep_got("place", moved)
 
 
