@@ -85,7 +85,7 @@ def test_it_says_who_somebody_is_since_when_and_by_what(alice: Client, account: 
 
 @pytest.mark.parametrize(
     ("cause", "said"),
-    [(("owner",), "by hand"), (("api",), "by API"), (("import 4",), "by import 4"), (("api", "rule 7"), "by rule 7")],
+    [(("owner",), "by hand"), (("api",), "by API"), (("import 4",), "by the import 4"), (("api", "rule 7"), "by the rule 7, by API")],
 )
 def test_it_says_how_somebody_came(alice: Client, account: Account, cause: causes.Cause, said: str) -> None:
     ivo = subscribe.upsert(account.pk, {"email_address": "ivo@example.org"}, MONDAY_9, cause=cause).subscriber
@@ -539,7 +539,7 @@ def test_what_happened_is_told_in_words_newest_first(
         "Left “Caves”, by themselves, because they unsubscribed",
         "Unsubscribed by the link in “Hello [first name]”, by themselves",
         "Entered “Caves”, by API",
-        "Got the tag “VIP”, by rule 7, set off by API",
+        "Got the tag “VIP”, by the rule 7, by API",
     ]
     at = [page.find(one) for one in order]
     assert -1 not in at, (order[at.index(-1)], page)
@@ -554,7 +554,7 @@ def test_who_came_back_after_a_deletion_is_told_of(alice: Client, account: Accou
     transitions.complain(noor.pk, MONDAY_9)
     transitions.reinstate(noor.pk, "Wrote that it was a mistake", MONDAY_9)
     page = text(alice.get(path(noor)))
-    assert "Came on file again, and is not mailed: before, they had unsubscribed, by import 4" in page
+    assert "Came on file again, and is not mailed: before, they had unsubscribed, by the import 4" in page
     assert "Came back, by hand: “Wrote that it was a mistake”" in page
 
 
