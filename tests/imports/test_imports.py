@@ -4,12 +4,11 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.events.models import Event
-from dripstone.imports import verbs
 from dripstone.imports.models import Import
 from dripstone.subscribers.models import CustomField, Subscriber
 from dripstone.tallies import verbs as tallies
-from tests.factories import make_account, make_subscriber, make_tag
-from tests.imports.files import chosen, imported, reasons, undone
+from tests.factories import make_account, make_tag
+from tests.imports.files import imported
 
 pytestmark = pytest.mark.django_db
 

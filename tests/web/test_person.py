@@ -85,7 +85,12 @@ def test_it_says_who_somebody_is_since_when_and_by_what(alice: Client, account: 
 
 @pytest.mark.parametrize(
     ("cause", "said"),
-    [(("owner",), "by hand"), (("api",), "by API"), (("import 4",), "by the import 4"), (("api", "rule 7"), "by the rule 7, by API")],
+    [
+        (("owner",), "by hand"),
+        (("api",), "by API"),
+        (("import 4",), "by the import 4"),
+        (("api", "rule 7"), "by the rule 7, by API"),
+    ],
 )
 def test_it_says_how_somebody_came(alice: Client, account: Account, cause: causes.Cause, said: str) -> None:
     ivo = subscribe.upsert(account.pk, {"email_address": "ivo@example.org"}, MONDAY_9, cause=cause).subscriber
