@@ -27,9 +27,7 @@ class Kind(models.TextChoices):
     WAITING = "waiting"  # active places whose next email it is
     LEFT = "left"  # places in a sequence that are completed or removed, by the last email before that and why: `left`
     LEFT_IN_WEEK = "left_in_week"  # the same by the week, and why: `left_in_week`
-    CAME_IN_WEEK = (
-        "came_in_week"  # places in a sequence, by the week and door they were entered by last: `came_in_week`
-    )
+    CAME_IN_WEEK = "came_in_week"  # places, by the week and door they were entered by last: `came_in_week`
     LISTED = "listed"  # people whom the list of a sequence shows, by their state
     DELIVERIES = "deliveries"  # of an email that have ended, by status; includes those deleted since
     SKIPPED = "skipped"  # those of them that were skipped, by reason

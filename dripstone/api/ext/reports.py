@@ -51,8 +51,8 @@ def get_report(request: KitRequest, id: int, filters: Query[ReportFilters]) -> H
 
 @router.get("/sequences/{int:id}/doors", response=DoorsAnswer, summary="By which doors people came into a sequence")
 def get_doors(request: KitRequest, id: int) -> HttpResponse:
-    """API, each form, rule, bulk action and import, by hand: how many came by each, in all and lately. Whoever came more
-    than once counts by the last; together they are those who `entered`."""
+    """API, each form, rule, bulk action and import, by hand: how many came by each, in all and lately. Whoever came
+    more than once counts by the last; together they are those who `entered`."""
     sequence = _sequence(request, id)
     return reply(200, doors=door_shapes.doors(id, sequence.account_id, doors.of_sequence(id, clock.now())))
 
