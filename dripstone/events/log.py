@@ -27,8 +27,8 @@ def matching(account_id: int, *, kind: str = "", cause: str = "") -> QuerySet[Ev
 
 
 def edge(account_id: int, before: int | None, most: int) -> int | None:
-    """The event behind the `most` newest, or behind the `most` before that one; None: there are not so many. Index-only,
-    by event_by_account."""
+    """The event behind the `most` newest, or behind the `most` before that one; None: there are not so many. By
+    event_by_account alone."""
     rows = Event.objects.filter(account_id=account_id)
     older = rows if before is None else rows.filter(pk__lt=before)
     return older.order_by("-pk").values_list("pk", flat=True)[most : most + 1].first()
