@@ -185,6 +185,10 @@ DRIPSTONE_KEEP_CALLS_DAYS = _integer("DRIPSTONE_KEEP_CALLS_DAYS", 30, 0, 36500)
 DRIPSTONE_MAX_IMAGES = _integer("DRIPSTONE_MAX_IMAGES", 2_000, 0, 1_000_000)
 DRIPSTONE_MAX_IMAGES_MB = _integer("DRIPSTONE_MAX_IMAGES_MB", 500, 0, 1_000_000)
 
+# Megabytes of files of people that an account may have under way at a time. They are kept in the database until the
+# import has ended.
+DRIPSTONE_MAX_IMPORTS_MB = _integer("DRIPSTONE_MAX_IMPORTS_MB", 4_096, 0, 1_000_000)
+
 # --- Time, limits, processes ------------------------------------------------------------------------------------
 
 # 1: the clock is a row in the database that only moves when told to (tests, rehearsals). Never for real mail.
@@ -353,6 +357,7 @@ INSTALLED_APPS = [
     "dripstone.rules",
     "dripstone.webhooks",
     "dripstone.bulk",
+    "dripstone.imports",
     "dripstone.api",
     "dripstone.web",
     "dripstone.ops",

@@ -54,26 +54,35 @@ class Entry:
 
 @transaction.atomic
 def add(
-    sequence: Sequence, subscriber_ids: Iterable[int], source: Source, now: datetime, *, cause: Cause = causes.NONE
+    sequence: Sequence,
+    subscriber_ids: Iterable[int],
+    source: Source,
+    now: datetime,
+    *,
+    cause: Cause = causes.NONE,
+    door: str = "",
 ) -> dict[int, Entry]:
     """Put people into a sequence, each by R12. Ids that are not subscribers of the account are passed over.
 
     cause  the source alone unless given; a form, an import, a rule … names itself (events/causes.py)
+
+    door   "form 2", of a source that the cause does not name
 
     Returns an Entry per subscriber id. Adding the same people again changes nothing unless R12 says so.
     Raises NotFound when the sequence has been deleted meanwhile.
     """
     _hold(sequence)
     cause = cause or (source,)
+    door = door or _named(source, cause)
     people = _lock_people(sequence.account_id, subscriber_ids)
     present = _lock_enrollments(sequence, people)
-    entered = _insert(sequence, [person for pk, person in people.items() if pk not in present], source, now)
+    entered = _insert(sequence, [person for pk, person in people.items() if pk not in present], source, door, now)
     by_change: dict[Change, list[Enrollment]] = defaultdict(list)
     for subscriber_id, row in present.items():
         if people[subscriber_id].state in (State.ACTIVE, State.INACTIVE):
             by_change[change_for(row.status, sequence.repeat, source)].append(row)
-    transitions.reenter(by_change["restart"], people, source, now, restart=True)
-    transitions.reenter(by_change["continue"], people, source, now, restart=False)
+    transitions.reenter(by_change["restart"], people, source, door, now, restart=True)
+    transitions.reenter(by_change["continue"], people, source, door, now, restart=False)
 
     moved = [*entered, *by_change["restart"], *by_change["continue"]]
     active = [row.pk for row in moved if row.status == Enrollment.Status.ACTIVE]
@@ -86,6 +95,11 @@ def add(
         row.subscriber_id: Entry(row, people[row.subscriber_id], row.pk in added, row.pk in has_moved)
         for row in [*entered, *present.values()]
     }
+
+
+def _named(source: Source, cause: Cause) -> str:
+    """The last of the causes that is such a source, with its number: "rule 7". "": none has one."""
+    return next((one for one in reversed(cause) if one.startswith(f"{source} ")), "")
 
 
 def change_for(status: str, repeat: bool, source: Source) -> Change:
@@ -119,8 +133,8 @@ def _lock_enrollments(sequence: Sequence, subscriber_ids: Iterable[int]) -> dict
     return {row.subscriber_id: row for row in rows}
 
 
-def _insert(sequence: Sequence, people: list[Subscriber], source: Source, now: datetime) -> list[Enrollment]:
-    return insert(transitions.new_enrollment(sequence, person, source, now) for person in people)
+def _insert(sequence: Sequence, people: list[Subscriber], source: Source, door: str, now: datetime) -> list[Enrollment]:
+    return insert(transitions.new_enrollment(sequence, person, source, door, now) for person in people)
 
 
 def record_entries(rows: Iterable[Enrollment], now: datetime, cause: Cause) -> None:

@@ -55,7 +55,8 @@ class Enrollment(models.Model):
     )
     status = models.TextField(choices=Status.choices)
     run = models.PositiveIntegerField(default=1)  # + 1 with every restart
-    source = models.TextField()  # the door they came through: engine/enroll.py
+    source = models.TextField()  # the kind of door they came through: engine/enroll.py
+    door = models.TextField(default="", db_default="", blank=True)  # "form 2", "rule 7"; "": no more than `source` says
     entered_at = models.DateTimeField()  # Kit's added_at: entry, restart or re-adding
     anchored_at = models.DateTimeField()  # what the first delay counts from: entered_at, or confirmation (R2)
     next_email = models.ForeignKey(

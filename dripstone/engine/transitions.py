@@ -23,7 +23,7 @@ from dripstone.events.record import event, record
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import SignUp, State, Subscriber, locked
 from dripstone.tallies import verbs as tallies
-from dripstone.tallies.models import Kind, left, left_in_week
+from dripstone.tallies.models import Kind, came_in_week, left, left_in_week
 from dripstone.tracking import responses
 
 DELIVERY_MOVES: Mapping[str, frozenset[str]] = {
@@ -355,16 +355,22 @@ def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
         row.save()
 
 
-def new_enrollment(sequence: Sequence, person: Subscriber, source: str, now: datetime) -> Enrollment:
+def new_enrollment(sequence: Sequence, person: Subscriber, source: str, door: str, now: datetime) -> Enrollment:
     """A new, unsaved place. People who may not be mailed get one that is removed, with the reason
     (docs/decisions/adding-people.md)."""
     row = Enrollment(account_id=sequence.account_id, sequence=sequence, subscriber=person)
-    _enter(row, person, source, now)
+    _enter(row, person, source, door, now)
     return row
 
 
 def reenter(
-    rows: list[Enrollment], people: Mapping[int, Subscriber], source: str, now: datetime, *, restart: bool
+    rows: list[Enrollment],
+    people: Mapping[int, Subscriber],
+    source: str,
+    door: str,
+    now: datetime,
+    *,
+    restart: bool,
 ) -> None:
     """Back in: from the start in a new run, or (restart=False) where they left off. The rows are locked."""
     if not rows:
@@ -374,12 +380,12 @@ def reenter(
     with _counted(rows):
         for row in rows:
             row.run += 1 if restart else 0
-            _enter(row, people[row.subscriber_id], source, now)
+            _enter(row, people[row.subscriber_id], source, door, now)
     places = queries.rows(
         ("id", "status", "run", "removed_at", "removed_reason"),
         [(row.pk, row.status, row.run, row.removed_at, row.removed_reason) for row in rows],
     )
-    _execute(queries.REENTER_PLACES, places=places, source=source, now=now)
+    _execute(queries.REENTER_PLACES, places=places, source=source, door=door, now=now)
 
 
 def _execute(statement: str, **values: Any) -> None:
@@ -387,11 +393,11 @@ def _execute(statement: str, **values: Any) -> None:
         cursor.execute(statement, values)
 
 
-def _enter(row: Enrollment, person: Subscriber, source: str, now: datetime) -> None:
+def _enter(row: Enrollment, person: Subscriber, source: str, door: str, now: datetime) -> None:
     row.status = {State.ACTIVE: Enrollment.Status.ACTIVE, State.INACTIVE: Enrollment.Status.UNCONFIRMED}.get(
         State(person.state), Enrollment.Status.REMOVED
     )
-    row.source = source
+    row.source, row.door = source, door
     row.entered_at = row.anchored_at = now
     row.next_email = row.due_at = row.completed_at = row.paused_at = row.held_due_at = row.left_after_id = None
     row.in_flight = False
@@ -416,6 +422,8 @@ def _counted(rows: Series[Enrollment]) -> Iterator[None]:
 def _standing(rows: Series[Enrollment]) -> Counter[tuple[Kind, int, str]]:
     counts = Counter((Kind.PLACES, row.sequence_id, row.status) for row in rows)
     for row in rows:
+        came = came_in_week(row.entered_at.astimezone(UTC).date(), row.door or row.source)
+        counts[Kind.CAME_IN_WEEK, row.sequence_id, came] += 1
         if row.status == Enrollment.Status.ACTIVE and row.next_email_id is not None:
             counts[Kind.WAITING, row.next_email_id, row.status] += 1
         if (left_at := row.completed_at or row.removed_at) is not None:

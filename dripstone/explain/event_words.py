@@ -2,15 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from django.apps import apps
 
 from dripstone import words
 from dripstone.content import subjects
 from dripstone.engine import reasons
 from dripstone.engine.models import Delivery, places_of
-from dripstone.events import types
+from dripstone.events import causes, types
 from dripstone.events.models import Event
 from dripstone.purchases.models import Product
+from dripstone.rules.models import Rule
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag
 
@@ -30,13 +35,32 @@ _SUBJECTS: Mapping[str, str] = {
     types.SUBSCRIBER_UNSUBSCRIBED: "delivery",
     types.SUBSCRIBER_BOUNCED: "delivery",
     types.SUBSCRIBER_COMPLAINED: "delivery",
+    types.TAG_CREATED: "tag",
+    types.CUSTOM_FIELD_CREATED: "field",
+    types.SEQUENCE_CREATED: "sequence",
+    types.SEQUENCE_DELETED: "sequence",
+    types.SEQUENCE_PUBLISHED: "sequence",
+    types.SEQUENCE_DISABLED: "sequence",
 }
-_NAMED: Mapping[str, Any] = {
-    "tag": Tag,
-    "form": Form,
-    "sequence": Sequence,
-    "segment": Segment,
-    "product": Product,
+_NAMED: Mapping[str, tuple[Any, str]] = {
+    "tag": (Tag, "name"),
+    "form": (Form, "name"),
+    "field": (CustomField, "label"),
+    "sequence": (Sequence, "name"),
+    "segment": (Segment, "name"),
+    "product": (Product, "name"),
+    "rule": (Rule, "name"),
+    "import": ("imports.Import", "file_name"),  # its package is to the right of this one
+}
+_DONE = {
+    types.TAG_CREATED: "was made",
+    types.TAG_DELETED: "A tag was deleted",
+    types.CUSTOM_FIELD_CREATED: "was made",
+    types.CUSTOM_FIELD_DELETED: "A field was deleted",
+    types.SEQUENCE_CREATED: "was made",
+    types.SEQUENCE_DELETED: "was deleted",
+    types.SEQUENCE_PUBLISHED: "began to send",
+    types.SEQUENCE_DISABLED: "was paused",
 }
 _BEFORE = {
     "cancelled": "they had unsubscribed",
@@ -53,6 +77,9 @@ _CAUSES = {
     "rule": "by a rule",
     "automation": "by an automation",
 }
+_KINDS = {"bulk": "bulk action"}  # how a kind of cause is called, when not by its own name
+_SETS_OFF = ("rule", "automation")  # what acts because of something else
+_QUIETLY = "(rules were told not to fire)"
 
 
 def names_of(events: Iterable[Event], account_id: int) -> Names:
@@ -81,19 +108,24 @@ def _source(cause: str) -> tuple[str, int] | None:
 
 
 def _rows(kind: str, ids: set[int], account_id: int) -> Iterable[tuple[int, str]]:
-    match kind:
-        case "field":
-            return CustomField.objects.filter(account=account_id, pk__in=ids).values_list("pk", "label")
-        case "delivery":
-            rows = Delivery.objects.filter(account=account_id, pk__in=ids, email__isnull=False)
-            return [(pk, subjects.readable(text)) for pk, text in rows.values_list("pk", "email__subject")]
-    return _NAMED[kind].objects.filter(account=account_id, pk__in=ids).values_list("pk", "name")  # type: ignore[no-any-return]
+    if kind == "delivery":
+        rows = Delivery.objects.filter(account=account_id, pk__in=ids, email__isnull=False)
+        return [(pk, subjects.readable(text)) for pk, text in rows.values_list("pk", "email__subject")]
+    of, name = _NAMED[kind]
+    model = apps.get_model(of) if isinstance(of, str) else of
+    return model._default_manager.filter(account=account_id, pk__in=ids).values_list("pk", name)  # type: ignore[no-any-return]
 
 
 def sentence(one: Event, names: Names) -> str:
     """`Got the tag “Course”, by the form “Newsletter”`."""
-    by = because_of(one.cause, names)
-    return f"{_what(one, names)}{f', {by}' if by else ''}{_why(one)}"
+    return said_by(_what(one, names), one.cause, names) + _why(one)
+
+
+def said_by(what: str, cause: Iterable[str], names: Names) -> str:
+    """With who or what brought it about behind it."""
+    by = because_of(cause, names)
+    between = "" if not by else " " if by.startswith("(") else ", "
+    return f"{what}{between}{by}"
 
 
 def _what(one: Event, names: Names) -> str:
@@ -117,6 +149,8 @@ def _what(one: Event, names: Names) -> str:
             return f"Signed up by {name}"
         case types.FORM_FILLED_IN_AGAIN:
             return f"Signed up again by {name}"
+        case types.FORM_FILLED_IN_AGAIN:
+            return f"Filled in {name} again"
         case types.TAG_ADDED:
             return f"Got {name}"
         case types.TAG_REMOVED:
@@ -136,7 +170,18 @@ def _what(one: Event, names: Names) -> str:
             return "A purchase was recorded"
         case types.PRODUCT_PURCHASED:
             return f"Bought {name}"
-    return one.type
+        case types.SUBSCRIBER_DELETED:
+            return "Was deleted"
+    return _of_a_thing(one, name, names)
+
+
+def _of_a_thing(one: Event, name: str, names: Names) -> str:
+    """What is about no person: `The sequence “Caves” was paused`."""
+    kind, said = _SUBJECTS.get(one.type), _DONE.get(one.type, one.type)
+    if kind is None:
+        return said
+    is_called_so = kind in ("tag", "form") or (kind, one.subject_id) not in names
+    return f"{name[:1].upper()}{name[1:]} {said}" if is_called_so else f"The {kind} {name} {said}"
 
 
 def _named(one: Event, names: Names) -> str:
@@ -156,18 +201,46 @@ def _why(one: Event) -> str:
 
 
 def because_of(cause: Iterable[str], names: Names) -> str:
-    """`by the form “Newsletter”`, `by rule 7, set off by API`; "" for what a date or an email brought about."""
-    said = [_by(one, names) for one in cause]
-    last = said.pop() if said else ""
-    return f"{last}, set off {said[0]}" if said else last
+    """`by the form “Newsletter”`, `by the rule “B”, after the rule “A”, by API`; "" for what a date or an email
+    brought about. Of an act that fired no rules it says so: `by hand (rules were told not to fire)`."""
+    chain = list(cause)
+    last, *before = [one for one in reversed(chain) if one != causes.QUIET] or [""]
+    said = [_by(last, names)] if last else []
+    for one in before:
+        by = _by(one, names)
+        said.append(by.replace("by", "after", 1) if one.partition(" ")[0] in _SETS_OFF else by)
+    told = ", ".join(said)
+    return f"{told} {_QUIETLY}".lstrip() if causes.is_quiet(chain) else told
 
 
 def _by(cause: str, names: Names) -> str:
     kind, _, number = cause.partition(" ")
-    source = _source(cause)
+    called, source = _KINDS.get(kind, kind), _source(cause)
     if source is not None and source in names:
-        return f"by the {kind} {words.title(names[source])}"
-    return f"by {kind} {number}" if number else _CAUSES.get(kind, f"by {kind}")
+        return f"by the {called} {words.title(names[source])}"
+    return f"by the {called} {number}" if number else _CAUSES.get(kind, f"by {called}")
+
+
+# --- Since when they have what they have -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """When they got a tag or a value, and by what: "by the rule “Course page”"."""
+
+    at: datetime
+    by: str
+
+
+_SINCE = {"tag": types.TAG_ADDED, "field": types.FIELD_VALUE_UPDATED}
+
+
+def since(person: Subscriber, kind: Literal["tag", "field"]) -> dict[int, Since]:
+    """By the id of the tag or field: the last event of each, as far as events are kept."""
+    mine = Event.objects.filter(subscriber_id=person.pk, account_id=person.account_id, type=_SINCE[kind])
+    last = list(mine.order_by("subject_id", "-pk").distinct("subject_id"))
+    names = names_of(last, person.account_id)
+    return {one.subject_id: Since(one.occurred_at, because_of(one.cause, names)) for one in last if one.subject_id}
 
 
 # --- How they came ------------------------------------------------------------------------------------------------

@@ -447,6 +447,18 @@ def write_values(
     return problems
 
 
+def put_back(changes: Iterable[tuple[Subscriber, Mapping[str, Any]]], now: datetime, *, cause: Cause) -> None:
+    """Locked people get the `first_name` and `fields` (all of theirs, by id) that they had before."""
+    after, events = [], []
+    for person, values in changes:
+        one = copy(person)
+        one.first_name, one.fields = values.get("first_name", one.first_name), values.get("fields", one.fields)
+        after.append(one)
+        events += list(_value_events(one, person.fields, now, cause))
+    _save_all(after, now)
+    record(events)
+
+
 def _save_all(people: Iterable[Subscriber], now: datetime) -> None:
     saved = [{"id": person.pk, "first_name": person.first_name, "fields": person.fields} for person in people]
     if saved:

@@ -27,6 +27,7 @@ class Kind(models.TextChoices):
     WAITING = "waiting"  # active places whose next email it is
     LEFT = "left"  # places in a sequence that are completed or removed, by the last email before that and why: `left`
     LEFT_IN_WEEK = "left_in_week"  # the same by the week, and why: `left_in_week`
+    CAME_IN_WEEK = "came_in_week"  # places, by the week and door they were entered by last: `came_in_week`
     LISTED = "listed"  # people whom the list of a sequence shows, by their state
     DELIVERIES = "deliveries"  # of an email that have ended, by status; includes those deleted since
     SKIPPED = "skipped"  # those of them that were skipped, by reason
@@ -54,6 +55,11 @@ def left(email_id: int | None, why: str) -> str:
 def left_in_week(day: date, why: str) -> str:
     """`2026-11-23:completed`."""
     return f"{week(day)}:{why}"
+
+
+def came_in_week(day: date, door: str) -> str:
+    """`2026-11-23:form 2`."""
+    return f"{week(day)}:{door}"
 
 
 class Response(models.TextChoices):

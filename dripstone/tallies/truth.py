@@ -36,6 +36,9 @@ TRUTH: Mapping[Kind, str] = {
     Kind.LEFT_IN_WEEK: f"""
         SELECT sequence_id, {_WEEK.format(at="COALESCE(completed_at, removed_at)")} || ':' || {_WHY_LEFT}, count(*)
         FROM engine_enrollment WHERE status IN ('completed', 'removed') GROUP BY 1, 2""",  # noqa: S608
+    Kind.CAME_IN_WEEK: f"""
+        SELECT sequence_id, {_WEEK.format(at="entered_at")} || ':' || COALESCE(NULLIF(door, ''), source), count(*)
+        FROM engine_enrollment GROUP BY 1, 2""",  # noqa: S608
     Kind.SKIPPED: """
         SELECT email_id, reason, count(*) FROM engine_delivery
         WHERE status = 'skipped' AND email_id IS NOT NULL GROUP BY 1, 2""",

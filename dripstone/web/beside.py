@@ -3,11 +3,14 @@
 from dataclasses import dataclass
 from typing import Any
 
-from dripstone import words
+from dripstone import clock, words
+from dripstone.explain import door_words
 from dripstone.sequences.models import Sequence
 from dripstone.sequences.sequence_checks import SOURCES
+from dripstone.stats import doors
 
 NAMED = 5  # of each kind that is left out
+DOORS = 5  # by which most came
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,7 @@ def context(sequence: Sequence) -> dict[str, Any]:
         "days": words.days(sequence.send_days),
         "sequence_zone": words.zone(sequence.time_zone),
         "left_out": left_out(sequence),
+        "doors": door_words.told(doors.of_sequence(sequence.pk, clock.now()).rows[:DOORS], sequence.account_id),
     }
 
 

@@ -27,6 +27,7 @@ WORK = (
 )
 RUNNING = (
     Place("forecast", "Forecast", "forecast"),
+    Place("activity", "Activity", "activity"),
     Place("inbox", "Inbox", "inbox"),
     Place("engine", "Engine", "engine"),
 )

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, path
 from dripstone.web import sign_in
 from dripstone.web.pages import (
     accounts,
+    activity,
     addresses,
     apps,
     beside,
@@ -67,6 +68,7 @@ PLACE = "enrollments/<int:enrollment_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
+    path("activity", activity.activity, name="activity"),
     path("search", search.search, name="search"),
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),

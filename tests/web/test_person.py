@@ -22,6 +22,7 @@ from dripstone.subscribers.models import CustomField, FormSubscription, Subscrib
 from tests.conftest import VirtualClock
 from tests.driving import Engine
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
+from tests.rules.making import rule, tag, tag_added
 from tests.web.reading import hidden_members
 
 pytestmark = pytest.mark.usefixtures("clock")
@@ -85,7 +86,16 @@ def test_it_says_who_somebody_is_since_when_and_by_what(alice: Client, account: 
 
 @pytest.mark.parametrize(
     ("cause", "said"),
-    [(("owner",), "by hand"), (("api",), "by API"), (("import 4",), "by import 4"), (("api", "rule 7"), "by rule 7")],
+    [
+        (("owner",), "by hand"),
+        (("owner", "quiet"), "by hand (rules were told not to fire)"),
+        (("api",), "by API"),
+        (("import 4",), "by the import 4"),
+        (("bulk 9",), "by the bulk action 9"),
+        (("api", "rule 7"), "by the rule 7, by API"),
+        (("api", "rule 7", "rule 8"), "by the rule 8, after the rule 7, by API"),
+        (("rule 7", "rule 8"), "by the rule 8, after the rule 7"),
+    ],
 )
 def test_it_says_how_somebody_came(alice: Client, account: Account, cause: causes.Cause, said: str) -> None:
     ivo = subscribe.upsert(account.pk, {"email_address": "ivo@example.org"}, MONDAY_9, cause=cause).subscriber
@@ -539,12 +549,22 @@ def test_what_happened_is_told_in_words_newest_first(
         "Left “Caves”, by themselves, because they unsubscribed",
         "Unsubscribed by the link in “Hello [first name]”, by themselves",
         "Entered “Caves”, by API",
-        "Got the tag “VIP”, by rule 7, set off by API",
+        "Got the tag “VIP”, by the rule 7, by API",
     ]
     at = [page.find(one) for one in order]
     assert -1 not in at, (order[at.index(-1)], page)
     assert at == sorted(at)
     assert "Of the last 400 days" in page
+
+
+def test_a_tag_and_a_value_say_since_when_and_by_what(alice: Client, account: Account, noor: Subscriber) -> None:
+    course = rule(account, tag(make_tag(account)), when=tag_added(make_tag(account)))
+    tagging.add(make_tag(account, name="VIP"), noor, MONDAY_9 - 3 * DAY, cause=("api", f"rule {course.pk}"))
+    fields.create(account.pk, {"label": "Town"}, MONDAY_9, cause=causes.OWNER)
+    subscribe.update(noor.pk, {"fields": {"town": "Bath"}}, MONDAY_9, cause=causes.imported(4))
+    page = text(alice.get(path(noor)))
+    assert "VIP since Fri 20 Nov, by the rule “Rule”, by API" in page
+    assert "Town Bath since today, by the import 4" in page
 
 
 def test_who_came_back_after_a_deletion_is_told_of(alice: Client, account: Account, noor: Subscriber) -> None:
@@ -554,7 +574,7 @@ def test_who_came_back_after_a_deletion_is_told_of(alice: Client, account: Accou
     transitions.complain(noor.pk, MONDAY_9)
     transitions.reinstate(noor.pk, "Wrote that it was a mistake", MONDAY_9)
     page = text(alice.get(path(noor)))
-    assert "Came on file again, and is not mailed: before, they had unsubscribed, by import 4" in page
+    assert "Came on file again, and is not mailed: before, they had unsubscribed, by the import 4" in page
     assert "Came back, by hand: “Wrote that it was a mistake”" in page
 
 

@@ -57,6 +57,15 @@ _DELETE: Mapping[str, str] = {
     " WHERE p.id = l.purchase_id AND p.subscriber_id = ANY(%(people)s)",
     "purchases": "DELETE FROM purchases_purchase WHERE subscriber_id = ANY(%(people)s)",
     "changes": "DELETE FROM bulk_change WHERE subscriber_id = ANY(%(people)s)",
+    "imported": "DELETE FROM imports_touched WHERE (of_import_id, subscriber_id) IN ("
+    "SELECT i.id, s.id FROM subscribers_subscriber s JOIN imports_import i ON i.account_id = s.account_id"
+    " WHERE s.id = ANY(%(people)s))",
+    **{
+        f"imports_{table}": f"DELETE FROM imports_{table} WHERE (of_import_id, email_address) IN ("  # noqa: S608
+        "SELECT i.id, s.email_address FROM subscribers_subscriber s"
+        " JOIN imports_import i ON i.account_id = s.account_id WHERE s.id = ANY(%(people)s))"
+        for table in ("row", "rejected")
+    },
     "events": "DELETE FROM events_event WHERE subscriber_id = ANY(%(people)s)",
     "firings": "DELETE FROM rules_firing WHERE subscriber_id = ANY(%(people)s)",
     "person": "DELETE FROM subscribers_subscriber WHERE id = ANY(%(people)s)",

@@ -149,7 +149,7 @@ def restart(enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrol
         if person.state not in (State.ACTIVE, State.INACTIVE):
             raise Invalid(f"This person can't be mailed: the subscriber is {person.state}")
         cause = causes.of_actor(actor)
-        transitions.reenter([row], {person.pk: person}, row.source, now, restart=True)
+        transitions.reenter([row], {person.pk: person}, row.source, row.door, now, restart=True)
         enroll.record_entries([row], now, cause)
         places = advance.advance([row.pk], now, cause) if row.status == Enrollment.Status.ACTIVE else []
         wake.engine_if_due(places, now)

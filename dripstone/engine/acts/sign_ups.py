@@ -161,4 +161,4 @@ def _add(form: Form, adds: list[Sequence], person: Subscriber, origin: Origin, n
     for tag in Tag.objects.filter(account=form.account_id, pk__in=form.tag_ids).order_by("pk"):
         tags.add(tag, person, now, cause=cause)
     for sequence in adds:
-        enroll.add(sequence, [person.pk], "form", now, cause=cause)
+        enroll.add(sequence, [person.pk], "form", now, cause=cause, door=f"form {form.pk}")

@@ -149,12 +149,13 @@ def _ended(places: Collection[Enrollment], account: Account) -> list[Ended]:
 def details(found: Subscriber) -> dict[str, Any]:
     """Fields by label, also those that are empty; tags by name; forms by time."""
     fields = CustomField.objects.filter(account=found.account_id).order_by("label")
+    set_by, tagged_by = (event_words.since(found, kind) for kind in ("field", "tag"))
     tags = list(Tag.objects.filter(taggings__subscriber=found).order_by("name"))
     rows = FormSubscription.objects.filter(subscriber=found)
     offered = Tag.objects.filter(account=found.account_id).exclude(pk__in=[tag.pk for tag in tags])
     return {
-        "fields": [(field.label, found.fields.get(str(field.pk), "")) for field in fields],
-        "tags": tags,
+        "fields": [(field.label, found.fields.get(str(field.pk), ""), set_by.get(field.pk)) for field in fields],
+        "tags": [(tag, tagged_by.get(tag.pk)) for tag in tags],
         "offered": list(offered.order_by("name").values_list("name", flat=True)[:TAGS_OFFERED]),
         "location": locations.of([found.pk]).get(found.pk),
         "forms": [_of_form(row) for row in rows.select_related("form").order_by("added_at")],

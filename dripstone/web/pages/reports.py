@@ -12,10 +12,11 @@ from django.views.decorators.http import require_safe
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.explain import report_words
+from dripstone.explain import door_words, report_words
 from dripstone.explain.report_words import Counted
 from dripstone.sequences.models import Sequence
 from dripstone.shapes import report as shapes
+from dripstone.stats import doors
 from dripstone.stats import report as stats
 from dripstone.stats.report import Period, Report, Row
 from dripstone.web import charts
@@ -24,6 +25,7 @@ from dripstone.web.paging import page
 
 SPANS = {"quarter": "13 weeks", "year": "A year", "all": "All of it"}
 PER_PAGE = 30
+DOORS = 12  # shown one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,17 @@ def report(request: HttpRequest, account: Account, sequence_id: int) -> HttpResp
     sequence, span = _sequence(account, sequence_id), request.GET.get("span", "")
     span = span if span in SPANS else "quarter"
     found, periods = stats.of_sequence(sequence), stats.over_time(sequence, clock.now(), span)
+    came = doors.of_sequence(sequence.pk, clock.now())
     context: dict[str, Any] = {
         "section": "sequences",
         "current": "true",
         "sequence": sequence,
         "report": found,
         "steps": list(_steps(found)),
+        "doors": door_words.told(came.rows[:DOORS], account.pk),
+        "came": came,
+        "other_doors": came.rows[DOORS:],
+        "n_by_others": sum(row.n for row in came.rows[DOORS:]),
         "left_before": report_words.left(found.left_before),
         "left_since": report_words.left(found.left_since),
         "spans": SPANS,

@@ -1,0 +1,50 @@
+"""Files of people for tests, and imports of them."""
+
+from typing import Any
+
+from dripstone.accounts.models import Account
+from dripstone.imports import files, verbs, work
+from dripstone.imports.models import Import
+from tests.factories import MONDAY_9
+
+
+def now() -> Any:
+    return MONDAY_9
+
+
+def uploaded(account: Account, content: bytes | str, *, piece: int = 1_000_000) -> Import:
+    data = content.encode() if isinstance(content, str) else content
+    import_ = files.begin(account, "people.csv", "owner@example.com", MONDAY_9)
+    for number, start in enumerate(range(0, len(data), piece)):
+        files.add(import_, number, data[start : start + piece])
+    return files.finish(import_, MONDAY_9)
+
+
+def chosen(account: Account, content: bytes | str, **given: Any) -> Import:
+    """Read and counted, and not run."""
+    import_ = uploaded(account, content)
+    verbs.choose(import_, {"consent": True, **given}, MONDAY_9)
+    work.until_idle(now)
+    import_.refresh_from_db()
+    return import_
+
+
+def imported(account: Account, content: bytes | str, **given: Any) -> Import:
+    import_ = chosen(account, content, **given)
+    verbs.run(import_, MONDAY_9)
+    work.until_idle(now)
+    import_.refresh_from_db()
+    return import_
+
+
+def undone(import_: Import) -> Import:
+    verbs.undo(import_, MONDAY_9)
+    work.until_idle(now)
+    import_.refresh_from_db()
+    return import_
+
+
+def reasons(import_: Import) -> list[str]:
+    """Why rows were not taken, in their order."""
+    lines = b"".join(verbs.rejected(import_)).decode("utf-8-sig").splitlines()
+    return [line.rpartition(",")[2].strip('"') for line in lines[1:]]
