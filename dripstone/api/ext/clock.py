@@ -16,6 +16,7 @@ from dripstone.api.replies import reply
 from dripstone.bulk import run as bulk
 from dripstone.engine import virtual
 from dripstone.errors import Invalid
+from dripstone.imports import work as imports
 from dripstone.shapes.instants import instant
 from dripstone.webhooks import run as webhooks
 
@@ -60,7 +61,7 @@ def advance_clock(request: KitRequest, body: Advance) -> HttpResponse:
     target = _target(body, now)
     if target < now:
         raise Invalid("The clock cannot be moved backwards")
-    tally = virtual.advance_to(target, request.auth.account.pk, bulk, webhooks)
+    tally = virtual.advance_to(target, request.auth.account.pk, bulk, imports, webhooks)
     return reply(200, clock=_shape(), sent=tally["sent"], failed=tally["failed"])
 
 

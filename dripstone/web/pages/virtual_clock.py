@@ -13,6 +13,7 @@ from dripstone.accounts.models import Account
 from dripstone.bulk import run as bulk
 from dripstone.engine import virtual
 from dripstone.errors import Invalid
+from dripstone.imports import work as imports
 from dripstone.sequences.models import Sequence
 from dripstone.stats import places
 from dripstone.web.frame import came_from, member
@@ -29,7 +30,7 @@ def advancing(request: HttpRequest, account: Account) -> HttpResponse:
     happens, each thing at its own instant, in every account: there is one clock."""
     try:
         target = _target(account, request, clock.now())
-        tally = virtual.advance_to(target, account.pk, bulk, webhooks)
+        tally = virtual.advance_to(target, account.pk, bulk, imports, webhooks)
     except Invalid as error:
         messages.error(request, "; ".join(error.messages) + ".")
     else:
