@@ -1,9 +1,9 @@
 """How long does an import take, does it matter how large it is, and what of it is the database's own price?
 
 A file of new people with a name, three fields and a tag, as a shop exports it: uploaded in pieces of a megabyte, read
-and counted, and run, in one process and without mail due; a tenth of it first. Beside it a plain COPY of the same people
-into the same table and of nothing else. Then the same file again, which changes nothing; undone; and a tenth of it with
-a sequence besides. Memory is this process's highest.
+and counted, and run, in one process and without mail due; a tenth of it first. Beside it a plain COPY of the same
+people into the same table and of nothing else. Then the same file again, which changes nothing; undone; and a tenth of
+it with a sequence besides. Memory is this process's highest.
 
 There are no figures unless everybody is there exactly once.
 
@@ -28,7 +28,8 @@ _NAMES = ("Ana", "Björn", "Chioma", "Đorđe", "Emma", "Farid", "Grace")
 _BARE_TABLE = "CREATE TEMPORARY TABLE bare (email_address text, first_name text, town text, plan text, note text)"
 _BARE = """
 INSERT INTO subscribers_subscriber (account_id, email_address, first_name, state, fields, created_at, updated_at)
-SELECT %(account)s, email_address, first_name, 'active', jsonb_build_object('1', town, '2', plan, '3', note), now(), now()
+SELECT %(account)s, email_address, first_name, 'active', jsonb_build_object('1', town, '2', plan, '3', note), now(),
+       now()
 FROM bare
 """
 

@@ -15,6 +15,7 @@ from dripstone.engine.models import Delivery, Enrollment, Entry, Note, Notice
 from dripstone.errors import NotFound
 from dripstone.events import causes, reading
 from dripstone.events.models import Event
+from dripstone.imports.models import Import, Rejected, Row, Touched
 from dripstone.ops import prune
 from dripstone.senders import inbox
 from dripstone.senders.base import Outgoing
@@ -73,7 +74,20 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     places.resume(place.pk, OWNER, "", NOW)
     plan.everything_due(NOW)
     make_message(account, to=ADDRESS.upper())
+    be_imported(person)
     return person
+
+
+def be_imported(person: Subscriber) -> None:
+    """By one import, which has changed them and rejected another row about them; and by one that still waits."""
+    import_ = Import.objects.create(account=person.account, file_name="a.csv", asked_by=OWNER, begun_at=NOW)
+    ids, kept = {"of_import": import_, "number": 2}, {"first_name": NAME, "fields": {}}
+    got: dict[str, Any] = {"tag_ids": [], "form_ids": [], "place_ids": []}
+    Touched.objects.create(
+        of_import=import_, subscriber_id=person.pk, is_new=False, at=NOW, before=kept, after=kept, **got
+    )
+    Row.objects.create(**ids, email_address=ADDRESS, first_name=NAME, values=[VALUE], tags=[])
+    Rejected.objects.create(**ids, email_address=ADDRESS, cells=f'["{ADDRESS}", "{VALUE}"]', reason="Too long")
 
 
 def claimed(sender: str = "worker") -> claim.Claimed:
