@@ -9,10 +9,11 @@ from datetime import datetime
 
 from dripstone.bulk import run as bulk
 from dripstone.engine import virtual
+from dripstone.imports import work as imports
 from dripstone.rules import run as rules
 from dripstone.webhooks import run as webhooks
 
-BEFORE_MAIL: tuple[virtual.Beside, ...] = (bulk, rules)
+BEFORE_MAIL: tuple[virtual.Beside, ...] = (bulk, imports, rules)
 AFTER_MAIL: tuple[virtual.Beside, ...] = (webhooks,)
 
 

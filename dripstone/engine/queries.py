@@ -249,8 +249,8 @@ FROM json_to_recordset(%(places)s) AS gone (id bigint, left_after bigint) WHERE 
 REENTER_PLACES = """
 UPDATE engine_enrollment e
 SET status = back.status, run = back.run, source = %(source)s, door = %(door)s, entered_at = %(now)s,
-    anchored_at = %(now)s, removed_at = back.removed_at, removed_reason = back.removed_reason, left_after_id = NULL, completed_at = NULL,
-    due_at = NULL, next_email_id = NULL, in_flight = false, paused_at = NULL, held_due_at = NULL
+    anchored_at = %(now)s, removed_at = back.removed_at, removed_reason = back.removed_reason, left_after_id = NULL,
+    completed_at = NULL, due_at = NULL, next_email_id = NULL, in_flight = false, paused_at = NULL, held_due_at = NULL
 FROM json_to_recordset(%(places)s) AS back (id bigint, status text, run int, removed_at timestamptz,
                                             removed_reason text) WHERE e.id = back.id
 """

@@ -101,6 +101,10 @@ def _of_title(title: str, column: Sequence[str], known: Mapping[str, int]) -> Ta
     return Target("new_field", label=label) if len(label) <= 255 else SKIP
 
 
+def is_address_title(title: str) -> bool:
+    return _key(title) in _EMAIL
+
+
 def _key(title: str) -> str:
     return names.key_for(title, "_", "")
 

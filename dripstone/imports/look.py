@@ -55,7 +55,7 @@ def look(
     if not first:
         raise Invalid.member("file", "There is no row in the file")
     if has_header is None:
-        has_header = import_.has_header if import_.columns else text.has_header(first)
+        has_header = import_.has_header if import_.columns else _has_header(first)
     titles = [cell.strip() for cell in first[0]] if has_header else [""] * max(map(len, first))
     rows = [[(text_of(cell) or "")[:CELL] for cell in row[: len(titles)]] for row in first[has_header:]]
     rows = [row + [""] * (len(titles) - len(row)) for row in rows]
@@ -65,6 +65,10 @@ def look(
     )
     found = [Column(title, target) for title, target in zip(titles, targets, strict=True)]
     return Look(encoding, separator, has_header, found, rows[:ROWS])
+
+
+def _has_header(rows: list[list[str]]) -> bool:
+    return any(map(columns.is_address_title, rows[0])) or text.has_header(rows)
 
 
 def _check(encoding: str | None, separator: str | None) -> None:

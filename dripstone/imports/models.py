@@ -82,7 +82,6 @@ class Import(models.Model):
     consent_at = models.DateTimeField(null=True)
 
     # How far it is.
-    turn_at = models.DateTimeField(null=True)  # when its account last had its turn, by the machine's clock
     n_stumbles = models.PositiveIntegerField(default=0, db_default=0)  # batches that met a mistake of ours
     is_stale = models.BooleanField(default=False, db_default=False)  # rows of an earlier reading are still there
     read_to = models.BigIntegerField(default=0, db_default=0)  # bytes
@@ -127,6 +126,17 @@ class Import(models.Model):
 
     def __str__(self) -> str:
         return f"import {self.pk} of {self.file_name}"
+
+
+class Turn(models.Model):
+    """When an account that has imports last had its turn among the accounts. A table of its own: who takes a turn waits
+    for no batch."""
+
+    account = models.OneToOneField(Account, models.CASCADE, primary_key=True, related_name="+")
+    turn_at = models.DateTimeField()  # by the machine's clock
+
+    def __str__(self) -> str:
+        return f"turn of account {self.account_id}"
 
 
 class Piece(models.Model):

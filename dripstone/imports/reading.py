@@ -39,7 +39,7 @@ _COPY = "COPY imports_read FROM STDIN"
 _PUT = """
 WITH put AS (
     INSERT INTO imports_row AS r (of_import_id, number, email_address, first_name, values, tags, created_at)
-    SELECT %(import)s, number, email_address, first_name, string_to_array(cells, E'\\x1f', ''),
+    SELECT %(import)s, number, email_address, first_name, {values},
            string_to_array(tags, E'\\x1f'), created_at
     FROM imports_read ORDER BY number
     ON CONFLICT (of_import_id, email_address) DO UPDATE SET
@@ -178,7 +178,7 @@ def _put(import_: Import, people: list[Person]) -> None:
         cursor.execute("DELETE FROM imports_read")
         with cursor.copy(_COPY) as copy:
             copy.write(_copied(people).encode())
-        cursor.execute(_PUT.format(merged=_merged(n_values)), values)
+        cursor.execute(_PUT.format(values=_values(n_values), merged=_merged(n_values)), values)
         n_twice, n_new, n_existing, n_unmailable = cursor.fetchone()
         import_.n_twice += n_twice
         import_.n_new += n_new
@@ -189,6 +189,13 @@ def _put(import_: Import, people: list[Person]) -> None:
             digests = [remembered.digest_of(import_.account_id, address) for (address,) in cursor.fetchall()]
             cursor.execute(_N_REMEMBERED, [import_.account_id, digests])
             import_.n_unmailable += cursor.fetchone()[0]
+
+
+def _values(n_values: int) -> str:
+    """An array with each value of a row, nulls for blanks."""
+    if n_values > 1:
+        return "string_to_array(cells, E'\\x1f', '')"
+    return "ARRAY[NULLIF(cells, '')]" if n_values else "'{}'::text[]"
 
 
 def _merged(n_values: int) -> str:

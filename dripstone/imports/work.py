@@ -40,10 +40,12 @@ _TAKE_TURN = f"""
 WITH first AS (
     SELECT DISTINCT ON (account_id) account_id, id FROM imports_import WHERE {_WAITS} ORDER BY account_id, id),
 turn AS (
-    SELECT first.account_id, first.id FROM first JOIN imports_import i ON i.account_id = first.account_id AND {_WAITS}
-    GROUP BY first.account_id, first.id ORDER BY max(i.turn_at) NULLS FIRST, first.account_id LIMIT 1)
-UPDATE imports_import SET turn_at = clock_timestamp() WHERE id = (SELECT id FROM turn)
-RETURNING id, account_id
+    SELECT first.account_id, first.id FROM first LEFT JOIN imports_turn USING (account_id)
+    ORDER BY turn_at NULLS FIRST, account_id LIMIT 1),
+taken AS (
+    INSERT INTO imports_turn (account_id, turn_at) SELECT account_id, clock_timestamp() FROM turn
+    ON CONFLICT (account_id) DO UPDATE SET turn_at = EXCLUDED.turn_at)
+SELECT id, account_id FROM turn
 """  # noqa: S608
 _IS_SENDING = "SELECT EXISTS (SELECT FROM engine_delivery WHERE status = 'sending')"
 

@@ -25,6 +25,7 @@ from dripstone.accounts import invitations, limits, repeats, sessions, sign_in
 from dripstone.bulk import actions, jobs
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
+from dripstone.imports import upkeep
 from dripstone.oauth import registration, tokens
 from dripstone.rules import log as rules
 from dripstone.senders import pace
@@ -261,7 +262,7 @@ def everything(
     now: datetime, *, rehearse: bool = False, after_batch: Callable[[], None] = lambda: None
 ) -> list[Pruned]:
     """One after the other. `rehearse` only counts. In a worker that is told to stop it ends with the batch."""
-    done = []
+    done = [Pruned("imports", upkeep.forget_old(now, rehearse=rehearse, after_batch=after_batch), now - upkeep.KEPT)]
     for kind in KINDS:
         done.append(_prune(kind, now, rehearse, after_batch))
         if process.is_retiring():

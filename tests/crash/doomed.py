@@ -372,3 +372,20 @@ def ask_for_a_callback_and_die_at(account_id: int, url: str, n_statements: int) 
     with _dying_at(n_statements), transaction.atomic():
         tags.create(account_id, {"name": f"T{n_statements}"}, clock.now(), cause=causes.API)
         queue.callback(account_id, url, b"{}", clock.now(), about="a test")
+
+
+def import_and_die_at(n_statements: int) -> None:
+    """Imports that wait, batch after batch. The process dies right before its n-th statement, or is done before that."""
+    from dripstone import clock
+    from dripstone.imports import work
+
+    _in_small_batches()
+    with _dying_at(n_statements):
+        work.until_idle(clock.now)
+
+
+def _in_small_batches() -> None:
+    from dripstone.imports import reading, running, undoing
+
+    reading.BATCH = 2
+    running.step.__defaults__ = undoing.step.__defaults__ = (2,)

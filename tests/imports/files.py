@@ -1,5 +1,7 @@
 """Files of people for tests, and imports of them."""
 
+import csv
+import io
 from typing import Any
 
 from dripstone.accounts.models import Account
@@ -46,5 +48,5 @@ def undone(import_: Import) -> Import:
 
 def reasons(import_: Import) -> list[str]:
     """Why rows were not taken, in their order."""
-    lines = b"".join(verbs.rejected(import_)).decode("utf-8-sig").splitlines()
-    return [line.rpartition(",")[2].strip('"') for line in lines[1:]]
+    text = b"".join(verbs.rejected(import_)).decode("utf-8-sig")
+    return [cells[-1] for cells in csv.reader(io.StringIO(text, newline=""))][1:]

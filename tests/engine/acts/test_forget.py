@@ -16,6 +16,7 @@ from dripstone.engine.models import Delivery, Enrollment, Entry, Note, Notice
 from dripstone.errors import NotFound
 from dripstone.events import causes, reading
 from dripstone.events.models import Event
+from dripstone.imports.models import Import, Rejected, Row, Touched
 from dripstone.ops import prune
 from dripstone.rules.models import Firing
 from dripstone.senders import inbox
@@ -90,7 +91,20 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     DatedDue.objects.create(trigger=trigger, account_id=account.pk, subscriber_id=person.pk, at=NOW)
     Firing.objects.create(account_id=account.pk, rule_id=1, subscriber_id=person.pk, trigger={}, at=NOW, cause=[],
                           outcome="fired", is_from_outside=False)  # fmt: skip
+    be_imported(person)
     return person
+
+
+def be_imported(person: Subscriber) -> None:
+    """By one import, which has changed them and rejected another row about them; and by one that still waits."""
+    import_ = Import.objects.create(account=person.account, file_name="a.csv", asked_by=OWNER, begun_at=NOW)
+    ids, kept = {"of_import": import_, "number": 2}, {"first_name": NAME, "fields": {}}
+    got: dict[str, Any] = {"tag_ids": [], "form_ids": [], "place_ids": []}
+    Touched.objects.create(
+        of_import=import_, subscriber_id=person.pk, is_new=False, at=NOW, before=kept, after=kept, **got
+    )
+    Row.objects.create(**ids, email_address=ADDRESS, first_name=NAME, values=[VALUE], tags=[])
+    Rejected.objects.create(**ids, email_address=ADDRESS, cells=f'["{ADDRESS}", "{VALUE}"]', reason="Too long")
 
 
 def claimed(sender: str = "worker") -> claim.Claimed:
