@@ -23,6 +23,7 @@ from dripstone.api.ext import (
     events,
     forecast,
     impact,
+    imports,
     inbox,
     place_impact,
     products,
@@ -100,6 +101,7 @@ OURS = (
     ext_webhook_endpoints,
     bulk_jobs,
     bulk_actions,
+    imports,
     rules,
 )
 
