@@ -17,11 +17,11 @@ from typing import Any
 import structlog
 from django.db import OperationalError, connection, transaction
 
-from dripstone.bulk.jobs import is_deadlock
 from dripstone.engine import process, queries, virtual
 from dripstone.engine.models import Delivery
 from dripstone.imports import reading, running, undoing
 from dripstone.imports.models import Import, Piece
+from dripstone.postgresql.deadlocks import is_deadlock
 
 log = structlog.get_logger(__name__)
 
