@@ -11,6 +11,7 @@ from dripstone.events import causes, types
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
 from dripstone.web import paging
+from dripstone.web.pages import activity
 from tests.factories import MONDAY_9, make_account, make_subscriber, make_tag
 
 pytestmark = pytest.mark.usefixtures("clock")
