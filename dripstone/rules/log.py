@@ -34,4 +34,4 @@ def delete_some_of_deleted_rules(limit: int) -> int:
     """Returns how many rows; 0 when there are none left."""
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_OF_DELETED, {"limit": limit})
-        return cursor.rowcount
+        return int(cursor.rowcount)

@@ -93,7 +93,7 @@ def test_a_deleted_rule_does_nothing_more_and_its_log_goes_at_night(alice: Accou
     assert set(Firing.objects.values_list("rule_id", flat=True)) == {other.pk}
     for verb in (verbs.delete, lambda rule, now: verbs.switch(rule, True, now), verbs.duplicate):
         with pytest.raises(NotFound):
-            verb(one, LATER)  # type: ignore[operator]
+            verb(one, LATER)
 
 
 def test_the_log_is_kept_for_a_year(alice: Account) -> None:
