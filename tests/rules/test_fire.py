@@ -350,6 +350,7 @@ def elsewhere() -> Callable[[], Any]:
             with other.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_lock(%s)", [read.TURN])
                 yield
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [read.TURN])
         finally:
             other.close()
 
