@@ -1,8 +1,10 @@
 """What people bought, as shops tell it: a purchase, its lines, and the products that these are of."""
 
-from typing import Any, ClassVar
+from decimal import Decimal
+from typing import Any, ClassVar, NamedTuple
 
 from django.db import models
+from django.utils.functional import cached_property
 
 from dripstone.accounts.models import Account
 from dripstone.subscribers.models import Subscriber
@@ -28,6 +30,17 @@ class Product(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Line(NamedTuple):
+    """What answers and pages say of a line. pid: of its product."""
+
+    quantity: int
+    lid: str
+    unit_price: Decimal
+    sku: str | None
+    name: str
+    pid: str
 
 
 class Purchase(models.Model):
@@ -56,6 +69,12 @@ class Purchase(models.Model):
 
     def __str__(self) -> str:
         return f"purchase {self.pk}"
+
+    @cached_property
+    def told(self) -> list[Line]:
+        """Its lines, in the order in which they were told. Of many purchases verbs.with_lines loads them."""
+        rows = sorted(self.lines.all(), key=lambda one: one.pk)
+        return [Line(one.quantity, one.lid, one.unit_price, one.sku, one.name, one.product.pid) for one in rows]
 
 
 class LineItem(models.Model):

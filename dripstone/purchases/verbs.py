@@ -16,7 +16,6 @@ from datetime import datetime
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import prefetch_related_objects
 
 from dripstone.errors import Conflict, Invalid, NotFound
 from dripstone.events import types
@@ -25,7 +24,7 @@ from dripstone.events.models import Event
 from dripstone.events.record import event, record
 from dripstone.given import Given
 from dripstone.purchases import checks
-from dripstone.purchases.models import LineItem, Product, Purchase
+from dripstone.purchases.models import Line, LineItem, Product, Purchase
 from dripstone.subscribers import subscribe
 from dripstone.subscribers.models import Subscriber, locked
 
@@ -52,8 +51,14 @@ def upsert(account_id: int, given: Given, now: datetime, *, source: str, cause: 
 
 
 def with_lines(rows: Collection[Purchase]) -> None:
-    """Loads the lines and products of purchases: two queries, however many there are."""
-    prefetch_related_objects(list(rows), "lines__product")
+    """Loads `told` of purchases: one query, however many there are, and no rows of models. For a page of 500 purchases
+    making those took longer than everything else."""
+    found: dict[int, list[Line]] = {row.pk: [] for row in rows}
+    columns = ("purchase", *Line._fields[:-1], "product__pid")
+    for purchase_id, *values in LineItem.objects.filter(purchase__in=found).order_by("pk").values_list(*columns):
+        found[purchase_id].append(Line._make(values))
+    for row in rows:
+        row.told = found[row.pk]
 
 
 def _add(account_id: int, values: dict[str, Any], now: datetime, source: str, cause: Cause) -> Purchase:

@@ -2,7 +2,7 @@
 
 from typing_extensions import TypedDict
 
-from dripstone.purchases.models import LineItem, Product, Purchase
+from dripstone.purchases.models import Line, Product, Purchase
 from dripstone.shapes.instants import instant
 
 
@@ -45,19 +45,19 @@ def purchase(row: Purchase) -> PurchaseShape:
         discount=float(row.discount),
         tax=float(row.tax),
         total=float(row.total),
-        products=[_line(one) for one in sorted(row.lines.all(), key=lambda one: one.pk)],
+        products=[_line(one) for one in row.told],
         source=row.source,
     )
 
 
-def _line(one: LineItem) -> LineShape:
+def _line(one: Line) -> LineShape:
     return LineShape(
         quantity=one.quantity,
         lid=one.lid,
         unit_price=float(one.unit_price),
         sku=one.sku,
         name=one.name,
-        pid=one.product.pid,
+        pid=one.pid,
     )
 
 

@@ -8,7 +8,7 @@ from django.db.models import Count, QuerySet, Sum
 
 from dripstone import words
 from dripstone.purchases import verbs
-from dripstone.purchases.models import LineItem, Purchase
+from dripstone.purchases.models import Line, Purchase
 from dripstone.subscribers.models import Subscriber
 
 NAMED = 3  # products, where there is little room
@@ -26,7 +26,7 @@ class Bought:
     row: Purchase
     total: str
     names: str
-    lines: list[tuple[LineItem, str]]
+    lines: list[tuple[Line, str]]
     parts: list[tuple[str, str]]
 
 
@@ -35,20 +35,19 @@ def of_person(found: Subscriber) -> QuerySet[Purchase]:
 
 
 def shown(rows: Iterable[Purchase]) -> list[Bought]:
-    """Two queries, however many there are."""
+    """A query for the lines of all, however many there are."""
     rows = list(rows)
     verbs.with_lines(rows)
     return [_one(row) for row in rows]
 
 
 def _one(row: Purchase) -> Bought:
-    lines = sorted(row.lines.all(), key=lambda line: line.pk)
     amounts: Mapping[str, Decimal] = {"Tax": row.tax, "Shipping": row.shipping, "Discount": -row.discount}
     return Bought(
         row,
         words.money(row.total, row.currency),
-        _names([line.name for line in lines]),
-        [(line, words.money(line.unit_price * line.quantity, row.currency)) for line in lines],
+        _names([line.name for line in row.told]),
+        [(line, words.money(line.unit_price * line.quantity, row.currency)) for line in row.told],
         [(name, words.money(amount, row.currency)) for name, amount in amounts.items() if amount],
     )
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -170,8 +171,8 @@ def test_whether_the_job_ends_before_or_after_nothing_of_them_is_told() -> None:
         for _ in range(2):
             runner.step(operations.ALL, alice.pk, now)
         person = Subscriber.objects.select_related("account").get(account=alice, email_address=GONE)
-        ways: list[Callable[[], None]] = [lambda: deleted(person), lambda: finish(alice)]  # noqa: B023
-        left = iter(ways)
+        acts: list[Callable[[], None]] = [partial(deleted, person), partial(finish, alice)]
+        left = iter(acts)
         assert together(lambda: next(left)(), times=2) == [None, None]  # noqa: B023
         told = bytes(Call.objects.get(account_id=alice.pk).body).decode()
         assert GONE not in told and STAYS in told

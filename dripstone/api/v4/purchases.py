@@ -20,6 +20,7 @@ from dripstone.events import causes
 from dripstone.given import MAX_ADDRESS, MAX_NAME
 from dripstone.purchases import checks, verbs
 from dripstone.purchases.currencies import CODES
+from dripstone.purchases.models import Purchase
 from dripstone.shapes import purchases as shapes
 
 router = Router(auth=FullAccess(), tags=["Purchases"])
@@ -63,6 +64,11 @@ class PurchaseBody(Body):
 
 
 EMPTY = PurchaseBody()
+# Columns of whoever bought it that no answer has.
+UNSEEN = [
+    f"subscriber__{name}"
+    for name in ("first_name", "fields", "state", "created_at", "updated_at", "canceled_at", "left_through")
+]
 
 
 class PurchaseAnswer(TypedDict):
@@ -76,7 +82,7 @@ class PurchasesAnswer(TypedDict):
 
 @router.get("/purchases", response=PurchasesAnswer, summary="List purchases")
 def list_purchases(request: KitRequest, paging: Query[Paging]) -> HttpResponse:
-    found = page(request.auth.account.purchases.select_related("subscriber"), paging, "-id")
+    found = page(request.auth.account.purchases.select_related("subscriber").defer(*UNSEEN), paging, "-id")
     verbs.with_lines(found.rows)
     return reply(200, purchases=[shapes.purchase(row) for row in found.rows], pagination=found.pagination)
 
@@ -87,11 +93,15 @@ def create_purchase(request: KitRequest, body: PurchaseBody = EMPTY) -> HttpResp
     `lid` that is new are added. Whoever has the address is on file from then on."""
     told, caller = body.given(), request.auth
     row = verbs.upsert(caller.account.pk, told, clock.now(), source=caller.name, cause=causes.API)
-    return reply(201, purchase=shapes.purchase(row))
+    return reply(201, purchase=_shaped(row))
 
 
 @router.get("/purchases/{int:id}", response=PurchaseAnswer, summary="Get a purchase")
 def get_purchase(request: KitRequest, id: int) -> HttpResponse:
     row = lookup.row(request.auth.account.purchases.select_related("subscriber"), id)
+    return reply(200, purchase=_shaped(row))
+
+
+def _shaped(row: Purchase) -> shapes.PurchaseShape:
     verbs.with_lines([row])
-    return reply(200, purchase=shapes.purchase(row))
+    return shapes.purchase(row)

@@ -40,10 +40,22 @@ def test_the_newest_is_listed_first_and_pages_lead_on(alice: Caller) -> None:
     assert answer["purchases"][0]["products"][0]["pid"] == "course"
 
 
+def test_lines_stand_in_the_order_in_which_they_were_told_each_with_its_purchase(alice: Caller) -> None:
+    line = {"name": "Variant", "quantity": 2, "unit_price": 1.5, "sku": None}
+    lids = ("z", "a", "m")
+    told = [{**line, "lid": lid, "pid": f"p-{lid}"} for lid in lids]
+    first = alice.post("/v4/purchases", a_purchase(transaction_id="1", products=told))[1]["purchase"]
+    second = alice.post("/v4/purchases", a_purchase(transaction_id="2", products=told[:1]))[1]["purchase"]
+    assert [one["lid"] for one in first["products"]] == [*lids]
+    assert first["products"][1] == {**line, "lid": "a", "pid": "p-a"}
+    assert alice.get("/v4/purchases")[1]["purchases"] == [second, first]
+    assert alice.get(f"/v4/purchases/{first['id']}")[1]["purchase"] == first
+
+
 def test_a_list_takes_as_many_queries_for_many_as_for_one(alice: Caller, django_assert_max_num_queries: object) -> None:
     for _ in range(5):
         make_purchase(alice.account)
-    with django_assert_max_num_queries(8):  # type: ignore[operator]
+    with django_assert_max_num_queries(7):  # type: ignore[operator]
         assert len(alice.get("/v4/purchases")[1]["purchases"]) == 5
 
 
