@@ -21,7 +21,7 @@ def matching(account_id: int, *, kind: str = "", cause: str = "") -> QuerySet[Ev
         return rows.filter(cause=[])
     if cause:
         joined = Func(F("cause"), Value(_BETWEEN), function="array_to_string", output_field=TextField())
-        rows = rows.alias(chain=Concat(Value(_BETWEEN), joined, Value(_BETWEEN)))
+        rows = rows.alias(chain=Concat(Value(_BETWEEN), joined, Value(_BETWEEN), output_field=TextField()))
         rows = rows.filter(Q(chain__contains=f"{_BETWEEN}{cause}{_BETWEEN}") | Q(chain__contains=f"{_BETWEEN}{cause} "))
     return rows
 
