@@ -355,7 +355,7 @@ def ask_for_a_callback_and_die_at(account_id: int, url: str, n_statements: int) 
 
 
 def import_and_die_at(n_statements: int) -> None:
-    """Imports that wait, batch after batch. The process dies right before its n-th statement, or is done before that."""
+    """Imports that wait, in small batches. The process dies right before its n-th statement, or is done before that."""
     from dripstone import clock
     from dripstone.imports import work
 

@@ -12,7 +12,7 @@ from dripstone.events.models import Event
 from dripstone.imports.models import Import
 from dripstone.imports.running import cause_of
 from dripstone.subscribers import fields, remembered, subscribe, tags
-from dripstone.subscribers.models import CustomField
+from dripstone.subscribers.models import CustomField, Remembered
 from dripstone.tallies import verbs as tallies
 from tests.factories import MONDAY_9, make_account, make_subscriber, make_tag
 from tests.imports.files import imported
@@ -35,7 +35,7 @@ def an_account() -> Account:
             fields={str(town.pk): "Bath"},
         )  # fmt: skip
     remembered.remember(account.pk, "gone@example.org", "bounced", MONDAY_9)
-    make_tag(account, account.subscribers.first(), name="a")
+    make_tag(account, account.subscribers.get(state="active"), name="a")
     return account
 
 
@@ -75,7 +75,7 @@ def left(account: Account) -> list[Any]:
             for one in people.values()
         ),
         sorted(told.items()),
-        remembered.Remembered.objects.filter(account=account).count(),
+        Remembered.objects.filter(account=account).count(),
     ]  # fmt: skip
 
 
