@@ -35,7 +35,7 @@ def _user(account: Account) -> User:
 def _bulk_action(account: Account, tag_id: int) -> int:
     """One that runs."""
     acts = [{"kind": "tag", "tag_id": tag_id}]
-    everybody = {"filter": {"all": []}}
+    everybody: dict[str, Any] = {"filter": {"all": []}}
     return actions.begin(account, everybody, acts, "API key test", MONDAY_9, fire_rules=True).pk
 
 

@@ -23,6 +23,7 @@ from dripstone.conditions import reading
 from dripstone.errors import Invalid, NotFound, PreconditionFailed, TooLarge
 from dripstone.events.causes import Cause
 from dripstone.given import Checked, Given, as_numbers, is_id
+from dripstone.subscribers.models import Subscriber
 from dripstone.triggers import what
 from dripstone.triggers.what import Action
 
@@ -50,7 +51,7 @@ class Asked:
 
 def read(given: Given, account_id: int) -> Asked:
     """Either `filter`, a condition, or `ids`; `actions`; `fire_rules`, true unless given. Raises Invalid with every
-    problem. Ids of nobody are passed over later, as are those of people who go meanwhile."""
+    problem. Among ids, those of nobody are passed over later, as are those of people who go meanwhile."""
     read = Checked(given)
     whom = _read_whom(read, account_id)
     read.drop_nulls("fire_rules")
@@ -81,6 +82,8 @@ def _read_whom(read: Checked, account_id: int) -> Whom:
         read.wrong("ids", f"can't have more than {MOST_IDS} entries")
     elif not all(map(is_id, ids)):
         read.wrong("ids", "must be an array of ids")
+    elif not Subscriber.objects.filter(account_id=account_id, pk__in=ids).exists():
+        read.wrong("ids", "must have somebody of this account among them")
     else:
         return {"ids": sorted(set(ids))}
     return {}

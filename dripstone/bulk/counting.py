@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet, TextField, Value
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import Count, Exists, Func, OuterRef, Q, QuerySet, TextField, Value
 from django.db.models.functions import Coalesce
+from django.db.models.lookups import Exact
 
 from dripstone import conditions
 from dripstone.accounts.models import Account
@@ -194,9 +194,9 @@ def _field(account: Account, action: Action) -> _Question:
         return _GONE
     if texts.is_liquid(value):
         return _Question(_EVERYBODY, is_at_most=True)
-    here = Coalesce(KeyTextTransform(str(field_id), "fields"), Value(""), output_field=TextField())
-    is_so = Subscriber.objects.filter(pk=OuterRef("pk")).annotate(here=here).filter(here=value)
-    return _Question(~Q(Exists(is_so)))
+    # Not Django's KeyTextTransform, which takes an id for a place in an array.
+    here = Func("fields", Value(str(field_id)), template="(%(expressions)s)", arg_joiner=" ->> ")
+    return _Question(~Q(Exact(Coalesce(here, Value(""), output_field=TextField()), value)))
 
 
 def _form(account: Account, action: Action) -> _Question:

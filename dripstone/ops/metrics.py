@@ -56,8 +56,13 @@ SELECT 'failed', count(*) FROM engine_delivery WHERE status = 'failed' UNION ALL
 SELECT 'unknown', count(*) FROM engine_delivery WHERE status = 'unknown'
 """
 
-# Purpose: entries of bulk calls that are still to be done. Partial index bulk_job_waiting.
-_BULK = "SELECT COALESCE(sum(n_entries - n_done), 0), min(asked_at) FROM bulk_job WHERE ended_at IS NULL"
+# Purpose: entries of bulk calls that are still to be done, and since when these or actions on people wait. Partial
+# indexes bulk_job_waiting and bulk_action_waiting.
+_BULK = """
+SELECT COALESCE(sum(n_entries - n_done), 0),
+       LEAST(min(asked_at), (SELECT min(queued_at) FROM bulk_action WHERE state IN ('running', 'undoing')))
+FROM bulk_job WHERE ended_at IS NULL
+"""
 
 # Purpose: enrollments by how they stand. A sequential scan, so asked every five minutes at most.
 _ENROLLMENTS = "SELECT status, count(*) FROM engine_enrollment GROUP BY status"

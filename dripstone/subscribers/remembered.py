@@ -13,6 +13,7 @@ A crash here means nothing: each is part of the caller's transaction.
 
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 
@@ -60,7 +61,7 @@ def remember_all(account_id: int, people: Collection[tuple[str, State, datetime]
     """people   address, state, and since when, of each. Who was remembered before is remembered as they went last."""
     if not people:
         return
-    values = {
+    values: dict[str, Any] = {
         "account": account_id,
         "key": key(),
         "digests": [digest_of(account_id, address) for address, _, _ in people],

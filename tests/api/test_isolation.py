@@ -43,6 +43,11 @@ NO_ROW = {
     "POST /v4/bulk/subscribers subscribers.email_address": "one person may be on file in any number of accounts",
 }
 
+
+def _tagging_all(of: "Ids") -> dict[str, Any]:
+    return {"filter": {"all": []}, "actions": [{"kind": "tag", "tag_id": of["tags"]}]}
+
+
 # What an operation asks for. Where this is missing, Mallory is answered 422 instead of 404, and the test fails.
 REQUIRED: dict[str, Making] = {
     "PUT /v4/tags/{id}": lambda of: {"name": "Mine"},
@@ -57,6 +62,8 @@ REQUIRED: dict[str, Making] = {
     "PATCH /v4/subscribers/{subscriber_id}/location": lambda of: factories.a_location(),
     "POST /ext/v1/enrollments/{id}/move": lambda of: {"email_id": of["emails"]},
     "POST /ext/v1/segments": lambda of: {"name": "Mine"},
+    "POST /ext/v1/bulk_actions": lambda of: _tagging_all(of),
+    "POST /ext/v1/bulk_actions/count": lambda of: _tagging_all(of),
     "POST /ext/v1/enrollments/{id}/impact": lambda of: {
         "change": {"method": "POST", "path": f"/ext/v1/enrollments/{of['enrollments']}/skip"}
     },
@@ -90,6 +97,13 @@ NAMED: dict[str, list[Making]] = {
     "sequence_ids": [lambda of: {"sequence_ids": [of["sequences"]]}],
     "tag_ids": [lambda of: {"tag_ids": [of["tags"]]}],
     "replacement_id": [lambda of: {"replacement_id": of["email_templates"]}],
+    "ids": [lambda of: {"filter": None, "ids": [of["subscribers"]]}],
+    "actions.tag_id": [lambda of: {"actions": [{"kind": "tag", "tag_id": of["tags"]}]}],
+    "actions.form_id": [lambda of: {"actions": [{"kind": "form", "form_id": of["forms"]}]}],
+    "actions.sequence_id": [lambda of: {"actions": [{"kind": "enter_sequence", "sequence_id": of["sequences"]}]}],
+    "actions.custom_field_id": [
+        lambda of: {"actions": [{"kind": "field", "custom_field_id": of["custom_fields"], "value": "x"}]}
+    ],
     "tags.id": [lambda of: {"tags": [{"id": of["tags"]}]}],
     "taggings.tag_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
     "taggings.subscriber_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],

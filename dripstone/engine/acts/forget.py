@@ -16,8 +16,9 @@ A crash here means nothing was changed.
 
 from collections import Counter
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import NamedTuple
 
 from django.db import connection, transaction
 
@@ -26,7 +27,7 @@ from dripstone.accounts.models import Account
 from dripstone.calls import forget as calls
 from dripstone.content.mime import mail_address
 from dripstone.engine import reasons, transitions
-from dripstone.engine.models import Delivery, Enrollment, Notice, places_of_all
+from dripstone.engine.models import Delivery, Enrollment, places_of
 from dripstone.errors import NotFound
 from dripstone.events import causes, types
 from dripstone.events.causes import Cause
@@ -34,7 +35,7 @@ from dripstone.events.record import event, record
 from dripstone.given import plain_address
 from dripstone.senders import inbox
 from dripstone.subscribers import remembered
-from dripstone.subscribers.models import State, Subscriber
+from dripstone.subscribers.models import State
 
 # Purpose: everything that names these people, what points at other rows first. By primary key or an index on the
 # person. The last asks whether a place is left, in a probe for each person and sequence of theirs (migration 0038).
@@ -68,6 +69,18 @@ _DELETE: Mapping[str, str] = {
     "person": "DELETE FROM subscribers_subscriber WHERE id = ANY(%(people)s)",
 }
 
+
+# Purpose: these people, against everybody, also those who only add a row that points at them. Primary key.
+_LOCK_PEOPLE = """
+SELECT id, email_address, state, canceled_at FROM subscribers_subscriber
+WHERE account_id = %(account)s AND id = ANY(%(people)s) ORDER BY id FOR UPDATE
+"""
+# Purpose: all places they have or had: a probe of enrollment_once for each person and sequence of their account.
+_LOCK_PLACES = """
+SELECT e.id FROM sequences_sequence s JOIN engine_enrollment e ON e.sequence_id = s.id
+WHERE s.account_id = %(account)s AND e.subscriber_id = ANY(%(people)s) ORDER BY e.id FOR UPDATE OF e
+"""
+_NOTICES = "SELECT id FROM engine_notice WHERE subscriber_id = ANY(%(people)s) ORDER BY id"
 
 # Purpose: all their deliveries, by id, each as it is once nobody else holds it. Through places (the unique key begins
 # with the place) and notices; of broadcasts by the partial index of these. No index finds the others by person.
@@ -128,16 +141,26 @@ def _forget_one(account: Account, subscriber_id: int, cause: Cause, now: datetim
     people = _lock(account, [subscriber_id])
     if not people:
         raise NotFound
-    return _forget(account, people, cause, now)
+    waiting = places_of(account.pk, subscriber_id).filter(status=Enrollment.Status.ACTIVE, next_email__isnull=False)
+    places = list(waiting.select_for_update().order_by("pk"))
+    return replace(_forget(account, people, cause, now), places=places)
 
 
-def _forget(account: Account, people: Mapping[int, Subscriber], cause: Cause, now: datetime) -> Forgotten:
-    places = list(places_of_all(account.pk, list(people)).select_for_update().order_by("pk"))
-    place_ids = [place.pk for place in places]
-    notices = list(Notice.objects.filter(subscriber__in=list(people)).order_by("pk").values_list("pk", flat=True))
+class _Person(NamedTuple):
+    pk: int
+    email_address: str
+    state: str
+    canceled_at: datetime | None
+
+
+def _forget(account: Account, people: Mapping[int, _Person], cause: Cause, now: datetime) -> Forgotten:
+    """Without the places themselves, of which there may be many."""
+    ids = {"people": list(people)}
+    place_ids = _ids(_LOCK_PLACES, account, ids)
+    notices = _ids(_NOTICES, account, ids)
     n_planned = transitions.skip_planned(place_ids, reasons.SUBSCRIBER_DELETED, now)
     n_planned += transitions.skip_planned_notices(notices, reasons.SUBSCRIBER_DELETED, now)
-    ids = {"people": list(people), "places": place_ids, "notices": notices}
+    ids |= {"places": place_ids, "notices": notices}
     deliveries = _lock_deliveries(ids)
     ended = {pk: status for pk, status in deliveries.items() if status != Delivery.Status.SENDING}
     remembered_as = _remember(account, people.values(), now)
@@ -147,7 +170,7 @@ def _forget(account: Account, people: Mapping[int, Subscriber], cause: Cause, no
     calls.people(account.pk, {pk: person.email_address for pk, person in people.items()})
     record(event(types.SUBSCRIBER_DELETED, account.pk, now, cause=cause, subscriber_id=pk) for pk in people)
     return Forgotten(
-        [place for place in places if place.status == Enrollment.Status.ACTIVE and place.next_email_id],
+        [],
         Counter(ended.values()) - Counter({Delivery.Status.SKIPPED.value: n_planned}),
         n_planned,
         len(deliveries) - len(ended),
@@ -156,10 +179,17 @@ def _forget(account: Account, people: Mapping[int, Subscriber], cause: Cause, no
     )
 
 
-def _lock(account: Account, subscriber_ids: Collection[int]) -> dict[int, Subscriber]:
-    """Those who are the account's, by id, against everybody, also those who only add a row that points here."""
-    found = Subscriber.objects.select_for_update().filter(account=account, pk__in=list(subscriber_ids))
-    return {person.pk: person for person in found.order_by("pk")}
+def _lock(account: Account, subscriber_ids: Collection[int]) -> dict[int, _Person]:
+    """Those who are the account's, by id."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_PEOPLE, {"account": account.pk, "people": list(subscriber_ids)})
+        return {row[0]: _Person(*row) for row in cursor.fetchall()}
+
+
+def _ids(statement: str, account: Account, ids: Mapping[str, list[int]]) -> list[int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"account": account.pk, **ids})
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 def _lock_deliveries(ids: Mapping[str, list[int]]) -> dict[int, str]:
@@ -168,7 +198,7 @@ def _lock_deliveries(ids: Mapping[str, list[int]]) -> dict[int, str]:
         return dict(cursor.fetchall())
 
 
-def _remember(account: Account, people: Collection[Subscriber], now: datetime) -> set[State]:
+def _remember(account: Account, people: Collection[_Person], now: datetime) -> set[State]:
     """As what: the states of those who must not be mailed."""
     found = [person for person in people if person.state in remembered.STATES]
     remembered.remember_all(
@@ -178,7 +208,7 @@ def _remember(account: Account, people: Collection[Subscriber], now: datetime) -
     return {State(person.state) for person in found}
 
 
-def _spellings(people: Collection[Subscriber]) -> set[str]:
+def _spellings(people: Collection[_Person]) -> set[str]:
     """Of their addresses, as captured mail may have them."""
     addresses = {person.email_address for person in people}
     return addresses | {mail_address(address) or address for address in addresses}

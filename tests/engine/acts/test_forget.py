@@ -1,6 +1,6 @@
 """A person is deleted: what goes, what stays, and that nothing on its way is lost or sent twice."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from dripstone.accounts.models import Account
+from dripstone.bulk import actions, operations, runner
 from dripstone.engine import claim, notices, plan, record, render, transitions
 from dripstone.engine.acts import forget, places, undecided
 from dripstone.engine.attempts import Outcome
@@ -27,6 +28,8 @@ from dripstone.tallies import verbs as tallies
 from dripstone.tallies.models import Kind
 from dripstone.tracking import responses
 from dripstone.tracking.models import Response
+from dripstone.triggers import owner_mail
+from dripstone.triggers.models import DatedDue, DatedTrigger
 from tests.driving import Engine
 from tests.factories import (
     MONDAY_9,
@@ -39,6 +42,8 @@ from tests.factories import (
     make_tag,
 )
 from tests.web.making import make_message
+
+Forget = Callable[[Account, int], object]
 
 NOW = MONDAY_9
 OWNER = "alice@example.com"
@@ -75,6 +80,15 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     plan.everything_due(NOW)
     make_message(account, to=ADDRESS.upper())
     be_imported(person)
+    whom, act = {"ids": [person.pk]}, {"kind": "tag", "tag_id": make_tag(account).pk}
+    actions.begin(account, whom, [act], OWNER, NOW, fire_rules=True)
+    runner.finish(operations.ALL, account.pk, lambda: NOW)
+    owner_mail.ask(account.pk, "rule 7 2", 1, f"{NAME} is here", person.pk, NOW)
+    trigger = DatedTrigger.objects.create(
+        account=account, owner="rule", owner_id=7, number=0, custom_field_id=company.pk, days=0, hour=9, yearly=False,
+        time_zone="UTC", since=NOW,
+    )  # fmt: skip
+    DatedDue.objects.create(trigger=trigger, account_id=account.pk, subscriber_id=person.pk, at=NOW)
     return person
 
 
@@ -118,24 +132,40 @@ def tables_about_people() -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
+def alone(account: Account, person_id: int) -> object:
+    return forget.forget(account, person_id, OWNER, NOW)
+
+
+def among_others(account: Account, person_id: int) -> object:
+    others = [make_subscriber(account).pk for _ in range(2)]
+    gone = forget.forget_all(account, [*others, person_id], NOW, cause=causes.OWNER)
+    assert gone == {*others, person_id}
+    Event.objects.filter(subscriber_id__in=others).delete()
+    return gone
+
+
+by_either_door = pytest.mark.parametrize("by", [alone, among_others])
+
 # --- What goes ---------------------------------------------------------------------------------------------------
 
 
-def test_no_row_of_any_table_says_a_word_about_them(alice: Account, course: Sequence) -> None:
+@by_either_door
+def test_no_row_of_any_table_says_a_word_about_them(alice: Account, course: Sequence, by: Forget) -> None:
     person = somebody_with_everything(alice, course)
     texts = (ADDRESS, ADDRESS.upper(), NAME, VALUE, REFERRER)
     assert len(list(rows_that_say(*texts))) > 5
-    forget.forget(alice, person.pk, OWNER, NOW)
+    by(alice, person.pk)
     assert list(rows_that_say(*texts)) == []
 
 
-def test_every_table_that_points_at_people_is_emptied_of_them(alice: Account, course: Sequence) -> None:
+@by_either_door
+def test_every_table_that_points_at_people_is_emptied_of_them(alice: Account, course: Sequence, by: Forget) -> None:
     """Add a line to acts/forget.py for a new one, and a row to `somebody_with_everything`."""
     person = somebody_with_everything(alice, course)
     responses.stamp("opened_at", Delivery.objects.filter(enrollment__isnull=False).get().pk, NOW,
                     account_id=alice.pk, subscriber_id=person.pk, email_id=None)  # fmt: skip
     assert {table for table in tables_about_people() if _n_of(table, person)} == set(tables_about_people())
-    forget.forget(alice, person.pk, OWNER, NOW)
+    by(alice, person.pk)
     assert {table for table in tables_about_people() if _n_of(table, person)} == {"events_event"}
     assert Event.objects.get(subscriber_id=person.pk).type == "subscriber.deleted"
 
@@ -147,21 +177,23 @@ def _n_of(table: str, person: Subscriber) -> int:
     return n
 
 
-def test_places_and_what_hangs_on_them_go(alice: Account, course: Sequence) -> None:
+@by_either_door
+def test_places_and_what_hangs_on_them_go(alice: Account, course: Sequence, by: Forget) -> None:
     person = somebody_with_everything(alice, course)
     other = make_enrollment(course, make_subscriber(alice))
-    forget.forget(alice, person.pk, OWNER, NOW)
+    by(alice, person.pk)
     assert list(Enrollment.objects.all()) == [other]
     assert Note.objects.count() == 0
     assert Entry.objects.count() == 1
     assert Notice.objects.count() == 0
 
 
-def test_a_message_to_several_people_goes_with_its_copies(alice: Account, vera: Subscriber) -> None:
+@by_either_door
+def test_a_message_to_several_people_goes_with_its_copies(alice: Account, vera: Subscriber, by: Forget) -> None:
     first = CapturedMessage(account=alice, subject="s", from_address="a@b.example", sent_at=NOW, raw=b"To: both")
     inbox.keep(first, ["other@example.org", ADDRESS])
     kept = make_message(alice, to="other@example.org")
-    forget.forget(alice, vera.pk, OWNER, NOW)
+    by(alice, vera.pk)
     assert list(CapturedMessage.objects.values_list("pk", flat=True)) == [kept.pk]
 
 
@@ -184,8 +216,9 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert done == told
     assert (done.n_planned, done.n_on_the_wire, done.ended.total()) == (2, 0, 0)
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
-        "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 1, "forms": 1,
+        "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 2, "forms": 1,
         "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
+        "changes": 1, "dates": 1, "told": 1, "imported": 1, "imports_row": 1, "imports_rejected": 1,
     }  # fmt: skip
 
 
@@ -204,22 +237,26 @@ def test_a_second_time_they_are_not_found(alice: Account, vera: Subscriber) -> N
 # --- What stays --------------------------------------------------------------------------------------------------
 
 
-def test_what_they_were_sent_stays_counted(alice: Account, course: Sequence, vera: Subscriber, engine: Engine) -> None:
+@by_either_door
+def test_what_they_were_sent_stays_counted(
+    alice: Account, course: Sequence, vera: Subscriber, engine: Engine, by: Forget
+) -> None:
     engine.run()
     sent = Delivery.objects.get(status="sent")
     transitions.cancel(vera.pk, NOW, delivery_id=sent.pk, cause=causes.SUBSCRIBER)
     before = [tallies.of(kind, [sent.email_id or 0]) for kind in (Kind.DELIVERIES, Kind.SENT_IN_WEEK, Kind.RESPONSES)]
     assert all(before)
-    forget.forget(alice, vera.pk, OWNER, NOW)
+    by(alice, vera.pk)
     assert Delivery.objects.count() == Response.objects.count() == 0
     after = [tallies.of(kind, [sent.email_id or 0]) for kind in (Kind.DELIVERIES, Kind.SENT_IN_WEEK, Kind.RESPONSES)]
     assert after == before
     assert tallies.differences() == []
 
 
-def test_they_leave_the_counts_of_people(alice: Account, course: Sequence) -> None:
+@by_either_door
+def test_they_leave_the_counts_of_people(alice: Account, course: Sequence, by: Forget) -> None:
     person = somebody_with_everything(alice, course)
-    forget.forget(alice, person.pk, OWNER, NOW)
+    by(alice, person.pk)
     for kind in (Kind.PEOPLE, Kind.TAGGED, Kind.ON_FORM, Kind.PLACES, Kind.WAITING, Kind.LISTED):
         subjects = [alice.pk, course.pk, *course.emails.values_list("pk", flat=True)]
         assert not any(tallies.of(kind, subjects).values()), kind
@@ -336,10 +373,11 @@ def test_however_it_ends(alice: Account, course: Sequence, vera: Subscriber, sta
     assert tallies.of(Kind.DELIVERIES, [row.email_id or 0]) == {(row.email_id, status): 1}
 
 
-def test_refused_for_now_it_never_goes_again(alice: Account, vera: Subscriber, engine: Engine) -> None:
+@by_either_door
+def test_refused_for_now_it_never_goes_again(alice: Account, vera: Subscriber, engine: Engine, by: Forget) -> None:
     plan.everything_due(NOW)
     row = claimed()
-    forget.forget(alice, vera.pk, OWNER, NOW)
+    by(alice, vera.pk)
     end(row, "planned", retry_in=timedelta(minutes=1))
     assert Delivery.objects.count() == 0
     assert tallies.of(Kind.DELIVERIES, [row.email_id or 0]) == {(row.email_id, "skipped"): 1}
@@ -347,21 +385,23 @@ def test_refused_for_now_it_never_goes_again(alice: Account, vera: Subscriber, e
     assert engine.mail.messages == []
 
 
-def test_a_bounce_that_comes_too_late_is_nobodys(alice: Account, vera: Subscriber) -> None:
+@by_either_door
+def test_a_bounce_that_comes_too_late_is_nobodys(alice: Account, vera: Subscriber, by: Forget) -> None:
     plan.everything_due(NOW)
     row = claimed()
-    forget.forget(alice, vera.pk, OWNER, NOW)
+    by(alice, vera.pk)
     end(row, "failed", hard_bounce=True)
     assert Delivery.objects.count() == 0
 
 
-def test_what_was_claimed_and_not_yet_written_does_not_leave(alice: Account, vera: Subscriber) -> None:
+@by_either_door
+def test_what_was_claimed_and_not_yet_written_does_not_leave(alice: Account, vera: Subscriber, by: Forget) -> None:
     """The others of the batch do."""
     other = make_subscriber(alice)
     make_enrollment(vera.enrollments.get().sequence, other)
     plan.everything_due(NOW)
     rows = claim.take("worker/1", NOW)
-    forget.forget(alice, vera.pk, OWNER, NOW)
+    by(alice, vera.pk)
     rendered = render.messages(rows, NOW)
     assert [message.rcpt_to for message in rendered.messages] == [other.email_address]
     assert [(one.status, one.reason) for one in rendered.withheld] == [("skipped", "subscriber_deleted")]
