@@ -65,6 +65,7 @@ CLOCK_EDGES = {
     "rules/tasks.py",
     "webhooks/tasks.py",
     "bulk/tasks.py",
+    "imports/tasks.py",
     "engine/virtual.py",  # moves the virtual clock
     "senders/inbox.py",  # stands in for a mail server, which stamps what it takes with its own time
 }

@@ -35,7 +35,7 @@ def an_account() -> Account:
             fields={str(town.pk): "Bath"},
         )  # fmt: skip
     remembered.remember(account.pk, "gone@example.org", "bounced", MONDAY_9)
-    make_tag(account, account.subscribers.earliest("pk"), name="a")
+    make_tag(account, account.subscribers.get(state="active"), name="a")
     return account
 
 

@@ -221,7 +221,7 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
         "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 2, "forms": 1,
         "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
-            "changes": 1, "dates": 1, "told": 1, "firings": 1,
+        "changes": 1, "dates": 1, "told": 1, "firings": 1, "imported": 1, "imports_row": 1, "imports_rejected": 1,
     }  # fmt: skip
 
 
