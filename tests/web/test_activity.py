@@ -10,6 +10,7 @@ from dripstone.accounts.models import Account
 from dripstone.events import causes, types
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
+from dripstone.web import paging
 from dripstone.web.pages import activity
 from tests.factories import MONDAY_9, make_account, make_subscriber, make_tag
 
@@ -91,7 +92,7 @@ def test_a_filter_looks_at_so_many_events_and_goes_on_with_the_next_page(
 
 
 def test_pages_repeat_and_hide_nothing(alice: Client, noor: Subscriber, vip: Tag, monkeypatch: Any) -> None:
-    monkeypatch.setattr(activity.paging, "PER_PAGE", 2)
+    monkeypatch.setattr(paging, "PER_PAGE", 2)
     for _ in range(3):
         tags.add(vip, noor, MONDAY_9, cause=causes.OWNER)
         tags.remove(vip, noor, MONDAY_9, cause=causes.OWNER)
