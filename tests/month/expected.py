@@ -168,7 +168,7 @@ class Month:
             self._finished(address, due)
 
     def _finished(self, address: str, now: datetime) -> None:
-        if "vip" in self.people[address].tags:
+        if "buyer" in self.people[address].tags:
             self.not_fired["Finished"] += 1
         else:
             self.fired["Finished"] += 1
