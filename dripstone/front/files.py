@@ -17,7 +17,7 @@ from dripstone.errors import BadRequest, DripstoneError, Unavailable
 from dripstone.front import bodies, multipart, pieces, sizes
 from dripstone.front.heads import Environ
 from dripstone.imports import arriving
-from dripstone.imports.arriving import Announced
+from dripstone.imports.arriving import Announced, Arrived
 
 A = TypeVar("A")
 
@@ -79,14 +79,14 @@ class Entrance(Generic[A]):
             if (import_id := arriving.expected(first)) is None:
                 await _hear_out(environ, packets)
                 return answer, False
-            number = 0
+            number = n_bytes = 0
             async for piece in pieces.cut(content):
                 await self._in_a_thread(partial(arriving.put_away, import_id, number, piece))
-                number += 1
+                number, n_bytes = number + 1, n_bytes + len(piece)
         except DripstoneError:
             await _hear_out(environ, packets)
             raise
-        return await self._ask({**environ, arriving.ARRIVED: import_id}), True
+        return await self._ask({**environ, arriving.ARRIVED: Arrived(import_id, n_bytes)}), True
 
 
 class _Begun:

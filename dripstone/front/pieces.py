@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dripstone.errors import BadRequest, TooSlow
 from dripstone.front import bodies, sizes
 
-PIECE = 1 * sizes.MB
+PIECE = 250 * sizes.KB  # a row of the database each; larger ones leave holes in the memory of a process
 
 # It costs no thread to wait for a file, so people may send it over any line.
 PAUSE_SECONDS = 30.0

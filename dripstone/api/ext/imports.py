@@ -47,13 +47,10 @@ def get_import(request: KitRequest, id: int) -> HttpResponse:
 def send_file(request: KitRequest, id: int) -> HttpResponse:
     """The server before us reads it (front/files.py), and asks twice."""
     row = _import(request, id)
-    if arriving.arrived(request.META) is None:
-        if arriving.announced(request.META) is None:
-            raise BadRequest("There is no file")
-        files.restart(row)
-        arriving.expect(request.META, row.pk)
+    if (what := arriving.arrived(request.META)) is None:
+        arriving.expect(request.META, row)
     else:
-        files.finish(row, clock.now())
+        row = arriving.finish(row, what, clock.now())
     return reply(200, **{"import": _shape(_import(request, id))})
 
 
