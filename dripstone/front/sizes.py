@@ -14,6 +14,7 @@ LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"/(v4|ext/v1|mcp)(/|$)"), 1 * MB),
     (re.compile(r"/images$"), 10 * MB + FORM),
     (re.compile(r"/imports/\d+/pieces/"), 4 * MB),  # of a file, as the page's script sends them
+    (re.compile(r"/imports/\d+/choices$"), 2 * MB),  # of hundreds of columns
     # 200,000 characters, up to nine bytes each in a form.
     (re.compile(r"/(snippets|templates)(/|$)"), 2 * MB),
     (re.compile(r"/sequences/\d+/emails/"), 2 * MB),

@@ -112,7 +112,9 @@ def test_what_broke_off_is_continued_in_pieces(web: Web) -> None:
     assert (n_pieces * PIECE, n_bytes) == (2_500_000, 2_500_000)
     kind = {"Content-Type": "application/octet-stream"}
     for place in range(n_bytes, len(whole), 1_000_000):
-        answer = web.ask("PUT", f"/ext/v1/imports/{import_id}/pieces/{n_pieces}", whole[place : place + 1_000_000], kind)
+        answer = web.ask(
+            "PUT", f"/ext/v1/imports/{import_id}/pieces/{n_pieces}", whole[place : place + 1_000_000], kind
+        )
         assert answer.status == 200
         n_pieces += 1
     answer = web.ask("POST", f"/ext/v1/imports/{import_id}/finish")

@@ -9,7 +9,9 @@ from dripstone.front import multipart
 
 KIND = "multipart/form-data; boundary=----abc"
 FIELD = b'------abc\r\nContent-Disposition: form-data; name="csrfmiddlewaretoken"\r\n\r\nxyz\r\n'
-HEAD = b'------abc\r\nContent-Disposition: form-data; name="file"; filename="people.csv"\r\nContent-Type: text/csv\r\n\r\n'
+HEAD = (
+    b'------abc\r\nContent-Disposition: form-data; name="file"; filename="people.csv"\r\nContent-Type: text/csv\r\n\r\n'
+)
 END = b"\r\n------abc--\r\n"
 
 

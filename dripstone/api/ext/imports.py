@@ -192,7 +192,17 @@ class LookAnswer(TypedDict):
 
 class ImportFilters(Paging):
     state: Literal[
-        "uploading", "uploaded", "reading", "ready", "running", "done", "undoing", "undone", "cancelled", "failed", "all"
+        "uploading",
+        "uploaded",
+        "reading",
+        "ready",
+        "running",
+        "done",
+        "undoing",
+        "undone",
+        "cancelled",
+        "failed",
+        "all",
     ] = "all"
 
 

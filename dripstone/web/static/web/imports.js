@@ -90,3 +90,6 @@ function show(text, isWrong = false) {
   said.textContent = text;
   said.classList.toggle("wrong", isWrong);
 }
+
+// How the file is read: seen as soon as one chooses it. Without this a button does it.
+document.querySelector("form[data-reading]")?.addEventListener("change", (event) => event.currentTarget.submit());
