@@ -115,7 +115,7 @@ class Front:
         return (is_form and not errors.API_PATHS.match(path)) or await self._is_known(environ)
 
     async def _is_known(self, environ: heads.Environ) -> bool:
-        """By a key or token, or signed in. What is found out about a key is left for Django, which does not ask again."""
+        """By a key or token, or signed in. What is found out of a key is left for Django, which does not ask again."""
         if errors.API_PATHS.match(environ["PATH_INFO"]):
             return auth.was_live(environ) or await self._threads.run(partial(_asked, auth.look_up, environ))
         return await self._threads.run(partial(_asked, uploads.is_signed_in, environ))
