@@ -19,7 +19,7 @@ from dripstone.subscribers.models import Subscriber
 from dripstone.web import paging
 from dripstone.web.frame import member, show
 
-LOOKED_AT = 20_000  # events, for one page of a filter: some 30 ms
+LOOKED_AT = 20_000  # events, for one page of a filter
 
 KINDS = {
     types.SUBSCRIBER_CREATED: "Came on file",
