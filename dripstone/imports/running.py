@@ -5,8 +5,8 @@ Leaves      people as the verbs that take one after the other leave them (subscr
             events; of each whom it touched, what is needed to undo it; the rows of a batch are gone
 A crash here means the batch at hand was not done: its rows are still there, and all of it is one transaction.
 
-A batch is moved into a table of its own, and every statement works on it as a whole: some 100 µs for a new person with
-three values and a tag, most of it the indexes of people (docs/decisions/imports.md).
+A batch is moved into a table of its own, and every statement works on it as a whole: what it
+costs is in docs/decisions/imports.md.
 
 Locks in the order of all (CONTRIBUTING.md): the sequences it adds, the people by id, tags and forms, places.
 """
