@@ -5,8 +5,8 @@ Leaves      people as the verbs that take one after the other leave them (subscr
             events; of each whom it touched, what is needed to undo it; the rows of a batch are gone
 A crash here means the batch at hand was not done: its rows are still there, and all of it is one transaction.
 
-A batch is moved into a table of its own, and every statement works on it as a whole: some 100 µs for a new person with
-three values and a tag, most of it the indexes of people (docs/decisions/imports.md).
+A batch is moved into a table of its own, and every statement works on it as a whole: what it
+costs is in docs/decisions/imports.md.
 
 Locks in the order of all (CONTRIBUTING.md): the sequences it adds, the people by id, tags and forms, places.
 """
@@ -37,7 +37,7 @@ BATCH = 4_000  # people
 _TABLES = """
 CREATE TEMPORARY TABLE IF NOT EXISTS imports_doing (
     number bigint PRIMARY KEY, email_address text, first_name text, values text[], tags text[], created_at timestamptz,
-    fields jsonb, subscriber_id bigint, state text, is_new boolean DEFAULT false, digest bytea,
+    fields jsonb, subscriber_id bigint, as_what text, is_new boolean DEFAULT false, digest bytea,
     remembered_as text, is_changed boolean DEFAULT false, old_name text, old_fields jsonb, new_name text,
     new_fields jsonb
 ) ON COMMIT DELETE ROWS;
@@ -65,7 +65,7 @@ SELECT count(*) FROM (
     WHERE s.account_id = %(account)s AND d.subscriber_id IS NULL ORDER BY s.id FOR NO KEY UPDATE OF s) people
 """
 _MATCH = """
-UPDATE imports_doing d SET subscriber_id = s.id, state = s.state
+UPDATE imports_doing d SET subscriber_id = s.id, as_what = s.state
 FROM subscribers_subscriber s
 WHERE s.account_id = %(account)s AND s.email_address = d.email_address AND d.subscriber_id IS NULL
 """
@@ -87,14 +87,14 @@ WITH made AS (
     LEFT JOIN subscribers_remembered r ON r.account_id = %(account)s AND r.digest = d.digest
     WHERE d.subscriber_id IS NULL ORDER BY d.number
     ON CONFLICT (account_id, email_address) DO NOTHING RETURNING id, email_address, state)
-UPDATE imports_doing d SET subscriber_id = made.id, state = made.state, is_new = true
+UPDATE imports_doing d SET subscriber_id = made.id, as_what = made.state, is_new = true
 FROM made WHERE d.email_address = made.email_address
 """
 _LIFT = """
 WITH lifted AS (
     DELETE FROM subscribers_remembered r USING imports_doing d
-    WHERE d.is_new AND d.state <> 'active' AND r.account_id = %(account)s AND r.digest = d.digest RETURNING d.number)
-UPDATE imports_doing d SET remembered_as = d.state FROM lifted WHERE d.number = lifted.number
+    WHERE d.is_new AND d.as_what <> 'active' AND r.account_id = %(account)s AND r.digest = d.digest RETURNING d.number)
+UPDATE imports_doing d SET remembered_as = d.as_what FROM lifted WHERE d.number = lifted.number
 """
 _SKIP_EXISTING = "DELETE FROM imports_doing WHERE NOT is_new"
 # Purpose: what the values of those who were there before become. By primary key.
@@ -136,7 +136,7 @@ FROM (
     FROM imports_doing WHERE is_new
     UNION ALL
     SELECT number, 1, 'subscriber.activated', subscriber_id, NULL, '{}' FROM imports_doing
-    WHERE is_new AND state = 'active'
+    WHERE is_new AND as_what = 'active'
     UNION ALL
     SELECT number, 2, 'subscriber.custom_field_value_updated', subscriber_id, key::bigint,
            jsonb_build_object('value', value)
@@ -175,7 +175,7 @@ FROM made JOIN wanted USING (subscriber_id, tag_id) ORDER BY number, place
 """
 _NAMES = "SELECT DISTINCT name FROM imports_doing CROSS JOIN LATERAL unnest(tags) name ORDER BY name"
 _PEOPLE = "SELECT subscriber_id FROM imports_doing ORDER BY number"
-_MAILABLE = "SELECT subscriber_id FROM imports_doing WHERE state IN ('active', 'inactive') ORDER BY number"
+_MAILABLE = "SELECT subscriber_id FROM imports_doing WHERE as_what IN ('active', 'inactive') ORDER BY number"
 _GOT = """
 INSERT INTO imports_got (kind, subscriber_id, subject_id)
 SELECT %(kind)s, * FROM unnest(%(people)s::bigint[], %(subjects)s::bigint[])
@@ -197,7 +197,7 @@ kept AS (
     WHERE d.is_new OR d.is_changed OR got.subscriber_id IS NOT NULL
     RETURNING is_new)
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new),
-       (SELECT count(*) FROM imports_doing WHERE state IN ('cancelled', 'bounced', 'complained')),
+       (SELECT count(*) FROM imports_doing WHERE as_what IN ('cancelled', 'bounced', 'complained')),
        (SELECT count(*) FROM imports_got WHERE kind = 'place')
 FROM kept
 """

@@ -184,8 +184,8 @@ def undo(import_: Import, now: datetime) -> Import:
         return row
     if why := why_no_undo(row):
         raise Conflict(why)
-    row.state = Import.State.UNDOING
-    row.save(update_fields=["state"])
+    row.state, row.n_stumbles = Import.State.UNDOING, 0
+    row.save(update_fields=["state", "n_stumbles"])
     wake.worker()
     return row
 
