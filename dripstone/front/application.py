@@ -7,7 +7,7 @@ The answer to a sign-up waits a moment before it leaves (evenly.py).
 A server that calls Django first lets it read the body when it comes to it: sixteen unfinished requests then hold
 sixteen threads. Here a thread gets a request that is complete. A body on a path of the API is read only for a key that
 is known, so that strangers fill no memory; the forms of pages are small, and anybody may send them. A large one is
-read from somebody who is signed in.
+read from somebody who is signed in. Files to import have no largest size, and go to the database in pieces (files.py).
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from django.http import HttpResponse
 
 from dripstone.api import auth, errors, request_ids
 from dripstone.errors import DripstoneError, Unavailable
-from dripstone.front import bodies, evenly, heads, sizes, sockets, streams
+from dripstone.front import bodies, evenly, files, heads, sizes, sockets, streams
 from dripstone.front.threads import Threads
 from dripstone.ops import metrics
 from dripstone.web import uploads
@@ -53,6 +53,7 @@ class Front:
         self._lanes = asyncio.Semaphore(max(1, n_threads // 4))
         self._door = asyncio.Semaphore(max(1, n_threads // 4))
         self._streams = streams.Lanes(max(1, n_threads // 4))
+        self._entrance = files.Entrance(self._room, partial(self._ask_django, body=b""), self._put_away)
         self._has_begun = False
 
     async def __call__(self, scope: dict[str, Any], receive: bodies.Receive, send: streams.Send) -> None:
@@ -85,6 +86,8 @@ class Front:
 
     async def _answer(self, environ: heads.Environ, receive: bodies.Receive) -> Answer:
         length = _length(environ)
+        if files.is_one(environ):
+            return await self._take_file(environ, receive, length)
         if length == 0:
             return await self._ask_django(environ, b"")
         if not await self._may_send_body(environ, length):
@@ -96,13 +99,26 @@ class Front:
             async with self._door if evenly.is_sign_up(environ) else self._lanes:
                 return await self._ask_django(environ, body)
 
+    async def _take_file(self, environ: heads.Environ, receive: bodies.Receive, length: int | None) -> Answer:
+        if not await self._is_known(environ):
+            return _last(await self._ask_django(environ, b""))
+        answer, is_read = await self._entrance.take(environ, receive, length)
+        return answer if is_read else _last(answer)
+
+    async def _put_away(self, work: Callable[[], None]) -> None:
+        async with self._lanes:
+            await self._threads.run(work)
+
     async def _may_send_body(self, environ: heads.Environ, length: int | None) -> bool:
-        """What is found out about the key is left for Django, which does not ask again."""
         path = environ["PATH_INFO"]
-        if errors.API_PATHS.match(path):
-            return auth.was_live(environ) or await self._threads.run(partial(_asked, auth.look_up, environ))
         is_form = sizes.limit(path) == sizes.FORM or (length is not None and length <= sizes.FORM)
-        return is_form or await self._threads.run(partial(_asked, uploads.is_signed_in, environ))
+        return (is_form and not errors.API_PATHS.match(path)) or await self._is_known(environ)
+
+    async def _is_known(self, environ: heads.Environ) -> bool:
+        """By a key or token, or signed in. What is found out of a key is left for Django, which does not ask again."""
+        if errors.API_PATHS.match(environ["PATH_INFO"]):
+            return auth.was_live(environ) or await self._threads.run(partial(_asked, auth.look_up, environ))
+        return await self._threads.run(partial(_asked, uploads.is_signed_in, environ))
 
     async def _ask_django(self, environ: heads.Environ, body: bytes) -> Answer:
         environ["wsgi.input"] = BytesIO(body)

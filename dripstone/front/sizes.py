@@ -10,8 +10,11 @@ FORM = 64 * KB  # what anybody may send to a page; more is read from those only 
 LIMITS: tuple[tuple[re.Pattern[str], int], ...] = (
     (re.compile(r"/v4/oauth/"), FORM),
     (re.compile(r"/v4/bulk(/|$)"), 16 * MB),
+    (re.compile(r"/ext/v1/imports/\d+/pieces/"), 16 * MB),  # of a file; one that comes as one has no limit: files.py
     (re.compile(r"/(v4|ext/v1|mcp)(/|$)"), 1 * MB),
     (re.compile(r"/images$"), 10 * MB + FORM),
+    (re.compile(r"/imports/\d+/pieces/"), 4 * MB),  # of a file, as the page's script sends them
+    (re.compile(r"/imports/\d+/choices$"), 2 * MB),  # of hundreds of columns
     # 200,000 characters, up to nine bytes each in a form.
     (re.compile(r"/(snippets|templates)(/|$)"), 2 * MB),
     (re.compile(r"/sequences/\d+/emails/"), 2 * MB),
