@@ -12,6 +12,7 @@ from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.images import store
+from dripstone.imports import files
 from dripstone.oauth import tokens
 from dripstone.sequences import versions
 from dripstone.sequences.models import SequenceEmail
@@ -95,6 +96,8 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "enrollments": place.pk,
         "deliveries": delivery.pk,
         "bulk_jobs": _bulk_job(account),
+        "imports": _import(account),
+        "pieces": 0,
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
@@ -103,6 +106,13 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "webhook_deliveries": endpoints.send_test(endpoint, MONDAY_9).pk,
         "webhooks": legacy.create(account, WEBHOOK, MONDAY_9).pk,
     }
+
+
+def _import(account: Account) -> int:
+    """Whose file has come."""
+    row = files.begin(account, "people.csv", "API key test", MONDAY_9)
+    files.add(row, 0, b"email,city\nbob@example.org,Rome\n")
+    return files.finish(row, MONDAY_9).pk
 
 
 def _bulk_job(account: Account) -> int:

@@ -22,6 +22,7 @@ from dripstone.api.ext import (
     enrollments,
     forecast,
     impact,
+    imports,
     inbox,
     place_impact,
     products,
@@ -97,6 +98,7 @@ OURS = (
     ext_webhook_endpoints,
     bulk_jobs,
     bulk_actions,
+    imports,
 )
 
 

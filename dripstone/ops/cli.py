@@ -18,7 +18,9 @@ from dripstone.errors import DripstoneError
 
 if TYPE_CHECKING:
     from dripstone.accounts.models import Account
+    from dripstone.imports.models import Import
     from dripstone.ops.doctor import Result
+    from dripstone.ops.importing import Step
 
 app = typer.Typer(name="dripstone", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 accounts_app = typer.Typer(no_args_is_help=True, help="Accounts: each holds its own people, sequences and keys.")
@@ -257,6 +259,115 @@ def simulate(
     out.print(ops_simulate.table(answer))
     for remark in answer["remarks"]:
         out.print(remark, markup=False)
+
+
+# --- People -----------------------------------------------------------------------------------------------------
+
+
+@app.command("import")
+def import_people(
+    file: Annotated[str, typer.Argument(help="A CSV file; - is stdin.")],
+    account: AccountOption = None,
+    tag: Annotated[list[str] | None, typer.Option(help="Everybody gets this tag; it is made if need be.")] = None,
+    form: Annotated[list[str] | None, typer.Option(help="Everybody is put on this form: name or id.")] = None,
+    sequence: Annotated[list[str] | None, typer.Option(help="Everybody enters this sequence: name or id.")] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="NAME=TARGET, where the guess is wrong: a title, or a number from 1; and email, first_name, tags, "
+            "created_at, skip or a custom field, which is made if need be."
+        ),
+    ] = None,
+    encoding: Annotated[str | None, typer.Option(help="utf-8, windows-1252 …; guessed if left out.")] = None,
+    separator: Annotated[str | None, typer.Option(help="comma, semicolon, tab or bar; guessed if left out.")] = None,
+    header: Annotated[bool | None, typer.Option("--header/--no-header", help="Guessed if left out.")] = None,
+    existing: Annotated[str, typer.Option(help="People on file: update, keep or skip.")] = "update",
+    blanks: Annotated[str, typer.Option(help="A blank cell: keep what is known, or clear it.")] = "keep",
+    fire_rules: Annotated[bool, typer.Option("--fire-rules", help="Rules fire on what the import does.")] = False,
+    rejected: Annotated[str | None, typer.Option(help="Write rows that are not taken to this file.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count what it would do, and leave no trace.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Ask nothing: everybody in the file has agreed to get mail.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Import people from a CSV file: counts, asks, and shows how far it is. Exit code 3 when rows were left out."""
+    from dripstone.imports import import_words, verbs
+    from dripstone.ops import importing
+
+    separators = {"comma": ",", "semicolon": ";", "tab": "\t", "bar": "|"}
+    given: dict[str, Any] = {"existing": existing, "blanks": blanks, "fire_rules": fire_rules}
+    given |= {} if encoding is None else {"encoding": encoding}
+    given |= {} if separator is None else {"separator": separators.get(separator, separator)}
+    given |= {} if header is None else {"has_header": header}
+    wishes = importing.Wishes(column or (), tag or (), form or (), sequence or (), given)
+    if not (yes or dry_run) and (file == "-" or not sys.stdin.isatty()):
+        fail("Nobody can be asked here whether to start: say --yes, or --dry-run first.")
+
+    def agrees(row: "Import") -> bool:
+        if not as_json:
+            for line in import_words.effects(row):
+                out.print(str(line), markup=False)
+        if dry_run or not row.n_new + row.n_existing:
+            return False
+        return yes or typer.confirm(f"{verbs.CONSENT} Import them?", err=True)
+
+    with ready_database(), _progress() as step:
+        row = importing.import_file(
+            _account(account), file, wishes, step, agrees, is_rehearsal=dry_run, rejected=rejected
+        )
+    if as_json:
+        _answer(_import_row(row), as_json)
+    elif row.run_at:
+        for line in import_words.report(row):
+            out.print(f"[green]{line}[/]" if not line.is_rejected else f"[red]{line}[/]")
+    else:
+        out.print("Nothing was changed.")
+    if row.state == row.State.FAILED:
+        fail(row.why)
+    raise SystemExit(3 if row.n_rejected else 0)
+
+
+@contextmanager
+def _progress() -> Iterator["Step"]:
+    """A bar on a terminal; elsewhere a line for each thing that is done. It leaves room for a question."""
+    from rich.progress import Progress
+
+    if not err.is_terminal:
+        yield _lines()
+        return
+    bar, tasks = Progress(console=err, transient=True), {}
+
+    def step(what: str, n: int, of: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what)
+        bar.start()
+        bar.update(tasks[what], completed=n, total=of or None)
+        if of and n >= of:
+            bar.stop()
+
+    try:
+        yield step
+    finally:
+        bar.stop()
+
+
+def _lines() -> "Step":
+    told: set[str] = set()
+
+    def step(what: str, n: int, of: int) -> None:
+        if what not in told:
+            told.add(what)
+            tell(f"{what} …")
+
+    return step
+
+
+def _import_row(row: "Import") -> dict[str, Any]:
+    would = {"rows": row.n_rows, "new": row.n_new, "existing": row.n_existing, "unmailable": row.n_unmailable}
+    did = {"made": row.n_made, "changed": row.n_changed, "entered": row.n_entered}
+    import_id = row.pk if row.run_at else None  # one that has not run is gone
+    return {"import_id": import_id, **would, "twice": row.n_twice, "rejected": row.n_rejected, **did}
 
 
 # --- Accounts and keys ------------------------------------------------------------------------------------------
