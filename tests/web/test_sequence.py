@@ -13,7 +13,7 @@ from dripstone.tallies import verbs as tallies
 from tests.conftest import VirtualClock
 from tests.factories import make_enrollment, make_sequence, make_subscriber, place_of
 
-N_QUERIES = 14  # of the page, whatever it shows
+N_QUERIES = 15  # of the page, whatever it shows
 
 
 def test_it_says_the_schedule_and_every_delay_in_words(alice: Client, account: Account) -> None:
