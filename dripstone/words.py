@@ -118,9 +118,12 @@ def later(value: int, unit: str, send_hour: int, *, is_first: bool) -> str:
 # --- Counts and lists --------------------------------------------------------------------------------------------
 
 
+PLURALS = {"person": "people", "delivery": "deliveries", "entry": "entries"}
+
+
 def count(number: int, noun: str, plural: str = "") -> str:
     """`1 person`, `1,200 people`."""
-    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+    return f"{number:,} {noun if number == 1 else plural or PLURALS.get(noun, noun + 's')}"
 
 
 def money(amount: Decimal, currency: str) -> str:
