@@ -50,7 +50,7 @@ READING = re.compile(
     r"/v4/subscribers/filter$"
     r"|/ext/v1/subscribers/count$"
     r"|/ext/v1/bulk_actions/count$"
-    r"|/ext/v1/(sequences|enrollments)/\d+/impact$"
+    r"|/ext/v1/(sequences|enrollments|rules)/\d+/impact$"
     r"|/ext/v1/sequences/\d+/emails/\d+/preview$"
     r"|/mcp$"
 )

@@ -15,7 +15,7 @@ from tests.crash.doomed import until
 from tests.front.served import HOST, Web
 from tests.front.test_served import signed_in
 
-N_PEOPLE = 20_000
+N_PEOPLE = 30_000
 MB = 1_000_000
 
 _PEOPLE = """

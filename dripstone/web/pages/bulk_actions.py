@@ -224,8 +224,8 @@ def bulk_action(request: HttpRequest, account: Account, action_id: int) -> HttpR
     return response
 
 
-@require_POST
 @member
+@require_POST
 def cancellation(request: HttpRequest, account: Account, action_id: int) -> HttpResponse:
     row = _row(account, action_id)
     try:
@@ -237,8 +237,8 @@ def cancellation(request: HttpRequest, account: Account, action_id: int) -> Http
     return redirect("bulk_action", row.pk)
 
 
-@require_POST
 @member
+@require_POST
 def undoing(request: HttpRequest, account: Account, action_id: int) -> HttpResponse:
     """Asks first."""
     row = _row(account, action_id)

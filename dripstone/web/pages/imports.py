@@ -72,8 +72,8 @@ class Offered:
 # --- The file -------------------------------------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
 @member
+@require_http_methods(["GET", "HEAD", "POST"])
 def imports(request: HttpRequest, account: Account) -> HttpResponse:
     """A POST, by the script, begins one."""
     if request.method == "POST":
@@ -98,8 +98,8 @@ def _told(refused: DripstoneError) -> HttpResponse:
     return JsonResponse({"errors": refused.messages}, status=REFUSALS.get(type(refused), 422))
 
 
-@require_safe
 @member
+@require_safe
 def new_import(request: HttpRequest, account: Account) -> HttpResponse:
     return _choosing(request, account)
 
@@ -109,8 +109,8 @@ def _choosing(request: HttpRequest, account: Account, problem: str = "", status:
     return show(request, "imports/new.html", account, context, status)
 
 
-@require_POST
 @member
+@require_POST
 def new_file(request: HttpRequest, account: Account) -> HttpResponse:
     """From the form, in one go. The server before us asks twice (imports/arriving.py)."""
     whole = arriving.arrived(request.META)
@@ -128,8 +128,8 @@ def new_file(request: HttpRequest, account: Account) -> HttpResponse:
     return redirect("import", row.pk)
 
 
-@require_POST
 @member
+@require_POST
 def file(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """The file of one that broke off, again from its beginning."""
     row = _row(account, import_id)
@@ -153,8 +153,8 @@ def _arrived(request: HttpRequest, account: Account, row: Import, whole: arrivin
     return redirect("import", row.pk)
 
 
-@require_POST
 @member
+@require_POST
 def piece(request: HttpRequest, account: Account, import_id: int, piece_number: int) -> HttpResponse:
     """By the script."""
     try:
@@ -164,8 +164,8 @@ def piece(request: HttpRequest, account: Account, import_id: int, piece_number: 
     return HttpResponse(status=204)
 
 
-@require_POST
 @member
+@require_POST
 def arrival(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """By the script, after the last piece."""
     try:
@@ -178,8 +178,8 @@ def arrival(request: HttpRequest, account: Account, import_id: int) -> HttpRespo
 # --- Its columns, and what happens ----------------------------------------------------------------------------------
 
 
-@require_http_methods(["GET", "HEAD", "POST"])
 @member
+@require_http_methods(["GET", "HEAD", "POST"])
 def choices(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """GET reads the file as it is guessed, or as the address says; POST has it counted."""
     row = _row(account, import_id)
@@ -289,8 +289,8 @@ def _option(target: Target) -> str:
 # --- One import -----------------------------------------------------------------------------------------------------
 
 
-@require_safe
 @member
+@require_safe
 def one(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """Where it is: waiting for its file or for somebody, counted, under way, over."""
     row = _row(account, import_id)
@@ -318,14 +318,14 @@ def one(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     return response
 
 
-@require_POST
 @member
+@require_POST
 def start(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     return _do(request, account, import_id, verbs.run)
 
 
-@require_POST
 @member
+@require_POST
 def cancellation(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     return _do(request, account, import_id, verbs.cancel)
 
@@ -339,8 +339,8 @@ def _do(request: HttpRequest, account: Account, import_id: int, verb: Any) -> Ht
     return redirect("import", row.pk)
 
 
-@require_POST
 @member
+@require_POST
 def undoing(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """Asks first."""
     row, url = _row(account, import_id), reverse("import", args=[import_id])
@@ -371,8 +371,8 @@ def undoing(request: HttpRequest, account: Account, import_id: int) -> HttpRespo
         return asking.leave(request, url)
 
 
-@require_POST
 @member
+@require_POST
 def rejected(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """A file with addresses, so a POST as that of all people is."""
     row = _row(account, import_id)
@@ -382,8 +382,8 @@ def rejected(request: HttpRequest, account: Account, import_id: int) -> HttpResp
     return cast("HttpResponse", response)  # Django has no name for both that its stubs know
 
 
-@require_POST
 @member
+@require_POST
 def deletion(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """Of one that touched nobody."""
     row = _row(account, import_id)
