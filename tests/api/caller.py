@@ -66,7 +66,9 @@ class Caller:
     @staticmethod
     def _answer(method: str, path: str, response: Any, *, is_slim: bool = False) -> tuple[int, Any]:
         assert "X-Request-Id" in response
-        document: Any = json.loads(response.content) if response.content else None
+        content = response.getvalue()
+        is_file = response.get("Content-Type", "").startswith("text/csv")
+        document: Any = json.loads(content) if content and not is_file else None
         if response.status_code >= 400:
             assert list(document) == ["errors"]
             assert document["errors"]

@@ -30,7 +30,9 @@ Members = dict[str, Any]
 Making = Callable[[Ids], Members]
 
 # Operations with an id in their path that may answer another account something else than 404, each with the reason.
-OPEN: dict[str, str] = {}
+OPEN: dict[str, str] = {
+    "PUT /ext/v1/imports/{id}/pieces/{number}": "the number counts; tests/api/ext/test_imports.py has another's import",
+}
 
 # Lists and the like that are not empty but missing where an account has none.
 NONE_AT_ALL = {"GET /v4/account/creator_profile": "an account has one or none"}
@@ -69,6 +71,7 @@ REQUIRED: dict[str, Making] = {
         "change": {"method": "POST", "path": f"/ext/v1/enrollments/{of['enrollments']}/skip"}
     },
     "POST /ext/v1/forms": lambda of: {"name": "Mine"},
+    "PUT /ext/v1/imports/{id}": lambda of: {"columns": [{"target": "email"}, {"target": "skip"}], "consent": True},
     "POST /ext/v1/rules": lambda of: owned.rule_about(of["tags"]),
     "POST /ext/v1/subscribers/{id}/reinstatement": lambda of: {"why": "She called"},
     "POST /ext/v1/sequences/{id}/impact": lambda of: {
@@ -99,6 +102,10 @@ NAMED: dict[str, list[Making]] = {
     "PUT /v4/sequences/{id} email_address": [lambda of: {"email_address": of["sending_addresses"]}],
     "email_id": [lambda of: {"email_id": of["emails"]}],
     "email_template_id": [lambda of: {"email_template_id": of["email_templates"]}],
+    "columns.field_id": [
+        lambda of: {"columns": [{"target": "email"}, {"target": "field", "field_id": of["custom_fields"]}]}
+    ],
+    "form_ids": [lambda of: {"form_ids": [of["forms"]]}],
     "field_ids": [lambda of: {"field_ids": [of["custom_fields"]]}],
     "sequence_ids": [lambda of: {"sequence_ids": [of["sequences"]]}],
     "tag_ids": [lambda of: {"tag_ids": [of["tags"]]}],

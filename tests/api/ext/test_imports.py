@@ -59,3 +59,11 @@ def test_one_that_touched_nobody_is_deleted(alice: Caller) -> None:
     assert alice.post(f"{url}/cancel")[1]["import"]["state"] == "cancelled"
     assert alice.delete(url)[0] == 204
     assert alice.get(url)[0] == 404
+
+
+def test_a_piece_for_an_import_of_another_account_finds_none(alice: Caller, mallory: Caller) -> None:
+    _, answer = alice.post("/ext/v1/imports", {"file_name": "a.csv"})
+    url = f"/ext/v1/imports/{answer['import']['id']}"
+    for caller in (mallory, mallory.by_token()):
+        assert caller.raw("put", f"{url}/pieces/0", b"x", "application/octet-stream")[0] == 404
+    assert alice.get(url)[1]["import"]["n_bytes"] == 0
