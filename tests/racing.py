@@ -1,10 +1,14 @@
-"""Calls at the same instant, each on a connection of its own, with real commits."""
+"""Calls at the same instant, each on a connection of its own, with real commits; and loops beside a browser's."""
 
+import asyncio
 import threading
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 from django.db import connection
+
+T = TypeVar("T")
 
 
 def together(call: Callable[[], Any], times: int = 6) -> list[Any]:
@@ -27,3 +31,9 @@ def together(call: Callable[[], Any], times: int = 6) -> list[Any]:
     for thread in threads:
         thread.join()
     return results
+
+
+def run_apart(story: Coroutine[Any, Any, T]) -> T:
+    """What `asyncio.run` does, in a thread: the loop of a browser may be open in this one."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, story).result()

@@ -1,12 +1,10 @@
 """The official client of MCP against the running server, by the protocol of 2026 and by that of 2025."""
 
-import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx2
@@ -17,6 +15,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.auth import AuthorizationCodeResult, OAuthClientInformationFull, OAuthClientMetadata, OAuthToken
 
 from tests.front.served import HOST, Web, run, serving
+from tests.racing import run_apart
 
 MODES = ["auto", "legacy"]
 
@@ -29,21 +28,12 @@ async def connected(web: Web, mode: str, headers: dict[str, str]) -> AsyncIterat
             yield client
 
 
-T = TypeVar("T")
-
-
 def talk(web: Web, mode: str, story: Callable[[Client], Awaitable[None]], **headers: str) -> None:
     async def run() -> None:
         async with connected(web, mode, headers or {"X-Kit-Api-Key": web.key}) as client:
             await story(client)
 
-    by_itself(run())
-
-
-def by_itself(story: Coroutine[Any, Any, T]) -> T:
-    """In a thread of its own: browser tests of the same process leave their loop in the main one."""
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(asyncio.run, story).result()
+    run_apart(run())
 
 
 async def did(client: Client, name: str, /, **arguments: Any) -> Any:
@@ -181,5 +171,5 @@ def test_the_official_client_finds_out_by_itself_how_to_sign_in(fresh_database: 
             return [tag["name"] for tag in (await did(client, "list_tags"))["tags"]]
 
     with serving(fresh_database, account["api_key"], DRIPSTONE_APP_REGISTRATION="1") as web:
-        assert by_itself(story(f"http://{HOST}:{web.port}/mcp")) == ["By OAuth"]
+        assert run_apart(story(f"http://{HOST}:{web.port}/mcp")) == ["By OAuth"]
     assert kept.tokens is not None and kept.tokens.refresh_token

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dripstone.errors import BadRequest, TooSlow
 from dripstone.front import bodies, pieces
+from tests.racing import run_apart
 
 
 def client(packets: Iterable[bytes], *, ends: bool = True, pause: float = 0.0) -> bodies.Receive:
@@ -30,7 +31,7 @@ async def all_of(found: AsyncIterator[bytes]) -> list[bytes]:
 
 
 def cut(receive: bodies.Receive, length: int | None = None) -> list[bytes]:
-    return asyncio.run(all_of(pieces.cut(pieces.coming(receive, length))))
+    return run_apart(all_of(pieces.cut(pieces.coming(receive, length))))
 
 
 @given(st.lists(st.integers(0, 700), min_size=1, max_size=12), st.integers(1, 300))
@@ -72,7 +73,7 @@ def test_the_time_that_we_take_is_not_the_clients(monkeypatch: pytest.MonkeyPatc
             n_bytes += len(packet)
         return n_bytes
 
-    assert asyncio.run(slowly()) == 10
+    assert run_apart(slowly()) == 10
 
 
 def test_a_file_in_single_bytes_is_refused() -> None:
