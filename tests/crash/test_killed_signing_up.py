@@ -11,6 +11,7 @@ from django.db import connection
 from dripstone import clock
 from dripstone.engine.acts import sign_ups
 from dripstone.engine.models import Delivery, Enrollment, Notice
+from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.subscribers import forms
 from dripstone.subscribers.models import Form, FormSubscription, SignUp, Subscriber, Tagging
@@ -49,7 +50,12 @@ def seen(form: Form) -> list[Any]:
         list(SignUp.objects.filter(form=form).order_by("pk").values_list("status", flat=True)),
         Notice.objects.filter(**of_account).count(),
         Delivery.objects.filter(**of_account).count(),
-        sorted(Event.objects.filter(account_id=form.account_id).values_list("type", flat=True)),
+        # Asking once more after what was done already is filling in the form again, and recorded as such.
+        sorted(
+            Event.objects.filter(account_id=form.account_id)
+            .exclude(type=types.FORM_FILLED_IN_AGAIN)
+            .values_list("type", flat=True)
+        ),
     ]
 
 
