@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from http.client import HTTPResponse
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -92,7 +93,9 @@ def test_a_stranger_gets_no_session(web: Web, mode: str) -> None:
 
 
 def test_nobody_reads_what_a_stranger_sends(web: Web) -> None:
-    answer = web.ask("POST", "/mcp", b"[" * 900_000, {"X-Kit-Api-Key": "nobody's"})
+    head = web.head("POST", "/mcp", "Content-Type: application/json", "Content-Length: 900000", key="nobody's")
+    with web.connect(head + b"[" * 1_000) as connection, HTTPResponse(connection) as answer:  # and no more
+        answer.begin()
     assert answer.status == 401
     assert answer.headers["Connection"] == "close"
     assert "resource_metadata=" in answer.headers["WWW-Authenticate"]
