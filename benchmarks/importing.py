@@ -56,17 +56,17 @@ def measure(n_people: int) -> list[dict[str, Any]]:
     import_ = upload(account, n_people)
     reading = figures("read and count", n_people, lambda: read(import_))
     running = figures("run: new people, three fields, one tag", n_people, lambda: run(import_, n_people))
-    both = {
+    both = {name: reading[name] + running[name] for name in ("seconds", "µs each", "µs Python", "µs PostgreSQL")}
+    whole = {
         "what": "an import, all in all",
         "people": n_people,
-        "seconds": round(reading["seconds"] + running["seconds"], 1),
-        "µs each": round(reading["µs each"] + running["µs each"], 1),
-        "peak MB": common.peak_memory_mb(),
-        "of plain COPY": round((reading["seconds"] + running["seconds"]) / bare["seconds"], 1),
+        **{name: round(value, 2) for name, value in both.items()},
+        "peak MB": round(common.peak_memory_mb()),
+        "of plain COPY": round(both["seconds"] / bare["seconds"], 1),
     }
     again = figures("the same file again", n_people, lambda: run_again(account, n_people))
     undoing = figures("undo", n_people, lambda: undo(import_))
-    return [both, reading, running, bare, again, undoing]
+    return [whole, reading, running, bare, again, undoing]
 
 
 def figures(what: str, n_people: int, do: Callable[[], object]) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def figures(what: str, n_people: int, do: Callable[[], object]) -> dict[str, Any
     return {
         "what": what,
         "people": n_people,
-        "seconds": round(cost.wall, 1),
+        "seconds": round(cost.wall, 3),
         "µs each": round(cost.wall / n_people * 1e6, 1),
         "µs Python": round(cost.python / n_people * 1e6, 1),
         "µs PostgreSQL": round(cost.server / n_people * 1e6, 1),

@@ -98,8 +98,8 @@ def _told(refused: DripstoneError) -> HttpResponse:
     return JsonResponse({"errors": refused.messages}, status=REFUSALS.get(type(refused), 422))
 
 
-@member
 @require_safe
+@member
 def new_import(request: HttpRequest, account: Account) -> HttpResponse:
     return _choosing(request, account)
 
@@ -289,8 +289,8 @@ def _option(target: Target) -> str:
 # --- One import -----------------------------------------------------------------------------------------------------
 
 
-@member
 @require_safe
+@member
 def one(request: HttpRequest, account: Account, import_id: int) -> HttpResponse:
     """Where it is: waiting for its file or for somebody, counted, under way, over."""
     row = _row(account, import_id)
