@@ -355,6 +355,7 @@ INSTALLED_APPS = [
     "dripstone.uses",
     "dripstone.triggers",
     "dripstone.rules",
+    "dripstone.automations",
     "dripstone.webhooks",
     "dripstone.bulk",
     "dripstone.imports",
