@@ -14,6 +14,7 @@ from dripstone.accounts.models import Account
 from dripstone.errors import Conflict, Invalid, NotFound, TooLarge
 from dripstone.given import unstorable
 from dripstone.imports.models import Import, Piece
+from dripstone.postgresql import prepared
 
 MAX_FILE_NAME = 255
 
@@ -71,8 +72,7 @@ def add(import_: Import, number: int, piece: bytes) -> None:
         return
     if staged(row.account_id) + len(piece) > most_bytes():
         raise TooLarge(_full())
-    with connection.cursor() as cursor:
-        cursor.execute(_ADD, {"import": row.pk, "number": number, "first": row.n_bytes, "data": piece})
+    prepared.put(_ADD, {"import": row.pk, "number": number, "first": row.n_bytes, "data": piece})
     row.n_pieces += 1
     row.n_bytes += len(piece)
     row.save(update_fields=["n_pieces", "n_bytes"])

@@ -1,4 +1,4 @@
-"""Statements that PostgreSQL plans once per connection."""
+"""Statements whose values go to PostgreSQL beside them: it plans them once per connection, and bytes stay bytes."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,3 +17,11 @@ def rows(sql: str, values: Mapping[str, Any]) -> list[tuple[Any, ...]]:
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         return cursor.execute(sql.encode(), values, prepare=True).fetchall()
+
+
+def put(sql: str, values: Mapping[str, Any]) -> None:
+    """A statement that answers nothing, with large values: they are not written into its text, which would be twice as
+    long as bytes are and copied several times."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        cursor.execute(sql.encode(), values)
