@@ -32,7 +32,7 @@ from dripstone.postgresql.deadlocks import is_deadlock
 
 log = structlog.get_logger(__name__)
 
-REST = 1.0  # times as long as a batch took: sending shares the process
+REST = 0.5  # times as long as a batch took: sending shares the process
 LARGEST_CALLBACK = 64_000_000  # bytes
 OUR_MISTAKE = Failed(["Something went wrong on our side"])
 
