@@ -1,4 +1,5 @@
-"""Fails when a model changed and no migration says so. Reads files only: no database is needed or touched."""
+"""Fails when a model changed and no migration says so, or a migration and not the first schema. Reads files only: no
+database is needed or touched."""
 
 import os
 import sys
@@ -18,6 +19,12 @@ def main() -> None:
 
         warnings.simplefilter("ignore", RuntimeWarning)
         call_command("makemigrations", "--check", "--dry-run", stdout=sys.stdout)
+        from dripstone.ops import first_schema
+
+        if not first_schema.is_current():
+            sys.exit(
+                "dripstone/ops/first_schema.sql is of other migrations: run .venv/bin/python script/first_schema.py"
+            )
 
 
 if __name__ == "__main__":
