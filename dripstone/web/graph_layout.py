@@ -57,6 +57,11 @@ class Place(NamedTuple):
     def middle(self) -> int:
         return self.x + self.width // 2
 
+    @property
+    def text_y(self) -> int:
+        """Where one line of small letters stands in its middle."""
+        return self.y + self.height // 2 + 4
+
 
 class Point(NamedTuple):
     x: int
