@@ -17,6 +17,7 @@ from django.db.models import Count, Q
 
 from dripstone import grammar, words
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.conditions import words as condition_words
 from dripstone.conditions.words import Names
 from dripstone.events import types
@@ -109,6 +110,11 @@ class _World:
         published = Count("emails", filter=Q(emails__published=True, emails__deleted_at=None))
         rows = Sequence.objects.filter(account=self.account, deleted_at=None, pk__in=self._ids("sequence"))
         return rows.annotate(n_published=published).in_bulk()
+
+    @cached_property
+    def automations(self) -> dict[int, Automation]:
+        rows = Automation.objects.filter(account=self.account, pk__in=self._ids("automation"))
+        return rows.only("name", "status").in_bulk()
 
     @cached_property
     def closed_forms(self) -> set[int]:
@@ -245,6 +251,8 @@ class _Checks:
             yield Finding("action_gone", ERROR, sentence)
         elif kind == what.ENTER_SEQUENCE:
             yield from self._entry(self.world.sequences[action["sequence_id"]])
+        elif kind == what.MOVE and action["way"] == "in":
+            yield from self._move(self.world.automations[action["automation_id"]])
         elif kind == what.MAIL_OWNER and not self.world.has_sender:
             yield Finding(
                 "no_sender",
@@ -261,6 +269,15 @@ class _Checks:
         if not sequence.n_published:
             sentence = f"{title} has no published email, so people whom this rule adds get nothing."
             yield Finding("sequence_without_emails", WARNING, sentence)
+
+    def _move(self, automation: Automation) -> Iterator[Finding]:
+        title = words.title(automation.name)
+        if automation.status == Automation.Status.INACTIVE:
+            sentence = f"The automation {title} is switched off: it lets nobody in whom this rule moves there."
+            yield Finding("automation_inactive", WARNING, sentence)
+        elif automation.status == Automation.Status.PAUSED:
+            sentence = f"The automation {title} is paused: people whom this rule moves there wait at its entry."
+            yield Finding("automation_paused", NOTICE, sentence)
 
     # One against the other
 
