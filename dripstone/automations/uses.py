@@ -10,14 +10,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from dripstone import words
-from dripstone.automations import graph
+from dripstone.automations import graph, reading
 from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Node
 from dripstone.conditions import uses
 from dripstone.grammar import Thing
-from dripstone.triggers import when
 
 ENTRY, NODE = "entry", "node"
+_OF_ENTRY = f"{ENTRY} "  # "entry a"; no key of a node has a blank in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +92,16 @@ def graphs(account_id: int) -> list[tuple[Automation, Graph]]:
     return [(one, graph.of(one, nodes[one.pk])) for one in rows]
 
 
-def _use(automation: Automation, nodes: Collection[str], *, is_draft: bool = False) -> Use:
-    """nodes   keys, "" standing for an entry"""
-    keys = tuple(key for key in nodes if key)
-    parts = (*([ENTRY] if "" in nodes else []), *([NODE] if keys else []))
-    return Use(automation.pk, automation.name, automation.status, parts, keys, is_draft=is_draft)
+def _use(automation: Automation, places: Collection[str], *, is_draft: bool = False) -> Use:
+    nodes = tuple(key for key in places if not key.startswith(_OF_ENTRY))
+    parts = (*([ENTRY] if len(nodes) < len(places) else []), *([NODE] if nodes else []))
+    return Use(automation.pk, automation.name, automation.status, parts, nodes, is_draft=is_draft)
 
 
 def _named(of: Graph) -> dict[Thing, list[str]]:
-    """By thing: the keys of the nodes that name it, "" standing for an entry."""
+    """By thing: where it is named, as reading.things calls the places."""
     found: dict[Thing, list[str]] = defaultdict(list)
-    for thing in {thing for entry in of.entries for thing in when.things(entry)}:
-        found[thing].append("")
-    without_entries = replace(of, entries=())
-    for key, named in graph.things(without_entries).items():
+    for place, named in reading.things(of).items():
         for thing in named:
-            found[thing].append(key)
+            found[thing].append(place)
     return found
