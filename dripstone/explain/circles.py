@@ -150,7 +150,7 @@ class Edges:
         return None
 
     def sentence(self, actor: Actor) -> str:
-        """`It goes in a circle: what it does sets off the rule “B”, which sets this one off again.`; "" if it does not."""
+        """`It goes in a circle: what it does sets off the rule “B”, which sets this one off again.`; "" if not."""
         way = self.circle(actor)
         if way is None:
             return ""
