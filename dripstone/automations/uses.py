@@ -17,7 +17,6 @@ from dripstone.conditions import uses
 from dripstone.grammar import Thing
 
 ENTRY, NODE = "entry", "node"
-_OF_ENTRY = f"{ENTRY} "  # "entry a"; no key of a node has a blank in it
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +92,7 @@ def graphs(account_id: int) -> list[tuple[Automation, Graph]]:
 
 
 def _use(automation: Automation, places: Collection[str], *, is_draft: bool = False) -> Use:
-    nodes = tuple(key for key in places if not key.startswith(_OF_ENTRY))
+    nodes = tuple(key for key in places if not key.startswith(reading.ENTRY))
     parts = (*([ENTRY] if len(nodes) < len(places) else []), *([NODE] if nodes else []))
     return Use(automation.pk, automation.name, automation.status, parts, nodes, is_draft=is_draft)
 

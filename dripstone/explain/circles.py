@@ -87,14 +87,14 @@ def _as_action(node: GraphNode) -> Action:
 def _at_once(graph: Graph) -> set[str]:
     """Nodes that somebody may come to without having waited."""
     found: set[str] = set()
-    wanted = {graph.start} if graph.start else set()
+    wanted = [graph.start]
     while wanted:
         key = wanted.pop()
         if key is None or key in found or key not in graph.nodes:
             continue
         found.add(key)
         if not waits(graph.nodes[key]):
-            wanted.update(to for _, to in graph.exits_of(key))
+            wanted += [to for _, to in graph.exits_of(key)]
     return found
 
 
