@@ -8,13 +8,17 @@ Everything else that an edit decides holds at once. Only leaving a sequence take
 and tells every reader of events.
 """
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 from django.db import OperationalError, transaction
 
 from dripstone.automations import reasons, wake, walk
-from dripstone.automations.models import Automation, Errand, Node, Walk
+from dripstone.automations.graph import GraphNode
+from dripstone.automations.models import Automation, Errand, Walk
+from dripstone.automations.walk import Held
 from dripstone.engine import reasons as engine_reasons
 from dripstone.engine import transitions
 from dripstone.engine.acts import places
@@ -34,6 +38,11 @@ def leave_sequence(automation: Automation, node: str, now: datetime, cause: Caus
 def end_places(automation: Automation, now: datetime, cause: Cause) -> None:
     """Those that walks had made which ended because it was deleted."""
     _note(Errand.What.END_PLACES, automation, now, cause)
+
+
+def redate(automation: Automation, node: str, now: datetime, cause: Cause) -> None:
+    """Whoever waits at this node gets the date that it gives now, counted from when they came."""
+    _note(Errand.What.REDATE, automation, now, cause, node)
 
 
 def _note(what: Errand.What, automation: Automation, now: datetime, cause: Cause, node: str = "") -> None:
@@ -65,25 +74,55 @@ def next_batch(now: datetime) -> bool:
 
 def _batch(errand: Errand, now: datetime) -> bool:
     """False: it is done."""
-    return _leave_some(errand, now) if errand.what == Errand.What.LEAVE_SEQUENCE else _end_some(errand, now)
+    return _BATCHES[errand.what](errand, now)
 
 
 def _leave_some(errand: Errand, now: datetime) -> bool:
-    """Whoever has gone off the node by themselves meanwhile has nothing more to do with it, and nobody comes to it."""
-    standing = Walk.objects.filter(automation=errand.automation_id, node=errand.node, left_at=None)
-    people = list(standing.order_by("pk").values_list("subscriber_id", flat=True)[:BATCH])
-    held = walk.hold([errand.automation_id], people)
-    automation = Automation.objects.filter(pk=errand.automation_id).first()
-    node = Node.objects.filter(automation=errand.automation_id, key=errand.node).first()
-    if automation is None or node is None or node.deleted_at is None or not people:
+    """Whoever has gone off the node meanwhile has nothing more to do with it, and nobody comes to it."""
+    some = _next(errand)
+    if some is None or not some.node.is_deleted:
         return False
-    still = set(standing.filter(subscriber__in=people).values_list("subscriber_id", flat=True))
-    cause = tuple(errand.cause)
-    if node.leads_to is None:
-        walk.leave(held, automation, still, reasons.REMOVED_BY_EDIT, now, cause=cause, sequences="end")
+    why, to = tuple(errand.cause), some.node.leads_to
+    if to is None:
+        walk.leave(some.held, errand.automation_id, some.people, reasons.REMOVED_BY_EDIT, now, cause=why)
     else:
-        walk.put(held, automation, dict.fromkeys(still, node.leads_to), now, cause=cause, reason=reasons.BY_EDIT)
+        places = dict.fromkeys(some.people, to)
+        walk.put(some.held, errand.automation_id, places, now, cause=why, reason=reasons.BY_EDIT)
+        walk.step(some.held, errand.automation_id, some.people, now)
     return True
+
+
+def _redate_some(errand: Errand, now: datetime) -> bool:
+    some = _next(errand)
+    if some is not None:
+        walk.redate(some.held, errand.automation_id, some.people, now, anew=False)
+    return some is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Some:
+    held: Held
+    node: GraphNode
+    people: list[int]  # who stand there, by their walks
+
+
+def _next(errand: Errand) -> _Some | None:
+    """The next of those who stand at the errand's node, held, and the errand moved behind them. None: there are no
+    more, or the node is gone."""
+    standing = Walk.objects.filter(automation=errand.automation_id, node=errand.node, left_at=None)
+    asked = list(standing.filter(pk__gt=errand.after).order_by("pk")[:BATCH])
+    held = walk.hold([errand.automation_id], [one.subscriber_id for one in asked])
+    graph = held.graphs.get(errand.automation_id)
+    if not asked or graph is None or errand.node not in graph.nodes:
+        return None
+    _move_behind(errand, asked[-1].pk)
+    walks = sorted(held.walks[errand.automation_id].values(), key=lambda one: one.pk)
+    return _Some(held, graph.nodes[errand.node], [one.subscriber_id for one in walks if one.node == errand.node])
+
+
+def _move_behind(errand: Errand, walk_id: int) -> None:
+    errand.after = walk_id
+    errand.save(update_fields=["after"])
 
 
 def _end_some(errand: Errand, now: datetime) -> bool:
@@ -97,6 +136,12 @@ def _end_some(errand: Errand, now: datetime) -> bool:
     found = places.lock_all(sorted(runs), now)
     going = [pk for pk, row in found.items() if row.run == runs[pk] and row.status in places.INSIDE]
     transitions.remove(going, engine_reasons.REMOVED_BY_AUTOMATION, now, cause=tuple(errand.cause))
-    errand.after = rows[-1][0]
-    errand.save(update_fields=["after"])
+    _move_behind(errand, rows[-1][0])
     return True
+
+
+_BATCHES: Mapping[str, Callable[[Errand, datetime], bool]] = {
+    Errand.What.LEAVE_SEQUENCE: _leave_some,
+    Errand.What.REDATE: _redate_some,
+    Errand.What.END_PLACES: _end_some,
+}

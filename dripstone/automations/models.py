@@ -172,6 +172,7 @@ class Errand(models.Model):
 
     class What(models.TextChoices):
         LEAVE_SEQUENCE = "leave_sequence"  # of those who stand at a deleted node
+        REDATE = "redate"  # of those who wait at a changed one
         END_PLACES = "end_places"  # that walks through a deleted automation had made
 
     account_id = models.BigIntegerField()

@@ -94,15 +94,12 @@ def _check_kinds(before: Graph, draft: Graph) -> None:
 
 
 def _follow(planned: Plan, now: datetime, actor: str) -> None:
-    """Whoever stands there."""
-    automation = planned.automation
-    by_then: dict[str, list[str]] = {}
+    """Whoever stands where something changes."""
+    automation, cause = planned.automation, causes.of_actor(actor)
     for change in planned.changes.values():
-        if change.moves_at_once:
-            by_then.setdefault(change.then, []).append(change.key)
-    for key in by_then.pop("leave_sequence", ()):
-        errands.leave_sequence(automation, key, now, causes.of_actor(actor))
-    anew = [change.key for change in planned.changes.values() if change.gives_dates_anew]
-    for key in anew:
-        walk.give_dates_anew(automation, key, now)
-    walk.look_again(automation, by_then.pop("asked", ()), now)
+        if change.then == "leave_sequence":
+            errands.leave_sequence(automation, change.key, now, cause)
+        if change.gives_dates_anew:
+            errands.redate(automation, change.key, now, cause)
+    asked = [change.key for change in planned.changes.values() if change.then == "asked"]
+    walk.look_again(automation.pk, asked, now)

@@ -9,45 +9,33 @@ and goes at night, as its walks do.
 """
 
 from datetime import datetime
-from typing import Literal
 
 from django.db import transaction
 
 from dripstone.automations import errands, inside, reasons, schedule, verbs, walk
 from dripstone.automations.models import Automation, Walk
+from dripstone.automations.walk import Sequences
 from dripstone.events import causes
 
-Sequences = Literal["end", "finish"]
-"""end      whoever stands at a sequence that this automation put them into is taken out of it
-finish   they stay in it, and get the rest"""
 
-
-def token(automation: Automation, sequences: Sequences) -> str:
+def token_of(automation: Automation, sequences: Sequences) -> str:
     return inside.token(automation, ["delete", sequences])
 
 
+@transaction.atomic
 def delete(
-    automation: Automation,
-    now: datetime,
-    actor: str = verbs.OWNER,
-    *,
-    sequences: Sequences,
-    token: str | None = None,
+    automation: Automation, now: datetime, actor: str = verbs.OWNER, *, sequences: Sequences, token: str | None = None
 ) -> None:
     """Raises Unseen while somebody is inside and the token is not that of this choice and these people; NotFound."""
-    with transaction.atomic():
-        automation = verbs.locked(automation)
-        _must_be_seen(automation, sequences, token)
+    automation = verbs.locked(automation)
+    inside.must_be_seen(automation, token, token_of(automation, sequences))
+    if sequences == "end":
+        errands.end_places(automation, now, causes.of_actor(actor))
+    else:
         walk.still(automation.pk, False, now)
-        _everybody_leaves(automation, now)
-        if sequences == "end":
-            errands.end_places(automation, now, causes.of_actor(actor))
-        schedule.set_up(automation, [], now)
-        automation.delete()
-
-
-def _must_be_seen(automation: Automation, sequences: Sequences, given: str | None) -> None:
-    inside.must_be_seen(automation, given, lambda: token(automation, sequences))
+    _everybody_leaves(automation, now)
+    schedule.forget(automation, now)
+    automation.delete()
 
 
 def _everybody_leaves(automation: Automation, now: datetime) -> None:
