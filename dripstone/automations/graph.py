@@ -26,7 +26,7 @@ BRANCHES: Final = "branches"
 
 AT_ENTRY: Final = ""  # where whoever has entered and not walked yet stands
 
-_OF_EVENTS = ("already", "within")  # settings of an event that are not its trigger's
+OF_EVENTS = ("already", "within")  # settings of an event that are not its trigger's
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class GraphNode:
     @property
     def trigger(self) -> dict[str, Any]:
         """Of an event, for triggers/when.py."""
-        return {name: value for name, value in self.settings.items() if name not in _OF_EVENTS}
+        return {name: value for name, value in self.settings.items() if name not in OF_EVENTS}
 
     @property
     def ways(self) -> list[Exit]:

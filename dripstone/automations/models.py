@@ -33,7 +33,7 @@ class Automation(models.Model):
     draft = models.JSONField(null=True)  # the whole as it will be (graph.as_json); None: nothing is unpublished
     draft_changed_at = models.DateTimeField(null=True)
     draft_changed_by = models.TextField(default="", blank=True)
-    draft_number = models.PositiveIntegerField(default=0)  # counts savings: who has seen it knows whether to look again
+    draft_revision = models.PositiveIntegerField(default=0)  # counts savings: an open page knows that it is stale
     edition = models.PositiveIntegerField(
         default=1
     )  # counts publishings and switches: who has read it knows whether to again

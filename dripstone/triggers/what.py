@@ -94,7 +94,13 @@ def _read(one: Checked, options: Collection[str]) -> Action:
         one.blank("kind")
     one.choice("kind", options)
     kind = one.values.get("kind")
-    return {"kind": kind, **_READERS[kind](one)} if kind else {}
+    return {"kind": kind, **read_settings(one, kind)} if kind else {}
+
+
+def read_settings(one: Checked, kind: str) -> dict[str, Any]:
+    """The members of an action of this kind that stand in `one`, which collects the problems. Whether what it names is
+    there is for reading.refuse_unknown to say."""
+    return _READERS[kind](one)
 
 
 def _of(name: str) -> Callable[[Checked], dict[str, Any]]:

@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.AddField(
             model_name='automation',
-            name='draft_number',
+            name='draft_revision',
             field=models.PositiveIntegerField(default=0),
         ),
     ]
