@@ -30,9 +30,9 @@ FROM automations_walk WHERE automation_id = %(automation)s AND left_at IS NULL
 _NAMES = """
 SELECT asked.node, p.first_name, p.email_address
 FROM unnest(%(nodes)s::text[]) AS asked (node)
-CROSS JOIN LATERAL (
-    SELECT w.id, w.subscriber_id FROM automations_walk w
-    WHERE w.automation_id = %(automation)s AND w.node = asked.node AND w.left_at IS NULL ORDER BY w.id LIMIT %(most)s) one
+CROSS JOIN LATERAL (SELECT w.id, w.subscriber_id FROM automations_walk w
+                    WHERE w.automation_id = %(automation)s AND w.node = asked.node AND w.left_at IS NULL
+                    ORDER BY w.id LIMIT %(most)s) one
 JOIN subscribers_subscriber p ON p.id = one.subscriber_id
 ORDER BY asked.node, one.id
 """
