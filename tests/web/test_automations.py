@@ -93,7 +93,7 @@ def test_picture_and_sentences_say_the_same(alice: Client, account: Account, aut
     assert "When somebody gets the tag “course 0” ." in said
     assert "1 . Put them into the sequence “Write better emails” , and wait until they have completed it." in said
     assert "Yes 3 . Add the tag “reader" in said and "Not within 2 days 4 . Wait 3 days." in said
-    assert "5 . Wait until the person buys something. Then they leave." in said
+    assert "5 . Wait until the person buys something, unless that is so already. To mend Then they leave." in said
     assert picture(answer).count('<g class="box ') == 6
     for title in ("Gets the tag “course 0”", "Write better emails", "Wait 3 days", "Buys something"):
         assert box(answer, title)
@@ -252,7 +252,7 @@ def test_people_are_listed_by_where_they_stand(
     assert "Everybody 2 The entry 1 Wait 3 days 1" in everybody
     assert "unconfirmed: walks once they confirm" in everybody
     waiting = text_of(alice.get(people, {"node": "pause"}))
-    assert "Noor" in waiting and "Ben" not in waiting and "Tomorrow, 09:00" in waiting
+    assert "Noor" in waiting and "Ben" not in waiting and "Tomorrow, 04:00" in waiting
     assert "Ben" in text_of(alice.get(people, {"node": "."}))
     assert "Nobody stands here" in text_of(alice.get(people, {"node": "gone"}))
 
@@ -283,8 +283,8 @@ def test_a_person_is_shown_on_the_picture(alice: Client, automation: Automation,
     }
     assert "is-here" in looks["Wait 3 days"] and "is-passed" in looks["Write better emails"]
     assert looks["Buys something"] == "event"
-    assert "since today, 08:00" in box(answer, "Wait 3 days")
-    assert "4 . Wait 3 days. Here now since today, 08:00" in text_of(answer)
+    assert "since today, 03:00" in box(answer, "Wait 3 days")
+    assert "4 . Wait 3 days. Here now since today, 03:00" in text_of(answer)
 
 
 def test_of_somebody_who_has_left_the_way_is_shown(alice: Client, automation: Automation, noor: Subscriber) -> None:
