@@ -7,10 +7,10 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.automations.models import Automation, Walk
+from dripstone.automations.read import READER
 from dripstone.events import causes, reading
 from dripstone.events.models import Number, Reader
 from dripstone.explain import not_entered
-from dripstone.rules.read import READER
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
 from tests.automations.making import automation, logged, stands, tagging, wait
