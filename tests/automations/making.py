@@ -1,80 +1,108 @@
-"""Automations in one line, and people who stand in them."""
+"""Automations in one line, and where people stand in them."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from dripstone.accounts.models import Account
-from dripstone.automations import verbs
+from dripstone.automations import inside, publishing, run, switching, verbs
+from dripstone.automations import people as by_hand
 from dripstone.automations.models import Automation, Step, Walk
-from dripstone.sequences.models import Sequence
+from dripstone.events import causes
+from dripstone.foresight import automation_impact
+from dripstone.foresight.automation_impact import AutomationImpact
 from dripstone.subscribers.models import Subscriber, Tag
-from tests.factories import MONDAY_9 as NOW
 
-Json = dict[str, Any]
+NOW = datetime.fromisoformat("2026-11-23T09:00:00+00:00")  # a Monday
+DAY = timedelta(days=1)
 
-
-def automation(account: Account, *nodes: Json, when: Any = (), is_on: bool = True, **more: Any) -> Automation:
-    """It begins with the first node. when   a trigger, or several"""
-    entries = [when] if isinstance(when, dict) else list(when)
-    start = nodes[0]["id"] if nodes else None
-    given = {"name": "After the course", "entries": entries, "start": start, "nodes": list(nodes), **more}
-    row = verbs.create(account, given, NOW)
-    if is_on:
-        Automation.objects.filter(pk=row.pk).update(status=Automation.Status.ACTIVE)
-        row.refresh_from_db()
-    return row
+Node = dict[str, Any]
 
 
-def wait(key: str, to: str | None = None, **span: int) -> Json:
-    """Three days, unless said otherwise."""
-    return {"id": key, "kind": "wait", "for": span or {"days": 3}, "next": to}
+def wait(key: str, to: str | None = None, **members: Any) -> Node:
+    """Three days, unless told otherwise."""
+    return {"id": key, "kind": "wait", **(members or {"for": {"days": 3}}), "next": to}
 
 
-def until(key: str, instant: Json, to: str | None = None) -> Json:
-    return {"id": key, "kind": "wait", "until": instant, "next": to}
+def tag(key: str, tag: Tag, to: str | None = None) -> Node:
+    return {"id": key, "kind": "tag", "tag_id": tag.pk, "next": to}
 
 
-def tagging(key: str, tag: Tag, to: str | None = None, kind: str = "tag") -> Json:
-    return {"id": key, "kind": kind, "tag_id": tag.pk, "next": to}
+def sequence(key: str, sequence_id: int, to: str | None = None, wait: Any = "completed") -> Node:
+    return {"id": key, "kind": "sequence", "sequence_id": sequence_id, "wait": wait, "next": to}
 
 
-def course(key: str, sequence: Sequence, to: str | None = None, wait: str | bool = "completed") -> Json:
-    return {"id": key, "kind": "sequence", "sequence_id": sequence.pk, "wait": wait, "next": to}
+def ask(key: str, tag: Tag, yes: str | None = None, no: str | None = None, **members: Any) -> Node:
+    return {"id": key, "kind": "condition", "if": {"type": "tags", "ids": [tag.pk]}, "yes": yes, "no": no, **members}
 
 
-def asking(key: str, condition: Json, yes: str | None = None, no: str | None = None, **within: int) -> Json:
-    limit = {"within": within} if within else {}
-    return {"id": key, "kind": "condition", "if": condition, "yes": yes, "no": no, **limit}
+def tagged(key: str, tag: Tag, to: str | None = None, **members: Any) -> Node:
+    """Waits until they get the tag."""
+    return {"id": key, "kind": "event", "trigger": "tag_added", "tag_id": tag.pk, "next": to, **members}
 
 
-def event(key: str, trigger: Json, to: str | None = None, otherwise: str | None = None, **within: int) -> Json:
-    limit = {"within": within, "otherwise": otherwise} if within else {}
-    return {"id": key, "kind": "event", **trigger, "next": to, **limit}
+def graph(*nodes: Node, start: str | None = "", entries: Any = ()) -> dict[str, Any]:
+    """start   the first node, unless told otherwise"""
+    first = nodes[0]["id"] if nodes and start == "" else start or None
+    return {"entries": list(entries), "start": first, "nodes": list(nodes)}
 
 
-def shares(key: str, *branches: tuple[int, str | None]) -> Json:
-    return {"id": key, "kind": "split", "branches": [{"percent": n, "next": to} for n, to in branches]}
+def automation(
+    account: Account, *nodes: Node, status: str = "active", now: datetime = NOW, name: str = "Course", **members: Any
+) -> Automation:
+    given = {"name": name, **graph(*nodes, **{k: members.pop(k) for k in ("start", "entries") if k in members})}
+    made = verbs.create(account, {**given, **members}, now)
+    return switch(made, status, now)
 
 
-def stands(automation: Automation, person: Subscriber, node: str = "", **values: Any) -> Walk:
-    """By hand, where it is not about how they came there."""
-    since: dict[str, Any] = {"entered_at": NOW, "arrived_at": NOW}
-    return Walk.objects.create(
-        account_id=automation.account_id,
-        automation=automation,
-        subscriber_id=person.pk,
-        node=node,
-        due_at=values.get("ends_at"),
-        **since | values,
-    )
+def switch(one: Automation, status: str, now: datetime = NOW, **choices: Any) -> Automation:
+    """Having looked at what it does."""
+    token = switching.token_of(one, status)
+    if status == "active":
+        return switching.activate(one, now, token=token, **choices)
+    return {"paused": switching.pause, "inactive": switching.deactivate}[status](one, now, token=token)
 
 
-def logged(automation: Automation, person: Subscriber, what: str, at: datetime = NOW, **values: Any) -> Step:
-    return Step.objects.create(
-        account_id=automation.account_id,
-        automation_id=automation.pk,
-        subscriber_id=person.pk,
-        what=what,
-        at=at,
-        **values,
-    )
+def draft(one: Automation, *nodes: Node, now: datetime = NOW, **members: Any) -> Automation:
+    return verbs.save_draft(one, graph(*nodes, **members), now)
+
+
+def publish(one: Automation, *nodes: Node, now: datetime = NOW, **choices: Any) -> AutomationImpact:
+    """These nodes, having looked at what it does. choices   by node. Returns what was foretold."""
+    saved = draft(one, *nodes, now=now)
+    said = {"nodes": choices}
+    told = automation_impact.of_publish(saved, None, now, said)
+    publishing.publish(saved, now, token=told.token, choices=said)
+    return told
+
+
+def add(one: Automation, *people: Subscriber, now: datetime = NOW) -> None:
+    told = by_hand.add(one, [person.pk for person in people], now, cause=causes.OWNER)
+    assert set(told.values()) == {""}
+
+
+def work_off(now: datetime = NOW) -> int:
+    return run.until_idle(lambda: now)
+
+
+def stands(one: Automation, person: Subscriber) -> str | None:
+    """The node, "" for the entry; None: outside."""
+    found = by_hand.walk_of(one, person.pk)
+    return None if found is None else found.node
+
+
+def counts(one: Automation) -> dict[str, int]:
+    return inside.by_node(one.pk)
+
+
+def due(one: Automation, person: Subscriber) -> datetime | None:
+    return Walk.objects.get(automation=one.pk, subscriber_id=person.pk, left_at=None).ends_at
+
+
+def left(one: Automation, person: Subscriber) -> str:
+    """Why, the last time."""
+    return Walk.objects.filter(automation=one.pk, subscriber_id=person.pk).latest("run").left_because
+
+
+def log(one: Automation, person: Subscriber) -> list[tuple[str, str, str]]:
+    rows = Step.objects.filter(automation_id=one.pk, subscriber_id=person.pk).order_by("pk")
+    return [(str(row.what), row.node, row.reason) for row in rows]

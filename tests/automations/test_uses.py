@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from dripstone.accounts.models import Account
 from dripstone.automations import uses, verbs
 from dripstone.conditions import segments
-from tests.automations.making import asking, automation, course, event, tagging, wait
+from tests.automations.drawing import asking, automation, course, event, tagging, wait
 from tests.factories import MONDAY_9 as NOW
 from tests.factories import make_account, make_sequence, make_tag
 from tests.rules.making import has, tag_added

@@ -17,7 +17,7 @@ from dripstone.explain import automation_checks, rule_checks
 from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding
 from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Tag
-from tests.automations.making import (
+from tests.automations.drawing import (
     asking,
     automation,
     course,

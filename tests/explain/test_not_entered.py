@@ -13,7 +13,7 @@ from dripstone.events.models import Number, Reader
 from dripstone.explain import not_entered
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
-from tests.automations.making import automation, logged, stands, tagging, wait
+from tests.automations.drawing import automation, logged, stands, tagging, wait
 from tests.factories import MONDAY_9 as NOW
 from tests.factories import make_subscriber, make_tag
 from tests.rules.making import tag_added

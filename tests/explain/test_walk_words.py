@@ -15,7 +15,7 @@ from dripstone.explain import walk_words
 from dripstone.explain.walk_words import Line
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
-from tests.automations.making import asking, automation, logged, tagging, wait
+from tests.automations.drawing import asking, automation, logged, tagging, wait
 from tests.factories import MONDAY_9 as NOW
 from tests.factories import make_subscriber, make_tag
 from tests.rules.making import has, tag_added
