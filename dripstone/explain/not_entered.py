@@ -16,6 +16,7 @@ from dripstone.automations import reading
 from dripstone.automations import words as node_words
 from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Step, Walk
+from dripstone.automations.read import READER
 from dripstone.conditions import matching
 from dripstone.events import causes
 from dripstone.events.models import Event, Number, Reader
@@ -23,7 +24,6 @@ from dripstone.explain import trigger_checks, walk_words
 from dripstone.explain.trigger_checks import World
 from dripstone.explain.walk_words import Line, lowered
 from dripstone.rules import already
-from dripstone.rules.read import READER
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.triggers import when
 from dripstone.triggers.when import Key, Trigger
