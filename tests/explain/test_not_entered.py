@@ -7,12 +7,12 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.automations.models import Automation, Walk
-from dripstone.automations.read import READER
 from dripstone.events import causes, reading
 from dripstone.events.models import Number, Reader
 from dripstone.explain import not_entered
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
+from dripstone.triggers.turn import READER
 from tests.automations.drawing import automation, logged, stands, tagging, wait
 from tests.factories import MONDAY_9 as NOW
 from tests.factories import make_subscriber, make_tag
