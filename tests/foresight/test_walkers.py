@@ -81,12 +81,12 @@ def test_shares_are_drawn_as_walking_draws_them(alice: Account, engine: Engine) 
     left, right = (make_sequence(alice, {"subject": "first", "delay_value": 0}) for _ in range(2))
     split = shares("s", (30, "l"), (50, "r"), (20, None))
     one = automation(alice, wait("w", "s"), split, course("l", left), course("r", right))
-    people = waits(one, 40, engine)
+    people = [person for _ in range(3) for person in waits(one, 5, engine)]
     node = walkers.graphs.of(one, one.nodes.all()).nodes["s"]
     drawn = Counter(nodes.share(one.pk, person.pk, 1, node) for person in people)
-    foretold = [foreseen(sequence, engine.clock.now()).total() for sequence in (left, right)]
+    foretold = [foreseen(sequence, engine.clock.now(), days=3).total() for sequence in (left, right)]
     assert foretold == [drawn["0"], drawn["1"]]
-    assert [happened(sequence, engine).total() for sequence in (left, right)] == foretold
+    assert [happened(sequence, engine, days=3).total() for sequence in (left, right)] == foretold
 
 
 def test_what_depends_on_something_is_not_counted(alice: Account, engine: Engine) -> None:
