@@ -66,6 +66,7 @@ class Graph:
     entries: list[dict[str, Any]]
     start: str | None
     nodes: dict[str, Node]
+    behind: dict[str, str | None] = field(default_factory=dict)  # nodes that were taken out, and where each leads
 
     @classmethod
     def of(cls, given: dict[str, Any]) -> "Graph":
@@ -74,6 +75,11 @@ class Graph:
 
     def exits(self, key: str) -> dict[str, str | None]:
         """In their order: by what one leaves it, and for where."""
+        if key in self.behind:
+            return {"next": self.behind[key]}
+        return self.given_exits(key)
+
+    def given_exits(self, key: str) -> dict[str, str | None]:
         node = self.nodes[key]
         match node["kind"]:
             case "unsubscribe":
@@ -99,6 +105,20 @@ class Graph:
             edge = [target for one in ring for target in self.exits(one).values()]
         return found
 
+    def lead(self, key: str, exit_: str) -> str | None:
+        """Where that exit of a node leads."""
+        return self.behind[key] if key in self.behind else self.given_exits(key)[exit_]
+
+    def without(self, key: str | None, there: set[str], branches: dict[str, str]) -> str | None:
+        """The first from here on that is there still: through forks by the branch that is named, else by `no` or
+        `otherwise`."""
+        while key is not None and key not in there:
+            exits = self.exits(key)
+            usual = next((name for name in ("otherwise", "no", "next", "0") if name in exits), None)
+            named = branches.get(key, usual)
+            key = exits.get(named) if named is not None else None
+        return key
+
 
 @dataclass
 class Automation:
@@ -107,8 +127,7 @@ class Automation:
     status: str = "inactive"
     reenter: str = "always"
     since: int = 0  # serial of the last event that lets nobody in
-    active_since: datetime | None = None  # dates of entries count from then
-    made_at: datetime | None = None
+    listens: dict[str, datetime] = field(default_factory=dict)  # to these dates, since when
 
     @property
     def runs(self) -> bool:
@@ -123,12 +142,15 @@ class Walk:
     is_from_outside: bool
     serial: int
     node: str = ""
+    arrived_at: datetime | None = None
     due: datetime | None = None  # when its wait or `within` is over
     goes_by: str | None = None  # the node is over: by which exit they go on as soon as they may
     acted: set[str] = field(default_factory=set)
     asked: int | None = None  # serial of the event by which a `move` that they may leave by was asked for
-    place_run: int | None = None
-    is_ours: bool = False
+    is_to_arrive: bool = False  # they were put there, and nothing of the node is done yet
+    course: int | None = None  # the sequence that they wait for, at its node,
+    place_run: int | None = None  # its run,
+    is_ours: bool = False  # and whether this walk made that
     left_because: str | None = None
     is_completed: bool = False
 
@@ -148,7 +170,7 @@ class Somebody(rules.Somebody):
     steps: list[Line] = field(default_factory=list)
     got: list[tuple[int, int, datetime]] = field(default_factory=list)  # sequence, email, when
     told: list[tuple[str, int, str]] = field(default_factory=list)  # call or mail_owner, by which node
-    reached: set[tuple[int, str, Any]] = field(default_factory=set)  # dates that have been: automation, trigger, date
+    reached: set[tuple[int, str, Any]] = field(default_factory=set)  # dates that have been: automation, which, date
 
     def inside(self, automation: int) -> Walk | None:
         return next((walk for walk in self.walks if walk.automation == automation and walk.is_inside), None)
@@ -361,16 +383,12 @@ class Walking(Places):
         return None
 
     def _sequence_is_over(self, pk: int, walk: Walk, node: Node) -> bool:
-        place = self.one(pk).places.get(node["sequence_id"])
+        place = self.one(pk).places.get(walk.course or 0)
         if place is None or place.status in ("completed", "removed"):
             return True
         if place.run != walk.place_run:  # somebody started them over: it is the new run that is waited for
             walk.place_run, walk.is_ours = place.run, False
-        return self._waits_how(node) == "last_email" and place.is_at_its_end
-
-    def _waits_how(self, node: Node) -> Any:
-        course = self.courses[node["sequence_id"]]
-        return node.get("wait", "last_email" if course.hold else "completed")
+        return node["wait"] == "last_email" and place.is_at_its_end
 
     def _go(self, pk: int, walk: Walk, cause: Cause) -> list[tuple[str, str]]:
         """From where they stand, through all that passes at once, to where they wait or leave."""
@@ -378,11 +396,14 @@ class Walking(Places):
         chain = (*cause, f"automation {walk.automation}")
         path: list[tuple[str, str]] = []
         assert walk.goes_by is not None
-        key = graph.start if walk.node == "" else graph.exits(walk.node)[walk.goes_by]
-        walk.goes_by = walk.due = walk.asked = walk.place_run = None
-        walk.is_ours = False
+        if walk.is_to_arrive:
+            key: str | None = walk.node
+        else:
+            key = graph.start if walk.node == "" else graph.lead(walk.node, walk.goes_by)
+        walk.goes_by = walk.due = walk.asked = walk.course = walk.place_run = None
+        walk.is_ours = walk.is_to_arrive = False
         while key is not None:
-            walk.node = key
+            walk.node, walk.arrived_at = key, self.now
             exit_, why = self._arrive(pk, walk, graph.nodes[key], chain)
             path.append((key, why))
             if exit_ is None:
@@ -403,13 +424,10 @@ class Walking(Places):
 
     def _lose_place(self, pk: int, walk: Walk, cause: Cause) -> None:
         """A5: whoever leaves a sequence node before its end loses the place, if this walk made its present run."""
-        if walk.node == "" or walk.place_run is None:
-            return
-        course_id = self.automations[walk.automation].graph.nodes[walk.node]["sequence_id"]
-        place = self.one(pk).places.get(course_id)
+        place = self.one(pk).places.get(walk.course or 0)
         if place is not None and walk.is_ours and place.run == walk.place_run:
-            self.take_out(pk, course_id, (*cause, f"automation {walk.automation}"))
-        walk.place_run, walk.is_ours = None, False
+            self.take_out(pk, place.course.pk, (*cause, f"automation {walk.automation}"))
+        walk.course, walk.place_run, walk.is_ours = None, None, False
 
     def _arrive(self, pk: int, walk: Walk, node: Node, chain: Cause) -> tuple[str | None, str]:
         """By which exit they pass it at once, None: they wait here; and what is to be said of it."""
@@ -463,11 +481,10 @@ class Walking(Places):
             return "next", "thing_gone"
         is_ours = self.enter(pk, node["sequence_id"], chain)
         place = self.one(pk).places[node["sequence_id"]]
-        how = self._waits_how(node)
-        why = "changed" if is_ours else "already_so"
+        how, why = node["wait"], "changed" if is_ours else "already_so"
         if how is False or place.status == "completed" or (how == "last_email" and place.is_at_its_end):
             return "next", why
-        walk.place_run, walk.is_ours = place.run, is_ours
+        walk.course, walk.place_run, walk.is_ours = place.course.pk, place.run, is_ours
         return None, why
 
     def _at_wait(self, pk: int, walk: Walk, node: Node) -> tuple[str | None, str]:
@@ -641,7 +658,7 @@ class World(Walking):
         elif (
             node["kind"] == "sequence"
             and happening.kind in kinds
-            and happening.subject == node["sequence_id"]
+            and happening.subject == walk.course
             and self._sequence_is_over(pk, walk, node)
         ):
             walk.goes_by = "next"
@@ -652,7 +669,7 @@ class World(Walking):
 
     def _pulls(self, pk: int, walk: Walk, happening: Happening) -> bool:
         graph = self.automations[walk.automation].graph
-        ahead = (graph.nodes[key] for key in graph.ahead(walk.node))
+        ahead = (graph.nodes[key] for key in graph.ahead(walk.node) if key not in graph.behind)
         target = next((node for node in ahead if node["kind"] == "event" and _is(node, happening)), None)
         if target is None:
             return False
@@ -661,7 +678,8 @@ class World(Walking):
 
     def _pull(self, pk: int, walk: Walk, key: str, cause: Cause) -> None:
         self._lose_place(pk, walk, cause)
-        walk.node, walk.due, walk.goes_by, walk.asked = key, None, "next", None
+        walk.node, walk.due, walk.goes_by, walk.asked, walk.is_to_arrive = key, None, "next", None, False
+        walk.arrived_at = self.now
         path = self._go(pk, walk, cause) if self.may_walk(pk, walk) else []
         self._note(pk, walk, "pulled", key, path)
 
@@ -735,32 +753,19 @@ class World(Walking):
         if not due:
             return False
         _, automation, trigger, day = due[0]
-        person, name = self.one(pk), _name(trigger)
-        person.reached.add((automation.pk, name, day))
-        walk = person.inside(automation.pk)
-        if walk is not None and walk.node != "" and walk.goes_by is None and trigger.get("id") == walk.node:
-            walk.goes_by = "next"
-            self.wake(pk, walk)
-        elif walk is not None and trigger.get("id") in automation.graph.ahead(walk.node):
-            self._pull(pk, walk, trigger["id"], ())
-        elif trigger not in automation.graph.entries:
-            pass
-        elif automation.status != "inactive":
-            self.admit(automation, pk, ())
+        self.one(pk).reached.add((automation.pk, _said(trigger), day))
+        happening = Happening(self.serial + 1, trigger["trigger"], None, _said(trigger), ())
+        self._hear(automation, pk, happening)
         return True
 
     def _dates(self, pk: int) -> Iterator[tuple[datetime, Automation, dict[str, Any], Any]]:
         """Those of theirs that are to come or have come, and have not been reached yet."""
         person = self.one(pk)
         for automation in self.automations.values():
-            nodes = [node for node in automation.graph.nodes.values() if node["kind"] == "event"]
-            for trigger in [*automation.graph.entries, *nodes]:
-                is_entry = trigger not in nodes
-                since = automation.active_since if is_entry else automation.made_at
-                if since is None or trigger["trigger"] not in ("date", "field_date"):
-                    continue
+            by_name = {_said(trigger): trigger for trigger in _dated(automation)}
+            for name, trigger in by_name.items():
                 for at, day in self._instants(person, trigger):
-                    if at > since and (automation.pk, _name(trigger), day) not in person.reached:
+                    if at > automation.listens[name] and (automation.pk, name, day) not in person.reached:
                         yield at, automation, trigger, day
 
     def _instants(self, person: Somebody, trigger: dict[str, Any]) -> Iterator[tuple[datetime, Any]]:
@@ -771,12 +776,17 @@ class World(Walking):
         day = model_time.date_in(person.fields.get(field_id, ""))
         if day is None:
             return
-        last = self.now.year + 2 if trigger.get("yearly") else day.year
+        last = self.now.year + 2 if trigger["yearly"] else day.year
         for year in range(day.year, last + 1):
             one = model_time.anniversary(day, year)
             at = self._reached_at(trigger, one)
             if at > person.changed_at[field_id]:
                 yield at, one
+
+    def _listen(self, automation: Automation) -> None:
+        """To dates that it did not listen to before, from now on."""
+        before = automation.listens
+        automation.listens = {name: before.get(name, self.now) for name in map(_said, _dated(automation))}
 
     def _mail(self) -> bool:
         """The emails that are due: all of them, then what comes of it is told."""
@@ -799,8 +809,8 @@ class World(Walking):
             walk.is_inside
             and walk.is_ours
             and walk.place_run == place.run
+            and walk.course == place.course.pk
             and not self.automations[walk.automation].runs
-            and self.automations[walk.automation].graph.nodes[walk.node].get("sequence_id") == place.course.pk
             for walk in self.one(pk).walks
         )  # fmt: skip
 
@@ -816,16 +826,17 @@ class World(Walking):
     # --- What owners do -------------------------------------------------------------------------------------------
 
     def make(self, pk: int, given: dict[str, Any]) -> Automation:
-        made = Automation(pk, Graph.of(given), reenter=given.get("reenter", "always"), made_at=self.now)
-        self.automations[pk] = made
+        made = self.automations[pk] = Automation(pk, Graph.of(given), reenter=given.get("reenter", "always"))
+        self._listen(made)
         return made
 
     def activate(self, automation: Automation, *, overdue: str = "walk", older_than: timedelta | None = None) -> None:
         """Waits for a weekday and hour that are overdue take their next slot; whoever else is overdue walks on, or
         leaves (A11)."""
         if automation.status == "inactive":
-            automation.since, automation.active_since = self.serial, self.now
+            automation.since = self.serial
         automation.status = "active"
+        self._listen(automation)
         for pk, walk in self._walks_in(automation):
             self._awake(automation, pk, walk, overdue, older_than or timedelta(0))
 
@@ -842,11 +853,67 @@ class World(Walking):
     def stop(self, automation: Automation, status: str) -> None:
         """paused or inactive"""
         automation.status = status
+        self._listen(automation)
 
     def _walks_in(self, automation: Automation) -> list[tuple[int, Walk]]:
         return [
             (pk, walk) for pk, person in self.everybody() if (walk := person.inside(automation.pk)) is not None
         ]
+
+    def add(self, automation: Automation, pk: int, cause: Cause, *, again: bool = False) -> str:
+        """By hand."""
+        return self.admit(automation, pk, cause, again=again)
+
+    def put(self, automation: Automation, pk: int, key: str, *, keep_place: bool = False) -> None:
+        """By hand: forward in the same run, anywhere else in a new one."""
+        walk = self.one(pk).inside(automation.pk)
+        assert walk is not None
+        if not keep_place:
+            self._lose_place(pk, walk, ("owner",))
+        if key not in automation.graph.ahead(walk.node):
+            walk = self._begin_again(pk, walk)
+        walk.node, walk.goes_by, walk.is_to_arrive, walk.due, walk.asked = key, "next", True, None, None
+        path = self._go(pk, walk, ("owner",)) if self.may_walk(pk, walk) else []
+        self._note(pk, walk, "moved", "by_hand", path)
+
+    def _begin_again(self, pk: int, walk: Walk) -> Walk:
+        self._leave(pk, walk, "by_hand", ("owner",))
+        self.n_walks += 1
+        again = Walk(walk.automation, walk.run + 1, self.now, True, self.n_walks)
+        self.one(pk).walks.append(again)
+        return again
+
+    def remove(self, automation: Automation, pk: int) -> None:
+        """By hand."""
+        walk = self.one(pk).inside(automation.pk)
+        assert walk is not None
+        self._lose_place(pk, walk, ("owner",))
+        self._leave(pk, walk, "by_hand", ("owner",))
+        self._note(pk, walk, "left", "by_hand", [])
+
+    def publish(self, automation: Automation, given: dict[str, Any], choices: dict[str, dict[str, Any]]) -> None:
+        """choices   by node: `sequence` ("finish" or "leave"), `branch`, `dates` ("keep" or "anew")"""
+        old, new = automation.graph, Graph.of(given)
+        there, branches = set(new.nodes), {key: one["branch"] for key, one in choices.items() if "branch" in one}
+        for _, walk in self._walks_in(automation):
+            if walk.node not in ("", *there):  # behind the scenes, as long as somebody stands there
+                ways = old.exits(walk.node)
+                named = branches.get(walk.node, next((one for one in ("otherwise", "no") if one in ways), "next"))
+                new.behind[walk.node] = old.without(ways[named], there, branches)
+        new.nodes |= {key: old.nodes[key] for key in new.behind}
+        automation.graph = new
+        self._listen(automation)
+        for pk, walk in self._walks_in(automation):
+            self._after_edit(pk, walk, old, new, choices.get(walk.node, {}))
+
+    def _after_edit(self, pk: int, walk: Walk, old: Graph, new: Graph, choice: dict[str, Any]) -> None:
+        if walk.node in new.behind and walk.course is not None and choice.get("sequence") == "leave":
+            self._lose_place(pk, walk, ("owner",))
+            walk.goes_by = walk.goes_by or "next"
+        elif walk.node in new.nodes and new.nodes[walk.node]["kind"] == "wait" and choice.get("dates") == "anew":
+            exit_, walk.due, _ = self._end_of_wait(pk, new.nodes[walk.node], walk.arrived_at or self.now)
+            walk.goes_by = exit_ if walk.due is None or walk.due <= self.now else walk.goes_by
+        self.wake(pk, walk, ("owner",))
 
     def delete_tag(self, tag: int) -> None:
         """Who waits for it at an event goes on (A14)."""
@@ -870,15 +937,28 @@ def somebody(state: str = "active") -> Somebody:
     return Somebody(state=state, waiting=deque())
 
 
-def _name(trigger: dict[str, Any]) -> str:
-    """The same date counts once for a trigger that is as it was."""
-    return str([trigger.get(name) for name in ("trigger", "custom_field_id", "days", "hour", "yearly", "at", "id")])
+def _dated(automation: Automation) -> list[dict[str, Any]]:
+    """Triggers that come to be by time: of its events, and of its entries while it is not inactive."""
+    graph = automation.graph
+    events = [node for node in graph.nodes.values() if node["kind"] == "event"]
+    entries = graph.entries if automation.status != "inactive" else []
+    return [one for one in [*entries, *events] if one["trigger"] in ("date", "field_date")]
+
+
+def _said(trigger: dict[str, Any]) -> str:
+    """Of a date: what makes it the same one."""
+    return str([trigger.get(name) for name in ("trigger", "custom_field_id", "days", "hour", "yearly", "at")])
+
+
+_SUBJECTS = ("tag_id", "form_id", "sequence_id", "product_id", "custom_field_id")
 
 
 def _is(trigger: dict[str, Any], happening: Happening) -> bool:
     if trigger["trigger"] != happening.kind:
         return False
+    if happening.kind in ("date", "field_date"):
+        return _said(trigger) == happening.value
     if "value" in trigger and trigger["value"] != (happening.value or ""):
         return False
-    named = [trigger[name] for name in ("tag_id", "form_id", "sequence_id", "product_id", "custom_field_id") if name in trigger]
+    named = [trigger[name] for name in _SUBJECTS if name in trigger]
     return named in ([], [happening.subject])
