@@ -24,7 +24,9 @@ from tests.rules import model as rules
 from tests.rules.model import Cause, Happening
 
 Node = dict[str, Any]
-Line = tuple[int, int | None, str, str, str, list[tuple[str, str]]]  # automation, run, what, where, why, on the way
+Passed = tuple[str, str, str]  # a node on the way: what became of it, and why or by which exit
+Line = tuple[int, int | None, str, str, str, list[Passed]]  # automation, run, what, where, why, on the way
+Arrival = tuple[str | None, str, str]  # by which exit, None: they wait; what became of the node, and why
 
 MAILABLE = ("active", "inactive")
 ACTS = ("sequence", "tag", "untag", "field", "form", "move", "call", "mail_owner")
@@ -144,7 +146,7 @@ class Walk:
     node: str = ""
     arrived_at: datetime | None = None
     due: datetime | None = None  # when its wait or `within` is over
-    goes_by: str | None = None  # the node is over: by which exit they go on as soon as they may
+    over: tuple[str, str] | None = None  # the node is over: by which exit they go on as soon as they may, and why
     acted: set[str] = field(default_factory=set)
     asked: int | None = None  # serial of the event by which a `move` that they may leave by was asked for
     is_to_arrive: bool = False  # they were put there, and nothing of the node is done yet
@@ -152,11 +154,14 @@ class Walk:
     place_run: int | None = None  # its run,
     is_ours: bool = False  # and whether this walk made that
     left_because: str | None = None
-    is_completed: bool = False
 
     @property
     def is_inside(self) -> bool:
         return self.left_because is None
+
+    @property
+    def is_completed(self) -> bool:
+        return self.left_because in ("end", "unsubscribed")
 
 
 @dataclass
@@ -314,7 +319,7 @@ class Walking(Places):
         person = self.one(pk)
         self.n_walks += 1
         run = 1 + sum(walk.automation == automation.pk for walk in person.walks)
-        walk = Walk(automation.pk, run, self.now, rules._is_from_outside(cause), self.n_walks, goes_by="next")
+        walk = Walk(automation.pk, run, self.now, rules._is_from_outside(cause), self.n_walks, over=("next", "started"))
         person.walks.append(walk)
         path = self._go(pk, walk, cause) if self.may_walk(pk, walk) else []
         self._note(pk, walk, "entered", "", path)
@@ -323,14 +328,14 @@ class Walking(Places):
     def _why_not_admitted(self, automation: Automation, pk: int, cause: Cause, again: bool) -> str:
         person = self.one(pk)
         runs = [walk for walk in person.walks if walk.automation == automation.pk]
-        if automation.status == "inactive":
-            return "not_running"
         if person.inside(automation.pk):
             return "inside_already"
         if f"automation {automation.pk}" in cause:
             return "in_its_own_chain"
         if rules._depth(cause) >= 10:
             return "too_deep"
+        if automation.status == "inactive":
+            return "not_running"
         if person.state not in MAILABLE:
             return "not_mailable"
         if automation.reenter == "never" and not again and any(walk.acted or walk.node for walk in runs):
@@ -344,83 +349,89 @@ class Walking(Places):
         if not walk.is_inside:
             return False
         if self.one(pk).state not in MAILABLE:
-            self._leave(pk, walk, self.one(pk).state, cause)
-            self._note(pk, walk, "left", self.one(pk).state, [])
+            self._leave(pk, walk, f"state_{self.one(pk).state}")
             return True
         if not self.may_walk(pk, walk):
             return False
-        if walk.goes_by is None:
-            walk.goes_by = self._exit_by_now(pk, walk)
-        if walk.goes_by is None:
+        walk.over = walk.over or self._is_over(pk, walk)
+        if walk.over is None:
             return False
+        why = walk.over[1]
         path = self._go(pk, walk, cause)
-        self._note(pk, walk, "walked", "", path)
+        self._note(pk, walk, "walked", why, path)
         return True
 
-    def _note(self, pk: int, walk: Walk, what: str, why: str, path: list[tuple[str, str]]) -> None:
+    def _note(self, pk: int, walk: Walk, what: str, why: str, path: list[Passed]) -> None:
         at = walk.node if walk.is_inside else ""
         self.one(pk).steps.append((walk.automation, walk.run, what, at, why, path))
 
-    def _exit_by_now(self, pk: int, walk: Walk) -> str | None:
-        """Of where they stand: by what they go on, if it is over."""
+    def _is_over(self, pk: int, walk: Walk) -> tuple[str, str] | None:
+        """What they stand at: by which exit they go on, and why."""
         if walk.node == "":
-            return "next"
+            return "next", "started"
         node = self.automations[walk.automation].graph.nodes[walk.node]
-        is_over = walk.due is not None and walk.due <= self.now
+        is_late = walk.due is not None and walk.due <= self.now
         match node["kind"]:
-            case "wait" if is_over:
-                return "next"
+            case "wait" if is_late:
+                return "next", "wait_over"
             case "condition" if self._is_met(node["if"], pk):
-                return "yes"
-            case "condition" if is_over:
-                return "no"
+                return "yes", "condition_met"
+            case "condition" if is_late:
+                return "no", "within_over"
             case "event" if self._is_gone(node):
-                return "next"
-            case "event" if is_over:
-                return "otherwise"
-            case "sequence" if self._sequence_is_over(pk, walk, node):
-                return "next"
+                return "next", "node_gone"
+            case "event" if is_late:
+                return "otherwise", "within_over"
+            case "sequence" if why := self._sequence_is_over(pk, walk, node):
+                return "next", why
         return None
 
-    def _sequence_is_over(self, pk: int, walk: Walk, node: Node) -> bool:
+    def _sequence_is_over(self, pk: int, walk: Walk, node: Node) -> str:
+        """Why; "" it is not."""
         place = self.one(pk).places.get(walk.course or 0)
-        if place is None or place.status in ("completed", "removed"):
-            return True
+        if place is None:
+            return "sequence_gone"
+        if place.status in ("completed", "removed"):
+            return {"completed": "sequence_completed", "removed": "sequence_left"}[place.status]
         if place.run != walk.place_run:  # somebody started them over: it is the new run that is waited for
             walk.place_run, walk.is_ours = place.run, False
-        return node["wait"] == "last_email" and place.is_at_its_end
+        return "sequence_end_reached" if node["wait"] == "last_email" and place.is_at_its_end else ""
 
-    def _go(self, pk: int, walk: Walk, cause: Cause) -> list[tuple[str, str]]:
+    def _go(self, pk: int, walk: Walk, cause: Cause) -> list[Passed]:
         """From where they stand, through all that passes at once, to where they wait or leave."""
         graph = self.automations[walk.automation].graph
         chain = (*cause, f"automation {walk.automation}")
-        path: list[tuple[str, str]] = []
-        assert walk.goes_by is not None
+        path: list[Passed] = []
+        assert walk.over is not None
         if walk.is_to_arrive:
             key: str | None = walk.node
         else:
-            key = graph.start if walk.node == "" else graph.lead(walk.node, walk.goes_by)
-        walk.goes_by = walk.due = walk.asked = walk.course = walk.place_run = None
+            key = graph.start if walk.node == "" else graph.lead(walk.node, walk.over[0])
+        walk.over = walk.due = walk.asked = walk.course = walk.place_run = None
         walk.is_ours = walk.is_to_arrive = False
         while key is not None:
             walk.node, walk.arrived_at = key, self.now
-            exit_, why = self._arrive(pk, walk, graph.nodes[key], chain)
-            path.append((key, why))
+            exit_, what, why = self._arrive(pk, walk, graph.nodes[key], chain)
+            path.append((key, what, why))
             if exit_ is None:
                 return path
             if exit_ == "unsubscribed":
-                self._leave(pk, walk, "unsubscribed", cause)
+                self._out(walk, "unsubscribed")
                 return path
             if len(path) == MOST_AT_ONCE:
-                walk.goes_by, walk.due = exit_, self.now + timedelta(seconds=1)
+                walk.over, walk.due = (exit_, "goes_on"), self.now + timedelta(seconds=1)
                 return path
             key = graph.exits(key)[exit_]
-        self._leave(pk, walk, "end", cause)
-        walk.is_completed = True
+        self._out(walk, "end")
         return path
 
-    def _leave(self, pk: int, walk: Walk, why: str, cause: Cause) -> None:
-        walk.left_because, walk.due, walk.goes_by = why, None, None
+    def _out(self, walk: Walk, why: str) -> None:
+        walk.left_because, walk.due, walk.over = why, None, None
+
+    def _leave(self, pk: int, walk: Walk, why: str, *, note: bool = True) -> None:
+        self._out(walk, why)
+        if note:
+            self._note(pk, walk, "left", why, [])
 
     def _lose_place(self, pk: int, walk: Walk, cause: Cause) -> None:
         """A5: whoever leaves a sequence node before its end loses the place, if this walk made its present run."""
@@ -429,12 +440,12 @@ class Walking(Places):
             self.take_out(pk, place.course.pk, (*cause, f"automation {walk.automation}"))
         walk.course, walk.place_run, walk.is_ours = None, None, False
 
-    def _arrive(self, pk: int, walk: Walk, node: Node, chain: Cause) -> tuple[str | None, str]:
+    def _arrive(self, pk: int, walk: Walk, node: Node, chain: Cause) -> Arrival:
         """By which exit they pass it at once, None: they wait here; and what is to be said of it."""
         kind = node["kind"]
         if kind in ACTS:
             if node["id"] in walk.acted:
-                return "next", "acted_before"
+                return "next", "passed", "acted_before"
             walk.acted.add(node["id"])
         match kind:
             case "sequence":
@@ -444,18 +455,20 @@ class Walking(Places):
             case "condition":
                 return self._at_condition(pk, walk, node)
             case "split":
-                return self._branch(pk, walk, node), ""
+                branch = self._branch(pk, walk, node)
+                return branch, "went", branch
             case "event":
                 return self._at_event(pk, walk, node)
             case "unsubscribe":
                 self.leave(pk, chain)
-                return "unsubscribed", ""
+                return "unsubscribed", "acted", ""
             case "move":
                 return self._at_move(pk, walk, node, chain)
             case "call" | "mail_owner":
                 self.one(pk).told.append((kind, walk.automation, node["id"]))
-                return "next", "changed"
-        return "next", self._do(node, pk, chain)
+                return "next", "acted", ""
+        done = self._do(node, pk, chain)
+        return ("next", "acted", "") if done == "changed" else ("next", "passed", done)
 
     def _do(self, action: dict[str, Any], pk: int, cause: Cause) -> str:
         match action["kind"]:
@@ -476,47 +489,50 @@ class Walking(Places):
                 return super()._do(action, pk, cause)
         return "changed" if is_new else "already_so"
 
-    def _at_sequence(self, pk: int, walk: Walk, node: Node, chain: Cause) -> tuple[str | None, str]:
+    def _at_sequence(self, pk: int, walk: Walk, node: Node, chain: Cause) -> Arrival:
         if node["sequence_id"] not in self.courses:
-            return "next", "thing_gone"
+            return "next", "passed", "thing_gone"
         is_ours = self.enter(pk, node["sequence_id"], chain)
         place = self.one(pk).places[node["sequence_id"]]
-        how, why = node["wait"], "changed" if is_ours else "already_so"
-        if how is False or place.status == "completed" or (how == "last_email" and place.is_at_its_end):
-            return "next", why
+        if place.status == "completed":
+            return "next", "passed", "completed_before"
+        if node["wait"] is False or (node["wait"] == "last_email" and place.is_at_its_end):
+            return ("next", "acted", "") if is_ours else ("next", "passed", "already_so")
         walk.course, walk.place_run, walk.is_ours = place.course.pk, place.run, is_ours
-        return None, why
+        return None, "waits", ""
 
-    def _at_wait(self, pk: int, walk: Walk, node: Node) -> tuple[str | None, str]:
-        exit_, due, why = self._end_of_wait(pk, node, self.now)
-        if due is None or due <= self.now:
-            return exit_, why
+    def _at_wait(self, pk: int, walk: Walk, node: Node) -> Arrival:
+        exit_, due = self._end_of_wait(pk, node, self.now)
+        if due is None:
+            return exit_, "passed", "no_date"
+        if due <= self.now:
+            return exit_, "passed", "in_the_past"
         walk.due = due
-        return None, why
+        return None, "waits", ""
 
-    def _end_of_wait(self, pk: int, node: Node, begun: datetime) -> tuple[str, datetime | None, str]:
-        """By what they go on, and when, None: at once."""
+    def _end_of_wait(self, pk: int, node: Node, begun: datetime) -> tuple[str, datetime | None]:
+        """By what they go on, and when, None: at once, since there is no date."""
         if "for" in node:
-            return "next", model_time.after(begun, node["for"], self.zone), ""
+            return "next", model_time.after(begun, node["for"], self.zone)
         match node["until"]:
             case {"at": at}:
-                return "next", datetime.fromisoformat(at), ""
+                return "next", datetime.fromisoformat(at)
             case {"weekdays": _} as until:
-                return "next", model_time.next_slot(begun, until, self.zone), ""
+                return "next", model_time.next_slot(begun, until, self.zone)
             case {"custom_field_id": field_id, "days": days, "hour": hour}:
                 day = model_time.date_in(self.one(pk).fields.get(field_id, ""))
                 if day is None:
-                    return "otherwise", None, "no_date"
-                return "next", model_time.on_day(day + timedelta(days=days), hour, self.zone), ""
+                    return "otherwise", None
+                return "next", model_time.on_day(day + timedelta(days=days), hour, self.zone)
         raise AssertionError(node)
 
-    def _at_condition(self, pk: int, walk: Walk, node: Node) -> tuple[str | None, str]:
+    def _at_condition(self, pk: int, walk: Walk, node: Node) -> Arrival:
         if self._is_met(node["if"], pk):
-            return "yes", ""
+            return "yes", "went", "yes"
         if "within" not in node:
-            return "no", ""
+            return "no", "went", "no"
         walk.due = model_time.after(self.now, node["within"], self.zone)
-        return None, ""
+        return None, "waits", ""
 
     def _branch(self, pk: int, walk: Walk, node: Node) -> str:
         branches = node["branches"]
@@ -532,14 +548,14 @@ class Walking(Places):
                 return str(n)
         raise AssertionError(node)
 
-    def _at_event(self, pk: int, walk: Walk, node: Node) -> tuple[str | None, str]:
+    def _at_event(self, pk: int, walk: Walk, node: Node) -> Arrival:
         if self._is_gone(node):
-            return "next", "thing_gone"
+            return "next", "passed", "thing_gone"
         if node.get("already", node["trigger"] in FROM_TRACE) and self._is_so(node, pk):
-            return "next", "met_already"
+            return "next", "passed", "met_already"
         if "within" in node:
             walk.due = model_time.after(self.now, node["within"], self.zone)
-        return None, ""
+        return None, "waits", ""
 
     def _is_gone(self, node: Node) -> bool:
         """What an event waits for was deleted."""
@@ -578,14 +594,14 @@ class Walking(Places):
     def _reached_at(self, trigger: dict[str, Any], day: Any) -> datetime:
         return model_time.on_day(day + timedelta(days=trigger["days"]), trigger["hour"], self.zone)
 
-    def _at_move(self, pk: int, walk: Walk, node: Node, chain: Cause) -> tuple[str | None, str]:
+    def _at_move(self, pk: int, walk: Walk, node: Node, chain: Cause) -> Arrival:
         if node["automation_id"] not in self.automations:
-            return "next", "thing_gone"
+            return "next", "passed", "thing_gone"
         self.happens(pk, f"sent_{node['way']}", node["automation_id"], chain)
         if node.get("and_leave"):
             walk.asked = self.serial
-            return None, "changed"
-        return "next", "changed"
+            return None, "waits", ""
+        return "next", "acted", ""
 
     def _holds(self, condition: Any, person: rules.Somebody) -> bool:
         assert isinstance(person, Somebody)
@@ -630,8 +646,7 @@ class World(Walking):
             return
         if happening.kind == "sent_out" and happening.subject == automation.pk:
             self._lose_place(pk, walk, happening.cause)
-            self._leave(pk, walk, "by_move", happening.cause)
-            self._note(pk, walk, "left", "by_move", [])
+            self._leave(pk, walk, "by_move")
             return
         is_own = happening.cause[-1:] == (f"automation {automation.pk}",)
         if not (self._ends_own(pk, walk, happening, is_own) or (not is_own and self._pulls(pk, walk, happening))):
@@ -649,20 +664,15 @@ class World(Walking):
 
     def _ends_own(self, pk: int, walk: Walk, happening: Happening, is_own: bool) -> bool:
         """It is what their own node waits for."""
-        if walk.node == "" or walk.goes_by is not None:
+        if walk.node == "" or walk.over is not None:
             return False
         node = self.automations[walk.automation].graph.nodes[walk.node]
-        kinds = ("sequence_completed", "sequence_left", "sequence_end", "sequence_entered")
+        of_sequences = ("sequence_completed", "sequence_left", "sequence_end", "sequence_entered")
         if node["kind"] == "event" and not is_own and _is(node, happening):
-            walk.goes_by = "next"
-        elif (
-            node["kind"] == "sequence"
-            and happening.kind in kinds
-            and happening.subject == walk.course
-            and self._sequence_is_over(pk, walk, node)
-        ):
-            walk.goes_by = "next"
-        if walk.goes_by is None:
+            walk.over = "next", "happened"
+        elif node["kind"] == "sequence" and happening.kind in of_sequences and happening.subject == walk.course:
+            walk.over = self._is_over(pk, walk)
+        if walk.over is None:
             return False
         self.wake(pk, walk, happening.cause)
         return True
@@ -678,24 +688,24 @@ class World(Walking):
 
     def _pull(self, pk: int, walk: Walk, key: str, cause: Cause) -> None:
         self._lose_place(pk, walk, cause)
-        walk.node, walk.due, walk.goes_by, walk.asked, walk.is_to_arrive = key, None, "next", None, False
+        walk.node, walk.due, walk.over, walk.asked, walk.is_to_arrive = key, None, ("next", "happened"), None, False
         walk.arrived_at = self.now
         path = self._go(pk, walk, cause) if self.may_walk(pk, walk) else []
-        self._note(pk, walk, "pulled", key, path)
+        self._note(pk, walk, "pulled", "happened", path)
 
     def _look(self, pk: int, walk: Walk, happening: Happening) -> None:
         """At what an event may have made true for those who wait for it, and at dates that it moved."""
-        if not walk.is_inside or walk.node == "" or walk.goes_by is not None:
+        if not walk.is_inside or walk.node == "" or walk.over is not None:
             return
         node = self.automations[walk.automation].graph.nodes[walk.node]
         field_id = node.get("until", {}).get("custom_field_id")
         if node["kind"] == "condition":
             self.wake(pk, walk, happening.cause)
         elif node["kind"] == "wait" and field_id is not None and happening.subject == field_id:
-            exit_, due, _ = self._end_of_wait(pk, node, self.now)
+            exit_, due = self._end_of_wait(pk, node, self.now)
             walk.due = due
             if due is None or due <= self.now:
-                walk.goes_by = exit_
+                walk.over = exit_, "wait_over"
                 self.wake(pk, walk, happening.cause)
 
     def _answer(self, pk: int, happening: Happening) -> None:
@@ -707,11 +717,10 @@ class World(Walking):
             is_admitted = happening.kind == "sent_out" or (bool(lines) and lines[-1][2] == "entered")
             walk.asked = None
             if is_admitted:
-                self._leave(pk, walk, "by_move", happening.cause)
-                self._note(pk, walk, "left", "by_move", [])
+                self._leave(pk, walk, "moved_on")
             else:
-                walk.goes_by = "next"
-                self.wake(pk, walk, ())
+                walk.over = "next", "not_let_in"
+                self.wake(pk, walk, happening.cause)
 
     # --- Time -----------------------------------------------------------------------------------------------------
 
@@ -727,11 +736,10 @@ class World(Walking):
         """Everything due now: what has happened, then dates, then waits that are over, then emails."""
         while True:
             self._read_all()
-            if any([self._next_date(pk) for pk, _ in self.everybody()]):
-                continue
-            if any([self._next_wait(pk) for pk, _ in self.everybody()]):
-                continue
-            if not self._mail():
+            done = [self._next_date(pk) for pk, _ in self.everybody()]
+            if not any(done):
+                done = [self._next_wait(pk) for pk, _ in self.everybody()]
+            if not any(done) and not self._mail():
                 return
 
     def _read_all(self) -> None:
@@ -745,7 +753,7 @@ class World(Walking):
             for walk in self.one(pk).walks
             if walk.is_inside and walk.due is not None and walk.due <= self.now and self.may_walk(pk, walk)
         ]
-        return bool(over) and self.wake(pk, min(over, key=lambda walk: walk.serial))
+        return bool(over) and self.wake(pk, min(over, key=_by_due))
 
     def _next_date(self, pk: int) -> bool:
         """The first date of theirs that has come."""
@@ -846,8 +854,7 @@ class World(Walking):
             if "weekdays" in node.get("until", {}):
                 walk.due = model_time.next_slot(self.now, node["until"], self.zone)
             elif overdue == "leave" and self.now - walk.due >= older_than:
-                self._leave(pk, walk, "overdue", ("owner",))
-                self._note(pk, walk, "left", "overdue", [])
+                self._leave(pk, walk, "overdue")
         self.wake(pk, walk)
 
     def stop(self, automation: Automation, status: str) -> None:
@@ -856,9 +863,7 @@ class World(Walking):
         self._listen(automation)
 
     def _walks_in(self, automation: Automation) -> list[tuple[int, Walk]]:
-        return [
-            (pk, walk) for pk, person in self.everybody() if (walk := person.inside(automation.pk)) is not None
-        ]
+        return [(pk, walk) for pk, person in self.everybody() if (walk := person.inside(automation.pk)) is not None]
 
     def add(self, automation: Automation, pk: int, cause: Cause, *, again: bool = False) -> str:
         """By hand."""
@@ -872,12 +877,12 @@ class World(Walking):
             self._lose_place(pk, walk, ("owner",))
         if key not in automation.graph.ahead(walk.node):
             walk = self._begin_again(pk, walk)
-        walk.node, walk.goes_by, walk.is_to_arrive, walk.due, walk.asked = key, "next", True, None, None
+        walk.node, walk.over, walk.is_to_arrive, walk.due, walk.asked = key, ("next", "goes_on"), True, None, None
         path = self._go(pk, walk, ("owner",)) if self.may_walk(pk, walk) else []
         self._note(pk, walk, "moved", "by_hand", path)
 
     def _begin_again(self, pk: int, walk: Walk) -> Walk:
-        self._leave(pk, walk, "by_hand", ("owner",))
+        self._out(walk, "new_run")
         self.n_walks += 1
         again = Walk(walk.automation, walk.run + 1, self.now, True, self.n_walks)
         self.one(pk).walks.append(again)
@@ -888,8 +893,7 @@ class World(Walking):
         walk = self.one(pk).inside(automation.pk)
         assert walk is not None
         self._lose_place(pk, walk, ("owner",))
-        self._leave(pk, walk, "by_hand", ("owner",))
-        self._note(pk, walk, "left", "by_hand", [])
+        self._leave(pk, walk, "by_hand")
 
     def publish(self, automation: Automation, given: dict[str, Any], choices: dict[str, dict[str, Any]]) -> None:
         """choices   by node: `sequence` ("finish" or "leave"), `branch`, `dates` ("keep" or "anew")"""
@@ -909,10 +913,10 @@ class World(Walking):
     def _after_edit(self, pk: int, walk: Walk, old: Graph, new: Graph, choice: dict[str, Any]) -> None:
         if walk.node in new.behind and walk.course is not None and choice.get("sequence") == "leave":
             self._lose_place(pk, walk, ("owner",))
-            walk.goes_by = walk.goes_by or "next"
+            walk.over = walk.over or ("next", "sequence_left")
         elif walk.node in new.nodes and new.nodes[walk.node]["kind"] == "wait" and choice.get("dates") == "anew":
-            exit_, walk.due, _ = self._end_of_wait(pk, new.nodes[walk.node], walk.arrived_at or self.now)
-            walk.goes_by = exit_ if walk.due is None or walk.due <= self.now else walk.goes_by
+            exit_, walk.due = self._end_of_wait(pk, new.nodes[walk.node], walk.arrived_at or self.now)
+            walk.over = (exit_, "wait_over") if walk.due is None or walk.due <= self.now else walk.over
         self.wake(pk, walk, ("owner",))
 
     def delete_tag(self, tag: int) -> None:
@@ -922,19 +926,23 @@ class World(Walking):
             for pk, walk in self._walks_in(automation):
                 node = automation.graph.nodes.get(walk.node, {})
                 if node.get("kind") == "event" and node.get("tag_id") == tag:
-                    walk.goes_by = walk.goes_by or "next"
+                    walk.over = walk.over or ("next", "node_gone")
                     self.wake(pk, walk)
 
     def delete(self, automation: Automation, *, sequences: str) -> None:
         for pk, walk in self._walks_in(automation):
             if sequences == "end":
                 self._lose_place(pk, walk, ("owner",))
-            self._leave(pk, walk, "automation_deleted", ("owner",))
+            self._leave(pk, walk, "automation_deleted")
         del self.automations[automation.pk]
 
 
 def somebody(state: str = "active") -> Somebody:
     return Somebody(state=state, waiting=deque())
+
+
+def _by_due(walk: Walk) -> tuple[datetime | None, int]:
+    return walk.due, walk.serial
 
 
 def _dated(automation: Automation) -> list[dict[str, Any]]:
