@@ -112,14 +112,16 @@ class Graph:
         return self.behind[key] if key in self.behind else self.given_exits(key)[exit_]
 
     def without(self, key: str | None, there: set[str], branches: dict[str, str]) -> str | None:
-        """The first from here on that is there still: through forks by the branch that is named, else by `no` or
-        `otherwise`."""
+        """The first from here on that is there still; None: out."""
         while key is not None and key not in there:
-            exits = self.exits(key)
-            usual = next((name for name in ("otherwise", "no", "next", "0") if name in exits), None)
-            named = branches.get(key, usual)
-            key = exits.get(named) if named is not None else None
+            key = self.way_on(key, branches)
         return key
+
+    def way_on(self, key: str, branches: dict[str, str]) -> str | None:
+        """Of a node that is deleted: through a fork by the branch that is named, else by `no` or `otherwise`."""
+        exits, is_fork = self.exits(key), self.nodes[key]["kind"] in ("condition", "split", "event")
+        usual = next((name for name in ("no", "otherwise") if name in exits and is_fork), "next")
+        return exits.get(branches.get(key, usual))
 
 
 @dataclass
@@ -901,9 +903,7 @@ class World(Walking):
         there, branches = set(new.nodes), {key: one["branch"] for key, one in choices.items() if "branch" in one}
         for _, walk in self._walks_in(automation):
             if walk.node not in ("", *there):  # behind the scenes, as long as somebody stands there
-                ways = old.exits(walk.node)
-                named = branches.get(walk.node, next((one for one in ("otherwise", "no") if one in ways), "next"))
-                new.behind[walk.node] = old.without(ways[named], there, branches)
+                new.behind[walk.node] = old.without(old.way_on(walk.node, branches), there, branches)
         new.nodes |= {key: old.nodes[key] for key in new.behind}
         automation.graph = new
         self._listen(automation)
