@@ -4,8 +4,7 @@ Everything is done to both; `check` says that both tell the same of everybody.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,7 +25,7 @@ from dripstone.rules import verbs as rule_verbs
 from dripstone.sequences.models import Sequence as SequenceRow
 from dripstone.subscribers import fields, forms, subscribe, tags
 from dripstone.subscribers.models import Form, Subscriber, Tag
-from tests.automations.model import Automation, Course, Graph, Line, Walk, World, somebody
+from tests.automations.model import Automation, Course, Line, Walk, World, somebody
 from tests.conftest import VirtualClock
 from tests.factories import make_account, make_purchase, make_sequence, make_subscriber, make_tag
 from tests.rules.model import OneRule

@@ -8,8 +8,23 @@ import pytest
 from dripstone.events import causes
 from tests.automations import nodes
 from tests.automations.nodes import (
-    ask, completed, event, has, lacks, move, reached, sequence, shares, sort, tag, tagged, unsubscribe, untag, until,
-    untagged, wait,
+    ask,
+    completed,
+    event,
+    has,
+    lacks,
+    move,
+    reached,
+    sequence,
+    shares,
+    sort,
+    tag,
+    tagged,
+    unsubscribe,
+    untag,
+    untagged,
+    until,
+    wait,
 )  # fmt: skip
 from tests.automations.stage import Stage
 from tests.conftest import VirtualClock
