@@ -586,12 +586,15 @@ class Walking(Places):
             case {"trigger": "became_active"}:
                 return person.state == "active"
             case {"trigger": "field_changed", "custom_field_id": field_id, "value": value}:
-                return value == (person.city if field_id == self.field_id else person.fields.get(field_id, ""))
+                return bool(self._value(person, field_id) == value)
             case {"trigger": "sequence_completed" | "sequence_entered" | "sequence_left" as kind, "sequence_id": pk_}:
                 place = person.places.get(pk_)
                 wanted = {"sequence_completed": "completed", "sequence_left": "removed"}.get(kind)
                 return place is not None and wanted in (None, place.status)
         raise AssertionError(trigger)
+
+    def _value(self, person: Somebody, field_id: int) -> str:
+        return person.city if field_id == self.field_id else person.fields.get(field_id, "")
 
     def _reached_at(self, trigger: dict[str, Any], day: Any) -> datetime:
         return model_time.on_day(day + timedelta(days=trigger["days"]), trigger["hour"], self.zone)
@@ -611,7 +614,7 @@ class Walking(Places):
             case {"type": "tags", "ids": ids, "has": "all"}:
                 return set(ids) <= person.tags
             case {"type": "custom_field", "subscriber_custom_field_id": field_id, "value": value}:
-                return value == (person.city if field_id == self.field_id else person.fields.get(field_id, ""))
+                return bool(self._value(person, field_id) == value)
             case {"type": "forms", "ids": ids}:
                 return bool(set(ids) & person.forms)
             case {"type": "sequences", "ids": ids, "place": place}:

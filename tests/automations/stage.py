@@ -10,7 +10,7 @@ from typing import Any
 
 from dripstone import leap
 from dripstone.accounts.models import Account
-from dripstone.automations import people, publishing, removal, switching, verbs
+from dripstone.automations import graph, people, publishing, removal, switching, verbs, walk
 from dripstone.automations.models import Automation as Row
 from dripstone.automations.models import Step
 from dripstone.automations.models import Walk as WalkRow
@@ -19,7 +19,6 @@ from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery, Enrollment
 from dripstone.events import causes
 from dripstone.events.causes import Cause
-from dripstone.foresight import automation_impact
 from dripstone.purchases.models import Product
 from dripstone.rules import verbs as rule_verbs
 from dripstone.sequences.models import Sequence as SequenceRow
@@ -35,10 +34,6 @@ _numbers = itertools.count(1)
 
 
 class Stage:
-    """is_hasty   acts pile up: nothing is worked off in between
-    pace       the database's clock is moved in steps of this size, the model's at one go; None: both leap (A9)
-    """
-
     def __init__(self, clock: VirtualClock, zone: str = "UTC", now: datetime = NOW) -> None:
         self.clock = clock
         clock.set(now)
@@ -47,15 +42,15 @@ class Stage:
         self.day = fields.create(self.account.pk, {"label": "Day"}, now, cause=causes.OWNER)[0].pk
         self.world = World(now, self.city, zone=zone)
         self.tags: dict[str, int] = {}
-        self.is_hasty = False
-        self.pace: timedelta | None = None
+        self.is_hasty = False  # acts pile up: nothing is worked off in between
+        self.pace: timedelta | None = None  # the engine's clock is moved by so much at a time, the model's leaps (A9)
         self.settle()
 
     @property
     def now(self) -> datetime:
         return self.world.now
 
-    # --- What there is --------------------------------------------------------------------------------------------
+    # --- What there is -----------------------------------------------------------------------------------------------
 
     def person(self, state: str = "active") -> int:
         row = make_subscriber(self.account, state=state)
@@ -114,7 +109,7 @@ class Stage:
         self.world.rules[made.pk] = OneRule(made.pk, made.triggers, None, made.actions, True, self.world.serial)
         return made.pk
 
-    # --- What happens to people -------------------------------------------------------------------------------------
+    # --- What happens to people --------------------------------------------------------------------------------------
 
     def put_tag(self, person: int, name: str, cause: Cause = causes.API, *, quiet: bool = False) -> None:
         cause = causes.quietly(cause) if quiet else cause
@@ -182,13 +177,14 @@ class Stage:
         self.world.delete_tag(tag)
         self.after()
 
-    # --- What owners do with automations --------------------------------------------------------------------------
+    # --- What owners do with automations -----------------------------------------------------------------------------
 
-    def activate(self, automation: int, *, overdue: str = "walk", older_than: timedelta | None = None) -> None:
+    def activate(
+        self, automation: int, *, overdue: switching.Overdue = "walk", older_than: timedelta | None = None
+    ) -> None:
         row, model = self.of(automation)
         said: dict[str, Any] = {"overdue": overdue, "older_than": older_than}
-        token = automation_impact.of_switch(row, "active", self.now, **said).token
-        switching.activate(row, self.now, token=token, **said)
+        switching.activate(row, self.now, token=switching.token_of(row, "active"), **said)
         self.world.activate(model, overdue=overdue, older_than=older_than)
         self.after()
 
@@ -205,42 +201,36 @@ class Stage:
         given = {"entries": model.graph.entries, "start": start, "nodes": list(nodes), **members}
         row = verbs.save_draft(row, given, self.now)
         chosen = {"nodes": choices or {}}
-        token = automation_impact.of_publish(row, self.draft(row), self.now, chosen).token
-        publishing.publish(row, self.now, token=token, choices=chosen)
-        row.refresh_from_db()
+        token = publishing.plan(row, choices=chosen).token()
+        row = publishing.publish(row, self.now, token=token, choices=chosen)
         self.world.publish(model, as_kept(row), choices or {})
         self.after()
 
-    def draft(self, row: Row) -> Any:
-        found = verbs.draft_of(row)
-        assert found is not None
-        return found
-
     def add(self, automation: int, person: int, *, again: bool = False) -> None:
         row, model = self.of(automation)
-        people.add(row, [person], self.now, "owner", causes.OWNER, again=again)
+        people.add(row, [person], self.now, cause=causes.OWNER, again=again)
         self.world.add(model, person, causes.OWNER, again=again)
         self.after()
 
     def move(self, automation: int, person: int, key: str, *, keep_place: bool = False) -> None:
         row, model = self.of(automation)
-        people.move(row, person, key, self.now, "owner", keep_place=keep_place)
+        people.move(row, person, key, self.now, cause=causes.OWNER, keep_place=keep_place)
         self.world.put(model, person, key, keep_place=keep_place)
         self.after()
 
     def remove(self, automation: int, person: int) -> None:
         row, model = self.of(automation)
-        people.remove(row, person, self.now, "owner")
+        people.remove(row, person, self.now, cause=causes.OWNER)
         self.world.remove(model, person)
         self.after()
 
-    def delete(self, automation: int, sequences: str = "end") -> None:
+    def delete(self, automation: int, sequences: walk.Sequences = "end") -> None:
         row, model = self.of(automation)
-        removal.delete(row, self.now, sequences=sequences)
+        removal.delete(row, self.now, sequences=sequences, token=removal.token_of(row, sequences))
         self.world.delete(model, sequences=sequences)
         self.after()
 
-    # --- Time -------------------------------------------------------------------------------------------------------
+    # --- Time --------------------------------------------------------------------------------------------------------
 
     def settle(self) -> None:
         leap.to(self.now, self.account.pk)
@@ -263,7 +253,7 @@ class Stage:
         self.world.let_pass(target)
         self.check()
 
-    # --- What both tell -----------------------------------------------------------------------------------------------
+    # --- What both tell ----------------------------------------------------------------------------------------------
 
     def stands(self, automation: int, person: int) -> str | None:
         """At which node; "" at the entry, None outside."""
@@ -336,8 +326,6 @@ class Stage:
 
 def as_kept(row: Row) -> dict[str, Any]:
     """The graph with what was not said filled in."""
-    from dripstone.automations import graph
-
     return {**graph.as_json(verbs.published(row)), "reenter": row.reenter}
 
 

@@ -137,14 +137,14 @@ def test_whoever_may_not_be_mailed_leaves_at_once_and_does_not_enter(stage: Stag
 def test_a_step_goes_through_all_that_passes_at_once(stage: Stage) -> None:
     one = stage.automation(
         tag("a", stage.tag("x"), "b"), ask("b", has(stage.tag("x")), "c"), untag("c", stage.tag("x"), "d"),
-        nodes.fill("d", stage.city, "Bonn", "f"), nodes.call("f", "g"), nodes.mail_owner("g", "w"), wait("w", hours=1),
+        nodes.fill("d", stage.city, "Bonn", "f"), nodes.mail_owner("f", "w"), wait("w", hours=1),
         on=tagged(stage.tag("in")),
     )  # fmt: skip
     ann = stage.person()
     stage.put_tag(ann, "in")
     assert stage.stands(one, ann) == "w"
     (line,) = stage.world.one(ann).steps
-    assert [key for key, *_ in line[5]] == ["a", "b", "c", "d", "f", "g", "w"]
+    assert [key for key, *_ in line[5]] == ["a", "b", "c", "d", "f", "w"]
 
 
 def test_a_hundred_nodes_are_enough_for_one_step(stage: Stage) -> None:
@@ -402,7 +402,7 @@ def test_hours_elapse_and_days_keep_the_wall_clock(berlin: Stage) -> None:
     """On 28 March 2027 the clocks go forward in Berlin."""
     stage = berlin
     hours, days = (
-        stage.automation(wait("w", **{unit: n}), on=tagged(stage.tag("in"))) for unit, n in (("hours", 24), ("days", 1))
+        stage.automation(one, on=tagged(stage.tag("in"))) for one in (wait("w", hours=24), wait("w", days=1))
     )
     stage.until("2027-03-27T11:00:00+00:00")
     ann = stage.person()
