@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from dripstone.automations.walk import Sequences
 from dripstone.events import causes
 from tests.automations import nodes
 from tests.automations.nodes import (
@@ -705,7 +706,9 @@ def test_another_start_holds_for_whoever_is_still_at_the_entry(stage: Stage) -> 
 
 
 @pytest.mark.parametrize(("choice", "n_mails"), [("finish", 1), ("end", 0)])
-def test_when_an_automation_is_deleted_its_sequences_end_or_go_on(stage: Stage, choice: str, n_mails: int) -> None:
+def test_when_an_automation_is_deleted_its_sequences_end_or_go_on(
+    stage: Stage, choice: Sequences, n_mails: int
+) -> None:
     course = stage.course(5)
     one = stage.automation(sequence("s", course), on=tagged(stage.tag("in")))
     ann = stage.person()
