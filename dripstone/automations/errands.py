@@ -1,11 +1,11 @@
-"""What an edit or a deletion has left to do for many people: their places in sequences end, a batch at a time.
+"""What an edit or a deletion has left to do for many people, a batch at a time.
 
 Takes       errands (models.Errand), the oldest first, by any number of workers
-Leaves      the sequences left; whoever stood at a deleted node is on its way
+Leaves      people sent on from a deleted node, new dates at a changed one, places ended
 A crash here means that the batch was not done, and will be: what is left is what the rows say.
 
-Everything else that an edit decides holds at once. Only leaving a sequence takes time, since it ends what is planned
-and tells every reader of events.
+Everything else that an edit decides holds at once. These take time: a date for each person, or a place in a sequence
+that ends, with what is planned for it and an event for whoever reads events.
 """
 
 from collections.abc import Callable, Mapping
@@ -30,9 +30,10 @@ log = structlog.get_logger(__name__)
 BATCH = 500  # people: half a second
 
 
-def leave_sequence(automation: Automation, node: str, now: datetime, cause: Cause) -> None:
-    """Whoever stands at this deleted node leaves the sequence now, and goes on."""
-    _note(Errand.What.LEAVE_SEQUENCE, automation, now, cause, node)
+def go_on(automation: Automation, node: str, now: datetime, cause: Cause) -> None:
+    """Whoever stands at this deleted node goes on now. The sequence where they stand ends, if this automation put them
+    into it (A5)."""
+    _note(Errand.What.GO_ON, automation, now, cause, node)
 
 
 def end_places(automation: Automation, now: datetime, cause: Cause) -> None:
@@ -77,7 +78,7 @@ def _batch(errand: Errand, now: datetime) -> bool:
     return _BATCHES[errand.what](errand, now)
 
 
-def _leave_some(errand: Errand, now: datetime) -> bool:
+def _send_some_on(errand: Errand, now: datetime) -> bool:
     """Whoever has gone off the node meanwhile has nothing more to do with it, and nobody comes to it."""
     some = _next(errand)
     if some is None or not some.node.is_deleted:
@@ -141,7 +142,7 @@ def _end_some(errand: Errand, now: datetime) -> bool:
 
 
 _BATCHES: Mapping[str, Callable[[Errand, datetime], bool]] = {
-    Errand.What.LEAVE_SEQUENCE: _leave_some,
+    Errand.What.GO_ON: _send_some_on,
     Errand.What.REDATE: _redate_some,
     Errand.What.END_PLACES: _end_some,
 }

@@ -123,6 +123,8 @@ class Walk(models.Model):
                 "automation", "due_at", "id", condition=Q(left_at=None, due_at__isnull=False), name="walk_due"
             ),
             models.Index("automation", "node", "id", condition=Q(left_at=None), name="walk_at_node"),
+            # Conditions about everybody who was in one (conditions/sql.py). Written once, when somebody leaves.
+            models.Index("automation", "subscriber_id", condition=Q(left_at__isnull=False), name="walk_ended"),
             # How often an automation took a person by anything but an act of outside.
             models.Index(
                 "subscriber_id", "automation", "entered_at", condition=Q(is_from_outside=False), name="walk_counted"
@@ -171,7 +173,7 @@ class Errand(models.Model):
     """What an act has left to do for many people, batch after batch: errands.py."""
 
     class What(models.TextChoices):
-        LEAVE_SEQUENCE = "leave_sequence"  # of those who stand at a deleted node
+        GO_ON = "go_on"  # of those who stand at a deleted node
         REDATE = "redate"  # of those who wait at a changed one
         END_PLACES = "end_places"  # that walks through a deleted automation had made
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dripstone.automations import graph, reasons, walk
+from dripstone.automations import reasons, walk
 from dripstone.automations.models import Automation, Walk
 from dripstone.automations.walk import Held, Sequences
 from dripstone.errors import Invalid, NotFound
