@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.automations import model_time
-from tests.automations.model_people import MAILABLE, Automation, Course, Graph, Line, Place, Somebody, Walk, somebody
+from tests.automations.model_people import Automation, Course, Graph, Line, Place, Somebody, Walk, somebody
 from tests.automations.model_walking import Walking
 from tests.rules.model import Cause, Happening
 
@@ -39,11 +39,15 @@ class World(Walking):
     def _hear(self, automation: Automation, pk: int, happening: Happening) -> None:
         person = self.one(pk)
         walk = person.inside(automation.pk)
-        if walk is not None and (person.state not in MAILABLE or happening.kind == "became_active"):
+        if walk is not None and happening.kind == "became_active":
             self.wake(pk, walk, happening.cause)
         walk = person.inside(automation.pk)
         if walk is None:
             self._perhaps_enter(automation, pk, happening)
+            return
+        if happening.kind in ("cancelled", "bounced", "complained"):
+            self._lose_place(pk, walk, happening.cause)
+            self._leave(pk, walk, f"state_{happening.kind}")
             return
         if happening.kind == "sent_out" and happening.subject == automation.pk:
             self._lose_place(pk, walk, happening.cause)
@@ -91,7 +95,8 @@ class World(Walking):
         self._lose_place(pk, walk, cause)
         walk.node, walk.due, walk.over, walk.asked, walk.is_to_arrive = key, None, ("next", "happened"), None, False
         walk.arrived_at = self.now
-        path = self._go(pk, walk, cause) if self.may_walk(pk, walk) else []
+        walk.acted.add(key)
+        path = self._go(pk, walk, cause) if self.may_walk(pk, walk) else [(key, "waits", "")]
         self._note(pk, walk, "pulled", "happened", path)
 
     def _look(self, pk: int, walk: Walk, happening: Happening) -> None:
@@ -102,12 +107,9 @@ class World(Walking):
         field_id = node.get("until", {}).get("custom_field_id")
         if node["kind"] == "condition":
             self.wake(pk, walk, happening.cause)
-        elif node["kind"] == "wait" and field_id is not None and happening.subject == field_id:
-            exit_, due = self._end_of_wait(pk, node, self.now)
-            walk.due = due
-            if due is None or due <= self.now:
-                walk.over = exit_, "wait_over"
-                self.wake(pk, walk, happening.cause)
+        elif node["kind"] == "wait" and happening.kind == "field_changed" and happening.subject == field_id:
+            _, walk.due = self._end_of_wait(pk, node, self.now)
+            self.wake(pk, walk, happening.cause)
 
     def _answer(self, pk: int, happening: Happening) -> None:
         """To whoever is to leave by a `move`: the other automation has let them in, or not."""
@@ -279,8 +281,8 @@ class World(Walking):
         if key not in automation.graph.ahead(walk.node):
             walk = self._begin_again(pk, walk)
         walk.node, walk.over, walk.is_to_arrive, walk.due, walk.asked = key, ("next", "goes_on"), True, None, None
-        path = self._go(pk, walk, ("owner",)) if self.may_walk(pk, walk) else []
-        self._note(pk, walk, "moved", "by_hand", path)
+        self._note(pk, walk, "moved", "by_hand", [])
+        self.wake(pk, walk)
 
     def _begin_again(self, pk: int, walk: Walk) -> Walk:
         self._out(walk, "new_run")
@@ -325,7 +327,7 @@ class World(Walking):
             for pk, walk in self._walks_in(automation):
                 node = automation.graph.nodes.get(walk.node, {})
                 if node.get("kind") == "event" and node.get("tag_id") == tag:
-                    walk.over = walk.over or ("next", "node_gone")
+                    walk.over = walk.over or ("next", "thing_gone")
                     self.wake(pk, walk)
 
     def delete(self, automation: Automation, *, sequences: str) -> None:

@@ -12,7 +12,7 @@ from tests.rules.model import Cause
 
 Arrival = tuple[str | None, str, str]  # by which exit, None: they wait; what became of the node, and why
 
-ACTS = ("sequence", "tag", "untag", "field", "form", "move", "call", "mail_owner")
+FORKS = ("condition", "split")  # they do nothing, so they are met as often as one comes to them
 MOST_AT_ONCE = 100
 FROM_TRACE = {"tag_added", "form_joined", "purchased", "field_date", "date"}  # `already` unless told otherwise
 
@@ -74,6 +74,8 @@ class Walking(Places):
 
     def _note(self, pk: int, walk: Walk, what: str, why: str, path: list[Passed]) -> None:
         at = walk.node if walk.is_inside else ""
+        if walk.left_because is not None:
+            what, why = "entered" if what == "entered" else "left", walk.left_because
         self.one(pk).steps.append((walk.automation, walk.run, what, at, why, path))
 
     def _is_over(self, pk: int, walk: Walk) -> tuple[str, str] | None:
@@ -83,6 +85,10 @@ class Walking(Places):
         node = self.automations[walk.automation].graph.nodes[walk.node]
         is_late = walk.due is not None and walk.due <= self.now
         match node["kind"]:
+            case "wait" if (
+                "custom_field_id" in node.get("until", {}) and self._end_of_wait(pk, node, self.now)[1] is None
+            ):
+                return "otherwise", "no_date"
             case "wait" if is_late:
                 return "next", "wait_over"
             case "condition" if self._is_met(node["if"], pk):
@@ -90,7 +96,7 @@ class Walking(Places):
             case "condition" if is_late:
                 return "no", "within_over"
             case "event" if self._is_gone(node):
-                return "next", "node_gone"
+                return "next", "thing_gone"
             case "event" if is_late:
                 return "otherwise", "within_over"
             case "sequence" if why := self._sequence_is_over(pk, walk, node):
@@ -121,6 +127,10 @@ class Walking(Places):
         walk.over = walk.due = walk.asked = walk.course = walk.place_run = None
         walk.is_ours = walk.is_to_arrive = False
         while key is not None:
+            if len(path) == MOST_AT_ONCE:
+                walk.node, walk.is_to_arrive = key, True
+                walk.over, walk.due = ("next", "goes_on"), self.now + timedelta(seconds=1)
+                return [*path, (key, "put_off", "")]
             walk.node, walk.arrived_at = key, self.now
             exit_, what, why = self._arrive(pk, walk, graph.nodes[key], chain)
             path.append((key, what, why))
@@ -128,9 +138,6 @@ class Walking(Places):
                 return path
             if exit_ == "unsubscribed":
                 self._out(walk, "unsubscribed")
-                return path
-            if len(path) == MOST_AT_ONCE:
-                walk.over, walk.due = (exit_, "goes_on"), self.now + timedelta(seconds=1)
                 return path
             key = graph.exits(key)[exit_]
         self._out(walk, "end")
@@ -154,7 +161,7 @@ class Walking(Places):
     def _arrive(self, pk: int, walk: Walk, node: Node, chain: Cause) -> Arrival:
         """By which exit they pass it at once, None: they wait here; and what is to be said of it."""
         kind = node["kind"]
-        if kind in ACTS:
+        if kind not in FORKS:
             if node["id"] in walk.acted:
                 return "next", "passed", "acted_before"
             walk.acted.add(node["id"])
@@ -207,8 +214,10 @@ class Walking(Places):
         place = self.one(pk).places[node["sequence_id"]]
         if place.status == "completed":
             return "next", "passed", "completed_before"
-        if node["wait"] is False or (node["wait"] == "last_email" and place.is_at_its_end):
+        if node["wait"] is False:
             return ("next", "acted", "") if is_ours else ("next", "passed", "already_so")
+        if node["wait"] == "last_email" and place.is_at_its_end:
+            return "next", "passed", "sequence_end_reached"
         walk.course, walk.place_run, walk.is_ours = place.course.pk, place.run, is_ours
         return None, "waits", ""
 

@@ -318,7 +318,7 @@ class Stage:
             [
                 (one["node"], one["what"], one.get("exit") or one["reason"])
                 for one in row.path
-                if one["what"] not in ("over", "left_behind")
+                if one["what"] not in ("over", "left_behind", "leaves")
             ]
             for row in rows
         ]
