@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import date, datetime, timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -9,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from dripstone import leap
 from dripstone.accounts.models import Account
+from dripstone.automations import graph as graphs
 from dripstone.automations import nodes
 from dripstone.automations.models import Automation
 from dripstone.engine import enroll
@@ -82,7 +84,7 @@ def test_shares_are_drawn_as_walking_draws_them(alice: Account, engine: Engine) 
     split = shares("s", (30, "l"), (50, "r"), (20, None))
     one = automation(alice, wait("w", "s"), split, course("l", left), course("r", right))
     people = [person for _ in range(3) for person in waits(one, 5, engine)]
-    node = walkers.graphs.of(one, one.nodes.all()).nodes["s"]
+    node = graphs.of(one, one.nodes.all()).nodes["s"]
     drawn = Counter(nodes.share(one.pk, person.pk, 1, node) for person in people)
     foretold = [foreseen(sequence, engine.clock.now(), days=3).total() for sequence in (left, right)]
     assert foretold == [drawn["0"], drawn["1"]]
@@ -106,7 +108,10 @@ def test_whoever_gets_nothing_of_it_is_not_counted(alice: Account, engine: Engin
     """Unconfirmed, excluded, in it already or through with it; and whoever does not meet the filter of an email."""
     vip = make_tag(alice, name="VIP")
     excluded = [{"type": "tag", "ids": [vip.pk]}]
-    emails = [{"subject": "first", "delay_value": 0}, {"subject": "second", "filter": {"not": has(make_tag(alice))}}]
+    emails: list[dict[str, Any]] = [
+        {"subject": "first", "delay_value": 0},
+        {"subject": "second", "filter": {"not": has(make_tag(alice))}},
+    ]
     sequence = make_sequence(alice, *emails, exclude_subscriber_sources=excluded)
     one = automation(alice, wait("w", "go"), course("go", sequence))
     now = engine.clock.now()
