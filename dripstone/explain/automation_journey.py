@@ -4,11 +4,11 @@ Dates ahead come from the functions that walking and the engine themselves use: 
 the person, they come true. Where the way depends on something, it ends, and says on what. It only reads.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from dripstone import words
@@ -403,7 +403,7 @@ def _next(node: GraphNode) -> str | None:
     return dict(node.ways).get(NEXT)
 
 
-_KINDS: Mapping[str, Any] = {
+_KINDS: Mapping[str, Callable[[_Ahead, GraphNode, datetime], _Onward | _Stop]] = {
     kinds.SEQUENCE: _Ahead._sequence,
     kinds.WAIT: _Ahead._wait,
     kinds.CONDITION: _Ahead._condition,

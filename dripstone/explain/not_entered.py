@@ -16,7 +16,6 @@ from dripstone.automations import reading
 from dripstone.automations import words as node_words
 from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Step, Walk
-from dripstone.automations.read import READER
 from dripstone.conditions import matching
 from dripstone.events import causes
 from dripstone.events.models import Event, Number, Reader
@@ -26,6 +25,7 @@ from dripstone.explain.walk_words import Line, lowered
 from dripstone.rules import already
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.triggers import when
+from dripstone.triggers.turn import READER
 from dripstone.triggers.when import Key, Trigger
 
 SHOWN = 10  # rows of the log

@@ -7,12 +7,12 @@ import pytest
 
 from dripstone.accounts.models import Account
 from dripstone.automations.models import Automation, Walk
-from dripstone.automations.read import READER
 from dripstone.events import causes, reading
-from dripstone.events.models import Number, Reader
+from dripstone.events.models import Event, Number, Reader
 from dripstone.explain import not_entered
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
+from dripstone.triggers.turn import READER
 from tests.automations.drawing import automation, logged, stands, tagging, wait
 from tests.factories import MONDAY_9 as NOW
 from tests.factories import make_subscriber, make_tag
@@ -83,7 +83,7 @@ def test_what_was_told_to_let_nobody_in_is_said(one: Automation, noor: Subscribe
 
 def test_what_the_log_says_comes_first(one: Automation, noor: Subscriber, a: Tag) -> None:
     tags.add(a, noor, NOW, cause=causes.API)
-    event = reading.Event.objects.get(type="subscriber.tag_added")
+    event = Event.objects.get(type="subscriber.tag_added")
     logged(one, noor, "not_entered", reason="too_often", event_id=event.pk, cause=event.cause)
     assert told(one, noor) == (
         "They did not enter today, 09:00 (got the tag “A”, by API), because it had taken this person ten times within "

@@ -185,3 +185,10 @@ def test_strangers_are_out_of_reach(mallory: Client, automation: Automation, noo
     for rest in (f"/{noor.pk}/moving", f"/{noor.pk}/removal", "/new"):
         assert mallory.post(path(automation, rest), {"node": "pause"}).status_code == 404
     assert where(automation, noor) == "welcome"
+
+
+def test_who_is_outside_is_told_why(alice: Client, automation: Automation, noor: Subscriber) -> None:
+    said = text_of(alice.get(path(automation, f"/{noor.pk}")))
+    assert "Why not inside?" in said and "that has not happened to them." in said
+    people.add(automation, [noor.pk], MONDAY_9, cause=causes.OWNER)
+    assert "Why not inside?" not in text_of(alice.get(path(automation, f"/{noor.pk}")))

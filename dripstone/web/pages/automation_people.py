@@ -21,7 +21,7 @@ from dripstone.automations.graph import AT_ENTRY, Graph
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.conditions.words import Names
 from dripstone.errors import Invalid
-from dripstone.explain import automation_journey, walk_words
+from dripstone.explain import automation_journey, not_entered, walk_words
 from dripstone.explain.automation_journey import Way
 from dripstone.given import as_yes_no
 from dripstone.subscribers.models import Subscriber
@@ -132,6 +132,7 @@ def person(request: HttpRequest, account: Account, automation_id: int, subscribe
         "walk": passed.walk,
         "is_inside": passed.here is not None,
         "view": automation_view.of(graph, names, shown),
+        "why_not": None if passed.here is not None else not_entered.of(found, them, now),
         "way": next((way for way in _ways(account, them, now) if way.automation.pk == found.pk), None),
         "page": steps,
         "lines": walk_words.of(steps.rows, walk_words.names_of(steps.rows, account.pk)),
