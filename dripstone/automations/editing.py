@@ -7,10 +7,10 @@ block). No edit but `lead` leaves a node behind that nothing leads to: what only
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
-from dripstone.automations.graph import Graph, GraphNode
+from dripstone.automations.graph import AT_ENTRY, BRANCHES, NEXT, NO, OTHERWISE, Graph, GraphNode
 from dripstone.errors import Invalid
 
 AFTER: Final = "after"  # in place of an exit: where the ways out of a step come together
@@ -32,23 +32,16 @@ class Place(NamedTuple):
         """None: there is no such place (any more)."""
         key, _, exit = text.rpartition(":")
         place = cls(key, exit)
-        if place == START:
-            return place
-        if key not in graph.nodes:
+        if place != START and key not in graph.nodes:
             return None
-        return place if exit == AFTER or exit in dict(graph.exits_of(key)) else None
+        return place if exit in dict(graph.exits_of(key)) or (exit == AFTER and ends(graph, place)) else None
 
 
-START: Final = Place("", "start")
+START: Final = Place(AT_ENTRY, NEXT)
 Edge = Place  # at an exit, never AFTER
 
 
 # --- How it hangs together ----------------------------------------------------------------------------------------
-
-
-def exits(graph: Graph, key: str) -> list[tuple[str, str | None]]:
-    """Of a node, or of the entry ("")."""
-    return graph.exits_of(key) if key else [(START.exit, graph.start)]
 
 
 def reached(graph: Graph, roots: Collection[str], *, without: Collection[str] = ()) -> set[str]:
@@ -75,12 +68,12 @@ def _roots(graph: Graph) -> set[str]:
 
 
 def joins(graph: Graph) -> dict[str, str | None]:
-    """By node, the nearest one that all ways out of it pass; None: some leave before."""
+    """By node, the nearest one that all ways out of it pass, those aside that lead out at once; None: they part."""
     passed: dict[str, tuple[str, ...]] = {}  # the nodes that all ways out pass, the nearest first
     for key in reversed(_in_order(graph)):
-        ways = [() if target is None else (target, *passed[target]) for _, target in graph.exits_of(key)]
-        common = set(ways[0]).intersection(*ways[1:]) if ways else set()
-        passed[key] = tuple(one for one in ways[0] if one in common) if ways else ()
+        ways = [(led, *passed[led]) for _, led in graph.exits_of(key) if led is not None] or [()]
+        common = set(ways[0]).intersection(*ways[1:])
+        passed[key] = tuple(one for one in ways[0] if one in common)
     return {key: next(iter(passed[key]), None) for key in graph.nodes}
 
 
@@ -100,33 +93,50 @@ def _in_order(graph: Graph) -> list[str]:
     return list(reversed(found))
 
 
+def has_usual_way(node: GraphNode) -> bool:
+    """People go on by `next`; its other way is the exception, and stands aside."""
+    return NEXT in node.exits
+
+
+def behind(graph: Graph, key: str) -> str | None:
+    """What comes after a node and all that belongs to it: where its usual way leads, else where its ways come together;
+    None: they leave."""
+    ways = dict(graph.exits_of(key))
+    return ways[NEXT] if NEXT in ways else joins(graph)[key]
+
+
 def block(graph: Graph, key: str) -> list[str]:
-    """The node and what belongs to it: all that stands on its ways before they come together, and that nothing else
+    """The node and what belongs to it: all that stands on its ways before what comes after it, and that nothing else
     leads to. As listed, itself first."""
-    join = joins(graph)[key]
-    without = {key} if join is None else {key, join}
-    targets = [target for _, target in graph.exits_of(key) if target is not None]
-    elsewhere = reached(graph, _roots(graph), without=[key])
+    after = behind(graph, key)
+    without = {key} if after is None else {key, after}
+    targets = [led for exit, led in graph.exits_of(key) if led is not None and exit != NEXT]
+    elsewhere = reached(graph, _roots(graph), without=[key]) | reached(graph, without - {key})
     inside = reached(graph, targets, without=without) - elsewhere
     return [key, *(one for one in graph.nodes if one in inside)]
 
 
 def ends(graph: Graph, place: Place) -> list[Edge]:
-    """The exits that lead through a place. Of AFTER, those of the block that lead to where its ways come together."""
+    """The exits that lead through a place."""
     if place.exit != AFTER:
         return [place]
-    join = joins(graph)[place.key]
-    return [Edge(key, exit) for key in block(graph, place.key) for exit, target in exits(graph, key) if target == join]
+    if has_usual_way(graph.nodes[place.key]):
+        return [Edge(place.key, NEXT)]
+    return _tails(graph, place.key)
+
+
+def _tails(graph: Graph, key: str) -> list[Edge]:
+    """The exits of its block that lead to what comes after it. Where that is nothing, an exception that leads out
+    goes on leading out."""
+    after = behind(graph, key)
+    if after is None and has_usual_way(graph.nodes[key]):
+        return [Edge(key, NEXT)]
+    return [Edge(one, exit) for one in block(graph, key) for exit, led in graph.exits_of(one) if led == after]
 
 
 def target(graph: Graph, place: Place) -> str | None:
     """Where people go from there; None: they leave."""
-    return joins(graph)[place.key] if place.exit == AFTER else dict(exits(graph, place.key))[place.exit]
-
-
-def lead_to(graph: Graph, key: str) -> list[Edge]:
-    """The exits that do."""
-    return [Edge(one, exit) for one in ("", *graph.nodes) for exit, found in exits(graph, one) if found == key]
+    return behind(graph, place.key) if place.exit == AFTER else dict(graph.exits_of(place.key))[place.exit]
 
 
 # --- Edits --------------------------------------------------------------------------------------------------------
@@ -135,7 +145,7 @@ def lead_to(graph: Graph, key: str) -> list[Edge]:
 def insert(graph: Graph, place: Place, node: GraphNode) -> Graph:
     """All its exits lead on to where the place led. Raises Invalid where nothing may follow it and something would."""
     edges, behind = ends(graph, place), target(graph, place)
-    if behind is not None and not Graph((), None, {node.key: node}).exits_of(node.key):
+    if behind is not None and not node.ways:
         raise Invalid(ENDS)
     nodes = _listed(graph, {node.key: _all_to(node, behind)}, place)
     return _led(replace(graph, nodes=nodes), edges, node.key)
@@ -146,7 +156,7 @@ def lead(graph: Graph, edge: Edge, key: str | None) -> Graph:
 
     Raises Invalid.
     """
-    if key is not None and edge.key and edge.key in {key, *reached(graph, [key])}:
+    if key is not None and edge.key in reached(graph, [key]):
         raise Invalid(CIRCLE)
     return _led(graph, [edge], key)
 
@@ -154,14 +164,14 @@ def lead(graph: Graph, edge: Edge, key: str | None) -> Graph:
 def usual_way(graph: Graph, key: str) -> str:
     """The exit that is followed when a node is taken away and nobody says which (A12)."""
     names = [exit for exit, _ in graph.exits_of(key)]
-    return next((exit for exit in ("next", "no", "otherwise") if exit in names), names[-1] if names else "")
+    return next((exit for exit in (NEXT, NO, OTHERWISE) if exit in names), names[-1] if names else "")
 
 
 def remove(graph: Graph, key: str, way: str = "") -> Graph:
     """Closes the gap: what led to the node leads to where it led, by this exit. What only its other exits reached goes,
     too (`goes_with`)."""
     behind = dict(graph.exits_of(key)).get(way or usual_way(graph, key))
-    led = _led(graph, lead_to(graph, key), behind)
+    led = _led(graph, _edges_to(graph, key), behind)
     roots = _roots(graph)
     if key in roots and behind is not None:
         roots.add(behind)
@@ -177,11 +187,10 @@ def goes_with(graph: Graph, key: str, way: str = "") -> list[str]:
 
 def move(graph: Graph, key: str, place: Place) -> Graph:
     """With its block. Raises Invalid."""
-    moving, join = block(graph, key), joins(graph)[key]
+    moving, tails = block(graph, key), _tails(graph, key)
     if place.key in moving:
         raise Invalid("It can't be moved into itself")
-    tails = ends(graph, Place(key, AFTER))
-    led = _led(graph, lead_to(graph, key), join)
+    led = _led(graph, _edges_to(graph, key), behind(graph, key))
     rest = replace(led, nodes={one: node for one, node in led.nodes.items() if one not in moving})
     return _put(rest, place, {one: graph.nodes[one] for one in moving}, tails)
 
@@ -191,7 +200,7 @@ def duplicate(graph: Graph, key: str, taken: Collection[str]) -> tuple[Graph, st
 
     Raises Invalid.
     """
-    tails = ends(graph, Place(key, AFTER))
+    tails = _tails(graph, key)
     if not tails:
         raise Invalid(ENDS)
     called: dict[str | None, str] = {}
@@ -206,10 +215,10 @@ def change(graph: Graph, key: str, settings: Mapping[str, Any], *, otherwise: bo
     """otherwise   whether it has that exit from now on; None: as it was. A new one leads to where it leads already."""
     node = graph.nodes[key]
     exits = dict(node.exits)
-    if otherwise is True and "otherwise" not in exits:
-        exits["otherwise"] = exits.get("next")
+    if otherwise is True:
+        exits.setdefault(OTHERWISE, exits.get(NEXT))
     if otherwise is False:
-        exits.pop("otherwise", None)
+        exits.pop(OTHERWISE, None)
     return _changed(graph, replace(node, settings=dict(settings), exits=exits))
 
 
@@ -217,9 +226,9 @@ def change_branches(graph: Graph, key: str, settings: Mapping[str, Any], before:
     """Of a split. before: of each branch, its place among those of today; None for a new one, which leads to where the
     ways come together."""
     node = graph.nodes[key]
-    led, join = node.exits["branches"], joins(graph)[key]
+    led, join = node.exits[BRANCHES], joins(graph)[key]
     branches = [join if place is None else led[place] for place in before]
-    return _changed(graph, replace(node, settings=dict(settings), exits={**node.exits, "branches": branches}))
+    return _changed(graph, replace(node, settings=dict(settings), exits={**node.exits, BRANCHES: branches}))
 
 
 def fresh(kind: str, taken: Collection[str]) -> str:
@@ -231,6 +240,10 @@ def fresh(kind: str, taken: Collection[str]) -> str:
 
 
 # --- What they share ----------------------------------------------------------------------------------------------
+
+
+def _edges_to(graph: Graph, key: str) -> list[Edge]:
+    return [Edge(*found) for found in graph.leading_to(key)]
 
 
 def _led(graph: Graph, edges: Collection[Edge], key: str | None) -> Graph:
@@ -246,9 +259,9 @@ def _led(graph: Graph, edges: Collection[Edge], key: str | None) -> Graph:
 def _with_exit(node: GraphNode, exit: str, key: str | None) -> GraphNode:
     if not exit.isdigit():
         return replace(node, exits={**node.exits, exit: key})
-    branches = list(node.exits["branches"])
+    branches = list(node.exits[BRANCHES])
     branches[int(exit)] = key
-    return replace(node, exits={**node.exits, "branches": branches})
+    return replace(node, exits={**node.exits, BRANCHES: branches})
 
 
 def _all_to(node: GraphNode, key: str | None) -> GraphNode:
@@ -302,108 +315,3 @@ def _changed(graph: Graph, node: GraphNode) -> Graph:
     made = replace(graph, nodes={**graph.nodes, node.key: node})
     kept = reached(made, _roots(graph))
     return replace(made, nodes={key: one for key, one in made.nodes.items() if key in kept})
-
-
-# --- The list that people read ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """From an exit, or from the entry: steps one after the other.
-
-    goes_on   the step, listed elsewhere, that it leads to; None: it leaves, or comes together with the other ways
-    leaves    it leads nowhere, and the other ways somewhere
-    """
-
-    place: Place
-    steps: list["Listed"]
-    goes_on: str | None
-    leaves: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A step in the list.
-
-    number  from 1, in the order of reading
-    ways    of a fork; what comes behind it stands after it
-    after   where a step behind it is put; None: nothing may follow
-    """
-
-    key: str
-    number: int
-    ways: list[Way]
-    after: Place | None
-
-
-def outline(graph: Graph) -> list[Way]:
-    """The way from the entry, with every other inside; behind it one for each node that nothing leads to, whose place
-    is no place (its key is "")."""
-    return _Outline(graph).all()
-
-
-class _Outline:
-    def __init__(self, graph: Graph) -> None:
-        self._graph = graph
-        self._joins = joins(graph)
-        self._numbers: dict[str, int] = {}
-
-    def all(self) -> list[Way]:
-        ways = [self._way(START, self._graph.start, None)]
-        return ways + [self._way(Place("", ""), key, None) for key in loose(self._graph)]
-
-    def _way(self, place: Place, first: str | None, stop: str | None) -> Way:
-        steps: list[Listed] = []
-        here = first
-        while here is not None and here != stop and here not in self._numbers:
-            steps.append(self._listed(here))
-            here = self._joins[here]
-            if not self._graph.exits_of(steps[-1].key):
-                return Way(place, steps, None, False)
-        goes_on = here if here != stop else None
-        return Way(place, steps, goes_on, here is None and stop is not None)
-
-    def _listed(self, key: str) -> Listed:
-        self._numbers[key] = number = len(self._numbers) + 1
-        found, join = self._graph.exits_of(key), self._joins[key]
-        ways = [self._way(Place(key, exit), led, join) for exit, led in found] if len(found) > 1 else []
-        after = Place(key, AFTER) if ends(self._graph, Place(key, AFTER)) else None
-        return Listed(key, number, ways, after)
-
-
-def steps(ways: Collection[Way]) -> Iterator[Listed]:
-    """All of them, as numbered."""
-    for way in ways:
-        for step in way.steps:
-            yield step
-            yield from steps(step.ways)
-
-
-def shifts(graph: Graph) -> dict[str, tuple[Place | None, Place | None]]:
-    """By node, where *move up* and *move down* put it: before or behind its neighbour, at the ends of a branch out of it.
-    None: there is no further."""
-    found: dict[str, tuple[Place | None, Place | None]] = {}
-    for way in outline(graph):
-        _shifts(way, None, None, found)
-    return found
-
-
-def _shifts(
-    way: Way, above: Place | None, below: Place | None, found: dict[str, tuple[Place | None, Place | None]]
-) -> None:
-    """above, below   the places before and behind the fork that this way is of"""
-    for number, step in enumerate(way.steps):
-        before = way.steps[number - 1] if number else None
-        behind = way.steps[number + 1] if number + 1 < len(way.steps) else None
-        up = _begin(way, number - 1) if before else above
-        down = behind.after if behind else below
-        found[step.key] = (up, down)
-        for inner in step.ways:
-            _shifts(inner, _begin(way, number), step.after, found)
-
-
-def _begin(way: Way, number: int) -> Place | None:
-    """The place before one of its steps."""
-    if number:
-        return way.steps[number - 1].after
-    return way.place if way.place.exit else None
