@@ -49,7 +49,7 @@ def ways(graph: Graph) -> dict[str, list[str | None]]:
 
 
 def read(graph: Graph) -> str:
-    """Its list, as `a if(y|n) z`; × where one way leads out and the others go on; behind a slash what nothing leads to."""
+    """Its list, as `a if(y|n) z`; × where one way alone leads out; behind a slash what nothing leads to."""
     return " / ".join(_chain(graph, key, None) for key in [graph.start, *editing.loose(graph)])
 
 
