@@ -123,6 +123,8 @@ class Walk(models.Model):
                 "automation", "due_at", "id", condition=Q(left_at=None, due_at__isnull=False), name="walk_due"
             ),
             models.Index("automation", "node", "id", condition=Q(left_at=None), name="walk_at_node"),
+            # Conditions about everybody who was in one (conditions/sql.py). Written once, when somebody leaves.
+            models.Index("automation", "subscriber_id", condition=Q(left_at__isnull=False), name="walk_ended"),
             # How often an automation took a person by anything but an act of outside.
             models.Index(
                 "subscriber_id", "automation", "entered_at", condition=Q(is_from_outside=False), name="walk_counted"

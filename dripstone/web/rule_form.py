@@ -15,6 +15,7 @@ from django.db.models.functions import Lower
 from django.http import QueryDict
 
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.errors import Invalid, Problem
 from dripstone.given import as_number, is_id
 from dripstone.purchases.models import Product
@@ -104,6 +105,9 @@ ACTIONS: Mapping[str, Kind] = {
         Kind(what.UNTAG, "take a tag away", (TAG,)),
         Kind(what.ENTER_SEQUENCE, "put them into a sequence", (SEQUENCE,)),
         Kind(what.LEAVE_SEQUENCE, "take them out of a sequence", (SEQUENCE,)),
+        Kind(what.MOVE, "move them into or out of an automation",
+             (_thing("automation_id", "Automation"),
+              Control("way", "Which way", "select", choices=(("in", "into it"), ("out", "out of it")), usual="in"))),
         Kind(what.FIELD, "set a field",
              (FIELD, Control("value", "To", hint=f"Empty: the field is emptied. {LIQUID}"))),
         Kind(what.FORM, "put them on a form", (_thing("form_id", "Form"),)),
@@ -341,6 +345,7 @@ class Things:
         "sequence_id": (lambda account: Sequence.objects.filter(account=account, deleted_at=None), "name"),
         "product_id": (lambda account: Product.objects.filter(account=account), "name"),
         "custom_field_id": (lambda account: CustomField.objects.filter(account=account), "label"),
+        "automation_id": (lambda account: Automation.objects.filter(account=account), "name"),
     }
 
     def __init__(self, account: Account) -> None:
