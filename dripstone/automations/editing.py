@@ -122,10 +122,10 @@ def ends(graph: Graph, place: Place) -> list[Edge]:
         return [place]
     if has_usual_way(graph.nodes[place.key]):
         return [Edge(place.key, NEXT)]
-    return _tails(graph, place.key)
+    return ends_of_block(graph, place.key)
 
 
-def _tails(graph: Graph, key: str) -> list[Edge]:
+def ends_of_block(graph: Graph, key: str) -> list[Edge]:
     """The exits of its block that lead to what comes after it. Where that is nothing, an exception that leads out
     goes on leading out."""
     after = behind(graph, key)
@@ -187,7 +187,7 @@ def goes_with(graph: Graph, key: str, way: str = "") -> list[str]:
 
 def move(graph: Graph, key: str, place: Place) -> Graph:
     """With its block. Raises Invalid."""
-    moving, tails = block(graph, key), _tails(graph, key)
+    moving, tails = block(graph, key), ends_of_block(graph, key)
     if place.key in moving:
         raise Invalid("It can't be moved into itself")
     led = _led(graph, _edges_to(graph, key), behind(graph, key))
@@ -200,7 +200,7 @@ def duplicate(graph: Graph, key: str, taken: Collection[str]) -> tuple[Graph, st
 
     Raises Invalid.
     """
-    tails = _tails(graph, key)
+    tails = ends_of_block(graph, key)
     if not tails:
         raise Invalid(ENDS)
     called: dict[str | None, str] = {}

@@ -396,6 +396,7 @@ class Share:
     """One way of a split by chance. number: from 1"""
 
     number: int
+    label: str
     name: str
     was_name: str
     was: str
@@ -434,7 +435,7 @@ def _without(shown: Shown, own: int | None) -> Shown:
 def _rows(step: Step) -> Iterator[Share]:
     for place, (_, was) in enumerate(step.shares):
         names = (f"{PREFIX}-percent-{place}", f"{PREFIX}-was-{place}")
-        yield Share(place + 1, *names, was, f"remove-share-{place}")
+        yield Share(place + 1, f"Way {place + 1}, percent", *names, was, f"remove-share-{place}")
 
 
 def was_of(shares: Sequence[tuple[str, str]]) -> list[int | None]:

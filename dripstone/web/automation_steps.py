@@ -155,5 +155,3 @@ def _backwards(graph: Graph) -> list[str]:
 
 def _targets(graph: Graph, key: str) -> Iterator[str]:
     return iter([to for _, to in graph.nodes[key].ways if to is not None and to in graph.nodes])
-
-
