@@ -167,3 +167,23 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} automation {self.automation_id}"
+
+
+class Errand(models.Model):
+    """What an act has left to do for many people, batch after batch: errands.py."""
+
+    class What(models.TextChoices):
+        GO_ON = "go_on"  # of those who stand at a deleted node
+        REDATE = "redate"  # of those who wait at a changed one
+        END_PLACES = "end_places"  # that walks through a deleted automation had made
+
+    account_id = models.BigIntegerField()
+    automation_id = models.BigIntegerField()  # which may be gone
+    what = models.TextField(choices=What)
+    node = models.TextField(default="", blank=True)
+    cause = ArrayField(models.TextField(), default=list)
+    asked_at = models.DateTimeField()
+    after = models.BigIntegerField(default=0)  # walks up to this one are done
+
+    def __str__(self) -> str:
+        return f"{self.what} of automation {self.automation_id}"
