@@ -23,6 +23,12 @@ def by_node(automation_id: int) -> Counter[str]:
     return Counter(dict(rows))
 
 
+def n_inside(automation_ids: Collection[int]) -> Counter[int]:
+    """Of each automation. By walk_at_node."""
+    rows = Walk.objects.filter(automation__in=automation_ids, left_at=None).order_by()
+    return Counter(dict(rows.values_list("automation_id").annotate(n=Count("pk"))))
+
+
 def not_entered(automation_ids: Collection[int], since: datetime) -> dict[int, Counter[str]]:
     """Of each automation how often somebody did not enter since then, by reason. By step_not_entered."""
     found: dict[int, Counter[str]] = {pk: Counter() for pk in automation_ids}

@@ -7,7 +7,6 @@ who moves by keys.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
-from urllib.parse import urlencode
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
@@ -18,7 +17,7 @@ from dripstone.automations import words as automation_words
 from dripstone.automations.graph import AT_ENTRY, Graph, GraphNode
 from dripstone.conditions.words import Names
 from dripstone.explain.findings import ERROR, NOTICE, WARNING
-from dripstone.web import automation_faces, graph_layout
+from dripstone.web import automation_faces, automation_places, graph_layout
 from dripstone.web.automation_faces import Face
 from dripstone.web.graph_layout import Edge, Line, Place, Vertex
 
@@ -237,7 +236,7 @@ class _Boxes:
             n=label,
             n_words=words.people(n, "stands here", "stand here"),
             n_width=max(24, DIGIT * len(label) + 14),
-            n_url=f"{shown.people}?{urlencode({'node': key})}" if n and shown.people else "",
+            n_url=automation_places.people_at(shown.people, key) if n else "",
             mark=_worst(shown.findings, key),
         )
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlencode
 
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,6 +16,7 @@ from dripstone.explain.findings import Finding
 from dripstone.grammar import Thing
 from dripstone.web import automation_graph, automation_steps
 from dripstone.web.automation_graph import Drawing, Shown
+from dripstone.web.automation_places import people_at
 from dripstone.web.automation_steps import Row
 
 PAGES: Mapping[str, str] = {
@@ -112,10 +112,6 @@ class _Teller:
             note=self.shown.notes.get(key, ""),
             findings=tuple(one for one in self.findings if key and one.node == key),
         )
-
-
-def people_at(people: str, key: str) -> str:
-    return f"{people}?{urlencode({'node': key})}" if people else ""
 
 
 def linked(said: str, things: Iterable[Thing], names: Names) -> SafeString:

@@ -9,24 +9,28 @@ from datetime import datetime, timedelta
 from functools import partial
 from urllib.parse import urlencode
 
+from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
 from dripstone.automations import verbs, who
 from dripstone.automations import words as automation_words
-from dripstone.automations.graph import AT_ENTRY, Graph
+from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Step
 from dripstone.conditions.words import Names
+from dripstone.errors import Invalid
 from dripstone.explain import automation_checks, walk_words
 from dripstone.explain.findings import NOTICE, Finding
 from dripstone.web import automation_faces, automation_view, library, paging
 from dripstone.web.automation_graph import Shown
+from dripstone.web.automation_places import in_address, of_address, places
 from dripstone.web.automation_view import View
-from dripstone.web.frame import member, show
+from dripstone.web.frame import actor, member, show
 from dripstone.web.pages.person import person_at
 from dripstone.web.paging import PATIENCE_MS, Page
 
@@ -72,7 +76,7 @@ class Listed:
 
 def in_words(reasons: Counter[str], most: int = 2) -> str:
     """`they were inside already (3), they may not enter again (1)`: the commonest first."""
-    said = [f"{walk_words.because(reason)} ({n:,})" for reason, n in reasons.most_common(most)]
+    said = [f"{walk_words.WHY_NOT.get(reason, reason)} ({n:,})" for reason, n in reasons.most_common(most)]
     more = len(reasons) - most
     return ", ".join([*said, words.count(more, "more reason")] if more > 0 else said)
 
@@ -192,7 +196,8 @@ def log(request: HttpRequest, account: Account, automation_id: int) -> HttpRespo
         "lines": walk_words.of(steps, walk_words.names_of(steps, account.pk)) if steps else [],
         "asked": asked,
         "kinds": [(asked.with_(what=what), label, asked.what == what) for what, label in WHAT.items()],
-        "places": list(places(graph, automation_words.names_of([graph], account.pk))),
+        "places": [("", "Anywhere"), *places(graph, automation_words.names_of([graph], account.pk))],
+        "place": in_address(asked.node),
         "kept_days": who.KEPT_DAYS,
         "long": f"{request.get_full_path()}{'&' if request.GET else '?'}long=1",
     }
@@ -214,20 +219,30 @@ class _Asked:
     def of(cls, request: HttpRequest, account: Account) -> "_Asked":
         what, address = request.GET.get("what", ""), request.GET.get("person", "").replace("\0", "").strip()
         person = person_at(account, address) if address else None
-        node = request.GET.get("node", ANYWHERE).replace("\0", "")
-        return cls(
-            what if what in WHAT else "",
-            None if node == ANYWHERE else "" if node == ENTRY else node,
-            address,
-            person.pk if person else None,
-        )
+        node = of_address(request.GET.get("node", ""))
+        return cls(what if what in WHAT else "", node, address, person.pk if person else None)
 
-    def rows(self, automation: Automation) -> "QuerySet[Step]":
+    def rows(self, automation: Automation) -> QuerySet[Step]:
         if self.address and self.person_id is None:
             return Step.objects.none()
         return who.log(automation.pk, what=self.what, node=self.node, person=self.person_id)
 
     def with_(self, what: str) -> str:
         """The address of the log with this filter and the others as they are."""
-        query = {"what": what, "node": place_in_address(self.node), "person": self.address}
+        query = {"what": what, "node": in_address(self.node), "person": self.address}
         return "?" + urlencode({name: value for name, value in query.items() if value})
+
+
+# --- Acts ---------------------------------------------------------------------------------------------------------
+
+
+@member
+@require_POST
+def copy(request: HttpRequest, account: Account, automation_id: int) -> HttpResponse:
+    try:
+        made = verbs.duplicate(automation_of(account, automation_id), clock.now(), actor(request))
+    except Invalid as refused:
+        messages.error(request, f"{refused}.")
+        return redirect("automation", automation_id)
+    messages.success(request, "This is the copy. It is off, and nobody is inside.")
+    return redirect("automation", made.pk)
