@@ -123,6 +123,8 @@ class Walk(models.Model):
                 "automation", "due_at", "id", condition=Q(left_at=None, due_at__isnull=False), name="walk_due"
             ),
             models.Index("automation", "node", "id", condition=Q(left_at=None), name="walk_at_node"),
+            # Conditions about everybody who was in one (conditions/sql.py). Written once, when somebody leaves.
+            models.Index("automation", "subscriber_id", condition=Q(left_at__isnull=False), name="walk_ended"),
             # How often an automation took a person by anything but an act of outside.
             models.Index(
                 "subscriber_id", "automation", "entered_at", condition=Q(is_from_outside=False), name="walk_counted"
@@ -165,3 +167,23 @@ class Step(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} automation {self.automation_id}"
+
+
+class Errand(models.Model):
+    """What an act has left to do for many people, batch after batch: errands.py."""
+
+    class What(models.TextChoices):
+        LEAVE_SEQUENCE = "leave_sequence"  # of those who stand at a deleted node
+        REDATE = "redate"  # of those who wait at a changed one
+        END_PLACES = "end_places"  # that walks through a deleted automation had made
+
+    account_id = models.BigIntegerField()
+    automation_id = models.BigIntegerField()  # which may be gone
+    what = models.TextField(choices=What)
+    node = models.TextField(default="", blank=True)
+    cause = ArrayField(models.TextField(), default=list)
+    asked_at = models.DateTimeField()
+    after = models.BigIntegerField(default=0)  # walks up to this one are done
+
+    def __str__(self) -> str:
+        return f"{self.what} of automation {self.automation_id}"
