@@ -297,7 +297,7 @@ def _sent(post: QueryDict, control: Control) -> Any:
 def _shares(post: QueryDict) -> Iterator[tuple[str, str]]:
     place = 0
     while f"{PREFIX}-percent-{place}" in post:
-        yield post[f"{PREFIX}-percent-{place}"], post.get(f"{PREFIX}-was-{place}", "")
+        yield post.get(f"{PREFIX}-percent-{place}", ""), post.get(f"{PREFIX}-was-{place}", "")
         place += 1
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import hypothesis
@@ -153,11 +154,11 @@ def graphs(draw: st.DrawFn) -> Graph:
     graph = EMPTY
     for number in range(draw(st.integers(0, 9))):
         made = node(f"n{number}", draw(st.sampled_from([*EXITS, kinds.TAG])))
-        graph = tried(graph, lambda at, made=made, graph=graph: editing.insert(graph, at, made), draw(places(graph)))
+        graph = tried(graph, partial(_inserted, made), draw(places(graph)))
     for _ in range(draw(st.integers(0, 4))):
         edge = draw(places(graph).filter(lambda one: one.exit != AFTER))
         to = draw(st.sampled_from([None, *graph.nodes]))
-        graph = tried(graph, lambda at, to=to, graph=graph: editing.lead(graph, at, to), edge)
+        graph = tried(graph, partial(_led, to), edge)
     return graph
 
 
@@ -167,10 +168,18 @@ def places(graph: Graph) -> st.SearchStrategy[Place]:
     return st.sampled_from([*found, *after])
 
 
-def tried(graph: Graph, edit: Callable[[Place], Graph], place: Place) -> Graph:
+def _inserted(made: GraphNode, graph: Graph, place: Place) -> Graph:
+    return editing.insert(graph, place, made)
+
+
+def _led(to: str | None, graph: Graph, edge: Place) -> Graph:
+    return editing.lead(graph, edge, to)
+
+
+def tried(graph: Graph, edit: Callable[[Graph, Place], Graph], place: Place) -> Graph:
     """As it was, where the edit is refused."""
     try:
-        return edit(place)
+        return edit(graph, place)
     except Invalid:
         return graph
 

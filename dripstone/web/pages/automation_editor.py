@@ -289,22 +289,25 @@ def _form(
     names = automation_words.names_of([graph], account.pk)
     problem = refused if isinstance(refused, Invalid) else None
     place = Place.of(sent.get("place", ""), graph)
+    action = _address(automation, node)
     context = about(automation) | {
         "kind": step.kind,
         "node": node,
         "called": automation_words.node(node, names) if node else step.kind.label,
         "page": automation_form.page(account, step, problem, key=key, own=automation.pk),
         "place": place,
-        "spots": _to_choose(automation_outline.spots(_lines(automation, graph))) if place is None and node is None else [],
+        "spots": _to_choose(automation_outline.spots(_lines(automation, graph)))
+        if place is None and node is None
+        else [],
         "relatives": automation_form.relatives(step.kind) if node else [],
         "as": sent.get("as", ""),
         "revision": revision(graph),
         "is_stale": isinstance(refused, Overtaken),
-        "action": _address(automation, node),
+        "action": action,
     }
     if step.kind.asks:
         saved = node.settings["if"] if node else None
-        editor = _editor(request, account, context["action"], saved, _kept(sent, step))
+        editor = _editor(request, account, action, saved, _kept(sent, step))
         if (answer := editor.answer()) is not None:
             return answer
         context["editor"] = editor
