@@ -113,12 +113,12 @@ def _next(errand: Errand) -> _Some | None:
     standing = Walk.objects.filter(automation=errand.automation_id, node=errand.node, left_at=None)
     asked = list(standing.filter(pk__gt=errand.after).order_by("pk")[:BATCH])
     held = walk.hold([errand.automation_id], [one.subscriber_id for one in asked])
-    graph = held.graphs.get(errand.automation_id)
-    if not asked or graph is None or errand.node not in graph.nodes:
+    route = held.routes.get(errand.automation_id)
+    if not asked or route is None or errand.node not in route.graph.nodes:
         return None
     _move_behind(errand, asked[-1].pk)
     walks = sorted(held.walks[errand.automation_id].values(), key=lambda one: one.pk)
-    return _Some(held, graph.nodes[errand.node], [one.subscriber_id for one in walks if one.node == errand.node])
+    return _Some(held, route.graph.nodes[errand.node], [one.subscriber_id for one in walks if one.node == errand.node])
 
 
 def _move_behind(errand: Errand, walk_id: int) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import connection
 
+from dripstone.automations import graph as graphs
+from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Walk
 from dripstone.errors import Unseen
 
@@ -58,8 +60,9 @@ def names(automation_id: int, nodes: Iterable[str], most: int = NAMES) -> dict[s
 # --- Tokens -------------------------------------------------------------------------------------------------------
 
 
-def token(automation: Automation, act: Any, nodes: Collection[str] | None = None) -> str:
-    """What whoever was told about an act brings back to do it: 20 characters.
+def token(automation: Automation, published: Graph, act: Any, nodes: Collection[str] | None = None) -> str:
+    """What whoever was told about an act brings back to do it: 20 characters. It changes with the graph, the status,
+    and who stands where.
 
     act     what is to be done, with its choices; as JSON
     nodes   those at which it touches whoever stands there; None: everybody inside
@@ -69,8 +72,9 @@ def token(automation: Automation, act: Any, nodes: Collection[str] | None = None
     else:
         listed = None if nodes is None else sorted(nodes)
         [(figure,)] = _rows(_FIGURE, {"automation": automation.pk, "nodes": listed})
-    world = [automation.pk, automation.edition, automation.status, figure, act]
-    return hashlib.sha256(json.dumps(world, sort_keys=True, default=str).encode()).hexdigest()[:20]
+    gone = {node.key: node.leads_to for node in published.nodes.values() if node.is_deleted}
+    world = [automation.pk, automation.status, graphs.as_json(published), gone, figure, act]
+    return hashlib.sha256(json.dumps(world, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def must_be_seen(automation: Automation, given: str | None, now: str) -> None:

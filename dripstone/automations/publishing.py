@@ -51,7 +51,7 @@ class Plan:
         nodes = set(self.changes)
         if self.before.start != self.draft.start:
             nodes.add(graphs.AT_ENTRY)
-        return inside.token(self.automation, ["publish", said], nodes)
+        return inside.token(self.automation, self.before, ["publish", said], nodes)
 
 
 def plan(automation: Automation, draft: Graph | None = None, choices: object = None) -> Plan:

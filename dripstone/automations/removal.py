@@ -20,7 +20,7 @@ from dripstone.events import causes
 
 
 def token_of(automation: Automation, sequences: Sequences) -> str:
-    return inside.token(automation, ["delete", sequences])
+    return inside.token(automation, verbs.published(automation), ["delete", sequences])
 
 
 @transaction.atomic

@@ -34,7 +34,7 @@ _BATCH = 1_000  # people
 
 def token_of(automation: Automation, status: str) -> str:
     """Of the impact; what becomes of the overdue is chosen after looking at it."""
-    return inside.token(automation, ["switch", status])
+    return inside.token(automation, verbs.published(automation), ["switch", status])
 
 
 def activate(

@@ -70,11 +70,15 @@ def of_automation(automation: Automation, graph: Graph) -> Acting:
     effects = (
         effect._replace(is_later=effect.is_later or node.key not in at_once)
         for node in graph.living
-        for effect in _effects([_as_action(node)])
+        for effect in effects_of(node)
     )
     is_once = automation.reenter == Automation.Reenter.NEVER
     hears = ((_SENT_IN, automation.pk),)
     return Acting(automation.name, tuple(graph.triggers), tuple(effects), hears, is_once)
+
+
+def effects_of(node: GraphNode) -> list[Effect]:
+    return list(_effects([_as_action(node)]))
 
 
 def _as_action(node: GraphNode) -> Action:
@@ -125,13 +129,17 @@ class Edges:
             for key in found.hears:
                 self._hearing[key].append((actor, None))
 
+    def hearing(self, effect: Effect) -> Iterator[Actor]:
+        """Whom it sets off."""
+        for key in dict.fromkeys([(effect.type, effect.subject), (effect.type, None)]):
+            for actor, trigger in self._hearing.get(key, ()):
+                if trigger is None or _may_meet(trigger, effect):
+                    yield actor
+
     def after(self, actor: Actor) -> Iterator[tuple[Actor, bool]]:
         """Those whom this one sets off, and whether that is later."""
         for one in self._effects.get(actor, ()):
-            for key in dict.fromkeys([(one.type, one.subject), (one.type, None)]):
-                for other, trigger in self._hearing.get(key, ()):
-                    if trigger is None or _may_meet(trigger, one):
-                        yield other, one.is_later
+            yield from ((other, one.is_later) for other in self.hearing(one))
 
     def circle(self, actor: Actor) -> Circle | None:
         """The shortest."""

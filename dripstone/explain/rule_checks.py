@@ -7,19 +7,17 @@ Leaves      nothing: it only reads, with a fixed number of queries for any numbe
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from django.db import connection
-
-from dripstone import grammar, words
+from dripstone import grammar
 from dripstone.accounts.models import Account
 from dripstone.conditions import words as condition_words
 from dripstone.events.models import Event
-from dripstone.explain import event_words, trigger_checks
+from dripstone.explain import event_words, impossible, trigger_checks
 from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding
-from dripstone.explain.trigger_checks import World, sorted_by_gravity
+from dripstone.explain.trigger_checks import Lately, World, sorted_by_gravity
 from dripstone.grammar import Condition, kinds
 from dripstone.rules import reasons, uses
 from dripstone.rules.models import Firing, Rule
@@ -27,18 +25,7 @@ from dripstone.triggers import what, when
 from dripstone.triggers.what import Action
 from dripstone.triggers.when import Trigger
 
-RECENT = timedelta(days=7)
-LAST_FIRINGS = 500  # of a rule that are looked at
 CUT = (reasons.IN_ITS_OWN_CHAIN, reasons.TOO_DEEP, reasons.TOO_OFTEN)
-
-# What became of the last events at each rule, and the last that was cut. Index firing_of_rule.
-_LATELY = """
-SELECT r.id, count(*) FILTER (WHERE f.reason = ANY(%(cut)s)), count(*) FILTER (WHERE f.reason = %(mistake)s),
-       (array_agg(f.id ORDER BY f.id DESC) FILTER (WHERE f.reason = ANY(%(cut)s)))[1]
-FROM unnest(%(rules)s::bigint[]) AS r (id)
-CROSS JOIN LATERAL (SELECT id, reason, at FROM rules_firing WHERE rule_id = r.id ORDER BY id DESC LIMIT %(limit)s) f
-WHERE f.at > %(since)s GROUP BY r.id
-"""
 
 
 def of(rules: Collection[Rule], account: Account, now: datetime) -> dict[int, list[Finding]]:
@@ -58,22 +45,13 @@ def is_grave(findings: Iterable[Finding]) -> bool:
 # --- What is read -------------------------------------------------------------------------------------------------
 
 
-class Lately(NamedTuple):
-    n_cut: int
-    n_failed: int
-    last_cut: int | None
-
-
 class _World(World):
     """What is read for rules beside all else."""
 
     @cached_property
     def lately(self) -> dict[int, Lately]:
-        with connection.cursor() as cursor:
-            values: dict[str, Any] = {"cut": list(CUT), "mistake": reasons.OUR_MISTAKE, "limit": LAST_FIRINGS}
-            values |= {"rules": [rule.pk for rule in self.rules], "since": self.now - RECENT}
-            cursor.execute(_LATELY, values)
-            return {pk: Lately(*row) for pk, *row in cursor.fetchall()}
+        pks = [rule.pk for rule in self.rules]
+        return trigger_checks.lately("rules_firing", "rule_id", pks, CUT, reasons.OUR_MISTAKE, self.now)
 
     @cached_property
     def last_cuts(self) -> dict[int, str]:
@@ -113,7 +91,7 @@ class _Checks:
             if (leaf := _excluded_by(trigger, self.rule.condition)) is not None:
                 happening = when.words(trigger, self.world.names)
                 said = condition_words.sentence(leaf, self.rule.account_id, self.world.names)
-                sentence = f"When {happening}, nobody can {_bare(said)}: its condition is not met then."
+                sentence = f"When {happening}, nobody can {impossible.bare(said)}: its condition is not met then."
                 yield Finding("condition_against_trigger", ERROR, sentence)
 
     # What it does
@@ -154,29 +132,15 @@ class _Checks:
 
     def _lately(self) -> Iterator[Finding]:
         lately = self.world.lately.get(self.rule.pk)
-        if lately is None:
-            return
-        if lately.n_cut:
-            chain = self.world.last_cuts.get(lately.last_cut or 0, "")
-            last = f", the last time {chain}" if chain else ""
-            times = words.count(lately.n_cut, "time")
-            sentence = f"Within the last week it was kept from going in a circle {times}{last}."
-            yield Finding("was_cut", WARNING, sentence)
-        if lately.n_failed:
-            times = words.count(lately.n_failed, "time")
-            sentence = f"Within the last week an error of Dripstone’s own kept it from firing {times}."
-            yield Finding("failed", ERROR, sentence, mend_by="The log of the server says more.")
-
-
-def _bare(said: str) -> str:
-    """`have the tag …`, `not have the tag …`: after "nobody can"."""
-    return f"not {said.removeprefix('do not ')}" if said.startswith("do not ") else said
+        if lately is not None:
+            last = self.world.last_cuts.get(lately.last_cut or 0, "")
+            yield from trigger_checks.of_lately(lately, last, "firing")
 
 
 def _excluded_by(trigger: Trigger, condition: Condition) -> Condition | None:
     """A part of the condition, of those that must all be true, which what has just happened makes false."""
     kind, tag_id = trigger["trigger"], trigger.get("tag_id")
-    for part in required_parts(grammar.plain(condition)):
+    for part in impossible.required_parts(grammar.plain(condition)):
         is_denied = "not" in part
         leaf = part["not"] if is_denied else part
         if leaf.get("type") != kinds.TAGS:
@@ -188,15 +152,6 @@ def _excluded_by(trigger: Trigger, condition: Condition) -> Condition | None:
         if kind == when.TAG_REMOVED and not is_denied and (is_only or (tag_id in leaf["ids"] and not is_one)):
             return part
     return None
-
-
-def required_parts(condition: Condition) -> Iterator[Condition]:
-    """Leaves and denied leaves that have to be true for the whole to be."""
-    if "all" in condition and "type" not in condition:
-        for part in condition["all"]:
-            yield from required_parts(part)
-    elif "type" in condition or "type" in condition.get("not", {}):
-        yield condition
 
 
 class _Against(NamedTuple):

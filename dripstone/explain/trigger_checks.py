@@ -5,10 +5,11 @@ condition, or a sequence that people are put into.
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import Count, Q
 
 from dripstone import grammar, words
@@ -29,6 +30,19 @@ from dripstone.stats import people as stats
 from dripstone.subscribers.models import Form, Tag
 from dripstone.triggers import what, when
 from dripstone.triggers.when import Trigger
+
+RECENT = timedelta(days=7)
+LAST_ROWS = 500  # of a log that are looked at
+
+# What became of the last rows of some logs, and the last that was cut. By firing_of_rule, or step_of_automation.
+_LATELY = """
+SELECT owner.id, count(*) FILTER (WHERE f.reason = ANY(%(cut)s)), count(*) FILTER (WHERE f.reason = %(mistake)s),
+       (array_agg(f.id ORDER BY f.id DESC) FILTER (WHERE f.reason = ANY(%(cut)s)))[1]
+FROM unnest(%(owners)s::bigint[]) AS owner (id)
+CROSS JOIN LATERAL (
+    SELECT id, reason, at FROM {table} WHERE {column} = owner.id ORDER BY id DESC LIMIT %(limit)s) f
+WHERE f.at > %(since)s GROUP BY owner.id
+"""
 
 GRAVITY = {ERROR: 0, WARNING: 1, NOTICE: 2}
 
@@ -153,6 +167,48 @@ class World:
 def number(thing: Thing) -> str:
     """`the tag number 3`, of what is gone."""
     return f"the {kinds.noun(thing[0])} number {thing[1]}"
+
+
+# --- What a log says ----------------------------------------------------------------------------------------------
+
+
+class Lately(NamedTuple):
+    """Within a week, of the last rows. n_cut: kept from going in a circle; last_cut: id of the row"""
+
+    n_cut: int
+    n_failed: int
+    last_cut: int | None
+
+
+def lately(
+    table: str, column: str, owners: list[int], cut: Collection[str], mistake: str, now: datetime
+) -> dict[int, Lately]:
+    """By rule or automation."""
+    values: dict[str, Any] = {
+        "owners": owners,
+        "cut": list(cut),
+        "mistake": mistake,
+        "limit": LAST_ROWS,
+        "since": now - RECENT,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_LATELY.format(table=table, column=column), values)
+        return {pk: Lately(*row) for pk, *row in cursor.fetchall()}
+
+
+def of_lately(lately: Lately, last: str, doing: str) -> Iterator[Finding]:
+    """last   the chain that was cut last, in words
+    doing   `firing`: what an error of ours kept it from
+    """
+    if lately.n_cut:
+        times = words.count(lately.n_cut, "time")
+        chain = f", the last time {last}" if last else ""
+        sentence = f"Within the last week it was kept from going in a circle {times}{chain}."
+        yield Finding("was_cut", WARNING, sentence)
+    if lately.n_failed:
+        times = words.count(lately.n_failed, "time")
+        sentence = f"Within the last week an error of Dripstone’s own kept it from {doing} {times}."
+        yield Finding("failed", ERROR, sentence, mend_by="The log of the server says more.")
 
 
 # --- What is waited for -------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ class AutomationImpact:
 
 
 def of_publish(
-    automation: Automation, now: datetime, *, draft: Graph | None = None, choices: Mapping[str, Any] | None = None
+    automation: Automation, draft: Graph | None, now: datetime, choices: Mapping[str, Any] | None = None
 ) -> AutomationImpact:
     """draft   None: the one that is kept. Raises Invalid where there is nothing to publish, and for wrong choices."""
     plan = publishing.plan(automation, draft, choices)
@@ -182,7 +182,6 @@ def of_switch(
     automation: Automation,
     status: str,
     now: datetime,
-    *,
     overdue: Overdue = "walk",
     older_than: timedelta | None = None,
 ) -> AutomationImpact:
@@ -226,7 +225,7 @@ def _is_over(node: GraphNode, now: datetime) -> Q:
 # --- Deleting -----------------------------------------------------------------------------------------------------
 
 
-def of_removal(automation: Automation, sequences: Sequences) -> AutomationImpact:
+def of_removal(automation: Automation, now: datetime, sequences: Sequences) -> AutomationImpact:
     impact = _of_everybody(DELETE, removal.token_of(automation, sequences), automation)
     return replace(impact, n_places=_n_places(automation))
 
