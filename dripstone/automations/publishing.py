@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import transaction
 
-from dripstone.automations import edits, errands, inside, verbs, walk
+from dripstone.automations import dates, edits, errands, inside, verbs, walk
 from dripstone.automations import graph as graphs
 from dripstone.automations.edits import Change, Choices
 from dripstone.automations.graph import Graph
@@ -82,6 +82,7 @@ def publish(
         planned = plan(automation, choices=choices)
         inside.must_be_seen(automation, token, planned.token())
         verbs.set_graph(automation, planned.after, now, actor)
+        dates.set_up(automation, planned.after, now)
         _follow(planned, now, actor)
         return automation
 

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dripstone.automations import errands, inside, reasons, schedule, verbs, walk
+from dripstone.automations import dates, errands, inside, reasons, verbs, walk
 from dripstone.automations.models import Automation, Walk
 from dripstone.automations.walk import Sequences
 from dripstone.events import causes
@@ -35,7 +35,7 @@ def delete(
     else:
         walk.still(automation.pk, False, now)
     _everybody_leaves(automation, now)
-    schedule.forget(automation, now)
+    dates.forget(automation, now)
     automation.delete()
 
 

@@ -18,10 +18,11 @@ from typing import Final, Literal
 from django.db import transaction
 from django.db.models import QuerySet
 
-from dripstone.automations import inside, kinds, reasons, schedule, verbs, wake, walk
+from dripstone.automations import dates, inside, kinds, reasons, schedule, verbs, walk
 from dripstone.automations.models import Automation, Walk
 from dripstone.events import causes, reading
-from dripstone.rules.read import READER
+from dripstone.rules import wake
+from dripstone.triggers.turn import READER
 
 Status = Automation.Status
 Overdue = Literal["walk", "leave"]
@@ -94,6 +95,7 @@ def _switched(automation: Automation, status: Status, now: datetime, actor: str)
     if status == Status.ACTIVE:
         automation.stopped_at = None
         walk.still(automation.pk, False, now)
+        walk.look_again(automation.pk, _conditions(automation), now)
     elif was == Status.ACTIVE:
         automation.stopped_at = now
         walk.still(automation.pk, True, now)
@@ -102,9 +104,14 @@ def _switched(automation: Automation, status: Status, now: datetime, actor: str)
     automation.edition += 1
     switched = ("status", "status_at", "stopped_at", "listens_after", "edition", "changed_at", "changed_by")
     automation.save(update_fields=switched)
-    schedule.set_up(automation, now)
+    dates.set_up(automation, verbs.published(automation), now)
     wake.worker()
     return automation
+
+
+def _conditions(automation: Automation) -> list[str]:
+    """They are looked at when it runs again (A7)."""
+    return [node.key for node in verbs.published(automation).nodes.values() if node.kind == kinds.CONDITION]
 
 
 # --- The overdue --------------------------------------------------------------------------------------------------

@@ -91,9 +91,9 @@ def test_places_end_a_batch_at_a_time(alice: Account, course: Sequence, monkeypa
     one = automation(alice, sequence("s", course.pk))
     add(one, *people)
     delete(one)
-    assert errands.next_batch(NOW)
+    assert errands.some(NOW).is_more
     assert sorted(map(status, people)) == ["active"] * 3 + ["removed"] * 2
-    while errands.next_batch(NOW):
+    while errands.some(NOW).is_more:
         pass
     assert set(map(status, people)) == {"removed"} and not errands.is_any()
 
