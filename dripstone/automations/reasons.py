@@ -51,6 +51,7 @@ ACTED: Final = "acted"
 PASSED: Final = "passed"  # and why, of triggers/reasons.py or below
 WENT: Final = "went"  # by the `exit` named
 WAITS: Final = "waits"  # here they stand now
+LEAVES: Final = "leaves"  # and why; the node is the last they were at, "" the entry
 PUT_OFF: Final = "put_off"  # here they stand now: a hundred nodes are enough for one step
 
 ACTED_BEFORE: Final = "acted_before"  # it acts once in a run (A3)

@@ -21,7 +21,7 @@ from dripstone.automations import graph, inside, kinds, reasons, schedule, verbs
 from dripstone.automations.models import Automation, Walk
 from dripstone.errors import Invalid
 from dripstone.events import causes, reading
-from dripstone.rules.read import READER
+from dripstone.triggers.turn import READER
 
 Status = Automation.Status
 Overdue = Literal["walk", "leave"]

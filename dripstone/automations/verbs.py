@@ -34,8 +34,8 @@ def of(account: Account) -> QuerySet[Automation]:
 
 
 def locked(automation: Automation) -> Automation:
-    """As it is now, until the transaction ends. Raises NotFound."""
-    rows = Automation.objects.select_for_update(no_key=True, of=("self",)).select_related("account")
+    """As it is now, until the transaction ends; nobody walks through it meanwhile. Raises NotFound."""
+    rows = Automation.objects.select_for_update(of=("self",)).select_related("account")
     found = rows.filter(account=automation.account_id, pk=automation.pk).first()
     if found is None:
         raise NotFound

@@ -30,3 +30,6 @@ SEQUENCE_CREATED = "sequence.created"
 SEQUENCE_DELETED = "sequence.deleted"
 SEQUENCE_PUBLISHED = "sequence.published"  # it is active now
 SEQUENCE_DISABLED = "sequence.disabled"  # it is not
+
+OF_SEQUENCES = (ADDED_TO_SEQUENCE, SEQUENCE_COMPLETED, SEQUENCE_END_REACHED, REMOVED_FROM_SEQUENCE)
+"""About somebody's place in one."""

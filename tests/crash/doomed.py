@@ -341,11 +341,11 @@ def tell_and_die_at(n_statements: int) -> None:
 def work_off_rules_and_die_at(n_statements: int) -> None:
     """A window of events and some dates. The process dies right before its n-th statement, or is done before that."""
     from dripstone import clock
-    from dripstone.rules import dates, read
+    from dripstone.automations import read
 
     with _dying_at(n_statements):
         read.next_events(clock.now())
-        dates.next_dates(clock.now())
+        read.next_dates(clock.now())
 
 
 def switch_a_rule_on_and_die_at(rule_id: int, n_statements: int) -> None:

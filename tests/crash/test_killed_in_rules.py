@@ -12,11 +12,12 @@ from django.db import connection
 
 from dripstone import clock
 from dripstone.accounts.models import Account
+from dripstone.automations import read, run
 from dripstone.calls.models import Call
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes, types
 from dripstone.events.models import Event, Numbering, Reader
-from dripstone.rules import read, run, verbs
+from dripstone.rules import verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Tagging

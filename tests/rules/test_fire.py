@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
+from dripstone.automations import read
 from dripstone.calls.models import Call
 from dripstone.engine import transitions
 from dripstone.engine.acts import forget
@@ -17,12 +18,12 @@ from dripstone.engine.models import Enrollment
 from dripstone.events import causes, types
 from dripstone.events.models import Event, Numbering, Reader
 from dripstone.events.record import event, record
-from dripstone.rules import fire, read, verbs
+from dripstone.rules import fire, verbs
 from dripstone.rules import log as rules_log
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Subscriber, Tag
-from dripstone.triggers import what, when
+from dripstone.triggers import turn, what, when
 from tests.factories import make_account, make_sequence, make_subscriber, make_tag
 from tests.rules.making import NOW, has, outcomes, rule, tag, tag_added, tags_of, untag, work_off
 
@@ -348,9 +349,9 @@ def elsewhere() -> Callable[[], Any]:
         other = connection.copy()
         try:
             with other.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_lock(%s)", [read.TURN])
+                cursor.execute("SELECT pg_advisory_lock(%s)", [turn.TURN])
                 yield
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [read.TURN])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [turn.TURN])
         finally:
             other.close()
 

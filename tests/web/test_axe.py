@@ -19,12 +19,12 @@ from django.test import Client
 from dripstone import clock, signing
 from dripstone.accounts import invitations, members, sending_addresses, verbs
 from dripstone.accounts.models import Account
+from dripstone.automations import run
 from dripstone.content import snippets
 from dripstone.engine.acts import letting_in
 from dripstone.engine.models import Delivery
 from dripstone.events import causes
 from dripstone.oauth.models import Application
-from dripstone.rules import run
 from dripstone.rules import verbs as rules
 from dripstone.subscribers import forms, sign_ups, tags
 from dripstone.web import condition_leaves, rule_form
