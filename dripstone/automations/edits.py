@@ -28,12 +28,13 @@ KEEP: Final = "keep"  # the dates that were given
 ANEW: Final = "anew"  # give them again, by the settings there are now
 
 What = Literal["deleted", "changed", "rerouted"]
-Then = Literal["stay", "keep_date", "new_date", "finish", "leave_sequence", "asked", "wait_anew"]
+Then = Literal["stay", "keep_date", "new_date", "finish", "leave_sequence", "go_on", "asked", "wait_anew"]
 """stay            where they are; at most they go on to another node than before
 keep_date       until the date they have
 new_date        until the date that the new settings give, counted from when they arrived
 finish          the sequence they are in, and go on then
 leave_sequence  now, and go on
+go_on           at once: nothing shows any more what they would wait for
 asked           at once, what the node asks now
 wait_anew       for what the node waits for now; what happened before does not count
 """
@@ -63,7 +64,7 @@ class Change:
     @property
     def moves_at_once(self) -> bool:
         """Whether somebody who stands there may go on by the edit itself."""
-        return self.gives_dates_anew or self.then in ("leave_sequence", "asked")
+        return self.gives_dates_anew or self.then in ("leave_sequence", "go_on", "asked")
 
     @property
     def leads_to(self) -> str | None:
@@ -157,8 +158,10 @@ def _then_of_deleted(node: GraphNode, chosen: Mapping[str, str]) -> Then:
     match node.kind:
         case kinds.SEQUENCE:
             return "leave_sequence" if chosen[SEQUENCE] == LEAVE else "finish"
-        case kinds.WAIT | kinds.CONDITION | kinds.EVENT:
+        case kinds.WAIT | kinds.CONDITION:
             return "keep_date"
+        case kinds.EVENT:
+            return "go_on"
     return "stay"
 
 

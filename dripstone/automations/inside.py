@@ -8,6 +8,8 @@ from typing import Any
 
 from django.db import connection
 
+from dripstone.automations import graph as graphs
+from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Walk
 from dripstone.errors import Unseen
 
@@ -30,9 +32,9 @@ FROM automations_walk WHERE automation_id = %(automation)s AND left_at IS NULL
 _NAMES = """
 SELECT asked.node, p.first_name, p.email_address
 FROM unnest(%(nodes)s::text[]) AS asked (node)
-CROSS JOIN LATERAL (
-    SELECT w.id, w.subscriber_id FROM automations_walk w
-    WHERE w.automation_id = %(automation)s AND w.node = asked.node AND w.left_at IS NULL ORDER BY w.id LIMIT %(most)s) one
+CROSS JOIN LATERAL (SELECT w.id, w.subscriber_id FROM automations_walk w
+                    WHERE w.automation_id = %(automation)s AND w.node = asked.node AND w.left_at IS NULL
+                    ORDER BY w.id LIMIT %(most)s) one
 JOIN subscribers_subscriber p ON p.id = one.subscriber_id
 ORDER BY asked.node, one.id
 """
@@ -58,8 +60,9 @@ def names(automation_id: int, nodes: Iterable[str], most: int = NAMES) -> dict[s
 # --- Tokens -------------------------------------------------------------------------------------------------------
 
 
-def token(automation: Automation, act: Any, nodes: Collection[str] | None = None) -> str:
-    """What whoever was told about an act brings back to do it: 20 characters.
+def token(automation: Automation, published: Graph, act: Any, nodes: Collection[str] | None = None) -> str:
+    """What whoever was told about an act brings back to do it: 20 characters. It changes with the graph, the status,
+    and who stands where.
 
     act     what is to be done, with its choices; as JSON
     nodes   those at which it touches whoever stands there; None: everybody inside
@@ -69,8 +72,9 @@ def token(automation: Automation, act: Any, nodes: Collection[str] | None = None
     else:
         listed = None if nodes is None else sorted(nodes)
         [(figure,)] = _rows(_FIGURE, {"automation": automation.pk, "nodes": listed})
-    world = [automation.pk, automation.edition, automation.status, figure, act]
-    return hashlib.sha256(json.dumps(world, sort_keys=True, default=str).encode()).hexdigest()[:20]
+    gone = {node.key: node.leads_to for node in published.nodes.values() if node.is_deleted}
+    world = [automation.pk, automation.status, graphs.as_json(published), gone, figure, act]
+    return hashlib.sha256(json.dumps(world, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def must_be_seen(automation: Automation, given: str | None, now: str) -> None:

@@ -197,7 +197,7 @@ class Errand(models.Model):
     """What an act has left to do for many people, batch after batch: errands.py."""
 
     class What(models.TextChoices):
-        LEAVE_SEQUENCE = "leave_sequence"  # of those who stand at a deleted node
+        GO_ON = "go_on"  # of those who stand at a deleted node
         REDATE = "redate"  # of those who wait at a changed one
         END_PLACES = "end_places"  # that walks through a deleted automation had made
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dripstone.automations import graph, reasons, walk
+from dripstone.automations import reasons, walk
 from dripstone.automations.models import Automation, Walk
 from dripstone.automations.walk import Held, Sequences
 from dripstone.errors import Invalid, NotFound
@@ -55,10 +55,10 @@ def move(
     """
     held = walk.hold([automation.pk], [subscriber_id])
     where = _standing(held, automation, subscriber_id)
-    nodes = held.graphs[automation.pk].nodes
+    nodes = held.routes[automation.pk].graph.nodes
     if key not in nodes or nodes[key].is_deleted:
         raise Invalid.member("node", NO_SUCH_NODE)
-    is_back = key not in held.graphs[automation.pk].ahead(where.node)
+    is_back = key not in held.routes[automation.pk].graph.ahead(where.node)
     sequences: Sequences = "finish" if keep_place else "end"
     told = {"cause": cause, "reason": reasons.BY_HAND}
     walk.put(held, automation.pk, {subscriber_id: key}, now, sequences=sequences, new_run=is_back, **told)

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import transaction
 
-from dripstone.automations import edits, errands, inside, verbs, walk
+from dripstone.automations import dates, edits, errands, inside, verbs, walk
 from dripstone.automations import graph as graphs
 from dripstone.automations.edits import Change, Choices
 from dripstone.automations.graph import Graph
@@ -51,7 +51,7 @@ class Plan:
         nodes = set(self.changes)
         if self.before.start != self.draft.start:
             nodes.add(graphs.AT_ENTRY)
-        return inside.token(self.automation, ["publish", said], nodes)
+        return inside.token(self.automation, self.before, ["publish", said], nodes)
 
 
 def plan(automation: Automation, draft: Graph | None = None, choices: object = None) -> Plan:
@@ -82,6 +82,7 @@ def publish(
         planned = plan(automation, choices=choices)
         inside.must_be_seen(automation, token, planned.token())
         verbs.set_graph(automation, planned.after, now, actor)
+        dates.set_up(automation, planned.after, now)
         _follow(planned, now, actor)
         return automation
 
@@ -97,8 +98,8 @@ def _follow(planned: Plan, now: datetime, actor: str) -> None:
     """Whoever stands where something changes."""
     automation, cause = planned.automation, causes.of_actor(actor)
     for change in planned.changes.values():
-        if change.then == "leave_sequence":
-            errands.leave_sequence(automation, change.key, now, cause)
+        if change.then in ("leave_sequence", "go_on"):
+            errands.go_on(automation, change.key, now, cause)
         if change.gives_dates_anew:
             errands.redate(automation, change.key, now, cause)
     asked = [change.key for change in planned.changes.values() if change.then == "asked"]

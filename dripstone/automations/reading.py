@@ -270,23 +270,23 @@ _NO_EXIT: Mapping[tuple[str, str], str] = {
 }
 
 
-def _span(one: Checked, name: str) -> dict[str, int] | None:
+def span(one: Checked, name: str) -> dict[str, int] | None:
     """A length of time, in one unit; None where there is a problem."""
-    span = one.part(name)
-    if span is None:
+    part = one.part(name)
+    if part is None:
         return None
-    given = [unit for unit in kinds.UNITS if span.given.get(unit) is not None]
+    given = [unit for unit in kinds.UNITS if part.given.get(unit) is not None]
     if len(given) != 1:
         one.wrong(name, f"must have one of: {', '.join(kinds.UNITS)}")
         return None
-    span.whole_number(given[0], 1, MOST_OF[given[0]])
-    return {given[0]: span.values[given[0]]} if given[0] in span.values else None
+    part.whole_number(given[0], 1, MOST_OF[given[0]])
+    return {given[0]: part.values[given[0]]} if given[0] in part.values else None
 
 
 def _within(one: Checked) -> dict[str, Any]:
     if one.given.get("within") is None:
         return {}
-    return {"within": _span(one, "within")}
+    return {"within": span(one, "within")}
 
 
 def _hour(part: Checked, account: Account) -> int | None:
@@ -337,7 +337,7 @@ def _wait(one: Checked, reader: _Reading) -> tuple[Settings, Exits]:
         one.refuse("for", f"{one.path('for')} or until must be given{', and not both' if given else ''}")
         return {}, _next(one)
     if given == ["for"]:
-        return {"for": _span(one, "for")}, _next(one)
+        return {"for": span(one, "for")}, _next(one)
     until = _until(one, reader)
     is_for_field = until is not None and "custom_field_id" in until
     has_otherwise = is_for_field and OTHERWISE in one.given

@@ -1,7 +1,8 @@
 """Deletes an automation with everybody in it (A14).
 
 Takes       an automation, what becomes of the sequences it put people into, and the token of the impact
-Leaves      neither it nor its nodes; everybody outside; their places in sequences as they are, or to be ended (errands.py)
+Leaves      neither it nor its nodes; everybody outside; their places in sequences as they are, or to be ended
+            (errands.py)
 A crash here means nothing was deleted: it is one transaction.
 
 What names it elsewhere rests: a `move` into it passes, a condition about it is never met. Its log is not shown any more
@@ -12,14 +13,14 @@ from datetime import datetime
 
 from django.db import transaction
 
-from dripstone.automations import errands, inside, reasons, schedule, verbs, walk
+from dripstone.automations import dates, errands, inside, reasons, verbs, walk
 from dripstone.automations.models import Automation, Walk
 from dripstone.automations.walk import Sequences
 from dripstone.events import causes
 
 
 def token_of(automation: Automation, sequences: Sequences) -> str:
-    return inside.token(automation, ["delete", sequences])
+    return inside.token(automation, verbs.published(automation), ["delete", sequences])
 
 
 @transaction.atomic
@@ -34,11 +35,13 @@ def delete(
     else:
         walk.still(automation.pk, False, now)
     _everybody_leaves(automation, now)
-    schedule.forget(automation, now)
+    dates.forget(automation, now)
     automation.delete()
 
 
 def _everybody_leaves(automation: Automation, now: datetime) -> None:
     """In one statement: nobody walks while the automation is held, and no log of it is shown any more."""
     everybody = Walk.objects.filter(automation=automation.pk, left_at=None)
-    everybody.update(left_at=now, left_because=reasons.AUTOMATION_DELETED, due_at=None, ends_at=None)
+    everybody.update(
+        left_at=now, left_because=reasons.AUTOMATION_DELETED, due_at=None, ends_at=None, called_to="", stilled_at=None
+    )

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from dripstone.automations import dates, read, tick
+from dripstone.automations import dates, errands, read, tick
 from dripstone.automations.book import Book
 from dripstone.triggers import dates as dated
 from dripstone.triggers import owner_mail
@@ -28,7 +28,9 @@ def until_idle(now: Now) -> int:
     how many firings and steps there were, those that came to nothing among them."""
     n_done = 0
     while True:
-        passed = next((found for one in (read.events, _by_date, _ticked) if (found := one(now())).is_more), NOTHING)
+        passed = next(
+            (found for one in (errands.some, read.events, _by_date, _ticked) if (found := one(now())).is_more), NOTHING
+        )
         n_done += passed.n_done
         if not passed.is_more:
             owner_mail.send_due(now())
@@ -65,7 +67,7 @@ def _round(now: Now) -> Passed:
         done = [read.events(now()), _by_date(now())] if is_ours else []
         if is_ours:
             owner_mail.send_due(now())
-    done.append(_ticked(now()))
+    done += [errands.some(now()), _ticked(now())]
     return Passed(sum(one.n_done for one in done), any(one.is_more for one in done))
 
 

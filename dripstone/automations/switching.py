@@ -4,7 +4,8 @@
     paused     people enter and wait at the entry, nobody walks
     active     people enter and walk
 
-Takes       an automation, its next status, and for switching it on the token of the impact and what becomes of the overdue
+Takes       an automation, its next status, and for switching it on the token of the impact and what becomes of the
+            overdue
 Leaves      it switched; what it sent people to stands still or goes on; whom the ticks find due walks on
 A crash here means nothing was switched: it is one transaction.
 
@@ -12,15 +13,15 @@ Nobody walks meanwhile: whoever moves people holds the automation, and this wait
 """
 
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from django.db import transaction
 from django.db.models import QuerySet
 
-from dripstone.automations import graph, inside, kinds, reasons, schedule, verbs, wake, walk
+from dripstone.automations import dates, inside, kinds, reasons, schedule, verbs, walk
 from dripstone.automations.models import Automation, Walk
-from dripstone.errors import Invalid
 from dripstone.events import causes, reading
+from dripstone.rules import wake
 from dripstone.triggers.turn import READER
 
 Status = Automation.Status
@@ -34,7 +35,7 @@ _BATCH = 1_000  # people
 
 def token_of(automation: Automation, status: str) -> str:
     """Of the impact; what becomes of the overdue is chosen after looking at it."""
-    return inside.token(automation, ["switch", status])
+    return inside.token(automation, verbs.published(automation), ["switch", status])
 
 
 def activate(
@@ -94,6 +95,7 @@ def _switched(automation: Automation, status: Status, now: datetime, actor: str)
     if status == Status.ACTIVE:
         automation.stopped_at = None
         walk.still(automation.pk, False, now)
+        walk.look_again(automation.pk, _conditions(automation), now)
     elif was == Status.ACTIVE:
         automation.stopped_at = now
         walk.still(automation.pk, True, now)
@@ -102,9 +104,14 @@ def _switched(automation: Automation, status: Status, now: datetime, actor: str)
     automation.edition += 1
     switched = ("status", "status_at", "stopped_at", "listens_after", "edition", "changed_at", "changed_by")
     automation.save(update_fields=switched)
-    schedule.set_up(automation, now)
+    dates.set_up(automation, verbs.published(automation), now)
     wake.worker()
     return automation
+
+
+def _conditions(automation: Automation) -> list[str]:
+    """They are looked at when it runs again (A7)."""
+    return [node.key for node in verbs.published(automation).nodes.values() if node.kind == kinds.CONDITION]
 
 
 # --- The overdue --------------------------------------------------------------------------------------------------
@@ -112,15 +119,14 @@ def _switched(automation: Automation, status: Status, now: datetime, actor: str)
 
 def overdue(automation: Automation, before: datetime) -> QuerySet[Walk]:
     """Whose wait, or the limit of it, was over by then; without those who wait for a weekday and hour."""
-    slots = [node.key for node in verbs.published(automation).nodes.values() if waits_for_a_slot(node)]
     late = Walk.objects.filter(automation=automation.pk, left_at=None, ends_at__lte=before, due_at__lte=before)
-    return late.exclude(node__in=slots)
+    return late.exclude(node__in=slots(automation))
 
 
-def waits_for_a_slot(node: graph.GraphNode) -> bool:
-    """For one of some weekdays, at an hour."""
-    until: Any = node.settings.get("until", {})
-    return node.kind == kinds.WAIT and "weekdays" in until
+def slots(automation: Automation) -> list[str]:
+    """Nodes that wait for a weekday and hour, deleted ones among them."""
+    nodes = verbs.published(automation).nodes.values()
+    return [node.key for node in nodes if node.kind == kinds.WAIT and schedule.is_for_weekday(node.settings)]
 
 
 def _let_go(automation: Automation, before: datetime, now: datetime, actor: str) -> None:

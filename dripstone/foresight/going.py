@@ -5,8 +5,8 @@ Leaves      nothing: it only reads
 A crash here means there is no answer.
 
 A crowd is a query, not a list: it is carried through the graph from fork to fork, and at each fork the database counts
-who goes which way, so that a hundred thousand people cost what a hundred do in Python. What acts on the way would change
-for a condition behind them is not taken into account; then the counts are said to be about right (`is_about`).
+who goes which way, so that a hundred thousand people cost what a hundred do in Python. What acts on the way would
+change for a condition behind them is not taken into account; then the counts are said to be about right (`is_about`).
 """
 
 from collections import Counter
@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from dripstone.accounts.models import Account
 from dripstone.automations import kinds
 from dripstone.automations.graph import NEXT, OTHERWISE, Graph, GraphNode
+from dripstone.automations.models import Automation
 from dripstone.conditions.people import expanded
+from dripstone.conditions.sql import Truth
+from dripstone.engine import audience
 from dripstone.engine.models import Enrollment
 from dripstone.foresight import timetable
 from dripstone.grammar import Condition
@@ -30,6 +32,16 @@ from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber
 from dripstone.triggers import when
 
+# Which share of a split has somebody, as walking reckons it: 2**32 is 96 modulo 100.
+_SHARE = """
+(SELECT (head %% 100 * 96 + tail %% 100) %% 100
+ FROM automations_walk w
+ CROSS JOIN LATERAL sha256(convert_to(%s || ':' || w.subscriber_id || ':' || w.run || ':' || %s, 'UTF8')) hash
+ CROSS JOIN LATERAL (SELECT ('x' || encode(substr(hash, 1, 4), 'hex'))::bit(32)::bigint,
+                            ('x' || encode(substr(hash, 5, 4), 'hex'))::bit(32)::bigint) parts (head, tail)
+ WHERE w.automation_id = %s AND w.subscriber_id = {id} AND w.left_at IS NULL) BETWEEN %s AND %s - 1
+"""
+
 MOST_CROWDS = 60  # on their way; beyond that it is not known where the rest of them come to
 
 People = QuerySet[Subscriber]
@@ -38,12 +50,17 @@ Way = tuple[int, str]
 
 
 class Crowd(NamedTuple):
-    """n people who come to the node `key`; None: who leave. has_acted: something on their way changed them."""
+    """n people who come to the node `key`; None: who leave.
+
+    has_acted   something on their way changed them
+    is_over     they stand there already, and the limit of their wait is over
+    """
 
     key: str | None
     people: People
     n: int
     has_acted: bool = False
+    is_over: bool = False
 
 
 @dataclass
@@ -71,14 +88,15 @@ class Going:
     sequences: dict[int, str] = field(default_factory=dict)  # names of those above
 
 
-def of(account: Account, graph: Graph, crowds: Iterable[Crowd], now: datetime) -> Going:
-    """Where the crowds come to, at once."""
-    return _Walking(account, graph, now).off(list(crowds))
+def of(automation: Automation, graph: Graph, crowds: Iterable[Crowd], now: datetime) -> Going:
+    """Where the crowds come to, at once. graph: the one they walk through, deleted nodes behind it included."""
+    return _Walking(automation, graph, now).off(list(crowds))
 
 
 class _Walking:
-    def __init__(self, account: Account, graph: Graph, now: datetime) -> None:
-        self.account, self.graph, self.now = account, graph, now
+    def __init__(self, automation: Automation, graph: Graph, now: datetime) -> None:
+        self.account, self.automation_id = automation.account, automation.pk
+        self.graph, self.now = graph, now
         self.going = Going()
         self.left = MOST_CROWDS
         self._sequences: dict[int, Sequence | None] = {}
@@ -100,12 +118,16 @@ class _Walking:
             return []
         self.left -= 1
         node = self.graph.nodes[crowd.key]
+        if node.is_deleted:
+            return [self._on(node, crowd)]
         return _AT[node.kind](self, node, crowd)
 
     # Kinds of nodes
 
     def wait(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         """Of dates that people have in a field, some may be over."""
+        if crowd.is_over:
+            return [self._on(node, crowd)]
         until = node.settings.get("until", {})
         if "at" in until and datetime.fromisoformat(until["at"]) <= self.now:
             return [self._on(node, crowd)]
@@ -140,9 +162,9 @@ class _Walking:
     def condition(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         yes, no = self._parted(crowd, node.settings["if"])
         ways = dict(node.ways)
-        if "within" in node.settings:
-            return [yes._replace(key=ways["yes"]), *self._stop(no)]
-        return [yes._replace(key=ways["yes"]), no._replace(key=ways["no"])]
+        if "within" in node.settings and not crowd.is_over:
+            return [self._by(yes, ways["yes"]), *self._stop(no)]
+        return [self._by(yes, ways["yes"]), self._by(no, ways["no"])]
 
     def split(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         ways, branches = dict(node.ways), node.settings["branches"]
@@ -155,18 +177,18 @@ class _Walking:
         return [*found, rest._replace(key=ways[OTHERWISE])]
 
     def _shared_out(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
-        """By the hash of each, which is not asked here: by the shares."""
-        ways, left, share_left = dict(node.ways), crowd.n, 100
-        self.going.is_about = True
-        found = []
+        ways, found, below = dict(node.ways), [], 0
         for place, branch in enumerate(node.settings["branches"]):
-            n = round(left * branch["percent"] / share_left) if share_left else 0
-            found.append(crowd._replace(key=ways[str(place)], n=n))
-            left, share_left = left - n, share_left - branch["percent"]
+            values = [str(self.automation_id), node.key, self.automation_id, below, below + branch["percent"]]
+            below += branch["percent"]
+            these = crowd.people.filter(Truth(_SHARE, values))
+            found.append(crowd._replace(key=ways[str(place)], people=these, n=these.count(), is_over=False))
         return found
 
     def event(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         """Who walks up to it waits for it, unless what it leaves behind is so already."""
+        if crowd.is_over:
+            return [self._by(crowd, dict(node.ways)[OTHERWISE])]
         if self._is_gone(node):
             return [self._on(node, crowd)]
         if not node.settings.get("already"):
@@ -186,6 +208,8 @@ class _Walking:
 
     def sequence(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         """R12, as an automation enters: who is in it waits with it, or begins again where it repeats."""
+        if crowd.is_over:
+            return [self._on(node, crowd)]
         sequence = self._sequence(node.settings["sequence_id"])
         if sequence is None:
             return [self._on(node, crowd)]
@@ -215,14 +239,17 @@ class _Walking:
         if sequence.pk not in self._mails_at_once:
             lines = timetable.of_entry(sequence, sequence.emails.all(), self.now) if sequence.active else []
             self._mails_at_once[sequence.pk] = bool(lines) and lines[0].due <= self.now
-            sifts = sequence.exclusions.exists() or (bool(lines) and lines[0].email.filter is not None)
+            sifts = any(audience.sources(sequence, self.now)) or (bool(lines) and lines[0].email.filter is not None)
             self.going.is_about |= self._mails_at_once[sequence.pk] and sifts
         return self._mails_at_once[sequence.pk]
 
     # What becomes of a crowd
 
     def _on(self, node: GraphNode, crowd: Crowd, *, has_acted: bool = False) -> Crowd:
-        return crowd._replace(key=dict(node.ways)[NEXT], has_acted=crowd.has_acted or has_acted)
+        return self._by(crowd, dict(node.ways)[NEXT])._replace(has_acted=crowd.has_acted or has_acted)
+
+    def _by(self, crowd: Crowd, key: str | None) -> Crowd:
+        return crowd._replace(key=key, is_over=False)
 
     def _stop(self, crowd: Crowd) -> list[Crowd]:
         if crowd.n and crowd.key is not None:

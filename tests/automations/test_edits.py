@@ -132,6 +132,8 @@ def test_of_another_sequence_the_old_one_is_finished() -> None:
 def test_another_condition_is_asked_at_once_and_another_event_counts_from_now() -> None:
     assert then(ask("a", None, None), ask("a", None, None, tag_id=2)) == "asked"
     assert then(event("a", None), event("a", None, tag_id=2)) == "wait_anew"
+    assert then(event("a", None), None) == "go_on"
+    assert then(ask("a", None, None, within={"days": 1}), None) == "keep_date"
     limited = event("a", None, within={"days": 2}, otherwise=None)
     assert then(event("a", None), limited) == "keep_date"
     assert then(event("a", None), limited, dates="anew") == "new_date"

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Conditions ask who was in an automation."""
 
-    dependencies = [("automations", "0002_draft_revision")]
+    dependencies = [("automations", "0004_errands")]
 
     operations = [
         migrations.AddIndex(
