@@ -20,7 +20,8 @@ from dripstone.api.replies import no_content, reply
 from dripstone.automations import graph as graphs
 from dripstone.automations import kinds, publishing, reading, removal, switching, verbs
 from dripstone.automations.models import Automation
-from dripstone.errors import Invalid, Unseen
+from dripstone.automations.walk import Sequences
+from dripstone.errors import Invalid, Problem, Unseen
 from dripstone.explain import automation_checks
 from dripstone.foresight import automation_impact
 from dripstone.foresight.automation_impact import AutomationImpact
@@ -223,12 +224,12 @@ class AutomationDraftAnswer(TypedDict):
 
 
 class AutomationImpactAnswer(TypedDict):
-    impact: dict[str, Any]
+    impact: shapes.AutomationImpactShape
 
 
 class UnseenAnswer(TypedDict):
     errors: list[str]
-    impact: NotRequired[dict[str, Any]]
+    impact: NotRequired[shapes.AutomationImpactShape]
 
 
 class AutomationChecksAnswer(TypedDict):
@@ -274,9 +275,9 @@ def update_automation(request: KitRequest, id: int, body: AutomationChanges) -> 
 
     def impact() -> AutomationImpact:
         graph = verbs.read(row, drawn or {})
-        return automation_impact.of_publish(row, graph, now, given.get("choices"))
+        return automation_impact.of_publish(row, now, draft=graph, choices=given.get("choices"))
 
-    return _unless_unseen(request, publish, impact)
+    return _unless_unseen(request, row, publish, impact)
 
 
 @transaction.atomic
@@ -284,20 +285,19 @@ def _updated(
     row: Automation, given: Given, drawn: Given | None, now: datetime, actor: str, token: str | None
 ) -> Automation:
     """All of it, or the problems of all of it."""
-    problems = []
+    problems: list[Problem] = []
     try:
-        row = verbs.update(row, given, now, actor)
+        if drawn is not None and verbs.save_draft(row, drawn, now, actor).draft is not None:
+            publishing.publish(row, now, actor, token=token, choices=given.get("choices"))
     except Invalid as error:
         problems += error.problems
     try:
-        row = row if drawn is None else verbs.save_draft(row, drawn, now, actor)
+        row = verbs.update(row, given, now, actor)  # behind it: a change of the name would make the token void
     except Invalid as error:
         problems += error.problems
     if problems:
         raise Invalid(problems=problems)
-    if drawn is None or row.draft is None:
-        return row
-    return publishing.publish(row, now, actor, token=token, choices=given.get("choices"))
+    return row
 
 
 @router.delete("/automations/{int:id}", response={204: None, 409: UnseenAnswer}, summary="Delete an automation")
@@ -309,7 +309,7 @@ def delete_automation(request: KitRequest, id: int, filters: Query[RemovalFilter
     def delete(token: str | None) -> None:
         removal.delete(row, now, request.auth.actor, sequences=sequences, token=token)
 
-    return _unless_unseen(request, delete, lambda: automation_impact.of_removal(row, now, sequences))
+    return _unless_unseen(request, row, delete, lambda: automation_impact.of_removal(row, sequences), sequences)
 
 
 @router.post("/automations/{int:id}/duplicate", response={201: AutomationAnswer}, summary="Duplicate an automation")
@@ -368,7 +368,7 @@ def publish_draft(request: KitRequest, id: int, body: PublishBody = NO_CHOICE) -
     def publish(token: str | None) -> Automation:
         return publishing.publish(row, now, request.auth.actor, token=token, choices=choices)
 
-    return _unless_unseen(request, publish, lambda: _of_draft(row, now, choices))
+    return _unless_unseen(request, row, publish, lambda: automation_impact.of_publish(row, now, choices=choices))
 
 
 # --- Switching ----------------------------------------------------------------------------------------------------
@@ -386,10 +386,10 @@ def activate_automation(request: KitRequest, id: int, body: ActivateBody = WALKI
     overdue, older_than = _overdue(body.given())
 
     def activate(token: str | None) -> Automation:
-        told = {"overdue": overdue, "older_than": older_than}
-        return switching.activate(row, now, request.auth.actor, token=token, **told)
+        actor = request.auth.actor
+        return switching.activate(row, now, actor, token=token, overdue=overdue, older_than=older_than)
 
-    return _unless_unseen(request, activate, lambda: _of_switch(row, "activate", now, overdue, older_than))
+    return _unless_unseen(request, row, activate, lambda: _of_switch(row, "activate", now, overdue, older_than))
 
 
 @router.post("/automations/{int:id}/pause", response=AutomationAnswer, summary="Pause an automation")
@@ -428,27 +428,22 @@ def tell_impact(request: KitRequest, id: int, body: AutomationImpactBody = OF_DR
     values = read.sound()
     change = values.get("change", "publish")
     if change == "delete":
-        return _told(automation_impact.of_removal(row, now, values.get("sequences", "finish")))
+        sequences = values.get("sequences", "finish")
+        return _told(row, automation_impact.of_removal(row, sequences), sequences)
     if change != "publish":
-        return _told(_of_switch(row, change, now, *_overdue(given)))
+        return _told(row, _of_switch(row, change, now, *_overdue(given)))
     drawn = _drawn(given, row.draft or graphs.as_json(verbs.published(row)))
     choices = given.get("choices")
     if drawn is None:
-        return _told(_of_draft(row, now, choices))
-    return _told(automation_impact.of_publish(row, verbs.read(row, drawn), now, choices))
+        return _told(row, automation_impact.of_publish(row, now, choices=choices))
+    return _told(row, automation_impact.of_publish(row, now, draft=verbs.read(row, drawn), choices=choices))
 
 
-def _told(impact: AutomationImpact) -> HttpResponse:
-    answer = reply(200, impact=impact.as_json())
+def _told(row: Automation, impact: AutomationImpact, sequences: Sequences | None = None) -> HttpResponse:
+    """sequences   of a deletion, what becomes of them"""
+    answer = reply(200, impact=shapes.impact(impact, row, sequences))
     answer["ETag"] = f'"{impact.token}"'
     return answer
-
-
-def _of_draft(row: Automation, now: datetime, choices: Any) -> AutomationImpact:
-    draft = verbs.draft_of(row)
-    if draft is None:
-        raise Invalid(publishing.NO_DRAFT)
-    return automation_impact.of_publish(row, draft, now, choices)
 
 
 _STATUS_AFTER = {
@@ -461,21 +456,25 @@ _STATUS_AFTER = {
 def _of_switch(
     row: Automation, change: str, now: datetime, overdue: switching.Overdue, older_than: timedelta | None
 ) -> AutomationImpact:
-    return automation_impact.of_switch(row, _STATUS_AFTER[change], now, overdue, older_than)
+    return automation_impact.of_switch(row, _STATUS_AFTER[change], now, overdue=overdue, older_than=older_than)
 
 
 def _unless_unseen(
-    request: KitRequest, act: Callable[[str | None], Automation | None], impact: Callable[[], AutomationImpact]
+    request: KitRequest,
+    row: Automation,
+    act: Callable[[str | None], Automation | None],
+    impact: Callable[[], AutomationImpact],
+    sequences: Sequences | None = None,
 ) -> HttpResponse:
     """Does it; or refuses, and tells what it would do to people, with the token that lets it."""
     try:
-        row = act(_token(request))
+        done = act(_token(request))
     except Unseen as unseen:
         told = impact()
-        answer = reply(409, errors=unseen.messages, impact=told.as_json())
+        answer = reply(409, errors=unseen.messages, impact=shapes.impact(told, row, sequences))
         answer["ETag"] = f'"{told.token}"'
         return answer
-    return no_content() if row is None else reply(200, automation=shapes.automation(row))
+    return no_content() if done is None else reply(200, automation=shapes.automation(done))
 
 
 def _token(request: KitRequest) -> str | None:
