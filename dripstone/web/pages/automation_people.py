@@ -14,7 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
-from dripstone.automations import counts, verbs, who
+from dripstone.automations import verbs, who
 from dripstone.automations import people as by_hand
 from dripstone.automations import words as automation_words
 from dripstone.automations.graph import AT_ENTRY, Graph
@@ -74,7 +74,7 @@ def people(request: HttpRequest, account: Account, automation_id: int) -> HttpRe
     address = request.GET.get("person", "").replace("\0", "").strip()
     if address and (person := person_at(account, address)) is not None:
         return redirect("automation_person", found.pk, person.pk)
-    graph, standing = verbs.published(found), counts.inside([found.pk])[found.pk]
+    graph, standing = verbs.published(found), who.by_node(found.pk)
     names = automation_words.names_of([graph], account.pk)
     node = of_address(request.GET.get("node", ""))
     n_rows = standing.total() if node is None else standing[node]
