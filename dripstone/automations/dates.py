@@ -32,14 +32,14 @@ _NOT_HEARD: Final[Trigger] = {"trigger": ""}  # keeps the place of one that is
 
 # Purpose: the next people who stand before the node and had entered by its date. By walk_at_node, or the primary key.
 _CALL = """
-WITH some AS (
+WITH chosen AS (
     SELECT id FROM automations_walk
     WHERE automation_id = %(automation)s AND left_at IS NULL AND node = ANY(%(nodes)s) AND id > %(after)s
       AND entered_at <= %(at)s
     ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE),
 called AS (
-    UPDATE automations_walk SET called_to = %(node)s, due_at = %(at)s WHERE id IN (SELECT id FROM some))
-SELECT count(*), max(id) FROM some
+    UPDATE automations_walk SET called_to = %(node)s, due_at = %(at)s WHERE id IN (SELECT id FROM chosen))
+SELECT count(*), max(id) FROM chosen
 """
 # Purpose: a node's date that has come, the first of its automation. By node_date_at, walk_called. Few rows.
 _DATE_THAT_HAS_COME = """
@@ -111,12 +111,13 @@ def call(now: datetime, book: Book) -> bool:
     """
     found = fetch(_DATE_THAT_HAS_COME, now=now)
     for pk in (pk for (pk,) in found):
-        _call(NodeDate.objects.get(pk=pk), book)
+        call_to(NodeDate.objects.get(pk=pk), book)
     return bool(found)
 
 
-def _call(date: NodeDate, book: Book) -> None:
-    """Whoever has stood before it since then is called, too; whoever has entered since is not."""
+def call_to(date: NodeDate, book: Book) -> None:
+    """Call some of those who stand before it. Whoever has come there since its date is called, too; whoever has entered
+    since is not."""
     [automation] = walk.locked([date.automation_id])
     route = book.routes([automation])[automation.pk]
     values = {"automation": automation.pk, "node": date.node, "at": date.at, "after": date.called_to}
