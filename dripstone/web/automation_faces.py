@@ -15,7 +15,7 @@ from dripstone.conditions.words import Names
 from dripstone.grammar import Thing
 from dripstone.triggers import when
 
-TITLE, SUB, WAY = 25, 30, 22  # how many letters have room
+TITLE, SUB, WAY = 22, 26, 22  # how many letters have room
 
 
 class Face(NamedTuple):
@@ -41,12 +41,15 @@ def of_entry(graph: Graph, names: Names) -> Face:
 def cut(text: str, room: int) -> str:
     """As many letters as have room: wide ones take two places."""
     taken, kept = 0.0, ""
-    for letter in " ".join(text.split()):
+    whole = " ".join(text.split())
+    if width_of(whole) <= room:
+        return whole
+    for letter in whole:
         taken += _width(letter)
-        if taken > room:
-            return kept[:-1].rstrip(" ,“(") + "…"
+        if taken > room - 1.4:
+            break
         kept += letter
-    return kept
+    return f"{kept.rstrip(' ,“(')}…"
 
 
 def width_of(text: str) -> float:
@@ -111,14 +114,14 @@ def _field(node: GraphNode, names: Names) -> Face:
 def _condition(node: GraphNode, names: Names) -> Face:
     said = condition_words.sentence(node.settings["if"], 0, names)
     within = node.settings.get("within")
-    return Face(f"If they {said}", f"within {span(within)}" if within else "looked at on arrival")
+    return Face(_capital(f"{said}?"), f"within {span(within)}" if within else "asked on arrival")
 
 
 def _split(node: GraphNode, names: Names) -> Face:
     branches = node.settings[BRANCHES]
     if all("percent" in one for one in branches):
-        return Face(f"Split into {len(branches)}", "by chance, the same each time")
-    return Face(f"Split into {len(branches) + 1}", "the first that is true")
+        return Face(f"Split into {len(branches)}", "by chance")
+    return Face(f"Split into {len(branches) + 1}", "the first way that fits")
 
 
 def _event(node: GraphNode, names: Names) -> Face:

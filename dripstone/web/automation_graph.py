@@ -21,9 +21,9 @@ from dripstone.web import automation_faces, automation_places, graph_layout
 from dripstone.web.automation_faces import Face
 from dripstone.web.graph_layout import Edge, Line, Place, Vertex
 
-WIDTH, HEIGHT = 212, 48
+WIDTH, HEIGHT = 224, 48
 OUT_WIDTH, OUT_HEIGHT = 66, 22
-LETTER = 6.4  # pixels of one, of the size of words on lines
+LETTER = 7.2  # pixels of one, of the size of words on lines
 DIGIT = 7
 
 Key = tuple[str, str]  # of a node and "", or of a node and the exit by which one leaves

@@ -12,7 +12,7 @@ from dripstone.automations import reading
 from dripstone.automations import words as automation_words
 from dripstone.automations.graph import AT_ENTRY, Graph
 from dripstone.conditions.words import Names
-from dripstone.explain.findings import Finding
+from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding
 from dripstone.grammar import Thing
 from dripstone.web import automation_graph, automation_steps
 from dripstone.web.automation_graph import Drawing, Shown
@@ -27,6 +27,9 @@ PAGES: Mapping[str, str] = {
     "segment": "segment",
     "automation": "automation",
 }
+
+
+_WORST = {ERROR: ("Does not work", "bad"), WARNING: ("To mend", "wait"), NOTICE: ("Good to know", "")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,19 @@ class Told:
     @property
     def key(self) -> str:
         return self.row.node.key if self.row.node else ""
+
+    @property
+    def worst(self) -> str:
+        """Of what the checks found here."""
+        return next((word for severity, (word, _) in _WORST.items() if severity in self._severities), "")
+
+    @property
+    def pill(self) -> str:
+        return next((pill for severity, (_, pill) in _WORST.items() if severity in self._severities), "")
+
+    @property
+    def _severities(self) -> set[str]:
+        return {one.severity for one in self.findings}
 
     @property
     def is_deep(self) -> bool:

@@ -13,7 +13,8 @@ from bisect import bisect_right, insort
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import accumulate, pairwise
+from operator import attrgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 
 GAP = 28  # between two boxes of a row
@@ -25,7 +26,7 @@ CORNER = 10
 LABEL = 20  # height of words on a line
 MARGIN = 16  # around the whole
 NEAR = 16  # a line that would bend by less is straightened, if there is room
-SWEEPS, ROUNDS = 8, 6
+SWEEPS, ROUNDS = 8, 4
 
 K = TypeVar("K", bound=Hashable)
 
@@ -230,11 +231,11 @@ def _number(rows: Iterable[Iterable[_Spot]]) -> None:
 
 
 def _sort(row: list[_Spot], side: str) -> None:
-    middles = {}
+    """By the middle of what each is tied to on that side; what is tied to nothing stays."""
     for spot in row:
         near: list[_Spot] = getattr(spot, side)
-        middles[id(spot)] = sum(one.position for one in near) / len(near) if near else spot.position
-    row.sort(key=lambda spot: middles[id(spot)])
+        spot.x = sum([one.position for one in near]) / len(near) if near else spot.position
+    row.sort(key=attrgetter("x"))
     _number([row])
 
 
@@ -243,8 +244,8 @@ def _crossings(row: Iterable[_Spot]) -> int:
     ends: list[int] = []
     n = 0
     for spot in row:
-        below = sorted(one.position for one in spot.downs)
-        n += sum(len(ends) - bisect_right(ends, position) for position in below)
+        below = [one.position for one in spot.downs]
+        n += sum([len(ends) - bisect_right(ends, position) for position in below])
         for position in below:
             insort(ends, position)
     return n
@@ -259,15 +260,16 @@ def _apart(left: _Spot, right: _Spot) -> float:
 
 
 def _spread(grid: _Grid[Any]) -> None:
-    for row in grid.rows:
-        _settle(row, [0.0] * len(row))
+    rows = [(row, _offsets(row)) for row in grid.rows]
+    for row, offsets in rows:
+        _settle(row, offsets, [0.0] * len(row))
     for _ in range(ROUNDS):
-        for row in grid.rows[1:]:
-            _settle(row, [_middle(spot, spot.ups) for spot in row])
-        for row in reversed(grid.rows[:-1]):
-            _settle(row, [_middle(spot, spot.downs) for spot in row])
-    for row in grid.rows[1:]:
-        _settle(row, [_middle(spot, spot.ups) for spot in row])
+        for row, offsets in rows[1:]:
+            _settle(row, offsets, [_middle(spot, spot.ups) for spot in row])
+        for row, offsets in reversed(rows[:-1]):
+            _settle(row, offsets, [_middle(spot, spot.downs) for spot in row])
+    for row, offsets in rows[1:]:
+        _settle(row, offsets, [_middle(spot, spot.ups) for spot in row])
     for row in grid.rows:
         for spot in row:
             spot.x = round(spot.x)
@@ -279,30 +281,34 @@ def _spread(grid: _Grid[Any]) -> None:
         _straighten(row, "downs", row, NEAR)
 
 
+def _offsets(row: Sequence[_Spot]) -> list[float]:
+    """From the first to each, if they stand as close as they may."""
+    return list(accumulate((_apart(left, right) for left, right in pairwise(row)), initial=0.0))
+
+
 def _middle(spot: _Spot, near: Sequence[_Spot]) -> float:
     """Of those at the ends, so that what stands between them counts no more than they do."""
+    if len(near) == 1:
+        return near[0].x
     if not near:
         return spot.x
     xs = [one.x for one in near]
     return (min(xs) + max(xs)) / 2
 
 
-def _settle(row: Sequence[_Spot], wanted: Iterable[float]) -> None:
+def _settle(row: Sequence[_Spot], offsets: Sequence[float], wanted: Sequence[float]) -> None:
     """As near to where each wants to be as the room that the others need allows (least squares)."""
-    offsets = [0.0]
-    for left, right in pairwise(row):
-        offsets.append(offsets[-1] + _apart(left, right))
     blocks: list[tuple[float, float, int]] = []  # mean, weight, how many
-    for spot, want, offset in zip(row, wanted, offsets, strict=False):
-        mean, weight, n = want - offset, spot.weight, 1
+    for place, spot in enumerate(row):
+        mean, weight, n = wanted[place] - offsets[place], spot.weight, 1
         while blocks and blocks[-1][0] >= mean:
             before, heavy, many = blocks.pop()
             mean = (before * heavy + mean * weight) / (heavy + weight)
             weight, n = weight + heavy, n + many
         blocks.append((mean, weight, n))
-    means = (mean for mean, _, n in blocks for _ in range(n))
-    for spot, mean, offset in zip(row, means, offsets, strict=False):
-        spot.x = mean + offset
+    means = [mean for mean, _, n in blocks for _ in range(n)]
+    for place, spot in enumerate(row):
+        spot.x = means[place] + offsets[place]
 
 
 def _straighten(row: Sequence[_Spot], side: str, spots: Iterable[_Spot], within: float) -> None:
