@@ -99,7 +99,7 @@ def test_a_worker_is_killed_before_any_statement(place: Place) -> None:
             was_killed = worker.exitcode == -9
         run.until_idle(clock.now)
         assert scene.became_of(people) == [[*fired, (2, 0, "fired", one)], [2, 1], [1, 1], added, 0], n_statements
-        assert Reader.objects.get(pk=read.READER).number == Numbering.objects.get().last
+        assert Reader.objects.get(pk=turn.READER).number == Numbering.objects.get().last
         if not was_killed:
             assert n_statements > 40
             break

@@ -309,7 +309,7 @@ def test_accounts_without_a_rule_are_stepped_over_unread(alice: Account, named: 
     for _ in range(30):
         tags.add(a, make_subscriber(alice), NOW, cause=causes.API)
     assert n_queries(work_off) <= n_before
-    assert Reader.objects.get(pk=read.READER).number == Numbering.objects.get().last
+    assert Reader.objects.get(pk=turn.READER).number == Numbering.objects.get().last
 
 
 # --- Once, and mistakes -----------------------------------------------------------------------------------------------
@@ -321,7 +321,7 @@ def test_a_cursor_that_was_set_back_doubles_nothing(alice: Account, person: Subs
     tags.add(a, person, NOW, cause=causes.API)
     work_off()
     tags.remove(b, person, NOW, cause=causes.API)
-    Reader.objects.filter(pk=read.READER).update(number=0)
+    Reader.objects.filter(pk=turn.READER).update(number=0)
     Rule.objects.update(listens_after=0)
     assert work_off() == 0
     assert tags_of(person) == {"a"} and Firing.objects.count() == 1

@@ -293,7 +293,7 @@ class Story(RuleBasedStateMachine):
         return is_more
 
     def _cursor(self) -> int:
-        found = Reader.objects.filter(pk=read.READER).first()
+        found = Reader.objects.filter(pk=turn.READER).first()
         return max(self.read_up_to, found.number) if found else self.read_up_to
 
     # Both must tell the same
