@@ -8,6 +8,8 @@ from dripstone.web.pages import (
     activity,
     addresses,
     apps,
+    automation_people,
+    automations,
     beside,
     brand,
     bulk_actions,
@@ -66,6 +68,7 @@ from dripstone.web.public import confirm, door, joining, new_address, passwords,
 EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
 PERSON = "people/<int:subscriber_id>"
 PLACE = "enrollments/<int:enrollment_id>"
+AUTOMATION = "automations/<int:automation_id>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -166,6 +169,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{PERSON}/details", person_details.details, name="person_details"),
     path(f"{PERSON}/location", person_location.location, name="person_location"),
     path(f"{PERSON}/location/removal", person_location.removal, name="person_location_removal"),
+    path(f"{PERSON}/automations", automation_people.of_person, name="person_automations"),
     path(f"{PERSON}/purchases", person_purchases.purchases, name="person_purchases"),
     path(f"{PERSON}/tags", person_details.tags, name="person_tags"),
     path(f"{PERSON}/tags/<int:tag_id>/removal", person_details.tag_removal, name="person_tag_removal"),
@@ -243,6 +247,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("forms/<int:form_id>/archiving", form_pages.archiving, name="form_archiving"),
     path("forms/<int:form_id>/deletion", form_pages.deletion, name="form_deletion"),
     path("people/<int:subscriber_id>/reinstatement", reinstatement.reinstatement, name="reinstatement"),
+    path("automations", automations.listed, name="automations"),
+    path(AUTOMATION, automations.automation, name="automation"),
+    path(f"{AUTOMATION}/log", automations.log, name="automation_log"),
+    path(f"{AUTOMATION}/copy", automations.copy, name="automation_copy"),
+    path(f"{AUTOMATION}/people", automation_people.people, name="automation_people"),
+    path(f"{AUTOMATION}/people/new", automation_people.entry, name="automation_entry"),
+    path(f"{AUTOMATION}/{PERSON}", automation_people.person, name="automation_person"),
+    path(f"{AUTOMATION}/{PERSON}/moving", automation_people.moving, name="automation_moving"),
+    path(f"{AUTOMATION}/{PERSON}/removal", automation_people.removal, name="automation_removal"),
     path("rules", rules.listed, name="rules"),
     path("rules/new", rules.new, name="new_rule"),
     path("rules/<int:rule_id>", rules.rule, name="rule"),
