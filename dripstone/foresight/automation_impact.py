@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from dripstone.automations import inside, kinds, people, publishing, removal, schedule, switching, verbs
 from dripstone.automations.edits import Change
@@ -210,6 +210,9 @@ def _waiting_to_go(automation: Automation, graph: Graph, now: datetime, who: Q) 
     for node in graph.nodes.values():
         here = who & Q(node=node.key, called_to="")
         yield node.key, here & Q(is_begun=False), False
+        if node.kind == kinds.EVENT:
+            yield dict(node.ways)[NEXT], here & _HAS_HAPPENED, False
+            here &= ~_HAS_HAPPENED
         if node.kind == kinds.CONDITION:
             yield node.key, here & Q(is_begun=True) & (Q(ends_at=None) | Q(ends_at__gt=now)), False
         if node.key not in slots:
@@ -221,6 +224,9 @@ def _is_over(node: GraphNode, now: datetime) -> Q:
     """Of a place in a sequence that has ended no instant is kept."""
     return Q() if node.kind == kinds.SEQUENCE else Q(ends_at__lte=now)
 
+
+# Of an event while they might not walk: nodes.has_happened.
+_HAS_HAPPENED = Q(is_begun=True, ends_at__isnull=False, ends_at=F("arrived_at"))
 
 # --- Deleting -----------------------------------------------------------------------------------------------------
 
@@ -358,17 +364,17 @@ def _of_person(automation: Automation, subscriber_id: int, act: impact_of_place.
     def look() -> OfPerson:
         steps = Step.objects.filter(automation_id=automation.pk, subscriber_id=subscriber_id, pk__gt=last)
         now = _places(automation, subscriber_id)
-        left = [pk for pk, (run, is_in) in places.items() if is_in and not now[pk][1]]
-        entered = [pk for pk, (run, is_in) in now.items() if is_in and places.get(pk) != (run, True)]
+        left = [pk for pk, (_, is_in) in places.items() if is_in and not now[pk][1]]
+        entered = [pk for pk, (at, is_in) in now.items() if is_in and places.get(pk) != (at, True)]
         return OfPerson(before, people.walk_of(automation, subscriber_id), list(steps.order_by("pk")), left, entered)
 
     return impact_of_place.carried_out_and_undone(act, look)
 
 
-def _places(automation: Automation, subscriber_id: int) -> dict[int, tuple[int, bool]]:
-    """By sequence: the run, and whether they are in it."""
-    rows = places_of(automation.account_id, subscriber_id).values_list("sequence_id", "run", "status")
-    return {pk: (run, status in (Enrollment.Status.ACTIVE, Enrollment.Status.UNCONFIRMED)) for pk, run, status in rows}
+def _places(automation: Automation, subscriber_id: int) -> dict[int, tuple[datetime, bool]]:
+    """By sequence: when they entered it last, and whether they are in it."""
+    rows = places_of(automation.account_id, subscriber_id).values_list("sequence_id", "entered_at", "status")
+    return {pk: (at, status in (Enrollment.Status.ACTIVE, Enrollment.Status.UNCONFIRMED)) for pk, at, status in rows}
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,7 @@ def test_it_says_who_stands_where_and_who_walks_on_at_once(alice: Account) -> No
     switch(one, "inactive")
     impact = told(one, "active", LATER)
     assert {at.key: (at.n, at.names[:3], at.n_late) for at in impact.nodes} == {
-        "": (1, [unconfirmed.email_address], 0),
+        "": (1, [unconfirmed.first_name], 0),
         "w": (3, ["Ann", "Ben", "Cem"], 3),
     }
     going = impact.going
