@@ -127,7 +127,7 @@ def n_fired() -> int:
 def alone(
     what: str, account: "Account", n: int, n_others: int, *, each_hears_all: bool = False
 ) -> dict[str, float | str | None]:
-    from dripstone.rules import run
+    from dripstone.automations import run
 
     common.out.print(f"{what} …", style="dim")
     common.empty()

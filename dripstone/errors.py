@@ -9,7 +9,8 @@ DripstoneError
 │   └── OutOfScope      an access token that was given for less
 ├── NotFound            no such thing in this account (it may exist in another one)
 ├── Conflict            someone else changed it first
-│   └── Busy            the same is being done right now; try again
+│   ├── Busy            the same is being done right now; try again
+│   └── Unseen          it touches people, and what it would do to them was not looked at, or has changed since
 ├── PreconditionFailed  it has changed since the caller asked about it (If-Match)
 ├── TooLarge            the body is bigger than we read
 ├── TooSlow             the body did not come in time
@@ -75,6 +76,10 @@ class Conflict(DripstoneError):
 
 class Busy(Conflict):
     """It is being done right now; try again in a moment"""
+
+
+class Unseen(Conflict):
+    """It touches people: look at what it would do to them, and send the token of that along"""
 
 
 class PreconditionFailed(DripstoneError):

@@ -7,13 +7,13 @@ more what rules make of those, and at last calls to others (docs/decisions/rules
 from collections import Counter
 from datetime import datetime
 
+from dripstone.automations import run as automations
 from dripstone.bulk import run as bulk
 from dripstone.engine import virtual
 from dripstone.imports import work as imports
-from dripstone.rules import run as rules
 from dripstone.webhooks import run as webhooks
 
-BEFORE_MAIL: tuple[virtual.Beside, ...] = (bulk, imports, rules)
+BEFORE_MAIL: tuple[virtual.Beside, ...] = (bulk, imports, automations)
 AFTER_MAIL: tuple[virtual.Beside, ...] = (webhooks,)
 
 

@@ -473,7 +473,7 @@ OAUTH2_PROVIDER = {
 
 PROCRASTINATE_IMPORT_PATHS = [
     "dripstone.engine.tasks",
-    "dripstone.rules.tasks",
+    "dripstone.automations.tasks",
     "dripstone.webhooks.tasks",
     "dripstone.ops.tasks",
 ]

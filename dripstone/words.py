@@ -178,6 +178,12 @@ def listed(items: Iterable[str]) -> str:
     return f"{', '.join(first)} and {last}" if first else last
 
 
+def some(items: Collection[str], most: int) -> str:
+    """The same of many: `a, b and 3 others`."""
+    n_others = len(items) - most
+    return listed([*list(items)[:most], *([count(n_others, "other")] if n_others > 0 else [])])
+
+
 # --- What somebody wrote -----------------------------------------------------------------------------------------
 
 

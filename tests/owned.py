@@ -5,6 +5,7 @@ from typing import Any
 from dripstone import clock
 from dripstone.accounts import brand, invitations, members, sending_addresses, sessions
 from dripstone.accounts.models import Account, User
+from dripstone.automations import verbs as automations
 from dripstone.bulk import actions, jobs, operations
 from dripstone.conditions import segments
 from dripstone.content import snippets, templates
@@ -32,6 +33,11 @@ INVITED = {"email_address": "new@example.com", "role": "viewer"}
 def rule_about(tag_id: int) -> dict[str, Any]:
     trigger, action = {"trigger": "tag_added", "tag_id": tag_id}, {"kind": "untag", "tag_id": tag_id}
     return {"name": "Rule", "triggers": [trigger], "actions": [action]}
+
+
+def automation_about(tag_id: int) -> dict[str, Any]:
+    nodes = [{"id": "a", "kind": "tag", "tag_id": tag_id, "next": None}]
+    return {"name": "Automation", "entries": [{"trigger": "tag_added", "tag_id": tag_id}], "start": "a", "nodes": nodes}
 
 
 def _user(account: Account) -> User:
@@ -107,6 +113,9 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
+        "steps": "a",
+        "automations": automations.create(account, automation_about(tag.pk), MONDAY_9).pk,
+        "other_automations": automations.create(account, {"name": "Other"}, MONDAY_9).pk,
         "rules": rules.create(account, rule_about(tag.pk), MONDAY_9).pk,
         "webhook_endpoints": endpoint.pk,
         "receivers": endpoint.pk,

@@ -62,7 +62,7 @@ CLOCK_FILES = {"clock.py"}
 CLOCK_EDGES = {
     "engine/tasks.py",
     "oauth/server.py",  # called by a library
-    "rules/tasks.py",
+    "automations/tasks.py",
     "webhooks/tasks.py",
     "bulk/tasks.py",
     "imports/tasks.py",

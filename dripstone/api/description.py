@@ -51,11 +51,14 @@ def complete(schema: Json) -> None:
             _say_parameter_plainly(parameter)
         if _is_guarded(path, method):
             call.setdefault("parameters", []).append(_IF_MATCH)
+        if 409 in call["responses"]:  # it tells the impact itself
+            call["responses"]["409"] = call["responses"].pop(409) | {"description": _UNSEEN}
+            call.setdefault("parameters", []).append(_TOKEN)
         if method == "post":
             call.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
             for response in call["responses"].values():
                 response["headers"] = {repeats.REPLAYED: _REPLAYED}
-        call["responses"] |= _refusals(path, method, call)
+        call["responses"] = _refusals(path, method, call) | call["responses"]
         call["security"].append({"OAuth2": [scope_of(method.upper(), re.sub(r"\{\w+\}", "1", path))]})
 
 
@@ -105,6 +108,13 @@ _IF_MATCH = {
     "description": "A token of the change's impact: refused with 412 when anything has changed since.",
     "schema": {"type": "string"},
     "required": False,
+}
+
+_UNSEEN = "It touches people, and no token of its impact came along, or one that is out of date: here is the impact"
+_TOKEN = {
+    **_IF_MATCH,
+    "description": "The token of its impact: needed where it touches people, refused with 409 when"
+    " anything has changed since.",
 }
 
 _IDEMPOTENCY_KEY = {

@@ -13,6 +13,8 @@ from dripstone.api import description, errors, oauth, repeats
 from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
+    automation_people,
+    automations,
     bulk_actions,
     bulk_jobs,
     clock,
@@ -103,6 +105,8 @@ OURS = (
     bulk_actions,
     imports,
     rules,
+    automations,
+    automation_people,
 )
 
 

@@ -33,6 +33,7 @@ class Automation(models.Model):
     draft = models.JSONField(null=True)  # the whole as it will be (graph.as_json); None: nothing is unpublished
     draft_changed_at = models.DateTimeField(null=True)
     draft_changed_by = models.TextField(default="", blank=True)
+    draft_revision = models.PositiveIntegerField(default=0)  # counts savings: an open page knows that it is stale
     edition = models.PositiveIntegerField(
         default=1
     )  # counts publishings and switches: who has read it knows whether to again
@@ -40,6 +41,8 @@ class Automation(models.Model):
         default=0
     )  # number of the last event that lets nobody in; moved by switching on
     status_at = models.DateTimeField()  # since when it has its status
+    time_zone = models.TextField(default="", blank=True)  # of the account, as waits for dates in fields are reckoned
+    moved_to = models.BigIntegerField(null=True)  # walk up to which they are moved to a new one; None: all are
     stopped_at = models.DateTimeField(null=True)  # since when it does not run; None: it is active, or never ran
     made_at = models.DateTimeField()
     changed_at = models.DateTimeField()
@@ -98,14 +101,18 @@ class Walk(models.Model):
     entered_at = models.DateTimeField()
     node = models.TextField(default="", blank=True)  # key of where they stand; "": at the entry, nothing walked
     arrived_at = models.DateTimeField()
+    is_begun = models.BooleanField(default=False)  # what the node does with whoever arrives is done; else it is to be
     due_at = models.DateTimeField(
         null=True
     )  # when a tick has to look; None: only an event moves them, or nobody may yet
     ends_at = models.DateTimeField(null=True)  # when the wait or `within` here is over; None: it has no end
+    called_to = models.TextField(default="", blank=True)  # event node ahead whose date has come; "": none
     acted = ArrayField(models.TextField(), default=list)  # keys of the nodes that acted in this run: each once (A3)
     enrollment_id = models.BigIntegerField(null=True)  # at a sequence node: the place there,
     enrollment_run = models.PositiveIntegerField(null=True)  # the run of it that is waited for,
     is_ours = models.BooleanField(default=False)  # and whether this walk made that run (A5)
+    after_event = models.BigIntegerField(default=0)  # up to this one, events of the place are older than the wait
+    stilled_at = models.DateTimeField(null=True)  # since when the place is still, because the automation does not run
     left_at = models.DateTimeField(null=True)
     left_because = models.TextField(default="", blank=True)  # reasons.py
     is_completed = models.BooleanField(
@@ -114,7 +121,8 @@ class Walk(models.Model):
 
     class Meta:
         constraints: ClassVar = [
-            models.UniqueConstraint("automation", "subscriber_id", condition=Q(left_at=None), name="walk_inside_once"),
+            # Finds where somebody is inside, too.
+            models.UniqueConstraint("subscriber_id", "automation", condition=Q(left_at=None), name="walk_inside_once"),
             models.UniqueConstraint("subscriber_id", "automation", "run", name="walk_run"),
         ]
         indexes: ClassVar = [
@@ -122,6 +130,9 @@ class Walk(models.Model):
                 "automation", "due_at", "id", condition=Q(left_at=None, due_at__isnull=False), name="walk_due"
             ),
             models.Index("automation", "node", "id", condition=Q(left_at=None), name="walk_at_node"),
+            # Conditions about everybody who was in one (conditions/sql.py). Written once, when somebody leaves.
+            models.Index("automation", "subscriber_id", condition=Q(left_at__isnull=False), name="walk_ended"),
+            models.Index("automation", "id", condition=Q(left_at=None) & ~Q(called_to=""), name="walk_called"),
             # How often an automation took a person by anything but an act of outside.
             models.Index(
                 "subscriber_id", "automation", "entered_at", condition=Q(is_from_outside=False), name="walk_counted"
@@ -130,6 +141,22 @@ class Walk(models.Model):
 
     def __str__(self) -> str:
         return f"run {self.run} of subscriber {self.subscriber_id} in automation {self.automation_id}"
+
+
+class NodeDate(models.Model):
+    """The date of an event node that waits for one, until it has come and everybody before the node was called."""
+
+    automation = models.ForeignKey(Automation, models.CASCADE, related_name="+", db_index=False)  # node_date_once
+    node = models.TextField()
+    at = models.DateTimeField()
+    called_to = models.BigIntegerField(default=0)  # walk up to which people were called
+
+    class Meta:
+        constraints: ClassVar = [models.UniqueConstraint("automation", "node", name="node_date_once")]
+        indexes: ClassVar = [models.Index("at", name="node_date_at")]
+
+    def __str__(self) -> str:
+        return f"date of {self.node} of automation {self.automation_id}"
 
 
 class Step(models.Model):
@@ -160,7 +187,29 @@ class Step(models.Model):
         indexes: ClassVar = [
             models.Index("automation_id", "id", name="step_of_automation"),
             models.Index("subscriber_id", "id", name="step_of_person"),
+            # How many did not enter lately, and why: who.py.
+            models.Index("automation_id", "at", condition=Q(what="not_entered"), name="step_not_entered"),
         ]
 
     def __str__(self) -> str:
         return f"{self.what} automation {self.automation_id}"
+
+
+class Errand(models.Model):
+    """What an act has left to do for many people, batch after batch: errands.py."""
+
+    class What(models.TextChoices):
+        GO_ON = "go_on"  # of those who stand at a deleted node
+        REDATE = "redate"  # of those who wait at a changed one
+        END_PLACES = "end_places"  # that walks through a deleted automation had made
+
+    account_id = models.BigIntegerField()
+    automation_id = models.BigIntegerField()  # which may be gone
+    what = models.TextField(choices=What)
+    node = models.TextField(default="", blank=True)
+    cause = ArrayField(models.TextField(), default=list)
+    asked_at = models.DateTimeField()
+    after = models.BigIntegerField(default=0)  # walks up to this one are done
+
+    def __str__(self) -> str:
+        return f"{self.what} of automation {self.automation_id}"

@@ -41,6 +41,11 @@ _DONE: Mapping[str, tuple[str, str]] = {
     what.DELETE: ("is deleted, and cannot be brought back", "are deleted, and cannot be brought back"),
 }
 
+_MOVED: Mapping[str, tuple[str, str]] = {
+    "in": ("enters the automation {}", "enter the automation {}"),
+    "out": ("leaves the automation {}", "leave the automation {}"),
+}
+
 
 def names_in(actions: Sequence[Action], account_id: int) -> Names:
     return names_of({thing for action in actions for thing in what.things(action)}, account_id)
@@ -95,7 +100,7 @@ def _effect(effect: Effect, counted: Counted, zone: str, names: Names, now: date
 
 
 def _phrase(action: Action, n: int, names: Names) -> str:
-    one, many = _DONE[action["kind"]]
+    one, many = _MOVED[action["way"]] if action["kind"] == what.MOVE else _DONE[action["kind"]]
     said = what.words(action, names)
     thing = action["url"] if action["kind"] == what.CALL else said[said.index("“") :] if "“" in said else ""
     if action["kind"] == what.FIELD:
@@ -123,6 +128,8 @@ def _untouched(effect: Effect, counted: Counted, n: int) -> str:
         if counted.n_unmailable >= n:
             return f"{words.agree(n, 'stays', 'stay')} out: they may not be mailed"
         return f"{words.agree(n, 'stays', 'stay')} as they are; {counted.n_unmailable:,} of them may not be mailed"
+    if effect.action["kind"] == what.MOVE and effect.action["way"] == "in":
+        return f"{words.agree(n, 'does not enter', 'do not enter')}: its log says why"
     return f"{words.agree(n, 'is', 'are')} so already, and {words.agree(n, 'stays', 'stay')}"
 
 

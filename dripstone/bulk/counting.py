@@ -22,6 +22,7 @@ from django.db.models.lookups import Exact
 
 from dripstone import conditions
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation, Walk
 from dripstone.conditions.people import expanded
 from dripstone.conditions.words import why_nobody
 from dripstone.content import texts
@@ -241,6 +242,22 @@ def _sequence(account: Account, action: Action) -> EmailSequence | None:
     return EmailSequence.objects.filter(account=account, pk=action["sequence_id"], deleted_at=None).first()
 
 
+def _move(account: Account, action: Action) -> _Question:
+    """Whom it lets in as it is set up now, and who is inside."""
+    automation = Automation.objects.filter(account=account, pk=action["automation_id"]).first()
+    if automation is None:
+        return _GONE
+    walks = Walk.objects.filter(automation=automation, subscriber_id=OuterRef("pk"))
+    inside = Q(Exists(walks.filter(left_at=None)))
+    if action["way"] == "out":
+        return _Question(inside)
+    if automation.status == Automation.Status.INACTIVE:
+        return _Question(_NOBODY)
+    is_once = automation.reenter == Automation.Reenter.NEVER and "again" not in action
+    has_been = Q(Exists(walks)) if is_once else inside
+    return _Question(Q(state__in=MAILABLE) & ~has_been)
+
+
 def _unsubscribe(account: Account, action: Action) -> _Question:
     return _Question(~Q(state__in=(State.CANCELLED, State.COMPLAINED)))
 
@@ -263,6 +280,7 @@ _QUESTIONS = {
     what.LEAVE_SEQUENCE: _leave,
     what.CALL: _all,
     what.MAIL_OWNER: _all,
+    what.MOVE: _move,
     what.UNSUBSCRIBE: _unsubscribe,
     what.DELETE: _all,
 }

@@ -6,25 +6,30 @@ from typing import Any
 from dripstone import grammar
 from dripstone.conditions.people import MAX_EXPANDED, expanded
 from dripstone.given import ABSENT, Checked
-from dripstone.grammar import Condition, matches
-from dripstone.sequences.known import known
+from dripstone.grammar import Condition, Known, matches
+from dripstone.sequences import known
 from dripstone.subscribers.models import CustomField
 
 
-def read(given: Checked, name: str, account_id: int) -> Condition | None:
+def read(given: Checked, name: str, account_id: int, *, exists: Known | None = None) -> Condition | None:
     """As it is to be kept; None for null, for a member that is not there, and where there are problems, which join
-    those of `given`."""
+    those of `given`.
+
+    exists   what may be named; what is there in the account, unless given
+    """
+    exists = exists or known.known(account_id)
     value = given.take(name, grammar.from_json)
     if value is ABSENT or value is None:
         return None
     if not matches.is_one(value):
-        found = grammar.read(given, name, known(account_id))
-        if found is not None and expanded(found, account_id).is_too_large:
+        found = grammar.read(given, name, exists)
+        names_segments = any(kind == "segment" for kind, _ in grammar.things(found))
+        if found is not None and names_segments and expanded(found, account_id).is_too_large:
             given.wrong(name, f"has more than {MAX_EXPANDED} conditions with those of the segments that it names")
         return found
     n_problems = len(given.problems)
     filter = given.inside(name, value, required=("conditions",))
-    kept = matches.read(filter, known(account_id), _field_ids(account_id)) if filter else None
+    kept = matches.read(filter, exists, _field_ids(account_id)) if filter else None
     return kept if len(given.problems) == n_problems else None
 
 

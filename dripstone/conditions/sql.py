@@ -210,6 +210,24 @@ def _sequences(leaf: Mapping[str, Any], asked: Asked) -> Rows:
     return Rows(_SELECT.format(table="engine_enrollment", where=text), values)
 
 
+# Of any run of theirs: who went through it twice completed it if they did once. A person's by walk_run; all that are
+# inside by walk_at_node, all that were by walk_ended.
+_WALKS = "SELECT subscriber_id FROM automations_walk WHERE automation_id IN ({ids}) AND {where}"
+_WALKED: Mapping[str, tuple[str, ...]] = {
+    "inside": ("left_at IS NULL",),
+    "completed": ("left_at IS NOT NULL AND is_completed",),
+    "left": ("left_at IS NOT NULL AND NOT is_completed",),
+    "ever": ("left_at IS NULL", "left_at IS NOT NULL"),
+}
+
+
+def _automations(leaf: Mapping[str, Any], asked: Asked) -> Rows:
+    ids = list(dict.fromkeys(leaf["ids"]))
+    marks = ", ".join(["%s"] * len(ids))
+    parts = [_WALKS.format(ids=marks, where=where) for where in _WALKED[leaf["place"]]]
+    return Rows(" UNION ALL ".join(parts), ids * len(parts))
+
+
 def _state(leaf: Mapping[str, Any], asked: Asked) -> Truth:
     return Truth(_in("{state}", leaf["states"]), leaf["states"])
 
@@ -521,6 +539,7 @@ _LEAVES: Mapping[str, Callable[[Mapping[str, Any], Asked], Truth | Rows]] = {
     kinds.TAGS: _owned("subscribers_tagging", "tag_id"),
     kinds.FORMS: _owned("subscribers_formsubscription", "form_id"),
     kinds.SEQUENCES: _sequences,
+    kinds.AUTOMATIONS: _automations,
     kinds.STATE: _state,
     kinds.ADDRESS: _address,
     kinds.FIELD: _field,

@@ -48,6 +48,13 @@ def of(thing: Thing, account_id: int) -> list[Use]:
     return of_each([thing], account_id)[thing]
 
 
+def ways(thing: Thing, found: Iterable[Use]) -> Iterator[tuple[Thing, tuple[int, ...]]]:
+    """Under which names something else than a condition may name the thing: its own, and the segments among its uses
+    that say something of it, each with the segments through which."""
+    yield thing, ()
+    yield from ((("segment", use.pk), (*use.through, use.pk)) for use in found if use.kind == "segment")
+
+
 def of_each(things: Iterable[Thing], account_id: int) -> dict[Thing, list[Use]]:
     """The same for many things: a query for each kind of use, however many there are."""
     direct: dict[Thing, list[Use]] = defaultdict(list)

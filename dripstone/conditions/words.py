@@ -108,7 +108,6 @@ def nothing_yet(unrecorded: Iterable[str]) -> str:
 
 
 _UNRECORDED = {
-    kinds.AUTOMATIONS: "automations",
     kinds.OPENS: "who opened an email",
     kinds.CLICKS: "who clicked a link",
     kinds.DELIVERED: "which emails arrived",
@@ -179,15 +178,17 @@ def _segments(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
     return f"{_is(denied)} in {noun} {_things('segment', leaf['ids'], named, joint)}"
 
 
-def _places(kind: str) -> "Said":
-    def said(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
-        which = _things(kind, leaf["ids"], named)
-        if leaf.get("waiting_for"):
-            emails = _things("email", leaf["waiting_for"], named)
-            return f"{_verb('wait', denied=denied)} for {emails} in {which}"
-        return f"{_PLACES[leaf['place']][denied]} {which}"
+def _sequences(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    which = _things("sequence", leaf["ids"], named)
+    if leaf.get("waiting_for"):
+        emails = _things("email", leaf["waiting_for"], named)
+        return f"{_verb('wait', denied=denied)} for {emails} in {which}"
+    return f"{_PLACES[leaf['place']][denied]} {which}"
 
-    return said
+
+def _automations(leaf: Mapping[str, Any], named: Names, denied: bool) -> str:
+    """With the noun: an automation is often called like the sequence that it is about."""
+    return f"{_PLACES[leaf['place']][denied]} the automation {_things('automation', leaf['ids'], named)}"
 
 
 _PLACES = {
@@ -382,8 +383,8 @@ _LEAVES: Mapping[str, Said] = {
     kinds.TAGS: _tags,
     kinds.FORMS: _forms,
     kinds.SEGMENTS: _segments,
-    kinds.SEQUENCES: _places("sequence"),
-    kinds.AUTOMATIONS: _places("automation"),
+    kinds.SEQUENCES: _sequences,
+    kinds.AUTOMATIONS: _automations,
     kinds.STATE: _state,
     kinds.ADDRESS: _address,
     kinds.FIELD: _field,

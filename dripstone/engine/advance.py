@@ -7,12 +7,12 @@ A crash here means the caller's transaction never happened.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from collections.abc import Sequence as Series
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import connection
 
@@ -21,6 +21,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.engine.schedule import Delay, Schedule
 from dripstone.events import causes, types
 from dripstone.events.causes import Cause
+from dripstone.events.models import Event
 from dripstone.events.record import event, record
 from dripstone.postgresql import prepared
 from dripstone.sequences.models import Sequence, SequenceEmail
@@ -170,8 +171,27 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime, cau
         )
         written = dict(cursor.fetchall())  # without people who were taken out meanwhile
     _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written], written)
-    completed = {place.enrollment_id for place in places if place.completed_at is not None} & written.keys()
-    record(_completion(standing, now, cause) for standing in standings if standing.enrollment_id in completed)
+    record(_ends(standings, places, written, now, cause))
+
+
+def _ends(
+    standings: Series[Standing], places: Series[Place], written: Container[int], now: datetime, cause: Cause
+) -> Iterator[Event]:
+    """Who has come to the end of a sequence: out of it, or to stay there."""
+    for standing, place in zip(standings, places, strict=True):
+        if place.enrollment_id not in written:
+            continue
+        if place.completed_at is not None:
+            yield _end(types.SEQUENCE_COMPLETED, standing, now, cause)
+        elif _stays_at_end(standing, place):
+            yield _end(types.SEQUENCE_END_REACHED, standing, now, cause)
+
+
+def _stays_at_end(standing: Standing, place: Place) -> bool:
+    """They have got to the end just now, and `hold` keeps them (R6)."""
+    is_at_end = place.next_email_id is None and place.completed_at is None
+    had_emails = standing.last_ended_at is not None and standing.sequence_publishes
+    return is_at_end and standing.hold and had_emails and standing.current_id is not None
 
 
 def _held(standings: Series[Standing], places: Series[Place]) -> Iterable[int]:
@@ -203,9 +223,9 @@ def _count(moved: Series[tuple[Standing, Place]], left_after: Mapping[int, int |
     )
 
 
-def _completion(standing: Standing, now: datetime, cause: Cause) -> Any:
+def _end(kind: str, standing: Standing, now: datetime, cause: Cause) -> Event:
     return event(
-        types.SEQUENCE_COMPLETED,
+        kind,
         standing.account_id,
         now,
         cause=cause,

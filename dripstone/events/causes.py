@@ -42,6 +42,21 @@ def has_rule(cause: Sequence[str], rule_id: int) -> bool:
     return f"rule {rule_id}" in cause
 
 
+def automation(cause: Cause, automation_id: int) -> Cause:
+    """What the automation does because of an event with that cause."""
+    return (*cause, f"automation {automation_id}")
+
+
+def has_automation(cause: Sequence[str], automation_id: int) -> bool:
+    """Whether the event comes of what that automation did."""
+    return f"automation {automation_id}" in cause
+
+
+def is_by_automation(cause: Sequence[str], automation_id: int) -> bool:
+    """Whether that automation itself did it."""
+    return bool(cause) and cause[-1] == f"automation {automation_id}"
+
+
 def quietly(cause: Cause) -> Cause:
     """The same act, told not to fire rules."""
     return (*cause, QUIET)

@@ -15,6 +15,9 @@ FIELD_VALUE_UPDATED = "subscriber.custom_field_value_updated"  # the field; data
 ADDED_TO_SEQUENCE = "subscriber.added_to_sequence"  # the sequence; legacy: subscriber.course_subscribe
 SEQUENCE_COMPLETED = "subscriber.sequence_completed"  # legacy: subscriber.course_complete
 REMOVED_FROM_SEQUENCE = "subscriber.removed_from_sequence"
+SEQUENCE_END_REACHED = "subscriber.sequence_end_reached"  # the sequence, which holds: they stay. Not for webhooks
+SENT_INTO_AUTOMATION = "subscriber.sent_into_automation"  # the automation; whether it lets them in, it says itself
+SENT_OUT_OF_AUTOMATION = "subscriber.sent_out_of_automation"  # these two not for webhooks
 PURCHASE_CREATED = "purchase.created"  # the purchase; legacy: purchase.purchase_create
 PRODUCT_PURCHASED = "subscriber.product_purchased"  # the product, for each line; data: `purchase_id`
 
@@ -27,3 +30,6 @@ SEQUENCE_CREATED = "sequence.created"
 SEQUENCE_DELETED = "sequence.deleted"
 SEQUENCE_PUBLISHED = "sequence.published"  # it is active now
 SEQUENCE_DISABLED = "sequence.disabled"  # it is not
+
+OF_SEQUENCES = (ADDED_TO_SEQUENCE, SEQUENCE_COMPLETED, SEQUENCE_END_REACHED, REMOVED_FROM_SEQUENCE)
+"""About somebody's place in one."""

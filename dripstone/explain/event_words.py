@@ -9,6 +9,7 @@ from typing import Any, Literal
 from django.apps import apps
 
 from dripstone import words
+from dripstone.automations.models import Automation
 from dripstone.content import subjects
 from dripstone.engine import reasons
 from dripstone.engine.models import Delivery, places_of
@@ -31,7 +32,10 @@ _SUBJECTS: Mapping[str, str] = {
     types.ADDED_TO_SEQUENCE: "sequence",
     types.SEQUENCE_COMPLETED: "sequence",
     types.REMOVED_FROM_SEQUENCE: "sequence",
+    types.SEQUENCE_END_REACHED: "sequence",
     types.PRODUCT_PURCHASED: "product",
+    types.SENT_INTO_AUTOMATION: "automation",
+    types.SENT_OUT_OF_AUTOMATION: "automation",
     types.SUBSCRIBER_UNSUBSCRIBED: "delivery",
     types.SUBSCRIBER_BOUNCED: "delivery",
     types.SUBSCRIBER_COMPLAINED: "delivery",
@@ -50,6 +54,7 @@ _NAMED: Mapping[str, tuple[Any, str]] = {
     "segment": (Segment, "name"),
     "product": (Product, "name"),
     "rule": (Rule, "name"),
+    "automation": (Automation, "name"),
     "import": ("imports.Import", "file_name"),  # its package is to the right of this one
 }
 _DONE = {
@@ -166,6 +171,12 @@ def _what(one: Event, names: Names) -> str:
             return f"Completed {name}"
         case types.REMOVED_FROM_SEQUENCE:
             return f"Left {name}"
+        case types.SEQUENCE_END_REACHED:
+            return f"Reached the end of {name}, and stays in it"
+        case types.SENT_INTO_AUTOMATION:
+            return f"Was moved into {name}"
+        case types.SENT_OUT_OF_AUTOMATION:
+            return f"Was moved out of {name}"
         case types.PURCHASE_CREATED:
             return "A purchase was recorded"
         case types.PRODUCT_PURCHASED:
@@ -189,7 +200,7 @@ def _named(one: Event, names: Names) -> str:
     name = names.get((kind, one.subject_id or 0))
     if name is None:
         return "an email that is gone" if kind == "delivery" else f"a {kind} that is gone"
-    return f"the {kind} {words.title(name)}" if kind in ("tag", "form") else words.title(name)
+    return f"the {kind} {words.title(name)}" if kind in ("tag", "form", "automation") else words.title(name)
 
 
 def _why(one: Event) -> str:

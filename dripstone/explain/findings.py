@@ -1,4 +1,4 @@
-"""What a look at a sequence may find."""
+"""What a look at a sequence, a rule or an automation may find."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -25,3 +25,4 @@ class Finding:
     mend: Mend | None = None
     mend_by: str = ""  # if no call mends it: the setting, the command or the person that does
     email_id: int | None = None
+    node: str = ""  # of an automation: the key of the one that it is about; "": the whole, or an entry

@@ -46,16 +46,12 @@ def without(found: Sequence[Use]) -> str:
     """What becomes of the rules that name something once it is deleted; "" if none does."""
     if not found:
         return ""
-    names = words.listed([words.title(one.name) for one in found[:MOST_NAMED]] + _others(len(found) - MOST_NAMED))
+    names = words.some([words.title(one.name) for one in found], MOST_NAMED)
     rules = f"The {words.agree(len(found), 'rule', 'rules')} {names} {words.agree(len(found), 'names', 'name')} it"
     return (
         f"{rules}: what waits for it rests, what does something with it passes everybody by, "
         "and a condition about it is never met."
     )
-
-
-def _others(n: int) -> list[str]:
-    return [words.count(n, "other", "others")] if n > 0 else []
 
 
 # --- The log ------------------------------------------------------------------------------------------------------

@@ -265,7 +265,7 @@ def _read(
     itinerary, cuts = question.itinerary, _cuts(question, sequence)
     may_need_ends = not question.goes_by_order or _has_people_of_before(sequence)
     conditions = _conditions(question)
-    unmet, meeting = _unmet(conditions, sequence, question.now)
+    none_met, meeting = unmet(conditions, sequence, question.now)
     common = [*common, "unmet"] if conditions else common  # else it is the same for all, and need not be compared
     statement = _CROWDS.format(
         common=", ".join(common),
@@ -274,8 +274,8 @@ def _read(
         at=_AT,
         counts=_COUNTS if question.drops_excluded else "true",
         kept="MATERIALIZED" if may_need_ends else "NOT MATERIALIZED",
-        excluded=_excluded(sequence, question.now),
-        unmet=unmet,
+        excluded=excluded(sequence, question.now),
+        unmet=none_met,
         meeting=meeting,
         unmet_of_kind="k.unmet" if conditions else _NONE,
         in_order=_IN_ORDER if question.goes_by_order else "false",
@@ -332,7 +332,7 @@ def _longest(email: SequenceEmail) -> timedelta:
     return timedelta(days=email.delay_value + 8)
 
 
-def _excluded(sequence: Sequence, now: datetime) -> str:
+def excluded(sequence: Sequence, now: datetime) -> str:
     """R14 as SQL over `e`: which source excludes a person, from 1; 0 for none. Percent signs are doubled, since
     the statement has parameters of its own."""
     whens = []
@@ -353,22 +353,22 @@ def _conditions(question: Question) -> dict[int, Condition]:
     return found if question.filter_before is None else {**found, BEFORE: question.filter_before}
 
 
-def _unmet(conditions: Mapping[int, Condition], sequence: Sequence, now: datetime) -> tuple[str, str]:
+def unmet(conditions: Mapping[int, Condition], sequence: Sequence, now: datetime) -> tuple[str, str]:
     """R21 as SQL over `e`: the array of those whose condition a person does not meet, and the joins that it needs."""
-    unmet, joins = [], []
+    columns, joins = [], []
     for number, (pk, condition) in enumerate(conditions.items()):
         people = matching(condition, sequence.account, now).order_by().values("pk")
         try:
             with connection.cursor() as cursor:
                 met = cursor.mogrify(*people.query.sql_with_params()).replace("%", "%%")
         except EmptyResultSet:  # nobody
-            unmet.append(str(pk))
+            columns.append(str(pk))
             continue
         joins.append(f"LEFT JOIN ({met}) meeting_{number} (id) ON meeting_{number}.id = e.subscriber_id")
-        unmet.append(f"CASE WHEN meeting_{number}.id IS NULL THEN {pk} END")
-    if not unmet:
+        columns.append(f"CASE WHEN meeting_{number}.id IS NULL THEN {pk} END")
+    if not columns:
         return _NONE, ""
-    return f"array_remove(ARRAY[{', '.join(unmet)}]::bigint[], NULL)", "\n    ".join(joins)
+    return f"array_remove(ARRAY[{', '.join(columns)}]::bigint[], NULL)", "\n    ".join(joins)
 
 
 # --- As the rules see them --------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""What will go out to the people who are inside a sequence, if it is not edited and no people come or go.
+"""What will go out to the people who are inside a sequence, and to those whom automations bring there by a way that is
+decided (walkers.py), if nothing is edited and nobody else comes or goes.
 
 Takes       a sequence, an instant, and how far to look
 Leaves      nothing: it only reads
@@ -22,9 +23,10 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet, Subquery
 
 from dripstone.engine import follow, queries
 from dripstone.engine.models import Delivery, Enrollment
-from dripstone.foresight import crowds, timetable
+from dripstone.foresight import crowds, timetable, walkers
 from dripstone.foresight.crowds import Crowd, Question
 from dripstone.foresight.timetable import Itinerary
+from dripstone.foresight.walkers import Coming, Way
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.stats import places
 
@@ -36,19 +38,26 @@ _INSIDE = "e.status = 'active' AND e.paused_at IS NULL"
 _DUE = _INSIDE + " AND (e.in_flight OR e.due_at <= %(until)s)"
 
 
-def of_sequence(sequence: Sequence, now: datetime, until: datetime) -> Sends:
-    """Messages per email and instant, from `now` up to and including `until` (both aware)."""
+def of_sequence(sequence: Sequence, now: datetime, until: datetime, ways: Collection[Way] | None = None) -> Sends:
+    """Messages per email and instant, from `now` up to and including `until` (both aware).
+
+    ways   by which automations bring people into it; looked up if they are left out
+    """
     if not sequence.active or sequence.deleted_at is not None:
         return {}
     itinerary = timetable.itinerary(sequence, sequence.emails.all())
-    return of_stops(itinerary, stops(sequence, itinerary, now, until), until)
+    ways = walkers.ways_into(sequence) if ways is None else ways
+    coming = walkers.into(sequence, itinerary, ways, now, until)
+    return of_stops(itinerary, stops(sequence, itinerary, now, until), until, coming)
 
 
-def of_stops(itinerary: Itinerary, starts: Iterable["Stop"], until: datetime) -> Sends:
-    """The same for people who start here: the forecast of several is the sum of theirs."""
+def of_stops(itinerary: Itinerary, starts: Iterable["Stop"], until: datetime, coming: Iterable[Coming] = ()) -> Sends:
+    """The same for people who start here, and those who are to enter: the forecast of several is the sum of theirs."""
     ahead = _Ahead(itinerary, until)
     for stop in starts:
         ahead.start(stop)
+    for one in coming:
+        ahead.enter(one)
     ahead.carry()
     return ahead.sends
 
@@ -56,20 +65,22 @@ def of_stops(itinerary: Itinerary, starts: Iterable["Stop"], until: datetime) ->
 def of_sequences(sequences: QuerySet[Sequence], now: datetime, until: datetime) -> Sends:
     """The same for several sequences. One in which nobody has a date costs a probe of an index."""
     sends: Sends = {}
-    for sequence in with_mail(sequences, until):
-        sends |= of_sequence(sequence, now, until)
+    ways = walkers.ways(sequences)
+    for sequence in with_mail(sequences, until, ways):
+        sends |= of_sequence(sequence, now, until, ways.get(sequence.pk, ()))
     return sends
 
 
-def with_mail(sequences: QuerySet[Sequence], until: datetime) -> QuerySet[Sequence]:
-    """Sequences in which a person has a date in time, has mail on its way, or will be moved by an edit. (It reads the
-    first date: with EXISTS for a date in time, PostgreSQL plans every sequence as an average one, and reads all
-    places.)"""
+def with_mail(sequences: QuerySet[Sequence], until: datetime, ways: Collection[int] = ()) -> QuerySet[Sequence]:
+    """Sequences in which a person has a date in time, has mail on its way, or will be moved by an edit; and those into
+    which `ways` lead. (It reads the first date: with EXISTS for a date in time, PostgreSQL plans every sequence as an
+    average one, and reads all places.)"""
     dates = Enrollment.objects.filter(sequence=OuterRef("pk"), due_at__isnull=False).order_by("due_at")
     planned, sending = (Delivery.objects.filter(status=status) for status in ("planned", "sending"))
     on_its_way = Q(pk__in=planned.values("sequence")) | Q(pk__in=sending.values("sequence"))
     rows = sequences.annotate(first_date=Subquery(dates.values("due_at")[:1]))
-    return rows.filter(Q(first_date__lte=until) | on_its_way | ~Q(edits=F("edits_done"))).order_by("pk")
+    goes = Q(first_date__lte=until) | on_its_way | ~Q(edits=F("edits_done")) | Q(pk__in=list(ways))
+    return rows.filter(goes).order_by("pk")
 
 
 def people(sequences: QuerySet[Sequence]) -> int:
@@ -168,6 +179,13 @@ class _Ahead:
             self._leave(email, Arrival(at, frozenset(crowd.unmet)), crowd.n_people, is_sent=is_sent)
         else:
             self._back_in_line(stop)
+
+    def enter(self, coming: Coming) -> None:
+        """Their first email has its date from when they enter."""
+        email = self.itinerary.emails[coming.email_id]
+        if not email.is_held:
+            due = self.itinerary.due(email, coming.at, None, coming.at)
+            self.arrivals[email.pk][Arrival(due, coming.unmet)] += coming.n_people
 
     def carry(self) -> None:
         """From the first email to the last. People who have got one arrive at the next; equal instants become one."""

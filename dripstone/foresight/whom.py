@@ -21,9 +21,10 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from dripstone.engine import queries
-from dripstone.foresight import crowds, forecast, timetable
+from dripstone.foresight import crowds, forecast, timetable, walkers
 from dripstone.foresight.forecast import Stop
 from dripstone.foresight.timetable import Itinerary
+from dripstone.foresight.walkers import Way
 from dripstone.sequences.models import Sequence
 
 FIRST_LOOK, LARGEST_LOOK = 100, 5_000  # places that are asked about at once
@@ -90,7 +91,11 @@ def day(value: date, now: datetime, time_zone: str) -> Span:
 
 
 class Going(NamedTuple):
-    """An email that some people get within an hour."""
+    """An email that some people get within an hour.
+
+    n_people   with n_coming, whom automations bring into the sequence until then: they have no place there yet, so they
+               are counted here, and not named
+    """
 
     sequence: Sequence
     email_id: int
@@ -99,6 +104,7 @@ class Going(NamedTuple):
     is_sharp: bool  # all of it at the full hour
     n_people: int
     stops: list[Stop]  # the crowds that get it, where they are now
+    n_coming: int = 0
 
     @property
     def key(self) -> Hour:
@@ -107,11 +113,13 @@ class Going(NamedTuple):
 
 def gets(sequences: QuerySet[Sequence], span: Span) -> list[Going]:
     """Every email that goes within the span, by hour, in order of time."""
-    going = [one for sequence in forecast.with_mail(sequences, span.ends) for one in _of(sequence, span)]
+    ways = walkers.ways(sequences)
+    rows = forecast.with_mail(sequences, span.ends, ways)
+    going = [one for sequence in rows for one in _of(sequence, span, ways.get(sequence.pk, ()))]
     return sorted(going, key=lambda one: (one.hour, one.first_at, one.sequence.pk, one.email_id))
 
 
-def _of(sequence: Sequence, span: Span) -> Iterator[Going]:
+def _of(sequence: Sequence, span: Span, ways: Collection[Way]) -> Iterator[Going]:
     if not sequence.active or sequence.deleted_at is not None:
         return
     itinerary = timetable.itinerary(sequence, sequence.emails.all())
@@ -121,17 +129,33 @@ def _of(sequence: Sequence, span: Span) -> Iterator[Going]:
         for key, instants in _sends(itinerary, stop, span).items():
             counts[key] += instants
             stops[key].append(stop)
+    coming = _coming(sequence, itinerary, span, ways)
+    for key, instants in coming.items():
+        counts[key] += instants
     for key, instants in counts.items():
         is_sharp = all(at.minute == at.second == 0 for at in instants)
-        yield Going(sequence, *key, min(instants), is_sharp, instants.total(), stops[key])
+        n_coming = coming[key].total() if key in coming else 0
+        yield Going(sequence, *key, min(instants), is_sharp, instants.total(), stops[key], n_coming)
 
 
 def _sends(itinerary: Itinerary, stop: Stop, span: Span) -> dict[Hour, Counter[datetime]]:
     """What one crowd gets within the span."""
-    found: dict[Hour, Counter[datetime]] = defaultdict(Counter)
     if stop.at >= span.ends:
-        return found
-    for email_id, instants in forecast.of_stops(itinerary, [stop], span.ends).items():
+        return {}
+    return _by_hour(forecast.of_stops(itinerary, [stop], span.ends), span)
+
+
+def _coming(
+    sequence: Sequence, itinerary: Itinerary, span: Span, ways: Collection[Way]
+) -> dict[Hour, Counter[datetime]]:
+    """What those get within the span who are not inside yet."""
+    coming = walkers.into(sequence, itinerary, ways, span.now, span.ends)
+    return _by_hour(forecast.of_stops(itinerary, [], span.ends, coming), span)
+
+
+def _by_hour(sends: forecast.Sends, span: Span) -> dict[Hour, Counter[datetime]]:
+    found: dict[Hour, Counter[datetime]] = defaultdict(Counter)
+    for email_id, instants in sends.items():
         for at, n_people in instants.items():
             if (hour := span.hour(at)) is not None:
                 found[email_id, hour][at] += n_people
@@ -149,7 +173,7 @@ def some_of_each(going: Iterable[Going], span: Span, n: int) -> dict[Hour, list[
 
 def _some_of(one: Going, span: Span, n: int) -> list[int]:
     some = sorted({stop.crowd.enrollment_id for stop in one.stops})[:n]
-    if len(some) == min(n, one.n_people):
+    if len(some) == min(n, one.n_people - one.n_coming):
         return some
     near, asked = _near(_SOME, [one], 0, 3 * n), _Asked(one.sequence, span)
     asked.about(near)

@@ -24,7 +24,7 @@ CLICKS: Final = "clicks"
 SENT: Final = "sent"
 DELIVERED: Final = "delivered"
 
-_UNRECORDED: Final = (AUTOMATIONS, OPENS, CLICKS, DELIVERED)
+_UNRECORDED: Final = (OPENS, CLICKS, DELIVERED)
 
 HAS = ("any", "all")
 PLACES = ("inside", "completed", "left", "ever")

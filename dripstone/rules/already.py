@@ -44,6 +44,11 @@ def left_behind(trigger: Trigger, account: Account, now: datetime) -> Condition 
     return None if found is None else found(trigger, account, now)
 
 
+def is_traceless(trigger: Trigger) -> bool:
+    """It leaves none whatever there is: nobody knows any more who lost a tag."""
+    return trigger["trigger"] not in _STATES or (trigger["trigger"] == when.FIELD_CHANGED and "value" not in trigger)
+
+
 def traceless(rule: Rule, now: datetime) -> list[Trigger]:
     """Those by which nobody is found."""
     return [one for one in rule.triggers if left_behind(one, rule.account, now) is None]

@@ -1,8 +1,9 @@
 """What becomes of events and dates at the rules that hear them.
 
-Takes       occasions: somebody, why, and the rules that hear of it; each person's in their order
+Takes       occasions: somebody, why, and the rules that hear of it; each person's in their order, and locked
 Leaves      what the actions do, a row of the log for each rule and occasion, the rules' counts
-A crash here means that nothing happened: it is all the caller's transaction, with the cursor or the date.
+A crash here means that nothing happened: it is all the caller's transaction, with the cursor or the date
+            (automations/read.py).
 
 It is as if each occasion were worked off alone, rule by rule, and yet in sets. Occasions fall into layers in which
 nobody comes twice; people know nothing of one another, so within a layer each rule may ask its condition of all of them
@@ -11,7 +12,7 @@ in one query, and do each action to all of them at once. docs/reference/life-of-
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, TypeVar
@@ -27,7 +28,7 @@ from dripstone.events.causes import Cause
 from dripstone.rules import reasons
 from dripstone.rules.book import Heard
 from dripstone.rules.models import Firing, Rule
-from dripstone.subscribers.models import Subscriber, locked_all
+from dripstone.subscribers.models import Subscriber
 from dripstone.triggers import what
 from dripstone.triggers.when import Trigger
 
@@ -78,6 +79,9 @@ class Occasion:
     heard: list[Heard]
 
 
+AnOccasion = TypeVar("AnOccasion", bound=Occasion)
+
+
 class _One(NamedTuple):
     """An occasion at one rule."""
 
@@ -102,23 +106,9 @@ class _Result:
     done: tuple[str, ...] = ()
 
 
-def everything(occasions: Sequence[Occasion], now: datetime) -> int:
-    """In the caller's transaction, which has locked nothing of theirs. Returns how many firings there are now, those
-    that did not fire among them."""
-    occasions = _not_yet_done(occasions)
-    if not occasions:
-        return 0
-    work = _Work(now)
-    work.hold(occasions)
-    for layer in layers(one for one in occasions if one.subscriber_id in work.people):
-        work.off(layer)
-    work.keep_log()
-    return len(work.results)
-
-
-def layers(occasions: Iterable[Occasion]) -> list[list[Occasion]]:
+def layers(occasions: Iterable[AnOccasion]) -> list[list[AnOccasion]]:
     """Nobody comes twice in one, and each person's stay in their order."""
-    found: list[list[Occasion]] = []
+    found: list[list[AnOccasion]] = []
     n_of: Counter[int] = Counter()
     for one in occasions:
         place = n_of[one.subscriber_id]
@@ -129,43 +119,41 @@ def layers(occasions: Iterable[Occasion]) -> list[list[Occasion]]:
     return found
 
 
-def _not_yet_done(occasions: Sequence[Occasion]) -> list[Occasion]:
-    ids = [one.event_id for one in occasions if one.event_id is not None]
+def not_yet_done(occasions: Sequence[AnOccasion]) -> list[AnOccasion]:
+    """Each with the rules that have not met it before."""
+    ids = [one.event_id for one in occasions if one.event_id is not None and one.heard]
     done = set(_rows(_ALREADY, {"events": ids})) if ids else set()
     if not done:
         return list(occasions)
-    left = (
+    return [
         replace(one, heard=[heard for heard in one.heard if (one.event_id, heard.rule.pk) not in done])
         for one in occasions
-    )
-    return [one for one in left if one.heard]
+    ]
 
 
 @dataclass(slots=True)
-class _Work:
-    """On the occasions of one transaction."""
+class Work:
+    """On the occasions of one transaction: `hold` what rules need, lock the people, work `off` each layer, and keep the
+    log."""
 
     now: datetime
-    accounts: dict[int, Account] = field(default_factory=dict)
+    accounts: Mapping[int, Account] = field(default_factory=dict)
     held: dict[int, what.Held] = field(default_factory=dict)  # by rule
-    people: dict[int, Subscriber] = field(default_factory=dict)  # locked
+    people: dict[int, Subscriber] = field(default_factory=dict)  # locked by the caller
     often: Counter[tuple[int, int]] = field(default_factory=Counter)  # by rule and person; _OFTEN
     expanded: dict[int, Expanded] = field(default_factory=dict)  # by rule
     results: list[tuple[Rule, _Result]] = field(default_factory=list)
 
-    # Before anything is done, in the lock order: what the rules name, then people
+    # Before anything is done, and before people are locked
 
-    def hold(self, occasions: Sequence[Occasion]) -> None:
+    def hold(self, accounts: Mapping[int, Account], occasions: Sequence[Occasion]) -> None:
+        """accounts   those of the occasions, by id"""
         rules: dict[int, dict[int, Rule]] = defaultdict(dict)
-        ids: dict[int, set[int]] = defaultdict(set)
         for one in occasions:
-            ids[one.account_id].add(one.subscriber_id)
             rules[one.account_id] |= {heard.rule.pk: heard.rule for heard in one.heard}
-        self.accounts = Account.objects.in_bulk(sorted(ids))
-        for account_id in sorted(self.accounts):
+        self.accounts = accounts
+        for account_id in sorted(rules):
             self._hold_things(account_id, list(rules[account_id].values()))
-        for account_id in sorted(self.accounts):
-            self.people |= locked_all(account_id, ids[account_id])
         self._count_earlier(occasions)
 
     def _hold_things(self, account_id: int, rules: list[Rule]) -> None:
@@ -265,6 +253,8 @@ class _Work:
     # The end
 
     def keep_log(self) -> None:
+        if not self.results:
+            return
         fired: Counter[int] = Counter(rule.pk for rule, result in self.results if not result.reason)
         not_fired: Counter[int] = Counter(rule.pk for rule, result in self.results if result.reason)
         rules = sorted(fired.keys() | not_fired.keys())

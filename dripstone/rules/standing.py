@@ -6,7 +6,8 @@ from datetime import datetime
 from django.db import connection
 
 from dripstone.events import reading
-from dripstone.rules import read
+from dripstone.rules.models import Rule
+from dripstone.triggers.turn import READER
 
 # By primary keys, but for the rules that are on, of which there are few (rule_on).
 _STANDING = """
@@ -27,9 +28,9 @@ class Standing:
 
 def now() -> Standing:
     """Numbers what is visible first: else, without a worker, nothing would be said to wait."""
-    if not read.is_heard():
+    if not Rule.objects.filter(is_on=True).exists():
         return Standing(0, 0, None)
     reading.number_visible()
     with connection.cursor() as cursor:
-        cursor.execute(_STANDING, {"reader": read.READER})
+        cursor.execute(_STANDING, {"reader": READER})
         return Standing(*cursor.fetchone())

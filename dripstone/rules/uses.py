@@ -48,8 +48,7 @@ def of_each(things: Iterable[Thing], account_id: int) -> dict[Thing, list[Use]]:
 
 def _reached(thing: Thing, conditions: Iterable[uses.Use], naming: dict[Thing, list[Use]]) -> Iterator[Use]:
     seen: set[int] = set()
-    segments = ((("segment", use.pk), (*use.through, use.pk)) for use in conditions if use.kind == "segment")
-    for named, through in ((thing, ()), *segments):
+    for named, through in uses.ways(thing, conditions):
         for one in naming.get(named, ()):
             if one.rule_id not in seen:
                 seen.add(one.rule_id)

@@ -19,8 +19,8 @@ from dripstone.given import MAX_NAME, Checked, Given
 from dripstone.grammar import Thing
 from dripstone.rules import wake
 from dripstone.rules.models import Rule
-from dripstone.rules.read import READER
 from dripstone.triggers import dates, what, when
+from dripstone.triggers.turn import READER
 
 MOST = 2_000  # of an account
 OWNER = "owner"

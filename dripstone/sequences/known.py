@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from django.apps import apps
 from django.db import models
 
 from dripstone.grammar import Known
@@ -23,7 +24,7 @@ def known(account_id: int) -> Known:
 
 def rows(account_id: int) -> "Mapping[str, models.QuerySet[Any]]":
     """What is there of each kind. A form in the archive or the bin is: what people did on it is known. A deleted
-    sequence is gone."""
+    sequence is gone. (The package of automations stands to the right of this one.)"""
     kinds: Mapping[str, Any] = {
         "tag": Tag,
         "form": Form,
@@ -34,4 +35,5 @@ def rows(account_id: int) -> "Mapping[str, models.QuerySet[Any]]":
     found = {kind: model.objects.filter(account_id=account_id) for kind, model in kinds.items()}
     sequences = Sequence.objects.filter(account_id=account_id, deleted_at=None)
     emails = SequenceEmail.objects.filter(account_id=account_id, deleted_at=None, sequence__deleted_at=None)
-    return {**found, "sequence": sequences, "email": emails}
+    automations = apps.get_model("automations.Automation")._default_manager.filter(account_id=account_id)
+    return {**found, "sequence": sequences, "email": emails, "automation": automations}

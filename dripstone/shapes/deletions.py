@@ -30,6 +30,7 @@ class DeletionShape(TypedDict):
     n_sign_ups: int
     n_purchases: int
     n_notes: int
+    n_walks: int
     n_events: int
     n_notices: int
     n_captured_messages: int
@@ -56,6 +57,7 @@ def deletion(told: Forgotten) -> DeletionShape:
         n_sign_ups=told.rows["sign_ups"],
         n_purchases=told.rows["purchases"],
         n_notes=told.rows["notes"],
+        n_walks=told.rows["walks"],
         n_events=told.rows["events"],
         n_notices=told.rows["notices"],
         n_captured_messages=told.rows["messages"],

@@ -60,8 +60,10 @@ def _sentence(days: list[DaySends], people: int, *, is_paused: bool) -> str:
     if days:
         first, last = (words.day(date.fromisoformat(day["date"])) for day in (days[0], days[-1]))
         when = f"the first on {first}, the last on {last}" if len(days) > 1 else f"all on {first}"
-        sends = f"{words.count(_total(days), 'email')} to the {words.count(people, 'person', 'people')} inside"
-        return f"{sends}, {when}."
+        inside = (
+            f"the {words.count(people, 'person', 'people')} inside" if people else "people whom automations bring there"
+        )
+        return f"{words.count(_total(days), 'email')} to {inside}, {when}."
     if not people:
         return "Nothing goes out: nobody is inside."
     if is_paused:

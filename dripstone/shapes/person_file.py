@@ -1,6 +1,7 @@
 """Everything that is kept of one person, as a file they can be given."""
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from itertools import islice
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.db.models import Model, Q, QuerySet
 from typing_extensions import TypedDict
 
+from dripstone.automations.models import Automation, Step, Walk
 from dripstone.engine.models import Delivery, Enrollment, Note, Notice, places_of
 from dripstone.events.models import Event
 from dripstone.given import plain_address
@@ -99,6 +101,28 @@ class NoticeShape(TypedDict):
     asked_at: str
 
 
+class WalkStepShape(TypedDict):
+    at: str
+    what: str
+    node: str
+    reason: str
+
+
+class WalkShape(TypedDict):
+    """A run through an automation. `node`: where they stand, or stood last; `automation_name`: null where it was
+    deleted; `log` goes back a year."""
+
+    automation_id: int
+    automation_name: str | None
+    run: int
+    entry: str
+    entered_at: str
+    node: str
+    left_at: str | None
+    left_because: str
+    log: list[WalkStepShape]
+
+
 class EventShape(TypedDict):
     id: int
     type: str
@@ -131,6 +155,7 @@ class PersonFileShape(TypedDict):
     enrollments: list[PlaceShape]
     deliveries: list[SentShape]
     notices: list[NoticeShape]
+    automations: list[WalkShape]
     events: list[EventShape]
     captured_messages: list[CapturedShape]
 
@@ -186,6 +211,7 @@ def _parts(person: Subscriber, now: datetime) -> Iterator[tuple[str, Any]]:
     yield "enrollments", (_place(place) for place in places_of(person.account_id, person.pk).order_by("pk"))
     yield "deliveries", _deliveries(person)
     yield "notices", (_notice(one) for one in _own(Notice, person).defer("message"))
+    yield "automations", _walks(person)
     events = Event.objects.filter(subscriber_id=person.pk).order_by("pk")
     yield "events", (_event(one) for rows in _by_hundreds(events) for one in rows)
     yield "captured_messages", _captured(person)
@@ -296,6 +322,27 @@ def _notice(one: Notice) -> NoticeShape:
     return NoticeShape(
         id=one.pk, kind=one.kind, email_address=one.email_address, subject=one.subject, asked_at=instant(one.asked_at)
     )
+
+
+def _walks(person: Subscriber) -> Iterator[WalkShape]:
+    """All steps of one person are some hundreds."""
+    names = dict(Automation.objects.filter(account=person.account_id).values_list("pk", "name"))
+    steps: dict[tuple[int, int | None], list[WalkStepShape]] = defaultdict(list)
+    for step in Step.objects.filter(subscriber_id=person.pk).order_by("pk"):
+        shape = WalkStepShape(at=instant(step.at), what=step.what, node=step.node, reason=step.reason)
+        steps[step.automation_id, step.run].append(shape)
+    for one in Walk.objects.filter(subscriber_id=person.pk).order_by("pk"):
+        yield WalkShape(
+            automation_id=one.automation_id,
+            automation_name=names.get(one.automation_id),
+            run=one.run,
+            entry=one.entry,
+            entered_at=instant(one.entered_at),
+            node=one.node,
+            left_at=instant_or_none(one.left_at),
+            left_because=one.left_because,
+            log=steps[one.automation_id, one.run],
+        )
 
 
 def _event(one: Event) -> EventShape:

@@ -14,7 +14,7 @@ half a minute. The same moves them when the account's zone changes. Until then t
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -344,10 +344,16 @@ def _days_of(pairs: Sequence[tuple[DatedTrigger, Event]]) -> Mapping[tuple[str, 
     """The dates of all texts, by zone and text: a query for each zone."""
     found: dict[tuple[str, str | None], date | None] = {}
     for zone in {trigger.time_zone for trigger, _ in pairs}:
-        values = list({event.data.get("value") for trigger, event in pairs if trigger.time_zone == zone})
-        days = _fetch(_DATES, values=values, zone=zone, **_GRAMMAR)
-        found |= {(zone, value): day for value, (day,) in zip(values, days, strict=True)}
+        values = {event.data.get("value") for trigger, event in pairs if trigger.time_zone == zone}
+        found |= {(zone, value): day for value, day in days(values, zone).items()}
     return found
+
+
+def days(values: Collection[str | None], time_zone: str) -> dict[str | None, date | None]:
+    """The date that each of these values of a field stands for; None for none."""
+    texts = [value for value in values if value]
+    rows = _fetch(_DATES, values=texts, zone=time_zone, **_GRAMMAR) if texts else []
+    return dict.fromkeys(values) | {text: day for text, (day,) in zip(texts, rows, strict=True)}
 
 
 def _taken(triggers: Iterable[int | None], people: Iterable[int]) -> dict[tuple[int | None, int], date]:

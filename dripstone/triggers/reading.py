@@ -16,6 +16,7 @@ MEMBERS: Mapping[str, str] = {
     "sequence_id": "sequence",
     "product_id": "product",
     "custom_field_id": "custom_field",
+    "automation_id": "automation",
 }
 """A member that names a thing, and of which kind."""
 

@@ -33,9 +33,12 @@ from dripstone.engine import reasons as engine_reasons
 from dripstone.engine.acts import forget, places, sign_ups
 from dripstone.engine.enroll import Source
 from dripstone.errors import Invalid
+from dripstone.events import types
 from dripstone.events.causes import Cause
+from dripstone.events.record import event, record
 from dripstone.given import Checked
 from dripstone.grammar import Thing, kinds
+from dripstone.sequences.known import known
 from dripstone.sequences.models import Sequence as EmailSequence
 from dripstone.subscribers import fields, forms, subscribe, tags
 from dripstone.subscribers.forms import Origin
@@ -55,11 +58,13 @@ ENTER_SEQUENCE: Final = "enter_sequence"
 LEAVE_SEQUENCE: Final = "leave_sequence"
 CALL: Final = "call"
 MAIL_OWNER: Final = "mail_owner"
+MOVE: Final = "move"
 UNSUBSCRIBE: Final = "unsubscribe"
 DELETE: Final = "delete"
 
 LAST = (UNSUBSCRIBE, DELETE)  # nothing follows them
 _FOR_BULK = (LEAVE_FORM, DELETE)
+WAYS = ("in", "out")  # of a move
 LONGEST_TEXT = 5_000  # characters of a mail to the owners
 
 # --- Reading ------------------------------------------------------------------------------------------------------
@@ -89,7 +94,13 @@ def _read(one: Checked, options: Collection[str]) -> Action:
         one.blank("kind")
     one.choice("kind", options)
     kind = one.values.get("kind")
-    return {"kind": kind, **_READERS[kind](one)} if kind else {}
+    return {"kind": kind, **read_settings(one, kind)} if kind else {}
+
+
+def read_settings(one: Checked, kind: str) -> dict[str, Any]:
+    """The members of an action of this kind that stand in `one`, which collects the problems. Whether what it names is
+    there is for reading.refuse_unknown to say."""
+    return _READERS[kind](one)
 
 
 def _of(name: str) -> Callable[[Checked], dict[str, Any]]:
@@ -129,6 +140,19 @@ def _read_mail(one: Checked) -> dict[str, Any]:
     return {"text": text}
 
 
+def _read_move(one: Checked) -> dict[str, Any]:
+    found = reading.thing(one, "automation_id")
+    if "way" not in one.given:
+        one.blank("way")
+    one.choice("way", WAYS)
+    one.drop_nulls("again")
+    one.flag("again")
+    again = {"again": True} if one.values.get("again") else {}
+    if again and one.values.get("way") == "out":
+        one.wrong("again", "is for the way in")
+    return {**found, "way": one.values.get("way"), **again}
+
+
 def _check_liquid(one: Checked, name: str, source: str | None, most: int) -> None:
     for sentence in texts.problems(source or "", one.path(name), most):
         one.refuse(name, sentence)
@@ -144,6 +168,7 @@ _READERS: Mapping[str, Callable[[Checked], dict[str, Any]]] = {
     LEAVE_SEQUENCE: _of("sequence_id"),
     CALL: _read_call,
     MAIL_OWNER: _read_mail,
+    MOVE: _read_move,
     UNSUBSCRIBE: _nothing,
     DELETE: _nothing,
 }
@@ -168,6 +193,9 @@ def words(action: Action, names: Names) -> str:
             return f"call {action['url']}"
         case "mail_owner":
             return f"mail the owners {english.title(action['text'])}"
+        case "move":
+            again = ", even if they have been inside" if "again" in action else ""
+            return f"move them {'into' if action['way'] == 'in' else 'out of'} the automation {which}{again}"
     return _WORDS[action["kind"]].format(which)
 
 
@@ -234,7 +262,7 @@ def _held_sequences(account_id: int, ids: list[int]) -> Mapping[int, EmailSequen
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """changed   people for whom it changed something, or for whom a call or mail is queued
+    """changed   people for whom it changed something, for whom a call or mail is queued, or who are sent somewhere
     passed    the others, each with the reason (reasons.py)
     before    of `field`, the value that was there, by person among `changed`; None for none
     """
@@ -427,6 +455,18 @@ def _mail_owner(act: _Act) -> Done:
     return act.done((), why)
 
 
+def _move(act: _Act) -> Done:
+    """They are sent: who reads events hands them over in their order, and the automation's log says what came of it."""
+    automation_id = act.action["automation_id"]
+    if not known(act.account_id)("automation", [automation_id]):
+        return act.passed(reasons.THING_GONE)
+    kind = types.SENT_INTO_AUTOMATION if act.action["way"] == "in" else types.SENT_OUT_OF_AUTOMATION
+    again = {"again": True} if "again" in act.action else {}
+    told = {"cause": act.cause, "subject_id": automation_id, **again}
+    record(event(kind, act.account_id, act.now, subscriber_id=pk, **told) for pk in act.people)
+    return act.done(act.people.keys())
+
+
 def _unsubscribe(act: _Act) -> Done:
     return act.done(transitions.cancel_all(act.people, act.now, cause=act.cause))
 
@@ -447,6 +487,7 @@ _PERFORM: Mapping[str, Callable[[_Act], Done]] = {
     LEAVE_SEQUENCE: _leave,
     CALL: _call,
     MAIL_OWNER: _mail_owner,
+    MOVE: _move,
     UNSUBSCRIBE: _unsubscribe,
     DELETE: _delete,
 }

@@ -57,9 +57,8 @@ def read(
     may_be_gone   what the triggers before an edit name: it may be written back, deleted or not
     """
     outer, inside = reading.items(given, member)
-    options = [kind for kind in _READERS if _ONLY_FOR.get(kind, for_) == for_]
     account = Account.objects.get(pk=account_id) if inside else None
-    found = [(one, _read(one, options, account)) for one in inside if account is not None]
+    found = [(one, read_one(one, account, for_=for_)) for one in inside if account is not None]
     reading.refuse_unknown(found, account_id, may_be_gone)
     outer.raise_problems()
     return reading.each_once([kept for _, kept in found])
@@ -68,10 +67,12 @@ def read(
 _ONLY_FOR: Mapping[str, For] = {CANCELLED: "rule", DATE: "event"}
 
 
-def _read(one: Checked, options: Collection[str], account: Account) -> Trigger:
+def read_one(one: Checked, account: Account, *, for_: For) -> Trigger:
+    """The trigger whose members stand in `one`, which collects the problems; {} where its kind is one. Whether what it
+    names is there is for reading.refuse_unknown to say."""
     if "trigger" not in one.given:
         one.blank("trigger")
-    one.choice("trigger", options)
+    one.choice("trigger", [kind for kind in _READERS if _ONLY_FOR.get(kind, for_) == for_])
     kind = one.values.get("trigger")
     return {"trigger": kind, **_READERS[kind](one, account)} if kind else {}
 
@@ -111,8 +112,8 @@ def _link_clicked(one: Checked, account: Account) -> dict[str, Any]:
     return {"url": one.values["url"]} if "url" in one.values else {}
 
 
-def _date(one: Checked, account: Account) -> dict[str, Any]:
-    """A day, or an instant: without an offset, of the account's zone. It stays when that changes."""
+def read_instant(one: Checked, account: Account) -> dict[str, Any]:
+    """`at`, a day or an instant: without an offset, of the account's zone. It stays when that changes."""
     if "at" not in one.given:
         one.blank("at")
     one.instant("at")
@@ -139,7 +140,7 @@ _READERS: Mapping[str, Reader] = {
     BECAME_ACTIVE: _nothing,
     LINK_CLICKED: _link_clicked,
     CANCELLED: _nothing,
-    DATE: _date,
+    DATE: read_instant,
 }
 KINDS = tuple(_READERS)
 
@@ -190,11 +191,11 @@ def things(trigger: Trigger) -> list[Thing]:
     return [thing for _, thing in reading.named(trigger)]
 
 
-def words(trigger: Trigger, names: Names) -> str:
+def words(trigger: Trigger, names: Names, who: str = "somebody") -> str:
     """`somebody gets the tag “Course”`. names: conditions.words.names_of; what is missing there is gone."""
     if trigger["trigger"] == DATE:
         return _said(trigger, names)
-    return f"somebody {_said(trigger, names)}"
+    return f"{who} {_said(trigger, names)}"
 
 
 def sentence(triggers: Iterable[Trigger], names: Names) -> str:

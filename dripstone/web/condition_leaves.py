@@ -14,6 +14,7 @@ from django.http import QueryDict
 
 from dripstone import words
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.content import subjects
 from dripstone.errors import Problem
 from dripstone.given import is_id
@@ -165,6 +166,11 @@ KINDS: Mapping[str, Kind] = {
                  ("ever", "ever entered it"))), _things("Sequences", "sequence"))),
         Kind("waiting", grammar.SEQUENCES, ARE, "wait for an email", "wait", "do not wait",
              (_things("Emails", "email", "waiting_for"),)),
+        Kind("automation", grammar.AUTOMATIONS, ARE, "are or were in an automation", "are", "are not",
+             (Control("place", "How", "select", usual="inside", choices=_fixed(
+                 ("inside", "are inside it"), ("completed", "walked it to its end"),
+                 ("left", "left it before its end"), ("ever", "ever entered it"))),
+              _things("Automations", "automation"))),
         Kind("forms", grammar.FORMS, ARE, "signed up by a form", "did", "did not",
              (_things("Forms", "form"), _has("one of them", "all of them"))),
         Kind("segments", grammar.SEGMENTS, ARE, "are in a segment", "are", "are not",
@@ -306,6 +312,7 @@ THINGS: Mapping[str, Callable[[Account, str], QuerySet[Any]]] = {
     "form": lambda account, find: _named(Form.objects.filter(account=account), find),
     "segment": lambda account, find: _named(Segment.objects.filter(account=account), find),
     "sequence": lambda account, find: _named(Sequence.objects.filter(account=account, deleted_at=None), find),
+    "automation": lambda account, find: _named(Automation.objects.filter(account=account), find),
     "email": _emails,
 }
 

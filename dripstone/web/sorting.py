@@ -16,11 +16,12 @@ from django.urls import reverse
 
 from dripstone import words
 from dripstone.accounts.models import Account
+from dripstone.automations import uses as automation_uses
 from dripstone.conditions import uses
 from dripstone.conditions.uses import Use
 from dripstone.content.subjects import readable
 from dripstone.errors import Invalid
-from dripstone.explain import rule_words
+from dripstone.explain import automation_words, rule_words
 from dripstone.foresight import losing
 from dripstone.foresight.losing import Silenced
 from dripstone.grammar import Thing
@@ -38,7 +39,7 @@ from dripstone.web.templatetags.dripstone_words import STATE_PILLS
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """Where a thing stands: in conditions, in rules, in forms and, of a custom field, in what is printed.
+    """Where a thing stands: in conditions, rules, automations, forms and, of a custom field, in what is printed.
 
     places   by heading
     printed  of a custom field: web/library.py
@@ -50,6 +51,7 @@ class Used:
     printed: library.Used | None = None
     any_field: library.Used | None = None
     rules: tuple[rule_uses.Use, ...] = ()
+    automations: tuple[automation_uses.Use, ...] = ()
 
     @property
     def is_none(self) -> bool:
@@ -59,12 +61,18 @@ class Used:
     def is_unprinted(self) -> bool:
         return self.printed is None or self.printed.reach.uses.is_none
 
+    @property
+    def without(self) -> str:
+        """What becomes of the rules and automations that name it once it is gone; "" where none does."""
+        return f"{rule_words.without(self.rules)} {automation_words.without(self.automations)}".strip()
+
 
 def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Reach | None = None) -> Used:
     """reach     of a custom field's Liquid
     unknown   of Liquid that may print any field
     """
     found, of_rules = uses.of(thing, account.pk), rule_uses.of(thing, account.pk)
+    of_automations = automation_uses.of(thing, account.pk)
     places = {
         heading: shown
         for heading, shown in {
@@ -72,6 +80,7 @@ def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Re
             "Exclusions of sequences": list(_named(account, found, "exclusion")),
             "Filters of emails": list(_named(account, found, "filter")),
             "Rules": list(_rules(account, of_rules)),
+            "Automations": list(_automations(account, of_automations)),
             "Forms": list(_forms(account, thing)),
         }.items()
         if shown
@@ -79,16 +88,15 @@ def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Re
     printed = library.used(account, reach) if reach else None
     is_any = unknown is not None and not unknown.uses.is_none
     any_field = library.used(account, unknown) if unknown and is_any else None
-    return Used(found, places, printed, any_field, tuple(of_rules))
+    return Used(found, places, printed, any_field, tuple(of_rules), tuple(of_automations))
 
 
 def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]:
     here = [use for use in found if use.kind == kind]
-    through = {pk for use in here for pk in use.through}
-    names = dict(Segment.objects.filter(account=account, pk__in=through).values_list("pk", "name")) if through else {}
+    names = _segments(account, here)
     emails = SequenceEmail.objects.select_related("sequence").in_bulk([use.pk for use in here if kind == "filter"])
     for use in here:
-        notes = [f"through the segment {words.title(names[pk])}" for pk in use.through[:1] if pk in names]
+        notes = _through(use.through, names)
         if kind == "filter":
             email = emails[use.pk]
             notes.insert(0, email.sequence.name)
@@ -101,18 +109,46 @@ def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]
 _PARTS = {"trigger": "it sets it off", "condition": "in its condition", "action": "in what it does"}
 
 
-def rules_naming(account: Account, thing: Thing) -> list[Place]:
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """Rules and automations that name something."""
+
+    rules: list[Place]
+    automations: list[Place]
+
+
+def naming(account: Account, thing: Thing) -> Naming:
     """For pages that show nothing else of where it stands."""
-    return list(_rules(account, rule_uses.of(thing, account.pk)))
+    of_rules, of_automations = rule_uses.of(thing, account.pk), automation_uses.of(thing, account.pk)
+    return Naming(list(_rules(account, of_rules)), list(_automations(account, of_automations)))
 
 
 def _rules(account: Account, found: Iterable[rule_uses.Use]) -> Iterable[Place]:
-    through = {pk for use in found for pk in use.through[:1]}
-    names = dict(Segment.objects.filter(account=account, pk__in=through).values_list("pk", "name")) if through else {}
+    segments = _segments(account, found)
     for use in found:
-        notes = [_PARTS[part] for part in use.parts]
-        notes += [f"through the segment {words.title(names[pk])}" for pk in use.through[:1] if pk in names]
-        yield Place(use.name, reverse("rule", args=[use.rule_id]), ", ".join(notes), "" if use.is_on else "Off")
+        notes = ", ".join([*(_PARTS[part] for part in use.parts), *_through(use.through, segments)])
+        yield Place(use.name, reverse("rule", args=[use.rule_id]), notes, "" if use.is_on else "Off")
+
+
+def _automations(account: Account, found: Iterable[automation_uses.Use]) -> Iterable[Place]:
+    segments = _segments(account, found)
+    for use in found:
+        notes = ["it lets people in"] if automation_uses.ENTRY in use.parts else []
+        notes += [f"at {words.count(len(use.nodes), 'step')}"] if use.nodes else []
+        notes += ["in what is not published yet"] if use.is_draft else []
+        state = "" if use.is_active else use.status.capitalize()
+        url = reverse("automation", args=[use.automation_id])
+        yield Place(use.name, url, ", ".join([*notes, *_through(use.through, segments)]), state)
+
+
+def _segments(account: Account, found: Iterable[Use | rule_uses.Use | automation_uses.Use]) -> dict[int, str]:
+    """The names of those through which these name something."""
+    ids = {pk for use in found for pk in use.through[:1]}
+    return dict(Segment.objects.filter(account=account, pk__in=ids).values_list("pk", "name")) if ids else {}
+
+
+def _through(ids: Collection[int], names: Mapping[int, str]) -> list[str]:
+    return [f"through the segment {words.title(names[pk])}" for pk in list(ids)[:1] if pk in names]
 
 
 def _forms(account: Account, thing: Thing) -> Iterable[Place]:
@@ -180,9 +216,11 @@ def _loss(one: Silenced, account: Account, now: datetime) -> Loss:
 
 def figure(found: Used) -> str:
     """Of where it stands: used elsewhere by then, it is asked about again."""
-    said = sorted([*((use.kind, use.pk) for use in found.uses), *(("rule", use.rule_id) for use in found.rules)])
+    said: list[tuple[str, int]] = [(use.kind, use.pk) for use in found.uses]
+    said += [("rule", use.rule_id) for use in found.rules]
+    said += [("automation", use.automation_id) for use in found.automations]
     printed = library.figure(found.printed.reach) if found.printed else ""
-    return hashlib.sha256(repr((said, printed)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((sorted(said), printed)).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +244,7 @@ def ask_to_delete(request: HttpRequest, account: Account, subject: Subject, foun
         "subject": subject,
         "used": found,
         "losses": losses(account, found, now),
-        "of_rules": rule_words.without(found.rules),
+        "without": found.without,
         "seen": figure(found),
         "is_again": request.method == "POST",
     }
@@ -278,16 +316,18 @@ def tallies(
 ) -> dict[Thing, str]:
     """ "2 segments, 1 exclusion, 4 emails" of each, in a list. printed: of custom fields"""
     found, rules = uses.of_each(things, account.pk), rule_uses.of_each(things, account.pk)
-    return {one: _tally(found[one], len(rules[one]), (printed or {}).get(one)) for one in things}
+    automations = automation_uses.of_each(things, account.pk)
+    return {one: _tally(found[one], len(rules[one]), len(automations[one]), (printed or {}).get(one)) for one in things}
 
 
-def _tally(found: Iterable[Use], n_rules: int, printed: Uses | None) -> str:
+def _tally(found: Iterable[Use], n_rules: int, n_automations: int, printed: Uses | None) -> str:
     kinds = [use.kind for use in found]
     counts = [
         (kinds.count("segment"), "segment"),
         (kinds.count("exclusion"), "exclusion"),
         (kinds.count("filter"), "filter"),
         (n_rules, "rule"),
+        (n_automations, "automation"),
     ]
     said = [words.count(n, noun) for n, noun in counts if n]
     if printed is not None and (text := library.tally(printed)):

@@ -85,6 +85,23 @@ def test_what_changes_a_sequence_takes_a_token_and_may_be_refused_by_it() -> Non
     }
 
 
+def test_what_touches_people_in_automations_takes_a_token_and_may_answer_with_the_impact() -> None:
+    calls = list(operations(described("/ext/v1/openapi.json")))
+    telling = {
+        f"{method} {name}"
+        for method, name, call in calls
+        if "UnseenAnswer" in str(call["responses"].get("409"))
+        and "If-Match" in {one["name"] for one in call["parameters"]}
+    }
+    automation = "/ext/v1/automations/{id}"
+    assert telling == {
+        f"put {automation}",
+        f"delete {automation}",
+        f"post {automation}/publish",
+        f"post {automation}/activate",
+    }
+
+
 def test_bodies_name_what_is_required_and_how_long_it_may_be() -> None:
     models = described("/v4/openapi.json")["components"]["schemas"]
     assert models["SequenceBody"]["required"] == ["name"] and "required" not in models["SequenceChanges"]

@@ -37,6 +37,14 @@ OPEN: dict[str, str] = {
 # Lists and the like that are not empty but missing where an account has none.
 NONE_AT_ALL = {"GET /v4/account/creator_profile": "an account has one or none"}
 
+# Operations that take a graph.
+GRAPHS = (
+    "POST /ext/v1/automations",
+    "PUT /ext/v1/automations/{id}",
+    "PUT /ext/v1/automations/{id}/draft",
+    "POST /ext/v1/automations/{id}/impact",
+)
+
 # Members that name no row although they are called so, each with the reason.
 NO_ROW = {
     "POST /v4/subscribers email_address": "one person may be on file in any number of accounts",
@@ -44,6 +52,11 @@ NO_ROW = {
     "POST /v4/purchases purchase.email_address": "one person may be on file in any number of accounts",
     "POST /v4/purchases purchase.transaction_id": "what a shop calls its purchase: another account has others",
     "POST /v4/bulk/subscribers subscribers.email_address": "one person may be on file in any number of accounts",
+    **{
+        f"{call} {part}.id": "what the owner calls a part of the graph"
+        for call in GRAPHS
+        for part in ("entries", "nodes")
+    },
 }
 
 
@@ -65,6 +78,7 @@ REQUIRED: dict[str, Making] = {
     "PATCH /v4/subscribers/{subscriber_id}/location": lambda of: factories.a_location(),
     "POST /ext/v1/enrollments/{id}/move": lambda of: {"email_id": of["emails"]},
     "POST /ext/v1/segments": lambda of: {"name": "Mine"},
+    "POST /ext/v1/automations": lambda of: {"name": "Mine"},
     "POST /ext/v1/bulk_actions": lambda of: _tagging_all(of),
     "POST /ext/v1/bulk_actions/count": lambda of: _tagging_all(of),
     "POST /ext/v1/enrollments/{id}/impact": lambda of: {
@@ -95,6 +109,32 @@ def trigger(kind: str, **thing: int) -> Members:
     return {"triggers": [{"trigger": kind, **thing}]}
 
 
+def entry(kind: str, **thing: int) -> Members:
+    return {"entries": [{"trigger": kind, **thing}]}
+
+
+def node(kind: str, **members: Any) -> Members:
+    return {"nodes": [{"id": "b", "kind": kind, **members}]}
+
+
+def asking(condition: Callable[[Ids], Any]) -> tuple[list[Making], list[Making]]:
+    """In a condition, and in a branch of a split."""
+    return (
+        [lambda of: node("condition", **{"if": condition(of)})],
+        [lambda of: node("split", branches=[{"if": condition(of)}])],
+    )
+
+
+HAS_TAG = asking(lambda of: {"type": "tags", "ids": [of["tags"]]})
+ON_FORM = asking(lambda of: {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]})
+HAS_VALUE = asking(
+    lambda of: {
+        "type": "custom_field",
+        "subscriber_custom_field_id": of["custom_fields"],
+        "comparison": "has_value",
+    }
+)
+
 # A row named by each of these members; "METHOD /path member" where one operation means another kind than the others.
 NAMED: dict[str, list[Making]] = {
     "email_address": [lambda of: {"email_address": of["email_addresses"]}],
@@ -116,6 +156,9 @@ NAMED: dict[str, list[Making]] = {
     "actions.sequence_id": [lambda of: {"actions": [{"kind": "enter_sequence", "sequence_id": of["sequences"]}]}],
     "actions.custom_field_id": [
         lambda of: {"actions": [{"kind": "field", "custom_field_id": of["custom_fields"], "value": "x"}]}
+    ],
+    "actions.automation_id": [
+        lambda of: {"actions": [{"kind": "move", "automation_id": of["automations"], "way": "in"}]}
     ],
     "tags.id": [lambda of: {"tags": [{"id": of["tags"]}]}],
     "taggings.tag_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
@@ -146,6 +189,24 @@ NAMED: dict[str, list[Making]] = {
     "triggers.sequence_id": [lambda of: trigger("sequence_completed", sequence_id=of["sequences"])],
     "triggers.product_id": [lambda of: trigger("purchased", product_id=of["products"])],
     "triggers.custom_field_id": [lambda of: trigger("field_changed", custom_field_id=of["custom_fields"])],
+    "entries.tag_id": [lambda of: entry("tag_added", tag_id=of["tags"])],
+    "entries.form_id": [lambda of: entry("form_joined", form_id=of["forms"])],
+    "entries.sequence_id": [lambda of: entry("sequence_left", sequence_id=of["sequences"])],
+    "entries.product_id": [lambda of: entry("purchased", product_id=of["products"])],
+    "entries.custom_field_id": [lambda of: entry("field_date", custom_field_id=of["custom_fields"])],
+    "nodes.tag_id": [lambda of: node("tag", tag_id=of["tags"])],
+    "nodes.form_id": [lambda of: node("form", form_id=of["forms"])],
+    "nodes.sequence_id": [lambda of: node("sequence", sequence_id=of["sequences"])],
+    "nodes.product_id": [lambda of: node("event", trigger="purchased", product_id=of["products"])],
+    "nodes.custom_field_id": [lambda of: node("field", custom_field_id=of["custom_fields"], value="x")],
+    "nodes.until.custom_field_id": [lambda of: node("wait", until={"custom_field_id": of["custom_fields"]})],
+    "nodes.automation_id": [lambda of: node("move", automation_id=of["other_automations"], way="in")],
+    "nodes.if.ids": HAS_TAG[0],
+    "nodes.branches.if.ids": HAS_TAG[1],
+    "nodes.if.conditions.ids": ON_FORM[0],
+    "nodes.branches.if.conditions.ids": ON_FORM[1],
+    "nodes.if.subscriber_custom_field_id": HAS_VALUE[0],
+    "nodes.branches.if.subscriber_custom_field_id": HAS_VALUE[1],
     "condition.ids": [lambda of: {"condition": {"type": "tags", "ids": [of["tags"]]}}],
     "condition.conditions.ids": [
         lambda of: {"condition": {"conditions": [{"type": "form", "operator": "in", "ids": [of["forms"]]}]}}

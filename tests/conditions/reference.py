@@ -27,6 +27,14 @@ class Place:
 
 
 @dataclass
+class Run:
+    """Through an automation. `end`: None while they are inside, else whether it was completed or left."""
+
+    automation: int
+    end: str | None
+
+
+@dataclass
 class Bought:
     """A purchase: product → what its lines come to."""
 
@@ -48,6 +56,7 @@ class Person:
     places: list[Place]
     purchases: list[Bought] = field(default_factory=list)
     location: tuple[str, float, float] | None = None  # country, latitude, longitude
+    runs: list[Run] = field(default_factory=list)
 
 
 @dataclass
@@ -135,6 +144,12 @@ def _sequences(person: Person, condition: Condition, world: World) -> bool:
             if wanted is None or place.waits_for in wanted:
                 return True
     return False
+
+
+def _automations(person: Person, condition: Condition, world: World) -> bool:
+    ends = {"inside": [None], "completed": ["completed"], "left": ["left"], "ever": [None, "completed", "left"]}
+    wanted = ends[condition["place"]]
+    return any(run.automation in condition["ids"] and run.end in wanted for run in person.runs)
 
 
 def _subscriber_state(person: Person, condition: Condition, world: World) -> bool:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dripstone import grammar
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation, Walk
 from dripstone.conditions import matching
 from dripstone.conditions import words as condition_words
 from dripstone.engine.models import Delivery, Enrollment
@@ -26,7 +27,7 @@ from dripstone.sequences.models import SequenceEmail
 from dripstone.subscribers import locations
 from dripstone.subscribers.models import CustomField, Form, FormSubscription, Segment, Subscriber, Tag, Tagging
 from tests.conditions import reference
-from tests.conditions.reference import Bought, Person, Place, World
+from tests.conditions.reference import Bought, Person, Place, Run, World
 from tests.factories import a_location, make_account, make_purchase, make_sequence
 
 pytestmark = pytest.mark.django_db
@@ -36,8 +37,8 @@ ZONES = ("UTC", "Europe/Berlin", "Pacific/Kiritimati", "America/Los_Angeles", "A
 
 # Things by a number of their own; the world on the stage says which row each is.
 TAGS, FORMS, SEQUENCES, EMAILS, FIELDS, SEGMENTS = range(4), range(3), range(3), range(4), range(2), range(3)
-PRODUCTS = range(3)
-GONE = {("tag", 3), ("form", 2), ("sequence", 2), ("email", 3), ("product", 2)}
+PRODUCTS, AUTOMATIONS = range(3), range(3)
+GONE = {("tag", 3), ("form", 2), ("sequence", 2), ("email", 3), ("product", 2), ("automation", 2)}
 
 instants = st.integers(-200, 200).map(lambda hours: NOW + timedelta(hours=hours / 2))
 days = st.integers(-4, 4).map(lambda n: (NOW + timedelta(days=n)).date().isoformat())
@@ -76,6 +77,16 @@ def places(draw: st.DrawFn) -> list[Place]:
     return found
 
 
+@st.composite
+def runs(draw: st.DrawFn) -> list[Run]:
+    """Inside once at a time: only the last run of an automation may be open."""
+    found = []
+    for automation in draw(st.sets(st.sampled_from(AUTOMATIONS), max_size=2)):
+        ended = draw(st.lists(st.sampled_from(["completed", "left"]), max_size=2))
+        found += [Run(automation, end) for end in [*ended, *draw(st.sampled_from([[], [None]]))]]
+    return found
+
+
 amounts = st.sampled_from([Decimal(text) for text in ("0", "4.5", "10", "10.01", "19.99", "-3")])
 CURRENCIES = ["USD", "EUR"]
 # No two places are as far apart as any radius says.
@@ -109,6 +120,7 @@ def crowds(draw: st.DrawFn) -> list[Person]:
             draw(places()),
             draw(st.lists(bought, max_size=3)),
             draw(st.sampled_from([None, *PLACES_ON_EARTH])),
+            draw(runs()),
         )
         for address in addresses
     ]
@@ -169,6 +181,7 @@ KINDS = (
     _leaf("forms", HAS, ids=_ids(FORMS)),
     *(_leaf("sequences", {}, ids=_ids(SEQUENCES), place=st.just(place)) for place in grammar.kinds.PLACES),
     _leaf("sequences", {}, ids=_ids(SEQUENCES), place=st.just("inside"), waiting_for=_ids(EMAILS)),
+    *(_leaf("automations", {}, ids=_ids(AUTOMATIONS), place=st.just(place)) for place in grammar.kinds.PLACES),
     _leaf("subscriber_state", {}, states=st.lists(states, min_size=1, unique=True)),
     _leaf(
         "email_address",
@@ -240,6 +253,10 @@ class Stage:
             self.rows["sequence", number] = sequence.pk
             for place, email in enumerate(sequence.emails.order_by("position")):
                 self.rows["email", number + 2 * place] = email.pk
+        for number in AUTOMATIONS:
+            times = {"status_at": NOW, "made_at": NOW, "changed_at": NOW}
+            automation = Automation.objects.create(account=self.account, name=f"automation {number}", **times)
+            self.rows["automation", number] = automation.pk
         self.segments: dict[int, Condition] = {}
         for number, condition in enumerate(segments):
             given = self.real(condition)
@@ -289,6 +306,8 @@ class Stage:
             FormSubscription.objects.create(form_id=form, subscriber=row, referrer=referrer, added_at=NOW)
         for place in person.places:
             self._put(row, place)
+        for number, run in enumerate(person.runs, start=1):
+            self._walk(row, number, run)
         for one in person.purchases:
             self._buy(row, one)
         if person.location is not None:
@@ -296,6 +315,18 @@ class Stage:
             located = {"country_code": country, "latitude": latitude, "longitude": longitude}
             locations.pin(row.pk, a_location(**located), NOW)
         return row.pk
+
+    def _walk(self, row: Subscriber, number: int, run: Run) -> None:
+        Walk.objects.create(
+            account_id=self.account.pk,
+            automation_id=self.rows["automation", run.automation],
+            subscriber_id=row.pk,
+            run=number,
+            entered_at=NOW,
+            arrived_at=NOW,
+            left_at=NOW if run.end else None,
+            is_completed=run.end == "completed",
+        )
 
     def _buy(self, row: Subscriber, one: Bought) -> None:
         self.n_purchases += 1
@@ -359,12 +390,14 @@ class Stage:
                 for one in person.purchases
             ],
             person.location,
+            [replace(run, automation=self.rows["automation", run.automation]) for run in person.runs],
         )
 
     def _delete_what_is_gone(self) -> None:
         Tag.objects.filter(pk=self.rows["tag", 3]).delete()
         Form.objects.filter(pk=self.rows["form", 2]).delete()
         Product.objects.filter(pk=self.rows["product", 2]).delete()
+        Automation.objects.filter(pk=self.rows["automation", 2]).delete()
         self.account.sequences.filter(pk=self.rows["sequence", 2]).update(deleted_at=NOW)
         SequenceEmail.objects.filter(pk=self.rows["email", 3]).update(deleted_at=NOW)
         for person in self.people.values():

@@ -19,6 +19,7 @@ NAMES: words.Names = {
     ("email", 1): "Ask for one thing",
     ("custom_field", 1): "City",
     ("product", 1): "Caves",
+    ("automation", 1): "After the course",
 }
 TAG = {"type": "tags", "ids": [1]}
 FIELD = {"type": "custom_field", "subscriber_custom_field_id": 1}
@@ -57,6 +58,16 @@ def said(condition: Condition) -> str:
             {"type": "sequences", "ids": [1], "place": "inside", "waiting_for": [1]},
             "wait for “Ask for one thing” in “Write better emails”",
             "do not wait for “Ask for one thing” in “Write better emails”",
+        ),
+        (
+            {"type": "automations", "ids": [1], "place": "inside"},
+            "are inside the automation “After the course”",
+            "are not inside the automation “After the course”",
+        ),
+        (
+            {"type": "automations", "ids": [1], "place": "ever"},
+            "have ever been in the automation “After the course”",
+            "have never been in the automation “After the course”",
         ),
         (
             {"type": "subscriber_state", "states": ["active", "cancelled"]},
@@ -162,8 +173,8 @@ def test_what_is_gone_or_not_recorded_is_said() -> None:
     assert words.gone([("custom_field", 3), ("tag", 5)]) == (
         "The custom field number 3 and the tag number 5 are gone, so nobody is found by it."
     )
-    assert words.nothing_yet(["opens", "automations"]) == (
-        "Nothing is recorded yet about who opened an email and automations, so nobody is found by it."
+    assert words.nothing_yet(["opens", "clicks"]) == (
+        "Nothing is recorded yet about who opened an email and who clicked a link, so nobody is found by it."
     )
 
 

@@ -12,11 +12,12 @@ from django.db import connection
 
 from dripstone import clock
 from dripstone.accounts.models import Account
+from dripstone.automations import read, run
 from dripstone.calls.models import Call
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes, types
 from dripstone.events.models import Event, Numbering, Reader
-from dripstone.rules import read, run, verbs
+from dripstone.rules import verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Tagging
@@ -98,7 +99,7 @@ def test_a_worker_is_killed_before_any_statement(place: Place) -> None:
             was_killed = worker.exitcode == -9
         run.until_idle(clock.now)
         assert scene.became_of(people) == [[*fired, (2, 0, "fired", one)], [2, 1], [1, 1], added, 0], n_statements
-        assert Reader.objects.get(pk=read.READER).number == Numbering.objects.get().last
+        assert Reader.objects.get(pk=turn.READER).number == Numbering.objects.get().last
         if not was_killed:
             assert n_statements > 40
             break

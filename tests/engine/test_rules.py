@@ -114,6 +114,46 @@ def test_with_hold_it_stays_active_and_gets_what_is_published_later(alice: Accou
     assert engine.sent(place.subscriber)[-1] == ("later", engine.clock.now())
 
 
+def ends_reached(sequence: Sequence) -> list[tuple[int | None, list[str]]]:
+    rows = Event.objects.filter(type="subscriber.sequence_end_reached", subject_id=sequence.pk)
+    return list(rows.order_by("pk").values_list("subscriber_id", "cause"))
+
+
+def test_whoever_stays_at_the_end_is_told_once_each_time_they_get_there(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, hold=True)
+    place = place_of(sequence, engine)
+    engine.run()
+    assert ends_reached(sequence) == [(place.subscriber_id, [])]
+    engine.run_until(engine.clock.now() + timedelta(days=1))
+    edit(sequence, name="Renamed")
+    engine.run()
+    assert len(ends_reached(sequence)) == 1
+    later = make_email(sequence, position=1, published=False)
+    edit(sequence, later, published=True)
+    engine.run()
+    assert ends_reached(sequence) == [(place.subscriber_id, [])] * 2
+
+
+def test_nobody_is_at_the_end_of_what_completes_or_has_sent_them_nothing(alice: Account, engine: Engine) -> None:
+    completing, empty = make_sequence(alice, WELCOME), make_sequence(alice, {**WELCOME, "published": False}, hold=True)
+    places = [place_of(sequence, engine) for sequence in (completing, empty)]
+    engine.run()
+    for place in places:
+        place.refresh_from_db()
+    assert [place.status for place in places] == ["completed", "active"]
+    assert ends_reached(completing) == ends_reached(empty) == []
+
+
+def test_deleting_the_last_email_brings_those_who_wait_for_it_to_the_end(alice: Account, engine: Engine) -> None:
+    sequence = make_sequence(alice, WELCOME, {"delay_value": 3}, hold=True)
+    place = place_of(sequence, engine)
+    engine.run()
+    assert ends_reached(sequence) == []
+    edit(sequence, sequence.emails.get(position=1), deleted_at=engine.clock.now())
+    engine.run_until(engine.clock.now() + timedelta(days=3))
+    assert ends_reached(sequence) == [(place.subscriber_id, [])]
+
+
 def test_switching_hold_off_completes_those_who_wait_at_the_end(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, WELCOME, {"delay_value": 10}, hold=True)
     at_end = place_of(sequence, engine)

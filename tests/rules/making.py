@@ -5,7 +5,8 @@ from typing import Any
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.rules import run, verbs
+from dripstone.automations import run
+from dripstone.rules import verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers.models import Subscriber, Tag
 

@@ -10,6 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
+from dripstone.automations import read
 from dripstone.calls.models import Call
 from dripstone.engine import transitions
 from dripstone.engine.acts import forget
@@ -17,12 +18,12 @@ from dripstone.engine.models import Enrollment
 from dripstone.events import causes, types
 from dripstone.events.models import Event, Numbering, Reader
 from dripstone.events.record import event, record
-from dripstone.rules import fire, read, verbs
+from dripstone.rules import fire, verbs
 from dripstone.rules import log as rules_log
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Subscriber, Tag
-from dripstone.triggers import what, when
+from dripstone.triggers import turn, what, when
 from tests.factories import make_account, make_sequence, make_subscriber, make_tag
 from tests.rules.making import NOW, has, outcomes, rule, tag, tag_added, tags_of, untag, work_off
 
@@ -308,7 +309,7 @@ def test_accounts_without_a_rule_are_stepped_over_unread(alice: Account, named: 
     for _ in range(30):
         tags.add(a, make_subscriber(alice), NOW, cause=causes.API)
     assert n_queries(work_off) <= n_before
-    assert Reader.objects.get(pk=read.READER).number == Numbering.objects.get().last
+    assert Reader.objects.get(pk=turn.READER).number == Numbering.objects.get().last
 
 
 # --- Once, and mistakes -----------------------------------------------------------------------------------------------
@@ -320,7 +321,7 @@ def test_a_cursor_that_was_set_back_doubles_nothing(alice: Account, person: Subs
     tags.add(a, person, NOW, cause=causes.API)
     work_off()
     tags.remove(b, person, NOW, cause=causes.API)
-    Reader.objects.filter(pk=read.READER).update(number=0)
+    Reader.objects.filter(pk=turn.READER).update(number=0)
     Rule.objects.update(listens_after=0)
     assert work_off() == 0
     assert tags_of(person) == {"a"} and Firing.objects.count() == 1
@@ -348,9 +349,9 @@ def elsewhere() -> Callable[[], Any]:
         other = connection.copy()
         try:
             with other.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_lock(%s)", [read.TURN])
+                cursor.execute("SELECT pg_advisory_lock(%s)", [turn.TURN])
                 yield
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [read.TURN])
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [turn.TURN])
         finally:
             other.close()
 

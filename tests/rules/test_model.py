@@ -25,12 +25,13 @@ from hypothesis.stateful import (
 )
 
 from dripstone.accounts.models import Account
+from dripstone.automations import read
 from dripstone.engine import transitions
 from dripstone.engine.acts import forget
 from dripstone.events import causes, reading, types
 from dripstone.events.models import Number, Numbering, Reader
 from dripstone.events.record import event, record
-from dripstone.rules import read, verbs
+from dripstone.rules import verbs
 from dripstone.rules.book import Book
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, subscribe, tags
@@ -83,7 +84,7 @@ class Story(RuleBasedStateMachine):
     def teardown(self) -> None:
         transaction.set_rollback(True)
         self.undone.__exit__(None, None, None)
-        read._book = Book()
+        read.rules = Book()
 
     @initialize(feeding=st.booleans())
     def begin(self, feeding: bool) -> None:
@@ -274,7 +275,7 @@ class Story(RuleBasedStateMachine):
                 try:
                     return read.next_events(self.world.now)
                 except Killed:
-                    read._book = Book()
+                    read.rules = Book()
                     return False
 
         self._read(limit, die)
@@ -292,7 +293,7 @@ class Story(RuleBasedStateMachine):
         return is_more
 
     def _cursor(self) -> int:
-        found = Reader.objects.filter(pk=read.READER).first()
+        found = Reader.objects.filter(pk=turn.READER).first()
         return max(self.read_up_to, found.number) if found else self.read_up_to
 
     # Both must tell the same

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
+from dripstone.automations import run
 from dripstone.errors import Invalid, NotFound
 from dripstone.events import causes
 from dripstone.ops import prune
-from dripstone.rules import log, run, standing, verbs
+from dripstone.rules import log, standing, verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import tags
 from dripstone.triggers.models import DatedTrigger

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dripstone import signing
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.calls.models import Call
 from dripstone.engine import enroll, transitions
 from dripstone.engine.acts import forget
@@ -100,10 +101,17 @@ KINDS: dict[str, Callable[[Any], Action]] = {
     "enter deleted": lambda it: {"kind": "enter_sequence", "sequence_id": it["deleted"]},
     "leave": lambda it: {"kind": "leave_sequence", "sequence_id": it["again"]},
     "call": lambda it: {"kind": "call", "url": "https://example.com/", "body": {"city": "{{ subscriber.city }}"}},
+    "move in": lambda it: {"kind": "move", "automation_id": it["automation"], "way": "in"},
+    "move out of one that is gone": lambda it: {"kind": "move", "automation_id": 0, "way": "out"},
     "mail": lambda it: {"kind": "mail_owner", "text": "Look"},
     "unsubscribe": lambda it: {"kind": "unsubscribe"},
     "delete": lambda it: {"kind": "delete"},
 }
+
+
+def make_automation(account: Account) -> Automation:
+    stamps = dict.fromkeys(("status_at", "made_at", "changed_at"), MONDAY_9)
+    return Automation.objects.create(account=account, name="Launch", **stamps)
 
 
 def a_world() -> tuple[Account, dict[str, int], dict[str, Subscriber]]:
@@ -116,6 +124,7 @@ def a_world() -> tuple[Account, dict[str, int], dict[str, Subscriber]]:
         "double": forms.create(account.pk, {"name": "double", "opt_in": "double"}, MONDAY_9).pk,
         "once": make_sequence(account, {"delay_value": 0}, {}, name="once").pk,
         "again": make_sequence(account, {}, {}, name="again", repeat=True).pk,
+        "automation": make_automation(account).pk,
         "deleted": make_sequence(account, {}, name="deleted", deleted_at=MONDAY_9).pk,
     }
     people = {
@@ -140,10 +149,12 @@ def everything_of(account: Account) -> list[Any]:
     """All that actions may leave, without ids: people by address, things by name."""
     people = dict(Subscriber.objects.filter(account=account).values_list("pk", "email_address"))
     of_person = {"subscriber__account": account}
+    automations = Automation.objects.filter(account=account).values_list("pk", "name")
     names = {
         **{("tag", pk): name for pk, name in Tag.objects.filter(account=account).values_list("pk", "name")},
         **{("form", pk): name for pk, name in Form.objects.filter(account=account).values_list("pk", "name")},
         **{("field", pk): name for pk, name in CustomField.objects.filter(account=account).values_list("pk", "label")},
+        **{("automation", pk): name for pk, name in automations},
         **{("sequence", pk): name for pk, name in Sequence.objects.filter(account=account).values_list("pk", "name")},
     }
     subjects = [
@@ -465,3 +476,20 @@ def test_a_cancelled_place_is_as_one_verb_leaves_it(account: Account, ann: Subsc
     first, second = rows
     assert first == second
     assert [kind for kind, *_ in events_of(ann)] == [kind for kind, *_ in events_of(bea)]
+
+
+@pytest.mark.parametrize(("way", "kind"), [("in", types.SENT_INTO_AUTOMATION), ("out", types.SENT_OUT_OF_AUTOMATION)])
+def test_a_move_is_an_event_of_everybody_with_its_chain(
+    account: Account, ann: Subscriber, bea: Subscriber, way: str, kind: str
+) -> None:
+    automation = make_automation(account)
+    [done] = do(account, [{"kind": "move", "automation_id": automation.pk, "way": way}], [ann, bea])
+    assert done == Done({ann.pk, bea.pk})
+    assert events_of(ann) == events_of(bea) == [(kind, automation.pk, ["api", "rule 7"])]
+
+
+def test_a_move_to_an_automation_that_is_gone_passes_everybody_by(account: Account, ann: Subscriber) -> None:
+    automation = make_automation(factories.make_account("Mallory"))
+    [done] = do(account, [{"kind": "move", "automation_id": automation.pk, "way": "in"}], [ann])
+    assert done == Done(passed={ann.pk: reasons.THING_GONE})
+    assert events_of(ann) == []

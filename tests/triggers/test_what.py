@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.conditions.words import names_of
 from dripstone.errors import Invalid
 from dripstone.events import causes
@@ -26,6 +27,9 @@ def things(account: Account) -> dict[str, int]:
         "form_id": forms.create(account.pk, {"name": "News"}, MONDAY_9).pk,
         "custom_field_id": fields.create(account.pk, {"label": "City"}, MONDAY_9, cause=causes.OWNER)[0].pk,
         "sequence_id": factories.make_sequence(account, name="Welcome").pk,
+        "automation_id": Automation.objects.create(
+            account=account, name="Launch", status_at=MONDAY_9, made_at=MONDAY_9, changed_at=MONDAY_9
+        ).pk,
     }
 
 
@@ -59,6 +63,8 @@ def every(things: dict[str, int]) -> list[what.Action]:
         {"kind": "call", "url": "https://example.com/hook", "body": {"who": ["{{ subscriber.id }}", 7, None]}},
         {"kind": "call", "url": "https://example.com/hook", "body": '{"a": "{{ subscriber.city }}"}'},
         {"kind": "mail_owner", "text": "{{ subscriber.email_address }} is here"},
+        {"kind": "move", "automation_id": things["automation_id"], "way": "in"},
+        {"kind": "move", "automation_id": things["automation_id"], "way": "out"},
         {"kind": "unsubscribe"},
     ]
 
@@ -92,11 +98,12 @@ def test_things_of_another_account_do_not_exist(account: Account, things: dict[s
     mallory = factories.make_account("Mallory")
     given = [{"kind": kind, member: things[member]} for kind, member in OF_THING.items()]
     given.append({"kind": "field", "custom_field_id": things["custom_field_id"], "value": "x"})
+    given.append({"kind": "move", "automation_id": things["automation_id"], "way": "in"})
     found = problems(given, mallory, "bulk")
-    assert len(found) == 7
+    assert len(found) == 8
     assert found["actions[0].tag_id"] == f"actions[0].tag_id: tag {things['tag_id']} does not exist"
     gone = [("tag", things["tag_id"])]
-    assert len(problems(given, mallory, "bulk", may_be_gone=gone)) == 5
+    assert len(problems(given, mallory, "bulk", may_be_gone=gone)) == 6
 
 
 @pytest.mark.parametrize(
@@ -135,7 +142,10 @@ def test_things_of_another_account_do_not_exist(account: Account, things: dict[s
         ({"kind": "mail_owner"}, "text", "can't be blank"),
         ({"kind": "mail_owner", "text": "{% if %}"}, "text", "Invalid Liquid"),
         ({"kind": "mail_owner", "text": "x" * 5_001}, "text", "too long"),
-        ({"kind": "move"}, "kind", "must be one of"),
+        ({"kind": "move", "way": "in"}, "automation_id", "can't be blank"),
+        ({"kind": "move", "automation_id": 1}, "way", "can't be blank"),
+        ({"kind": "move", "automation_id": 1, "way": "up"}, "way", "must be one of"),
+        ({"kind": "fly"}, "kind", "must be one of"),
     ],
 )
 def test_a_problem_has_its_member_and_its_sentence(
@@ -158,6 +168,8 @@ def test_actions_read_as_english(account: Account, things: dict[str, int]) -> No
         "set the field “City” to “{{ subscriber.first_name | upcase }}”",
         *["call https://example.com/hook"] * 3,
         "mail the owners “{{ subscriber.email_address }} is here”",
+        "move them into the automation “Launch”",
+        "move them out of the automation “Launch”",
         "unsubscribe them",
         "delete them",
         "empty the field number 1, which is gone",

@@ -43,6 +43,8 @@ _ACTION = {
         "sequence_id": _ID,
         "url": {"type": "string", "format": "uri"},
         "text": {"type": "string"},
+        "automation_id": _ID,
+        "way": {"type": "string", "enum": list(what.WAYS)},
     },
 }
 Ids = Annotated[

@@ -62,6 +62,8 @@ _ACTION = {
         "url": {"type": "string"},
         "body": {"type": ["object", "array", "string", "null"]},
         "text": {"type": "string", "maxLength": what.LONGEST_TEXT},
+        "automation_id": _ID,
+        "way": {"type": "string", "enum": list(what.WAYS)},
     },
 }
 

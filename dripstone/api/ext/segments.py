@@ -10,6 +10,7 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import MISSING, Body, Filters, Flag, Name, needs
 from dripstone.api.conditions import Condition
 from dripstone.api.replies import reply
+from dripstone.automations import uses as automation_uses
 from dripstone.conditions import segments, uses
 from dripstone.errors import Invalid
 from dripstone.grammar import Thing
@@ -70,7 +71,7 @@ def update_segment(request: KitRequest, id: int, body: SegmentChanges) -> HttpRe
 @router.delete("/segments/{int:id}", response={204: None}, summary="Delete a segment")
 def delete_segment(request: KitRequest, id: int, query: Query[Anyway]) -> HttpResponse:
     """Refused while something names it, unless `anyway`: then conditions about it are met by nobody, exclusions by it
-    exclude everybody, and rules do nothing with it."""
+    exclude everybody, rules do nothing with it, and automations pass it by."""
     segment = _segment(request, id)
     if not query.anyway:
         refuse_used(("segment", segment.pk), segment.account_id)
@@ -79,9 +80,10 @@ def delete_segment(request: KitRequest, id: int, query: Query[Anyway]) -> HttpRe
 
 
 def refuse_used(thing: Thing, account_id: int) -> None:
-    """What conditions, exclusions or rules name is deleted on purpose only."""
+    """What conditions, exclusions, rules or automations name is deleted on purpose only."""
     places = [one.words for one in uses.of(thing, account_id)]
     places += [one.words for one in rule_uses.of(thing, account_id)]
+    places += [one.words for one in automation_uses.of(thing, account_id)]
     if places:
         raise Invalid(
             f"The {thing[0]} is used in {listed(places)}; "

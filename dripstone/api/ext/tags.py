@@ -17,7 +17,7 @@ router = Router(tags=["Tags"])
 @router.delete("/tags/{int:id}", response={204: None}, summary="Delete a tag")
 def delete_tag(request: KitRequest, id: int, query: Query[Anyway]) -> HttpResponse:
     """From everybody who has it. Refused while something names it, unless `anyway`: then conditions about it are
-    met by nobody, exclusions by it exclude everybody, and rules do nothing with it."""
+    met by nobody, exclusions by it exclude everybody, rules do nothing with it, and automations pass it by."""
     tag = lookup.row(request.auth.account.tags.all(), id)
     if not query.anyway:
         refuse_used(("tag", tag.pk), tag.account_id)

@@ -68,10 +68,27 @@ _DELETE: Mapping[str, str] = {
     },
     "events": "DELETE FROM events_event WHERE subscriber_id = ANY(%(people)s)",
     "firings": "DELETE FROM rules_firing WHERE subscriber_id = ANY(%(people)s)",
+    "steps": "DELETE FROM automations_step WHERE subscriber_id = ANY(%(people)s)",
+    "walks": "DELETE FROM automations_walk WHERE subscriber_id = ANY(%(people)s)",
     "person": "DELETE FROM subscribers_subscriber WHERE id = ANY(%(people)s)",
 }
 
 
+# Purpose: automations that they are inside of, against edits and deletion, which come before people in the lock order.
+# By walk_inside_once.
+_HOLD_AUTOMATIONS = """
+SELECT id FROM automations_automation
+WHERE account_id = %(account)s
+  AND id IN (SELECT automation_id FROM automations_walk WHERE subscriber_id = ANY(%(people)s) AND left_at IS NULL)
+ORDER BY id FOR KEY SHARE
+"""
+# Purpose: whoever goes has left: who entered an automation is who left it and who is inside. By id, as walking does it.
+_LEAVE_AUTOMATIONS = """
+UPDATE automations_automation a SET n_left = a.n_left + gone.n
+FROM (SELECT automation_id, count(*) AS n FROM automations_walk
+      WHERE subscriber_id = ANY(%(people)s) AND left_at IS NULL GROUP BY automation_id ORDER BY automation_id) gone
+WHERE a.id = gone.automation_id
+"""
 # Purpose: these people, against everybody, also those who only add a row that points at them. Primary key.
 _LOCK_PEOPLE = """
 SELECT id, email_address, state, canceled_at FROM subscribers_subscriber
@@ -167,6 +184,7 @@ def _forget(account: Account, people: Mapping[int, _Person], cause: Cause, now: 
     ended = {pk: status for pk, status in deliveries.items() if status != Delivery.Status.SENDING}
     remembered_as = _remember(account, people.values(), now)
     rows = {"messages": inbox.forget(account.pk, _spellings(people.values()))}
+    _execute(_LEAVE_AUTOMATIONS, ids)
     rows |= _delete(ids | {"deliveries": list(ended)})
     repeats.forget_contents(account.pk)
     addresses = {pk: person.email_address for pk, person in people.items()}
@@ -186,6 +204,7 @@ def _forget(account: Account, people: Mapping[int, _Person], cause: Cause, now: 
 def _lock(account: Account, subscriber_ids: Collection[int]) -> dict[int, _Person]:
     """Those who are the account's, by id."""
     with connection.cursor() as cursor:
+        cursor.execute(_HOLD_AUTOMATIONS, {"account": account.pk, "people": list(subscriber_ids)})
         cursor.execute(_LOCK_PEOPLE, {"account": account.pk, "people": list(subscriber_ids)})
         return {row[0]: _Person(*row) for row in cursor.fetchall()}
 
@@ -194,6 +213,11 @@ def _ids(statement: str, account: Account, ids: Mapping[str, list[int]]) -> list
     with connection.cursor() as cursor:
         cursor.execute(statement, {"account": account.pk, **ids})
         return [pk for (pk,) in cursor.fetchall()]
+
+
+def _execute(statement: str, ids: Mapping[str, list[int]]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, ids)
 
 
 def _lock_deliveries(ids: Mapping[str, list[int]]) -> dict[int, str]:

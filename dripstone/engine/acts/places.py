@@ -11,7 +11,8 @@ from collections.abc import Sequence as Series
 from datetime import datetime
 
 from django.db import connection, transaction
-from django.db.models import QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Coalesce
 
 from dripstone.engine import (
     advance,
@@ -184,6 +185,57 @@ def remove_all(
     return set(leaving)
 
 
+# Purpose: these places, after their sequences and people, in the lock order. Primary keys.
+_HOLD_ALL = (
+    """SELECT FROM sequences_sequence WHERE id IN (SELECT sequence_id FROM engine_enrollment WHERE id = ANY(%(places)s))
+       ORDER BY id FOR SHARE""",
+    """SELECT FROM subscribers_subscriber WHERE id IN (SELECT subscriber_id FROM engine_enrollment
+       WHERE id = ANY(%(places)s)) ORDER BY id FOR NO KEY UPDATE""",
+    "SELECT FROM engine_enrollment WHERE id = ANY(%(places)s) ORDER BY id FOR NO KEY UPDATE",
+)
+
+
+def pause_all(enrollment_ids: Collection[int], now: datetime) -> set[int]:
+    """Those of these places that are active are paused as by `pause`, in so many statements whatever their number; no
+    note is left. Returns which. Whoever is paused already stays so."""
+    _hold_all(enrollment_ids)
+    rows = Enrollment.objects.filter(pk__in=enrollment_ids, status=Enrollment.Status.ACTIVE, paused_at=None)
+    ids = set(rows.values_list("pk", flat=True))
+    planned = Delivery.objects.filter(enrollment__in=ids, status=Delivery.Status.PLANNED)
+    planned.update(ready_at=Delivery.PARKED)
+    rows = Enrollment.objects.filter(pk__in=ids)
+    rows.update(paused_at=now, held_due_at=Coalesce("due_at", "held_due_at"), due_at=None)
+    return ids
+
+
+def resume_all(enrollment_ids: Collection[int], now: datetime) -> int:
+    """The same of `resume`. Returns how many go on."""
+    _hold_all(enrollment_ids)
+    rows = Enrollment.objects.filter(pk__in=enrollment_ids, paused_at__isnull=False)
+    ids = list(rows.values_list("pk", flat=True))
+    paused = Enrollment.objects.filter(pk__in=ids)
+    emails = SequenceEmail.objects.filter(pk__in=paused.values("next_email")).select_related("sequence")
+    for email in emails:
+        at = _email_after_pause(email, now)
+        if not email.is_held:
+            late = Case(When(held_due_at__lt=now, then=Value(at)), default=F("held_due_at"))
+            paused.filter(next_email=email).update(due_at=late, held_due_at=None, paused_at=None)
+        if follow.may_go(email.sequence, email):
+            planned = Delivery.objects.filter(enrollment__in=ids, email=email, status=Delivery.Status.PLANNED)
+            planned.update(ready_at=at, unparked_at=now)
+    Enrollment.objects.filter(pk__in=ids, next_email=None).update(held_due_at=None)
+    Enrollment.objects.filter(pk__in=ids).update(paused_at=None)
+    wake.engine()
+    wake.senders(1)
+    return len(ids)
+
+
+def _hold_all(enrollment_ids: Collection[int]) -> None:
+    with connection.cursor() as cursor:
+        for statement in _HOLD_ALL:
+            cursor.execute(statement, {"places": list(enrollment_ids)})
+
+
 @transaction.atomic
 def _do(verb: Verb, kind: str, enrollment_id: int, actor: str, reason: str, now: datetime) -> Enrollment:
     row = lock(enrollment_id, now)
@@ -287,10 +339,13 @@ def _planned(row: Enrollment) -> QuerySet[Delivery]:
 
 
 def _after_pause(row: Enrollment, now: datetime) -> datetime:
-    email = row.next_email
-    if email is None or not schedule.follows_schedule(advance.delay_of(email)):
+    return now if row.next_email is None else _email_after_pause(row.next_email, now)
+
+
+def _email_after_pause(email: SequenceEmail, now: datetime) -> datetime:
+    if not schedule.follows_schedule(advance.delay_of(email)):
         return now
-    return schedule.next_slot(now, advance.schedule_of(row.sequence, email))
+    return schedule.next_slot(now, advance.schedule_of(email.sequence, email))
 
 
 def _date(row: Enrollment) -> datetime | None:

@@ -37,7 +37,10 @@ KINDS = {
     types.ADDED_TO_SEQUENCE: "Entered a sequence",
     types.SEQUENCE_COMPLETED: "Completed a sequence",
     types.REMOVED_FROM_SEQUENCE: "Left a sequence",
+    types.SEQUENCE_END_REACHED: "Reached the end of a sequence and stayed",
     types.PRODUCT_PURCHASED: "Bought something",
+    types.SENT_INTO_AUTOMATION: "Was moved into an automation",
+    types.SENT_OUT_OF_AUTOMATION: "Was moved out of an automation",
 }
 CAUSES = {
     "owner": "By hand",

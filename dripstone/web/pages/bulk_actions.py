@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.bulk import action_words, actions
 from dripstone.bulk.counting import Counted, Whom
 from dripstone.bulk.models import BulkAction
@@ -41,6 +42,8 @@ CHOICES = (
     ("leave_form", what.LEAVE_FORM, "form_id"),
     ("enter_sequence", what.ENTER_SEQUENCE, "sequence_id"),
     ("leave_sequence", what.LEAVE_SEQUENCE, "sequence_id"),
+    ("move_in", what.MOVE, "automation_id"),
+    ("move_out", what.MOVE, "automation_id"),
 )
 
 
@@ -108,10 +111,17 @@ def _chosen(request: HttpRequest) -> list[dict[str, Any]]:
     for name, kind, member_of_it in CHOICES:
         if (thing := number(request.POST.get(name, ""))) is not None:
             action: dict[str, Any] = {"kind": kind, member_of_it: thing}
-            found.append(action | ({"value": request.POST.get("value", "")} if kind == what.FIELD else {}))
+            found.append(action | _more(name, request))
     if (last := request.POST.get("last", "")) in actions.DESTRUCTIVE:
         found.append({"kind": last})
     return found
+
+
+def _more(name: str, request: HttpRequest) -> dict[str, Any]:
+    """What an action says beside the thing that it names."""
+    if name == "set_field":
+        return {"value": request.POST.get("value", "")}
+    return {"way": name.removeprefix("move_")} if name.startswith("move_") else {}
 
 
 def _refused(request: HttpRequest, refused: Invalid) -> forms.Form:
@@ -126,6 +136,7 @@ def _form(request: HttpRequest, account: Account, meant: _Meant, form: forms.For
     all_forms = (
         Form.objects.filter(account=account, status=Form.Status.ACTIVE).order_by("name").values_list("pk", "name")
     )
+    automations = Automation.objects.filter(account=account).order_by("name").values_list("pk", "name")
     context = {
         "section": "people",
         "current": "true",
@@ -136,6 +147,7 @@ def _form(request: HttpRequest, account: Account, meant: _Meant, form: forms.For
         "fields": none + list(CustomField.objects.filter(account=account).order_by("label").values_list("pk", "label")),
         "all_forms": none + list(all_forms),
         "sequences": none + list(sequences),
+        "automations": none + list(automations) if automations else [],
         "lasts": LASTS,
         "action": request.get_full_path(),
     }

@@ -236,7 +236,8 @@ class Batch:
     """An email that goes to some people in an hour.
 
     at       `now`, `11:00`, or `14:00–15:00`
-    more     how many get it beside those who are named
+    more     how many get it beside those who are named, and
+    n_coming   beside them, whom automations bring into the sequence until then
     """
 
     at: str
@@ -245,6 +246,7 @@ class Batch:
     n: int
     people: list[Enrollment]
     more: int
+    n_coming: int
     everybody_url: str
 
 
@@ -285,7 +287,8 @@ def _batches(asked: Asked, day: date, span: Span, going: list[Going]) -> list[Ba
             one.sequence,
             one.n_people,
             named[one.key],
-            more=one.n_people - len(named[one.key]),
+            more=one.n_people - one.n_coming - len(named[one.key]),
+            n_coming=one.n_coming,
             everybody_url=reverse("forecast_people", args=[day.isoformat(), one.email_id]) + asked.query(),
         )
         for one in going
@@ -349,6 +352,7 @@ def _everybody(asked: Asked, day: date, email: SequenceEmail, after: int) -> dic
     found = Enrollment.objects.select_related("subscriber", "next_email").in_bulk(ids[:PER_PAGE])
     return {
         "n": sum(one.n_people for one in going),
+        "n_coming": sum(one.n_coming for one in going),
         "hours": sorted({(one.hour, _at(asked, one)) for one in going}),
         "people": [found[pk] for pk in ids[:PER_PAGE] if pk in found],
         "next_after": ids[PER_PAGE - 1] if len(ids) > PER_PAGE else None,

@@ -151,7 +151,7 @@ def form(request: HttpRequest, account: Account, form_id: int) -> HttpResponse:
         "unconfirmed": sorting.people_with(
             {"all": [{"type": "forms", "ids": [found.pk]}, {"type": "subscriber_state", "states": [State.INACTIVE]}]}
         ),
-        "of_rules": sorting.rules_naming(account, ("form", found.pk)),
+        "naming": sorting.naming(account, ("form", found.pk)),
         "was_crowded": found.crowded_at is not None and clock.now() - found.crowded_at < stats.WEEK,
     }
     return show(request, "forms/detail.html", account, context)

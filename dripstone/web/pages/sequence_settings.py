@@ -86,7 +86,7 @@ def _form(request: HttpRequest, account: Account, sequence: Sequence, form: Form
         "templates": list(_templates(account)),
         "pickers": [_picker(account, sequence, kind, form) for kind in KINDS],
         "exclusions_problem": form.problem(EXCLUSIONS),
-        "of_rules": sorting.rules_naming(account, ("sequence", sequence.pk)),
+        "naming": sorting.naming(account, ("sequence", sequence.pk)),
         **CHOICES,
     }
     is_part = request.headers.get("HX-Target") == asking.DIALOG

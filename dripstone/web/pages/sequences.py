@@ -19,10 +19,11 @@ from django_htmx.http import reswap, retarget, trigger_client_event
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.automations import uses as automation_uses
 from dripstone.engine.acts import edits
 from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, NotFound
-from dripstone.explain import rule_words
+from dripstone.explain import automation_words, rule_words
 from dripstone.foresight import impact
 from dripstone.given import as_yes_no
 from dripstone.rules import uses as rule_uses
@@ -159,14 +160,17 @@ def copy(request: HttpRequest, account: Account, sequence_id: int) -> HttpRespon
 def deletion(request: HttpRequest, account: Account, sequence_id: int) -> HttpResponse:
     found = sequence_of(account, sequence_id)
     arguments = (account, found.pk, clock.now(), actor(request))
-    of_rules = rule_words.without(rule_uses.of(("sequence", found.pk), account.pk))
+    thing = ("sequence", found.pk)
+    of_rules = rule_words.without(rule_uses.of(thing, account.pk))
+    of_automations = automation_words.without(automation_uses.of(thing, account.pk))
+    facts = "Its emails go with it, for good. What was sent stays in people's histories."
     act = asking.Act(
         found.pk,
         partial(edits.delete_sequence, *arguments),
         partial(impact.delete_sequence, *arguments),
         title=f"Delete {words.title(found.name)}?",
         button="Delete sequence",
-        facts=f"Its emails go with it, for good. What was sent stays in people's histories. {of_rules}".rstrip(),
+        facts=" ".join(filter(None, [facts, of_rules, of_automations])),
         is_grave=True,
     )
     said = f"{words.title(found.name)} is deleted."

@@ -9,6 +9,7 @@ from dripstone.subscribers import fields, forms, locations, subscribe, tags
 from dripstone.subscribers.models import Subscriber
 from tests import factories
 from tests.api.caller import Caller
+from tests.automations.making import add, automation, wait
 from tests.factories import MONDAY_9 as NOW
 from tests.web.making import make_message
 
@@ -17,7 +18,7 @@ REFERRER = "https://blog.example/post?utm_source=blog&utm_campaign=spring"
 
 @pytest.fixture
 def bob(alice: Caller) -> Subscriber:
-    """In a sequence, whose first email is planned; tagged, from a form, asked to confirm once."""
+    """In a sequence, whose first email is planned; in an automation; tagged, from a form, asked to confirm once."""
     account = alice.account
     fields.create(account.pk, {"label": "Company"}, NOW, cause=causes.API)
     fields.create(account.pk, {"label": "Never given"}, NOW, cause=causes.API)
@@ -37,6 +38,7 @@ def bob(alice: Caller) -> Subscriber:
     locations.pin(person.pk, factories.a_location(), NOW)
     factories.make_enrollment(factories.make_sequence(account, {"delay_value": 0, "subject": "Hello"}), person)
     plan.everything_due(NOW)
+    add(automation(account, wait("w"), now=NOW), person, now=NOW)
     make_message(account, to="bob@example.org")
     make_message(account, to="somebody.else@example.org")
     return person
@@ -73,6 +75,9 @@ def test_the_file_has_all_that_is_kept(alice: Caller, bob: Subscriber) -> None:
     assert (bought["total"], bought["shipping"], bought["products"][0]["name"]) == (54.5, 3.5, "Course")
     assert {"location": file["location"]} == factories.a_location()
     assert [(one["status"], one["email_address"]) for one in file["sign_ups"]] == [("confirmed", "bob@example.org")]
+    [walk] = file["automations"]
+    assert (walk["automation_name"], walk["run"], walk["node"], walk["left_at"]) == ("Course", 1, "w", None)
+    assert [(step["what"], step["node"]) for step in walk["log"]] == [("entered", "w")]
 
 
 def test_what_a_deletion_will_do_is_told_before(alice: Caller, bob: Subscriber) -> None:
@@ -92,6 +97,7 @@ def test_what_a_deletion_will_do_is_told_before(alice: Caller, bob: Subscriber) 
         "n_sign_ups": 1,
         "n_purchases": 1,
         "n_notes": 0,
+        "n_walks": 1,
         "n_notices": 1,
         "n_captured_messages": 1,
         "remembered_as": None,

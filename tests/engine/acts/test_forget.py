@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Step, Walk
 from dripstone.bulk import actions, operations, runner
 from dripstone.engine import claim, notices, plan, record, render, transitions
 from dripstone.engine.acts import forget, places, undecided
@@ -91,6 +92,9 @@ def somebody_with_everything(account: Account, course: Sequence) -> Subscriber:
     DatedDue.objects.create(trigger=trigger, account_id=account.pk, subscriber_id=person.pk, at=NOW)
     Firing.objects.create(account_id=account.pk, rule_id=1, subscriber_id=person.pk, trigger={}, at=NOW, cause=[],
                           outcome="fired", is_from_outside=False)  # fmt: skip
+    walk = {"account_id": account.pk, "automation_id": 1, "subscriber_id": person.pk, "run": 1}
+    Walk.objects.create(**walk, entered_at=NOW, arrived_at=NOW)
+    Step.objects.create(**walk, at=NOW, what="entered")
     be_imported(person)
     return person
 
@@ -221,7 +225,8 @@ def test_it_says_beforehand_what_it_will_do_and_changes_nothing(alice: Account, 
     assert {name: n for name, n in done.rows.items() if name != "events"} == {
         "messages": 1, "responses": 0, "deliveries": 2, "notices": 1, "notes": 2, "places": 1, "tags": 2, "forms": 1,
         "sign_ups": 1, "person": 1, "location": 1, "purchases": 1, "lines": 1,
-        "changes": 1, "dates": 1, "told": 1, "firings": 1, "imported": 1, "imports_row": 1, "imports_rejected": 1,
+        "changes": 1, "dates": 1, "told": 1, "firings": 1, "steps": 1, "walks": 1,
+        "imported": 1, "imports_row": 1, "imports_rejected": 1,
     }  # fmt: skip
 
 

@@ -1,0 +1,230 @@
+"""Who comes into a sequence by an automation: people whose wait there ends, and leads to it whatever else is so.
+
+Takes       sequences, an instant, and how far to look
+Leaves      nothing: it only reads
+A crash here means there is no answer.
+
+The way from a wait to a sequence is decided where it leads through acts, further waits and splits by share alone; a
+condition, an event or the end of another sequence is asked when somebody comes to it, and nobody behind it is counted.
+An event that pulls people forward may take them elsewhere before: as everywhere here, nothing else is supposed to
+happen. People are counted by the minute, which no rule can tell apart: waits are whole minutes, hours and days, and
+zones and slots lie on minutes, too. docs/decisions/forecast.md
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+from django.db import connection
+from django.db.models import QuerySet
+
+from dripstone.accounts.models import Account
+from dripstone.automations import graph as graphs
+from dripstone.automations import kinds, schedule
+from dripstone.automations.graph import NEXT, Graph, GraphNode
+from dripstone.automations.models import Automation, Node
+from dripstone.engine import filters
+from dripstone.foresight import crowds
+from dripstone.foresight.timetable import Itinerary
+from dripstone.sequences.models import Sequence
+
+MOST_WAYS = 200  # from one wait: splits behind splits multiply
+
+# Purpose: people whose wait ends, by the minute, with what tells them apart in the sequence. By walk_at_node, and a
+# probe of enrollment_once and of the person for each. The ends of waits that are over count as now.
+_COMING = """
+SELECT date_trunc('minute', GREATEST(e.ends_at, %(now)s)), p.status, {excluded}, {unmet},
+       CASE WHEN p.status = 'removed' THEN ARRAY(
+           SELECT d.email_id FROM engine_delivery d WHERE d.enrollment_id = p.id AND d.run = p.run) END AS had,
+       count(*)::int
+FROM automations_walk e
+JOIN subscribers_subscriber s ON s.id = e.subscriber_id AND s.state = 'active'
+LEFT JOIN engine_enrollment p ON p.sequence_id = %(sequence)s AND p.subscriber_id = e.subscriber_id
+{meeting}
+WHERE e.automation_id = %(automation)s AND e.node = %(node)s AND e.left_at IS NULL AND e.ends_at <= %(until)s{shares}
+GROUP BY 1, 2, 3, 4, 5
+"""
+# The first eight bytes of a hash as a whole number without a sign, modulo 100 (2^64 is 16 modulo 100).
+_SHARE = """
+ AND (WITH hashed AS (
+        SELECT ('x' || left(encode(sha256(convert_to(
+            e.automation_id || ':' || e.subscriber_id || ':' || e.run || ':' || %({key})s, 'UTF8')), 'hex'), 16)
+        )::bit(64)::bigint AS n)
+      SELECT (n %% 100 + CASE WHEN n < 0 THEN 116 ELSE 0 END) %% 100 FROM hashed) BETWEEN %({low})s AND %({high})s
+"""
+
+
+class Coming(NamedTuple):
+    """People who enter a sequence at an instant. email_id: the one they get first; unmet: emails whose filter they do
+    not meet"""
+
+    at: datetime
+    email_id: int
+    unmet: frozenset[int]
+    n_people: int
+
+
+class Share(NamedTuple):
+    """At a split: whose number is from `low` to `high`."""
+
+    node: str
+    low: int
+    high: int
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """From a wait to a sequence.
+
+    waits    settings of those between
+    shares   what decides at splits
+    before   sequences that they enter on it: whoever is in one already does not enter again
+    """
+
+    automation: Automation
+    node: str
+    sequence_id: int = 0
+    waits: tuple[Mapping[str, Any], ...] = ()
+    shares: tuple[Share, ...] = ()
+    before: tuple[int, ...] = ()
+
+    def arrival(self, ends_at: datetime) -> datetime:
+        """When somebody whose wait ends then comes to the sequence."""
+        at, zone = ends_at, ZoneInfo(self.automation.account.time_zone)
+        for settings in self.waits:
+            over = schedule.end_of_wait(settings, at, zone)
+            at = max(at, over) if over is not None else at
+        return at
+
+
+Ways = Mapping[int, list[Way]]
+"""By sequence."""
+
+
+def ways(sequences: QuerySet[Sequence]) -> Ways:
+    """All that lead into one of them. A query while no automation is active, three otherwise."""
+    ids = set(sequences.values_list("pk", flat=True))
+    return _ways(Account.objects.filter(pk__in=sequences.values("account")), ids)
+
+
+def ways_into(sequence: Sequence) -> list[Way]:
+    return _ways(Account.objects.filter(pk=sequence.account_id), {sequence.pk}).get(sequence.pk, [])
+
+
+def _ways(accounts: QuerySet[Account], ids: Collection[int]) -> Ways:
+    found: dict[int, list[Way]] = defaultdict(list)
+    running = Automation.objects.filter(account__in=accounts, status=Automation.Status.ACTIVE).select_related("account")
+    automations = list(running.order_by("pk"))
+    rows: dict[int, list[Node]] = defaultdict(list)
+    for row in Node.objects.filter(automation__in=automations) if automations else ():
+        rows[row.automation_id].append(row)
+    for automation in automations:
+        graph = graphs.of(automation, rows[automation.pk])
+        for way in _of_graph(automation, graph):
+            if way.sequence_id in ids:
+                found[way.sequence_id].append(way)
+    return found
+
+
+def _of_graph(automation: Automation, graph: Graph) -> Iterator[Way]:
+    """From deleted waits, too: people may still stand there."""
+    for node in graph.nodes.values():
+        if node.kind == kinds.WAIT:
+            start = Way(automation, node.key)
+            yield from _onward(graph, dict(node.ways).get(NEXT), start, [MOST_WAYS])
+
+
+def _onward(graph: Graph, key: str | None, way: Way, left: list[int]) -> Iterator[Way]:
+    """left   how many ways more are looked at"""
+    while key is not None and key in graph.nodes and left[0]:
+        node = graph.nodes[key]
+        if node.kind == kinds.SPLIT and not node.is_deleted:
+            for share, to in _shares(node):
+                left[0] -= 1
+                yield from _onward(graph, to, replace(way, shares=(*way.shares, share)), left)
+            return
+        if not node.is_deleted:
+            if node.kind == kinds.SEQUENCE:
+                pk = node.settings["sequence_id"]
+                if pk not in way.before:
+                    yield replace(way, sequence_id=pk)
+                way = replace(way, before=(*way.before, pk))
+            if not _is_passed(node):
+                return
+            if node.kind == kinds.WAIT:
+                way = replace(way, waits=(*way.waits, node.settings))
+        key = dict(node.ways).get(NEXT)
+
+
+def _is_passed(node: GraphNode) -> bool:
+    """Whether everybody who comes to it goes on by `next`, and it is known when."""
+    match node.kind:
+        case kinds.SEQUENCE:
+            return node.settings["wait"] is False
+        case kinds.WAIT:
+            return schedule.field_of(node.settings) is None
+        case kinds.MOVE:
+            return not node.settings["and_leave"]
+    return node.kind in kinds.ACTS and node.kind != kinds.UNSUBSCRIBE
+
+
+def _shares(node: GraphNode) -> Iterator[tuple[Share, str | None]]:
+    """None where it is decided by conditions."""
+    low = 0
+    for branch, to in zip(node.settings[graphs.BRANCHES], node.exits[graphs.BRANCHES], strict=True):
+        if "percent" not in branch:
+            return
+        yield Share(node.key, low, low + branch["percent"] - 1), to
+        low += branch["percent"]
+
+
+# --- Who comes ----------------------------------------------------------------------------------------------------
+
+
+def into(
+    sequence: Sequence, itinerary: Itinerary, found: Collection[Way], now: datetime, until: datetime
+) -> Iterator[Coming]:
+    """Who enters the sequence by these ways, up to and including `until`, is not excluded now, and has an email to get.
+
+    Whoever is in it waits with it, or, where it repeats, starts again some day, which is counted when it is so.
+    """
+    if itinerary.live:
+        for way in found:
+            yield from _by(way, sequence, itinerary, now, until)
+
+
+def _by(way: Way, sequence: Sequence, itinerary: Itinerary, now: datetime, until: datetime) -> Iterator[Coming]:
+    values: dict[str, Any] = {"now": now, "until": until, "sequence": sequence.pk}
+    values |= {"automation": way.automation.pk, "node": way.node}
+    shares = ""
+    for n, share in enumerate(way.shares):
+        names = {"key": f"key_{n}", "low": f"low_{n}", "high": f"high_{n}"}
+        shares += _SHARE.format(**names)
+        values |= {names["key"]: share.node, names["low"]: share.low, names["high"]: share.high}
+    unmet, meeting = crowds.unmet(filters.of(itinerary.live), sequence, now)
+    excluded = crowds.excluded(sequence, now)
+    statement = _COMING.format(excluded=excluded, unmet=unmet, meeting=meeting, shares=shares)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        rows = cursor.fetchall()
+    for ends_at, status, is_excluded, not_met, had, n_people in rows:
+        at, email_id = max(way.arrival(ends_at), now), _first(status, had or (), sequence, itinerary)
+        if not is_excluded and email_id is not None and at <= until:
+            yield Coming(at, email_id, frozenset(not_met), n_people)
+
+
+def _first(status: str | None, had: Collection[int], sequence: Sequence, itinerary: Itinerary) -> int | None:
+    """The email that they get first, by R12; None: none."""
+    match status:
+        case None:
+            return itinerary.live[0].pk
+        case "removed" if sequence.repeat:
+            return itinerary.live[0].pk
+        case "completed" if sequence.repeat:
+            return itinerary.live[0].pk
+        case "removed":
+            return next((email.pk for email in itinerary.live if email.pk not in had), None)
+    return None
