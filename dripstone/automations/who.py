@@ -17,18 +17,6 @@ def inside(automation_id: int, node: str | None = None) -> QuerySet[Walk]:
     return rows if node is None else rows.filter(node=node)
 
 
-def by_node(automation_id: int) -> Counter[str]:
-    """How many people stand where. By walk_at_node: what it costs grows with the people, 15 ms for 100,000."""
-    rows = inside(automation_id).order_by().values_list("node").annotate(n=Count("pk"))
-    return Counter(dict(rows))
-
-
-def n_inside(automation_ids: Collection[int]) -> Counter[int]:
-    """Of each automation. By walk_at_node."""
-    rows = Walk.objects.filter(automation__in=automation_ids, left_at=None).order_by()
-    return Counter(dict(rows.values_list("automation_id").annotate(n=Count("pk"))))
-
-
 def not_entered(automation_ids: Collection[int], since: datetime) -> dict[int, Counter[str]]:
     """Of each automation how often somebody did not enter since then, by reason. By step_not_entered."""
     found: dict[int, Counter[str]] = {pk: Counter() for pk in automation_ids}

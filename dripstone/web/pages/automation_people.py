@@ -14,14 +14,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.automations import counts, verbs, who
 from dripstone.automations import people as by_hand
-from dripstone.automations import verbs, who
 from dripstone.automations import words as automation_words
 from dripstone.automations.graph import AT_ENTRY, Graph
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.conditions.words import Names
 from dripstone.errors import Invalid
-from dripstone.explain import automation_journey, walk_words
+from dripstone.explain import automation_journey, not_entered, walk_words
 from dripstone.explain.automation_journey import Way
 from dripstone.given import as_yes_no
 from dripstone.subscribers.models import Subscriber
@@ -74,28 +74,28 @@ def people(request: HttpRequest, account: Account, automation_id: int) -> HttpRe
     address = request.GET.get("person", "").replace("\0", "").strip()
     if address and (person := person_at(account, address)) is not None:
         return redirect("automation_person", found.pk, person.pk)
-    graph, counts = verbs.published(found), who.by_node(found.pk)
+    graph, standing = verbs.published(found), counts.inside([found.pk])[found.pk]
     names = automation_words.names_of([graph], account.pk)
     node = of_address(request.GET.get("node", ""))
-    n_rows = counts.total() if node is None else counts[node]
+    n_rows = standing.total() if node is None else standing[node]
     shown = page(request, who.inside(found.pk, node), n_rows=n_rows)
     context = about(found) | {
         "page": shown,
         "rows": list(_standing(shown.rows, found, graph, names)),
-        "choices": list(_choices(graph, names, counts, node)),
+        "choices": list(_choices(graph, names, standing, node)),
         "node": node,
         "address": address,
     }
     return show(request, "automations/people.html", account, context)
 
 
-def _choices(graph: Graph, names: Names, counts: Mapping[str, int], chosen: str | None) -> Iterator[Choice]:
+def _choices(graph: Graph, names: Names, standing: Mapping[str, int], chosen: str | None) -> Iterator[Choice]:
     """The nodes at which somebody stands, from the entry on."""
-    yield Choice("", "Everybody", sum(counts.values()), chosen is None)
-    for key in (AT_ENTRY, *graph.nodes, *(key for key in counts if key and key not in graph.nodes)):
-        if counts.get(key) or key == chosen:
+    yield Choice("", "Everybody", sum(standing.values()), chosen is None)
+    for key in (AT_ENTRY, *graph.nodes, *(key for key in standing if key and key not in graph.nodes)):
+        if standing.get(key) or key == chosen:
             label = called(graph, key, names)
-            yield Choice(f"?node={in_address(key)}", label, counts.get(key, 0), key == chosen)
+            yield Choice(f"?node={in_address(key)}", label, standing.get(key, 0), key == chosen)
 
 
 def _standing(rows: Collection[Walk], found: Automation, graph: Graph, names: Names) -> Iterator[Standing]:
@@ -132,8 +132,8 @@ def person(request: HttpRequest, account: Account, automation_id: int, subscribe
         "walk": passed.walk,
         "is_inside": passed.here is not None,
         "view": automation_view.of(graph, names, shown),
+        "why_not": None if passed.here is not None else not_entered.of(found, them, now),
         "way": next((way for way in _ways(account, them, now) if way.automation.pk == found.pk), None),
-        "why_not": None if passed.here is not None else walk_words.why_not(found, them, now),
         "page": steps,
         "lines": walk_words.of(steps.rows, walk_words.names_of(steps.rows, account.pk)),
         "places": [("", "Choose…"), *(place for place in places(graph, names) if place[0] != ENTRY)],
