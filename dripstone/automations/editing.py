@@ -68,10 +68,10 @@ def _roots(graph: Graph) -> set[str]:
 
 
 def joins(graph: Graph) -> dict[str, str | None]:
-    """By node, the nearest one that all ways out of it pass, those aside that lead out at once; None: they part."""
+    """By node, the nearest one that all ways out of it pass; None: some of them lead out before."""
     passed: dict[str, tuple[str, ...]] = {}  # the nodes that all ways out pass, the nearest first
     for key in reversed(_in_order(graph)):
-        ways = [(led, *passed[led]) for _, led in graph.exits_of(key) if led is not None] or [()]
+        ways = [() if led is None else (led, *passed[led]) for _, led in graph.exits_of(key)] or [()]
         common = set(ways[0]).intersection(*ways[1:])
         passed[key] = tuple(one for one in ways[0] if one in common)
     return {key: next(iter(passed[key]), None) for key in graph.nodes}

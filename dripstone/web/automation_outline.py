@@ -1,6 +1,7 @@
 """The list of an automation's steps to be edited: a place for a new one on every connection, and where each may move.
 
-The list is that of automation_steps.py, which pages show to everybody.
+The list is that of automation_steps.py, which pages show to everybody; but what was put under a way stands there, even
+where the other ways lead out.
 """
 
 from collections.abc import Iterator, Sequence

@@ -97,7 +97,7 @@ def _flow(automation: Automation, open_at: str = "") -> dict[str, Any]:
     shown = Shown(
         who.by_node(automation.pk), findings=findings, people=reverse("automation_people", args=[automation.pk])
     )
-    view = automation_view.of(graph, names, shown, findings)
+    view = automation_view.of(graph, names, shown, findings, meets=editing.joins(graph))
     lines = automation_outline.lines(graph, view.steps, names)
     return about(automation) | {
         "view": view,
@@ -114,7 +114,7 @@ def _flow(automation: Automation, open_at: str = "") -> dict[str, Any]:
 def _lines(automation: Automation, graph: Graph) -> list[Line]:
     """For choosing a place or a step."""
     names = automation_words.names_of([graph], automation.account_id)
-    view = automation_view.of(graph, names, Shown())
+    view = automation_view.of(graph, names, Shown(), meets=editing.joins(graph))
     return automation_outline.lines(graph, view.steps, names)
 
 

@@ -18,7 +18,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
     (part.querySelector("[data-focus]") ?? part.querySelector("select, input:not([type=hidden]), h2[tabindex]"))?.focus();
     part.scrollIntoView({ block: "nearest" });
   } else if (part.id === "flow") {
-    const pressed = lastPressed && document.getElementById(lastPressed);
+    const pressed = lastPressed ? document.getElementById(lastPressed) : null;
     const step = document.getElementById(part.dataset.open ?? "");
     lastPressed = "";
     (pressed ?? step ?? document.getElementById("main")).focus({ preventScroll: true });
