@@ -235,7 +235,7 @@ def test_who_is_inside_is_listed_by_node(alice: Caller, course: Tag) -> None:
     made = make(alice, about(course))
     url = f"{AUTOMATIONS}/{made['id']}/people"
     waits, new = stand(made["id"], alice), stand(made["id"], alice, "", ends_at=None)
-    gone = {"left_at": MONDAY_9, "left_because": "end", "is_completed": True, "ends_at": None}
+    gone: Json = {"left_at": MONDAY_9, "left_because": "end", "is_completed": True, "ends_at": None}
     done = stand(made["id"], alice, **gone)
     assert [one["id"] for one in alice.get(url)[1]["walks"]] == [new.pk, waits.pk]
     [one] = alice.get(url, node="a")[1]["walks"]
