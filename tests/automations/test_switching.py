@@ -279,6 +279,7 @@ def test_the_places_it_made_are_still_while_it_does_not_run(alice: Account, engi
     engine.run_until(now + DAY)
     assert [subject for subject, _ in engine.sent(person)] == ["welcome"]
     assert [subject for subject, _ in engine.sent(other)] == ["second"] or len(engine.sent(other)) >= 1
+    assert told(one, "active", now + DAY).n_mailed == 1
     switch(one, "active", now + DAY)
     engine.run_until(now + DAY)
     assert [subject for subject, _ in engine.sent(person)] == ["welcome", "second"]

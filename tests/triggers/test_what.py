@@ -171,6 +171,7 @@ def test_actions_read_as_english(account: Account, things: dict[str, int]) -> No
         *["call https://example.com/hook"] * 3,
         "mail the owners “{{ subscriber.email_address }} is here”",
         "move them into the automation “Launch”",
+        "move them into the automation “Launch”, even if they have been inside",
         "move them out of the automation “Launch”",
         "unsubscribe them",
         "delete them",
