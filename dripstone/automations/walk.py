@@ -347,6 +347,12 @@ def look_again(automation_id: int, keys: Iterable[str], now: datetime) -> int:
     return rows.update(due_at=now)
 
 
+def without_date(automation_id: int, keys: Iterable[str], now: datetime) -> int:
+    """The same for waits for a date in a field that is gone: they have no end any more."""
+    rows = Walk.objects.filter(automation=automation_id, node__in=list(keys), left_at=None, is_begun=True)
+    return rows.update(due_at=now, ends_at=None)
+
+
 def redate(held: Held, automation_id: int, subscriber_ids: Iterable[int], now: datetime, *, anew: bool) -> None:
     """Those who wait for a time, or for something within one, get the end that their node gives now, counted from when
     they arrived; anew: from now. No row of the log: the edit is told where it was made."""

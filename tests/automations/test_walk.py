@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
-from dripstone.automations import nodes, reasons
+from dripstone.automations import nodes, reasons, walk
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.calls.models import Call
 from dripstone.engine import enroll, follow, transitions
