@@ -36,9 +36,13 @@ class Row:
     target: str | None = None
 
 
-def of(graph: Graph, counts: Mapping[str, int] | None = None) -> list[Row]:
-    """counts   how many people stand where: a deleted node is listed while somebody does"""
-    telling = _Telling(graph)
+def of(
+    graph: Graph, counts: Mapping[str, int] | None = None, *, meets: Mapping[str, str | None] | None = None
+) -> list[Row]:
+    """counts   how many people stand where: a deleted node is listed while somebody does
+    meets    where the ways of each node meet, if not as `meeting` says
+    """
+    telling = _Telling(graph, meets=meeting(graph) if meets is None else meets)
     telling.chain(graph.start, None, 0)
     loose = [node for node in graph.living if node.key not in telling.numbers]
     if loose:
@@ -67,12 +71,9 @@ def forks(node: GraphNode) -> list[Exit]:
 @dataclass(slots=True)
 class _Telling:
     graph: Graph
+    meets: Mapping[str, str | None]
     rows: list[Row] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
-    meets: Mapping[str, str | None] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.meets = meeting(self.graph)
 
     def chain(self, key: str | None, until: str | None, depth: int, *, flows_on: bool = True) -> None:
         """From this node to where its list ends.

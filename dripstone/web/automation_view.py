@@ -84,13 +84,21 @@ class View:
     steps: list[Told] = field(default_factory=list)
 
 
-def of(graph: Graph, names: Names, shown: Shown, findings: Collection[Finding] = ()) -> View:
+def of(
+    graph: Graph,
+    names: Names,
+    shown: Shown,
+    findings: Collection[Finding] = (),
+    *,
+    meets: Mapping[str, str | None] | None = None,
+) -> View:
+    """meets   where ways meet in the list, if not as usual (automation_steps.py)"""
     counts = dict(shown.counts)
     for key in (shown.here, *shown.passed):  # of one person: what was taken out is shown where they were
         if key is not None:
             counts.setdefault(key, 1)
     teller = _Teller(graph, names, shown, findings, reading.things(graph))
-    steps = [teller.told(row) for row in automation_steps.of(graph, counts)]
+    steps = [teller.told(row) for row in automation_steps.of(graph, counts, meets=meets)]
     return View(automation_graph.drawn(graph, names, shown), teller.entry(), steps)
 
 

@@ -8,7 +8,12 @@ from dripstone.web.pages import (
     activity,
     addresses,
     apps,
+    automation_acts,
+    automation_editor,
+    automation_entries,
+    automation_new,
     automation_people,
+    automation_trial,
     automations,
     beside,
     brand,
@@ -69,6 +74,7 @@ EMAIL = "sequences/<int:sequence_id>/emails/<int:email_id>"
 PERSON = "people/<int:subscriber_id>"
 PLACE = "enrollments/<int:enrollment_id>"
 AUTOMATION = "automations/<int:automation_id>"
+STEP = f"{AUTOMATION}/edit/steps/<str:key>"
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", home.home, name="home"),
@@ -248,9 +254,24 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("forms/<int:form_id>/deletion", form_pages.deletion, name="form_deletion"),
     path("people/<int:subscriber_id>/reinstatement", reinstatement.reinstatement, name="reinstatement"),
     path("automations", automations.listed, name="automations"),
+    path("automations/new", automation_new.new_automation, name="automation_new"),
     path(AUTOMATION, automations.automation, name="automation"),
+    path(f"{AUTOMATION}/trial", automation_trial.automation_trial, name="automation_trial"),
     path(f"{AUTOMATION}/log", automations.log, name="automation_log"),
     path(f"{AUTOMATION}/copy", automations.copy, name="automation_copy"),
+    path(f"{AUTOMATION}/edit", automation_editor.edit, name="automation_edit"),
+    path(f"{AUTOMATION}/edit/entries", automation_entries.entries, name="automation_entries"),
+    path(f"{AUTOMATION}/edit/leading", automation_editor.leading, name="automation_leading"),
+    path(f"{AUTOMATION}/edit/discarding", automation_editor.discarding, name="automation_discarding"),
+    path(f"{AUTOMATION}/edit/steps", automation_editor.new_step, name="automation_new_step"),
+    path(STEP, automation_editor.step, name="automation_step"),
+    path(f"{STEP}/moving", automation_editor.moving, name="automation_step_moving"),
+    path(f"{STEP}/copy", automation_editor.copying, name="automation_step_copy"),
+    path(f"{STEP}/deletion", automation_editor.deletion, name="automation_step_deletion"),
+    path(f"{AUTOMATION}/settings", automation_entries.settings, name="automation_settings"),
+    path(f"{AUTOMATION}/publication", automation_acts.publication, name="automation_publish"),
+    path(f"{AUTOMATION}/switching", automation_acts.switching_, name="automation_switch"),
+    path(f"{AUTOMATION}/deletion", automation_acts.deletion, name="automation_delete"),
     path(f"{AUTOMATION}/people", automation_people.people, name="automation_people"),
     path(f"{AUTOMATION}/people/new", automation_people.entry, name="automation_entry"),
     path(f"{AUTOMATION}/{PERSON}", automation_people.person, name="automation_person"),
