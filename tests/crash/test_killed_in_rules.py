@@ -12,7 +12,7 @@ from django.db import connection
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.automations import read, run
+from dripstone.automations import run
 from dripstone.calls.models import Call
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes, types
