@@ -22,14 +22,13 @@ from dripstone.automations.models import Automation, Walk
 from dripstone.automations.tick import Pace
 from dripstone.events import causes, reading, types
 from dripstone.events.models import Event, Number
-from dripstone.grammar import Thing
 from dripstone.postgresql.deadlocks import is_deadlock
 from dripstone.rules import fire
 from dripstone.rules.book import Book as RuleBook
 from dripstone.rules.book import Heard
 from dripstone.rules.models import Rule
 from dripstone.subscribers.models import locked_all
-from dripstone.triggers import dates, when
+from dripstone.triggers import dates
 from dripstone.triggers.dates import Due
 from dripstone.triggers.turn import NOTHING, READER, Passed, turn
 
@@ -85,13 +84,28 @@ def _accounts() -> Collection[int]:
 
 def _window(numbers: list[Number], now: datetime) -> int:
     n_done = work_off(_happenings(numbers), now)
-    _release([number.event for number in numbers], now)
+    _look_at_what_is_gone([number.event for number in numbers], now)
     fire.apart(
         lambda some: dates.follow(some, now),
         [number.event for number in numbers],
         lambda event: log.error("date_not_followed", event_id=event.pk),
     )
     return n_done
+
+
+_DELETED = {types.TAG_DELETED: "tag", types.CUSTOM_FIELD_DELETED: "custom_field", types.SEQUENCE_DELETED: "sequence"}
+
+
+def _look_at_what_is_gone(events: Iterable[Event], now: datetime) -> None:
+    """Who waits for what was deleted goes on (A14)."""
+    gone = [(event.account_id, (_DELETED[event.type], event.subject_id)) for event in events if event.type in _DELETED]
+    pages = automations.pages({account_id for account_id, _ in gone}) if gone else {}
+    for account_id, (kind, pk) in gone:
+        for automation_id, route in pages[account_id].routes.items():
+            if keys := route.waiting_for((kind, pk or 0)):
+                walk.look_again(automation_id, keys, now)
+            if kind == "custom_field" and pk in route.fields:
+                walk.without_date(automation_id, route.waiting_for_field(pk), now)
 
 
 def _happenings(numbers: list[Number]) -> list[Happening]:
@@ -114,22 +128,6 @@ def _happenings(numbers: list[Number]) -> list[Happening]:
         if heard or concerned or entries:
             found.append(_happening(event, heard, entries, concerned))
     return found
-
-
-_GONE = {types.TAG_DELETED: "tag", types.SEQUENCE_DELETED: "sequence", types.CUSTOM_FIELD_DELETED: "custom_field"}
-
-
-def _release(events: Iterable[Event], now: datetime) -> None:
-    """Whoever waits at an event for a thing that was deleted goes on (A14): the next tick looks at them."""
-    gone: dict[int, set[Thing]] = defaultdict(set)
-    for event in events:
-        if event.type in _GONE and event.subject_id is not None:
-            gone[event.account_id].add((_GONE[event.type], event.subject_id))
-    for account_id, page in automations.pages(gone.keys()).items() if gone else ():
-        for automation_id, route in page.routes.items():
-            keys = [node.key for node in route.events if not gone[account_id].isdisjoint(when.things(node.trigger))]
-            if keys:
-                walk.look_again(automation_id, keys, now)
 
 
 def _happening(event: Event, heard: list[Heard], entries: dict[int, str], inside: Collection[int]) -> Happening:

@@ -21,6 +21,7 @@ from dripstone.rules import verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Tagging
+from dripstone.triggers import turn
 from dripstone.triggers.models import DatedDue, DatedTrigger
 from tests.crash import doomed
 from tests.crash.doomed import Place
