@@ -37,7 +37,7 @@ log = structlog.get_logger(__name__)
 AT_ONCE = 500  # dates
 
 rules, automations = RuleBook(), Book()
-_pace = Pace()
+_pace = Pace(20)
 
 
 def next_events(now: datetime) -> bool:
