@@ -386,7 +386,7 @@ def test_automations_do_what_the_model_does(engine: Engine, clock: VirtualClock)
     Story.clock = clock
     usual = hypothesis.settings()
     few = hypothesis.settings(
-        max_examples=max(1, usual.max_examples // 3),
+        max_examples=max(1, usual.max_examples // 5),
         stateful_step_count=25,
         suppress_health_check=list(HealthCheck),
     )
