@@ -257,6 +257,24 @@ def test_what_is_named_is_told_by_node_and_entry(alice: Account, things: Things)
     }
 
 
+def test_as_many_queries_are_asked_for_many_nodes_as_for_two(
+    alice: Account, things: Things, django_assert_max_num_queries: Any
+) -> None:
+    tag = things.tag.pk
+
+    def nodes(n: int) -> Json:
+        asking = [{"id": f"a{one}", "kind": "condition", "if": has(things.tag)} for one in range(n)]
+        waiting = [
+            {"id": f"b{one}", "kind": "event", "trigger": "tag_added", "tag_id": things.tag.pk} for one in range(n)
+        ]
+        sending = [{"id": f"c{one}", "kind": "sequence", "sequence_id": things.sequence.pk} for one in range(n)]
+        return {"nodes": asking + waiting + sending}
+
+    for n in (1, 60):
+        with django_assert_max_num_queries(4):
+            read(alice, nodes(n))
+
+
 # --- What is refused ----------------------------------------------------------------------------------------------
 
 
