@@ -125,6 +125,11 @@ def test_every_rule_is_described_once() -> None:
     assert sorted(map(int, described)) == [*range(1, 23)]
 
 
+def test_every_rule_of_an_automation_is_described_once() -> None:
+    described = re.findall(r"^\*\*A(\d+) ", (REFERENCE / "automation-rules.md").read_text(), re.MULTILINE)
+    assert sorted(map(int, described)) == [*range(1, 19)]
+
+
 def test_the_life_of_an_email_has_every_move_of_a_delivery_and_no_other() -> None:
     page = (REFERENCE / "life-of-an-email.md").read_text().split("## A delivery")[1].split("\n## ")[0]
     described: dict[str, set[str]] = {}

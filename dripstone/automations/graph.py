@@ -139,18 +139,16 @@ def circle(nodes: Mapping[str, GraphNode]) -> list[str]:
     """Keys of nodes that lead back to the first of them, in order; [] where there is no such way."""
     done: set[str] = set()
     for first in nodes:
-        way = [first]  # from `first` to where we are
-        asked = [_targets(nodes, first)]
+        way = {first: _targets(nodes, first)}  # from `first` to where we are; of each the exits that are left
         while way:
-            here = next(asked[-1], None)
+            here = next(way[next(reversed(way))], None)
             if here is None:
-                done.add(way.pop())
-                asked.pop()
+                done.add(way.popitem()[0])
             elif here in way:
-                return way[way.index(here) :]
+                keys = list(way)
+                return keys[keys.index(here) :]
             elif here not in done:
-                way.append(here)
-                asked.append(_targets(nodes, here))
+                way[here] = _targets(nodes, here)
     return []
 
 

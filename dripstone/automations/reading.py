@@ -199,7 +199,7 @@ class _Reading:
             one = next(one for one, node in nodes if node.key == way[-1])
             name = next(name for name, to in found[way[-1]].ways if to == way[0])
             one.refuse(
-                _member(name), f"{one.path(_member(name))}: nodes lead in a circle: {' → '.join([*way, way[0]])}"
+                _member(name), f"{one.path(_member(name))}: the way leads in a circle: {' → '.join([*way, way[0]])}"
             )
 
 

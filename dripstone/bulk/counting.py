@@ -253,7 +253,8 @@ def _move(account: Account, action: Action) -> _Question:
         return _Question(inside)
     if automation.status == Automation.Status.INACTIVE:
         return _Question(_NOBODY)
-    has_been = Q(Exists(walks)) if automation.reenter == Automation.Reenter.NEVER else inside
+    is_once = automation.reenter == Automation.Reenter.NEVER and "again" not in action
+    has_been = Q(Exists(walks)) if is_once else inside
     return _Question(Q(state__in=MAILABLE) & ~has_been)
 
 

@@ -343,6 +343,24 @@ def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: da
     )
 
 
+def sent_delivery(row: Enrollment, email: SequenceEmail, now: datetime) -> Delivery:
+    """An unsaved row for an email that is taken for sent: of a person who is only imagined, in a transaction that is
+    rolled back (automations/trial.py)."""
+    return Delivery(
+        account_id=row.account_id,
+        sequence_id=row.sequence_id,
+        subscriber_id=row.subscriber_id,
+        enrollment=row,
+        run=row.run,
+        email=email,
+        status=Delivery.Status.SENT,
+        attempt=1,
+        planned_at=now,
+        sent_at=now,
+        ended_at=now,
+    )
+
+
 def reopen(row: Enrollment, now: datetime, *, new_run: bool) -> None:
     """The owner moves a place: it is active again, delays count from now, and a new run starts if an email is to come
     again. Paused people stay paused."""

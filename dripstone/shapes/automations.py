@@ -11,10 +11,12 @@ from dripstone.automations import counts, verbs, words
 from dripstone.automations import graph as graphs
 from dripstone.automations.graph import AT_ENTRY, Graph
 from dripstone.automations.models import Automation, Step, Walk
+from dripstone.automations.steps import Sequences
 from dripstone.conditions.words import Names
-from dripstone.explain import walk_words
+from dripstone.explain import automation_impact_words, walk_words
 from dripstone.explain.findings import Finding
 from dripstone.explain.walk_words import Line, Passed
+from dripstone.foresight.automation_impact import AutomationImpact
 from dripstone.shapes.health import FindingShape, finding
 from dripstone.shapes.instants import instant, instant_or_none
 from dripstone.subscribers.models import Subscriber
@@ -62,6 +64,33 @@ class DraftShape(TypedDict):
     revision: int
     changed_at: str | None
     changed_by: str | None
+
+
+class AutomationImpactShape(TypedDict):
+    """What an act would do to people: docs/reference/automations.md.
+
+    summary            in one sentence
+    inside             all counts are numbers of people
+    nodes              where somebody stands, or something is to be chosen; `id` "" is the entry
+    start              of an edit that sets another one
+    at_once            what happens by the act itself
+    unconfirmed        would go on at once, too, and will when they have confirmed
+    leave_as_overdue   of those whose time is over
+    take_next_slot     whose wait for a weekday and hour is over
+    places             in sequences that it put people into and they stand at
+    """
+
+    act: str
+    token: str
+    summary: str
+    inside: int
+    nodes: list[dict[str, Any]]
+    start: dict[str, str | None] | None
+    at_once: dict[str, Any]
+    unconfirmed: int
+    leave_as_overdue: int
+    take_next_slot: int
+    places: int
 
 
 class AutomationFindingShape(FindingShape):
@@ -184,6 +213,26 @@ def draft(row: Automation) -> DraftShape:
         revision=row.draft_revision,
         changed_at=instant_or_none(row.draft_changed_at) if is_one else None,
         changed_by=row.draft_changed_by if is_one else None,
+    )
+
+
+def impact(told: AutomationImpact, of: Automation, sequences: Sequences | None = None) -> AutomationImpactShape:
+    """sequences   of a deletion, what becomes of them"""
+    names = words.names_of([told.graph], of.account_id)
+    summary = automation_impact_words.summary(told, names, sequences=sequences)
+    found = told.as_json()
+    return AutomationImpactShape(
+        act=found["act"],
+        token=found["token"],
+        summary=summary,
+        inside=found["inside"],
+        nodes=found["nodes"],
+        start=found["start"],
+        at_once=found["at_once"],
+        unconfirmed=found["unconfirmed"],
+        leave_as_overdue=found["leave_as_overdue"],
+        take_next_slot=found["take_next_slot"],
+        places=found["places"],
     )
 
 

@@ -145,7 +145,12 @@ def _read_move(one: Checked) -> dict[str, Any]:
     if "way" not in one.given:
         one.blank("way")
     one.choice("way", WAYS)
-    return {**found, "way": one.values.get("way")}
+    one.drop_nulls("again")
+    one.flag("again")
+    again = {"again": True} if one.values.get("again") else {}
+    if again and one.values.get("way") == "out":
+        one.wrong("again", "is for the way in")
+    return {**found, "way": one.values.get("way"), **again}
 
 
 def _check_liquid(one: Checked, name: str, source: str | None, most: int) -> None:
@@ -189,7 +194,8 @@ def words(action: Action, names: Names) -> str:
         case "mail_owner":
             return f"mail the owners {english.title(action['text'])}"
         case "move":
-            return f"move them {'into' if action['way'] == 'in' else 'out of'} the automation {which}"
+            again = ", even if they have been inside" if "again" in action else ""
+            return f"move them {'into' if action['way'] == 'in' else 'out of'} the automation {which}{again}"
     return _WORDS[action["kind"]].format(which)
 
 
@@ -455,7 +461,8 @@ def _move(act: _Act) -> Done:
     if not known(act.account_id)("automation", [automation_id]):
         return act.passed(reasons.THING_GONE)
     kind = types.SENT_INTO_AUTOMATION if act.action["way"] == "in" else types.SENT_OUT_OF_AUTOMATION
-    told = {"cause": act.cause, "subject_id": automation_id}
+    again = {"again": True} if "again" in act.action else {}
+    told = {"cause": act.cause, "subject_id": automation_id, **again}
     record(event(kind, act.account_id, act.now, subscriber_id=pk, **told) for pk in act.people)
     return act.done(act.people.keys())
 

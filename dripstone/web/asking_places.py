@@ -11,6 +11,8 @@ from django.http import HttpRequest, HttpResponse
 
 from dripstone import words
 from dripstone.accounts.models import Account
+from dripstone.content import subjects
+from dripstone.engine.models import Enrollment
 from dripstone.errors import Invalid, PreconditionFailed
 from dripstone.explain import place_impact
 from dripstone.explain.place_impact import PlaceImpact
@@ -57,6 +59,15 @@ def ask(request: HttpRequest, account: Account, act: Act) -> HttpResponse:
 
 def name_of(person: Subscriber) -> str:
     return person.first_name or person.email_address
+
+
+def ends(place: Enrollment, account: Account, now: datetime) -> Line:
+    """That it does, with the email that does not go then. The place comes with its sequence and its next email."""
+    ends = f"{words.title(place.sequence.name)} ends for them"
+    if place.next_email is None or place.due_at is None:
+        return Line(0, f"{ends}.")
+    title = subjects.title(place.next_email.subject)
+    return Line(0, f"{ends}; {title} would have gone", date=words.on(place.due_at, account.time_zone, now))
 
 
 def _do(act: Act, seen: str) -> object | None:

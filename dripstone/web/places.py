@@ -22,6 +22,7 @@ WORK = (
     Place("sequences", "Sequences", "home"),
     Place("people", "People", "people"),
     Place("forms", "Forms", "forms"),
+    Place("automations", "Automations", "automations"),
     Place("rules", "Rules", "rules"),
     Place("library", "Snippets and templates", "snippets", short="Snippets"),
 )

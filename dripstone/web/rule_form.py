@@ -137,8 +137,8 @@ class Draft:
 
     @classmethod
     def of(cls, rule: Rule) -> "Draft":
-        triggers = [_shown(TRIGGERS[one["trigger"]], one) for one in rule.triggers]
-        actions = [_shown(ACTIONS[one["kind"]], one) for one in rule.actions]
+        triggers = [shown(TRIGGERS[one["trigger"]], one) for one in rule.triggers]
+        actions = [shown(ACTIONS[one["kind"]], one) for one in rule.actions]
         return cls(rule.name, {"triggers": triggers, "actions": actions})
 
     @classmethod
@@ -154,7 +154,7 @@ class Draft:
 
     def _add(self, part: Part, kind: str) -> None:
         if kind in KINDS[part]:
-            self.rows[part].append(_shown(KINDS[part][kind], {}))
+            self.rows[part].append(shown(KINDS[part][kind], {}))
             self.fresh = f"{part}-{len(self.rows[part]) - 1}"
 
     def _change(self, do: str) -> None:
@@ -177,7 +177,7 @@ class Draft:
         """As `rules.verbs` takes it."""
         return {
             "name": self.name,
-            "triggers": [_trigger(row) for row in self.rows["triggers"]],
+            "triggers": [trigger_of(row) for row in self.rows["triggers"]],
             "actions": [_action(row) for row in self.rows["actions"]],
         }
 
@@ -203,7 +203,7 @@ def _rows(post: QueryDict, part: Part) -> Iterator[Typed]:
 # --- From what is kept to what a row shows, and back ----------------------------------------------------------------
 
 
-def _shown(kind: Kind, kept: Kept) -> Typed:
+def shown(kind: Kind, kept: Kept) -> Typed:
     """{}: a new one."""
     typed: Typed = {KIND: kind.key} | {control.name: control.usual for control in kind.controls}
     typed |= {name: _text(kept[name]) for name in typed if name != KIND and kept.get(name) is not None}
@@ -222,8 +222,8 @@ def _text(value: Any) -> str:
     return str(value)
 
 
-def _trigger(row: Typed) -> Kept:
-    kept: Kept = {"trigger": row[KIND]} | _members(row)
+def trigger_of(row: Typed) -> Kept:
+    kept: Kept = {"trigger": row[KIND]} | members(row)
     match row[KIND]:
         case when.FIELD_CHANGED:
             to, value = kept.pop("to", ""), kept.pop("value", "")
@@ -238,13 +238,13 @@ def _trigger(row: Typed) -> Kept:
 
 
 def _action(row: Typed) -> Kept:
-    return {"kind": row[KIND]} | _members(row)
+    return {"kind": row[KIND]} | members(row)
 
 
 NUMBERS = ("days", "hour", *reading.MEMBERS)
 
 
-def _members(row: Typed) -> Kept:
+def members(row: Typed) -> Kept:
     said = {name: value for name, value in row.items() if name != KIND and value.strip()}
     return {name: as_number(value) if name in NUMBERS else value for name, value in said.items()}
 
@@ -300,13 +300,13 @@ class Page:
 
 
 def page(account: Account, draft: Draft, error: Invalid | None = None) -> Page:
-    things = _Things(account)
+    things = Things(account)
     values: dict[str, Any] = {"name": draft.name}
     for part, rows in draft.rows.items():
         for place, row in enumerate(rows):
             values |= {f"{part}-{place}-{name}": value for name, value in row.items()}
     problems = [_problem(one, draft) for one in error.problems] if error else []
-    triggers, actions = (list(_shown_rows(part, draft, things)) for part in KINDS)
+    triggers, actions = (list(_rows_shown(part, draft, things)) for part in KINDS)
     return Page(
         draft,
         forms.Form(values, problems),
@@ -318,16 +318,16 @@ def page(account: Account, draft: Draft, error: Invalid | None = None) -> Page:
     )
 
 
-def _shown_rows(part: Part, draft: Draft, things: "_Things") -> Iterator[Row]:
+def _rows_shown(part: Part, draft: Draft, things: "Things") -> Iterator[Row]:
     rows = draft.rows[part]
     for place, row in enumerate(rows):
         kind = KINDS[part][row[KIND]]
-        controls = [_control(f"{part}-{place}", control, row, things) for control in kind.controls]
+        controls = [control_shown(f"{part}-{place}", control, row, things) for control in kind.controls]
         is_fresh = draft.fresh == f"{part}-{place}"
         yield Row(part, place, kind, controls, place == 0, place == len(rows) - 1, is_fresh)
 
 
-def _control(prefix: str, control: Control, row: Typed, things: "_Things") -> Shown:
+def control_shown(prefix: str, control: Control, row: Typed, things: "Things") -> Shown:
     choices: Choices = list(control.choices)
     if control.what == "thing":
         choices = things.choices(control, row[control.name])
@@ -336,7 +336,7 @@ def _control(prefix: str, control: Control, row: Typed, things: "_Things") -> Sh
     return Shown(name, control.label, kind, control.hint, choices, control.inputmode, control.rows)
 
 
-class _Things:
+class Things:
     """What the lists offer, read once for each kind."""
 
     ROWS: Mapping[str, tuple[Callable[[Account], QuerySet[Any]], str]] = {

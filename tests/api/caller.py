@@ -40,24 +40,28 @@ class Caller:
         response = Client().get(path, query, headers=self._headers())
         return self._answer("get", path, response, is_slim="slim" in query)
 
-    def post(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self.send("POST", path, body)
+    def post(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """headers: `if_match="…"`."""
+        return self.send("POST", path, body, **headers)
 
-    def put(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self.send("PUT", path, body)
+    def put(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        return self.send("PUT", path, body, **headers)
 
-    def delete(self, path: str, body: Any = None) -> tuple[int, Any]:
-        return self.send("DELETE", path, body)
+    def delete(self, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        return self.send("DELETE", path, body, **headers)
 
-    def raw(self, method: str, path: str, data: bytes, content_type: str = "application/json") -> tuple[int, Any]:
-        response = getattr(Client(), method)(path, data, content_type=content_type, headers=self._headers())
+    def raw(
+        self, method: str, path: str, data: bytes, content_type: str = "application/json", **headers: str
+    ) -> tuple[int, Any]:
+        given = self._headers() | {name.replace("_", "-"): value for name, value in headers.items()}
+        response = getattr(Client(), method)(path, data, content_type=content_type, headers=given)
         return self._answer(method, path, response)
 
-    def send(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         if method == "GET":
             return self.get(path)
         data = b"" if body is None else json.dumps(body).encode()
-        return self.raw(method.lower(), path, data)
+        return self.raw(method.lower(), path, data, **headers)
 
     def _headers(self) -> dict[str, str]:
         is_token = self.key.startswith(tokens.ACCESS)
@@ -70,7 +74,7 @@ class Caller:
         is_file = response.get("Content-Type", "").startswith("text/csv")
         document: Any = json.loads(content) if content and not is_file else None
         if response.status_code >= 400:
-            assert list(document) == ["errors"]
+            assert list(document) in (["errors"], ["errors", "impact"])
             assert document["errors"]
             assert all(isinstance(sentence, str) for sentence in document["errors"])
         elif not is_slim:

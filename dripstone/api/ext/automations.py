@@ -13,14 +13,17 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Filters, Name, WholeOrNull, needs, one_of_or_null
+from dripstone.api.body import MISSING, Body, Filters, Name, WholeOrNull, YesNoOrNull, needs, one_of_or_null
 from dripstone.api.conditions import CONDITION
+from dripstone.api.ext.bulk_actions import BulkActionAnswer, BulkActionCountAnswer, counted_shape, shown
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.automations import graph as graphs
 from dripstone.automations import kinds, publishing, reading, removal, switching, verbs
 from dripstone.automations.models import Automation
-from dripstone.errors import Invalid, Unseen
+from dripstone.automations.steps import Sequences
+from dripstone.bulk import action_words, of_automation
+from dripstone.errors import Invalid, Problem, Unseen
 from dripstone.explain import automation_checks
 from dripstone.foresight import automation_impact
 from dripstone.foresight.automation_impact import AutomationImpact
@@ -133,34 +136,33 @@ Choices = Annotated[Any, WithJsonSchema({"type": ["object", "null"], "properties
 GRAPH = ("entries", "start", "nodes")
 
 
-class AutomationBody(Body):
+class GraphBody(Body):
+    """How people walk: docs/reference/automations.md."""
+
+    entries: Entries = MISSING
+    start: Start = MISSING
+    nodes: Nodes = MISSING
+
+
+class AutomationBody(GraphBody):
     """Inactive, whatever its graph; without one nobody enters."""
 
     model_config = needs("name")
     name: Name = MISSING
     reenter: Reenter = MISSING
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
 
 
-class AutomationChanges(Body):
+class AutomationChanges(GraphBody):
     """`choices`: what becomes of people at nodes that change, as the impact offers it."""
 
     name: Name = MISSING
     reenter: Reenter = MISSING
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
     choices: Choices = MISSING
 
 
-class DraftBody(Body):
+class DraftBody(GraphBody):
     """`revision`: of the draft that was read; when somebody else has saved meanwhile, nothing is."""
 
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
     revision: WholeOrNull = MISSING
 
 
@@ -180,20 +182,24 @@ CHANGES = ("publish", "activate", "pause", "deactivate", "delete")
 SEQUENCES = ("finish", "end")
 
 
-class AutomationImpactBody(Body):
+class AutomationImpactBody(GraphBody):
     """`change` is `publish` unless given: of the draft, or of the graph that stands beside it."""
 
     change: Annotated[Any, one_of_or_null(*CHANGES)] = MISSING
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
     choices: Choices = MISSING
     overdue: Annotated[Any, one_of_or_null(switching.WALK, switching.LEAVE)] = MISSING
     older_than: Span = MISSING
     sequences: Annotated[Any, one_of_or_null(*SEQUENCES)] = MISSING
 
 
+class MatchingBody(Body):
+    """`again`: also whoever has been inside, if `reenter` is never."""
+
+    again: YesNoOrNull = MISSING
+
+
 EMPTY = AutomationBody()
+ONCE = MatchingBody()
 NO_CHOICE = PublishBody()
 WALKING_ON = ActivateBody()
 OF_DRAFT = AutomationImpactBody()
@@ -223,12 +229,12 @@ class AutomationDraftAnswer(TypedDict):
 
 
 class AutomationImpactAnswer(TypedDict):
-    impact: dict[str, Any]
+    impact: shapes.AutomationImpactShape
 
 
 class UnseenAnswer(TypedDict):
     errors: list[str]
-    impact: NotRequired[dict[str, Any]]
+    impact: NotRequired[shapes.AutomationImpactShape]
 
 
 class AutomationChecksAnswer(TypedDict):
@@ -276,7 +282,7 @@ def update_automation(request: KitRequest, id: int, body: AutomationChanges) -> 
         graph = verbs.read(row, drawn or {})
         return automation_impact.of_publish(row, graph, now, given.get("choices"))
 
-    return _unless_unseen(request, publish, impact)
+    return _unless_unseen(request, row, publish, impact)
 
 
 @transaction.atomic
@@ -284,20 +290,19 @@ def _updated(
     row: Automation, given: Given, drawn: Given | None, now: datetime, actor: str, token: str | None
 ) -> Automation:
     """All of it, or the problems of all of it."""
-    problems = []
+    problems: list[Problem] = []
     try:
-        row = verbs.update(row, given, now, actor)
+        if drawn is not None and verbs.save_draft(row, drawn, now, actor).draft is not None:
+            publishing.publish(row, now, actor, token=token, choices=given.get("choices"))
     except Invalid as error:
         problems += error.problems
     try:
-        row = row if drawn is None else verbs.save_draft(row, drawn, now, actor)
+        row = verbs.update(row, given, now, actor)  # behind it: a change of the name would make the token void
     except Invalid as error:
         problems += error.problems
     if problems:
         raise Invalid(problems=problems)
-    if drawn is None or row.draft is None:
-        return row
-    return publishing.publish(row, now, actor, token=token, choices=given.get("choices"))
+    return row
 
 
 @router.delete("/automations/{int:id}", response={204: None, 409: UnseenAnswer}, summary="Delete an automation")
@@ -309,7 +314,7 @@ def delete_automation(request: KitRequest, id: int, filters: Query[RemovalFilter
     def delete(token: str | None) -> None:
         removal.delete(row, now, request.auth.actor, sequences=sequences, token=token)
 
-    return _unless_unseen(request, delete, lambda: automation_impact.of_removal(row, now, sequences))
+    return _unless_unseen(request, row, delete, lambda: automation_impact.of_removal(row, now, sequences), sequences)
 
 
 @router.post("/automations/{int:id}/duplicate", response={201: AutomationAnswer}, summary="Duplicate an automation")
@@ -368,7 +373,7 @@ def publish_draft(request: KitRequest, id: int, body: PublishBody = NO_CHOICE) -
     def publish(token: str | None) -> Automation:
         return publishing.publish(row, now, request.auth.actor, token=token, choices=choices)
 
-    return _unless_unseen(request, publish, lambda: _of_draft(row, now, choices))
+    return _unless_unseen(request, row, publish, lambda: automation_impact.of_publish(row, None, now, choices))
 
 
 # --- Switching ----------------------------------------------------------------------------------------------------
@@ -386,10 +391,10 @@ def activate_automation(request: KitRequest, id: int, body: ActivateBody = WALKI
     overdue, older_than = _overdue(body.given())
 
     def activate(token: str | None) -> Automation:
-        told = {"overdue": overdue, "older_than": older_than}
-        return switching.activate(row, now, request.auth.actor, token=token, **told)
+        actor = request.auth.actor
+        return switching.activate(row, now, actor, token=token, overdue=overdue, older_than=older_than)
 
-    return _unless_unseen(request, activate, lambda: _of_switch(row, "activate", now, overdue, older_than))
+    return _unless_unseen(request, row, activate, lambda: _of_switch(row, "activate", now, overdue, older_than))
 
 
 @router.post("/automations/{int:id}/pause", response=AutomationAnswer, summary="Pause an automation")
@@ -411,6 +416,45 @@ def _stopped(request: KitRequest, automation_id: int, stop: Callable[..., Automa
     return reply(200, automation=shapes.automation(stopped))
 
 
+# --- People who match already -------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/automations/{int:id}/apply/impact",
+    response=BulkActionCountAnswer,
+    summary="Count who matches an automation's entries already",
+)
+def count_matching(request: KitRequest, id: int, body: MatchingBody = ONCE) -> HttpResponse:
+    """For whom what lets people in is so now, who are outside and may be mailed; and how many of them would enter.
+    Changes nothing. Send the token with `apply` as `If-Match`."""
+    row, now = automation_of(request, id), clock.now()
+    counted = of_automation.count(row, now, again=_again(body.given()))
+    names = action_words.names_in(of_automation.sending(row, again=False), row.account_id)
+    said = action_words.effects(counted, row.account.time_zone, names, now)
+    answer = reply(200, count=counted_shape(counted, [str(one) for one in said], names))
+    answer["ETag"] = f'"{counted.token}"'
+    return answer
+
+
+@router.post(
+    "/automations/{int:id}/apply",
+    response={202: BulkActionAnswer},
+    summary="Put people who match already into an automation",
+)
+def apply_automation(request: KitRequest, id: int, body: MatchingBody = ONCE) -> HttpResponse:
+    """As a bulk action. With a token it is refused with 412 if it would do something else by now."""
+    row, again = automation_of(request, id), _again(body.given())
+    begun = of_automation.begin(row, request.auth.actor, clock.now(), again=again, seen=_token(request))
+    return reply(202, bulk_action=shown(begun, row.account))
+
+
+def _again(given: Given) -> bool:
+    read = Checked(given)
+    read.drop_nulls("again")
+    read.flag("again")
+    return bool(read.sound().get("again", False))
+
+
 # --- Impact -------------------------------------------------------------------------------------------------------
 
 
@@ -428,27 +472,22 @@ def tell_impact(request: KitRequest, id: int, body: AutomationImpactBody = OF_DR
     values = read.sound()
     change = values.get("change", "publish")
     if change == "delete":
-        return _told(automation_impact.of_removal(row, now, values.get("sequences", "finish")))
+        sequences = values.get("sequences", "finish")
+        return _told(row, automation_impact.of_removal(row, now, sequences), sequences)
     if change != "publish":
-        return _told(_of_switch(row, change, now, *_overdue(given)))
+        return _told(row, _of_switch(row, change, now, *_overdue(given)))
     drawn = _drawn(given, row.draft or graphs.as_json(verbs.published(row)))
     choices = given.get("choices")
     if drawn is None:
-        return _told(_of_draft(row, now, choices))
-    return _told(automation_impact.of_publish(row, verbs.read(row, drawn), now, choices))
+        return _told(row, automation_impact.of_publish(row, None, now, choices))
+    return _told(row, automation_impact.of_publish(row, verbs.read(row, drawn), now, choices))
 
 
-def _told(impact: AutomationImpact) -> HttpResponse:
-    answer = reply(200, impact=impact.as_json())
+def _told(row: Automation, impact: AutomationImpact, sequences: Sequences | None = None) -> HttpResponse:
+    """sequences   of a deletion, what becomes of them"""
+    answer = reply(200, impact=shapes.impact(impact, row, sequences))
     answer["ETag"] = f'"{impact.token}"'
     return answer
-
-
-def _of_draft(row: Automation, now: datetime, choices: Any) -> AutomationImpact:
-    draft = verbs.draft_of(row)
-    if draft is None:
-        raise Invalid(publishing.NO_DRAFT)
-    return automation_impact.of_publish(row, draft, now, choices)
 
 
 _STATUS_AFTER = {
@@ -461,21 +500,25 @@ _STATUS_AFTER = {
 def _of_switch(
     row: Automation, change: str, now: datetime, overdue: switching.Overdue, older_than: timedelta | None
 ) -> AutomationImpact:
-    return automation_impact.of_switch(row, _STATUS_AFTER[change], now, overdue, older_than)
+    return automation_impact.of_switch(row, _STATUS_AFTER[change], now, overdue=overdue, older_than=older_than)
 
 
 def _unless_unseen(
-    request: KitRequest, act: Callable[[str | None], Automation | None], impact: Callable[[], AutomationImpact]
+    request: KitRequest,
+    row: Automation,
+    act: Callable[[str | None], Automation | None],
+    impact: Callable[[], AutomationImpact],
+    sequences: Sequences | None = None,
 ) -> HttpResponse:
     """Does it; or refuses, and tells what it would do to people, with the token that lets it."""
     try:
-        row = act(_token(request))
+        done = act(_token(request))
     except Unseen as unseen:
         told = impact()
-        answer = reply(409, errors=unseen.messages, impact=told.as_json())
+        answer = reply(409, errors=unseen.messages, impact=shapes.impact(told, row, sequences))
         answer["ETag"] = f'"{told.token}"'
         return answer
-    return no_content() if row is None else reply(200, automation=shapes.automation(row))
+    return no_content() if done is None else reply(200, automation=shapes.automation(done))
 
 
 def _token(request: KitRequest) -> str | None:

@@ -18,6 +18,7 @@ from dripstone.engine import audience, reasons
 from dripstone.engine.models import Delivery, Enrollment, deliveries_of, places_of
 from dripstone.events.models import Event
 from dripstone.explain import event_words
+from dripstone.given import plain_address
 from dripstone.subscribers import forms, locations
 from dripstone.subscribers.models import CustomField, FormSubscription, State, Subscriber, Tag
 from dripstone.tracking.models import Response
@@ -77,6 +78,11 @@ class Happened:
 
 def person_of(account: Account, subscriber_id: int) -> Subscriber:
     return get_object_or_404(Subscriber, pk=subscriber_id, account=account)
+
+
+def person_at(account: Account, email_address: str) -> Subscriber | None:
+    """As somebody typed it."""
+    return Subscriber.objects.filter(account=account, email_address=plain_address(email_address)).first()
 
 
 def place_of(account: Account, enrollment_id: int) -> Enrollment:

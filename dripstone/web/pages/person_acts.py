@@ -298,7 +298,7 @@ def _what_ends(account: Account, found: Subscriber, cancel: Callable[[], bool], 
     ended = impact_of_place.carried_out_and_undone(
         cancel, lambda: {place.pk for place in before} - set(_going_on(account, found).values_list("pk", flat=True))
     )
-    lines = [_ends(place, account, now) for place in before if place.pk in ended]
+    lines = [asking_places.ends(place, account, now) for place in before if place.pk in ended]
     return Told(
         world,
         is_silent=False,
@@ -306,14 +306,6 @@ def _what_ends(account: Account, found: Subscriber, cancel: Callable[[], bool], 
         lines=lines or [Line(0, "They are in no sequence, so no email is kept from them.")],
         rest="Nobody else is touched. They stay on file, with what they were sent.",
     )
-
-
-def _ends(place: Enrollment, account: Account, now: datetime) -> Line:
-    ends = f"{words.title(place.sequence.name)} ends for them"
-    if place.next_email is None or place.due_at is None:
-        return Line(0, f"{ends}.")
-    title = subjects.title(place.next_email.subject)
-    return Line(0, f"{ends}; {title} would have gone", date=words.on(place.due_at, account.time_zone, now))
 
 
 @member

@@ -18,7 +18,6 @@ from dripstone.conditions import words as condition_words
 from dripstone.errors import Invalid, PreconditionFailed, TooLarge
 from dripstone.explain import rule_checks, rule_words
 from dripstone.explain.findings import NOTICE, Finding
-from dripstone.given import plain_address
 from dripstone.rules import already, log, verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers.models import Subscriber
@@ -27,7 +26,7 @@ from dripstone.web import forms, library, paging, rule_form, sorting
 from dripstone.web.conditions import Editor
 from dripstone.web.forms import Form
 from dripstone.web.frame import actor, member, show
-from dripstone.web.pages.person import about, person_of
+from dripstone.web.pages.person import about, person_at, person_of
 from dripstone.web.rule_form import Draft
 
 OUTCOMES = {"fired": Firing.Outcome.FIRED, "not-fired": Firing.Outcome.NOT_FIRED}
@@ -71,7 +70,7 @@ def rule(request: HttpRequest, account: Account, rule_id: int) -> HttpResponse:
     """With its log: all of it, what fired or what did not; of everybody or of one person."""
     row = _find(account, rule_id)
     outcome, address = OUTCOMES.get(request.GET.get("show", "")), request.GET.get("person", "").strip()
-    person = _addressed(account, address)
+    person = person_at(account, address) if address else None
     rows, n_rows = _log(row, person, address), None
     if outcome:
         rows = rows.filter(outcome=outcome)
@@ -97,12 +96,6 @@ def _log(row: Rule, person: Subscriber | None, address: str) -> QuerySet[Firing]
     if person is not None:
         return log.of_person(row.account_id, person.pk).filter(rule=row.pk)
     return Firing.objects.none() if address else log.of_rule(row)
-
-
-def _addressed(account: Account, address: str) -> Subscriber | None:
-    if not address:
-        return None
-    return Subscriber.objects.filter(account=account, email_address=plain_address(address)).first()
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
