@@ -76,10 +76,12 @@ def _free_address(account: Account) -> str:
 
 def before(what: Trigger | None, one: Imagined) -> Imagined:
     """The same person as they have to be for that to happen to them."""
-    kind, tag = (what["trigger"], what.get("tag_id")) if what is not None else ("", None)
-    if kind == when.TAG_ADDED:
-        return replace(one, tag_ids=one.tag_ids - {tag})
-    return replace(one, tag_ids=one.tag_ids | {tag}) if kind == when.TAG_REMOVED else one
+    match what:
+        case {"trigger": when.TAG_ADDED, "tag_id": int(tag_id)}:
+            return replace(one, tag_ids=one.tag_ids - {tag_id})
+        case {"trigger": when.TAG_REMOVED, "tag_id": int(tag_id)}:
+            return replace(one, tag_ids=one.tag_ids | {tag_id})
+    return one
 
 
 def may_happen(trigger: Trigger) -> bool:

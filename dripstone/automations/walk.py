@@ -19,7 +19,9 @@ from dripstone.accounts.models import Account
 from dripstone.automations import kinds, nodes, reasons, schedule
 from dripstone.automations.book import Book
 from dripstone.automations.models import Automation, Step, Walk
-from dripstone.automations.steps import Earlier, Entering, Held, Sequences, Steps, Walker, execute, things_of
+from dripstone.automations.steps import Earlier, Entering, Steps, Walker, execute, things_of
+from dripstone.automations.steps import Held as Held
+from dripstone.automations.steps import Sequences as Sequences
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
@@ -345,6 +347,12 @@ def look_again(automation_id: int, keys: Iterable[str], now: datetime) -> int:
     """Whoever stands at these nodes is looked at by the next tick: their condition has changed. Returns how many."""
     rows = Walk.objects.filter(automation=automation_id, node__in=list(keys), left_at=None)
     return rows.update(due_at=now)
+
+
+def without_date(automation_id: int, keys: Iterable[str], now: datetime) -> int:
+    """The same for waits for a date in a field that is gone: they have no end any more."""
+    rows = Walk.objects.filter(automation=automation_id, node__in=list(keys), left_at=None, is_begun=True)
+    return rows.update(due_at=now, ends_at=None)
 
 
 def redate(held: Held, automation_id: int, subscriber_ids: Iterable[int], now: datetime, *, anew: bool) -> None:

@@ -18,13 +18,16 @@ from dripstone.automations import kinds, nodes, reading, schedule
 from dripstone.automations import words as node_words
 from dripstone.automations.graph import NEXT, OTHERWISE, Graph, GraphNode
 from dripstone.automations.models import Automation, Step, Walk
+from dripstone.conditions import matching
 from dripstone.conditions.words import Names
 from dripstone.content import subjects
-from dripstone.engine import filters
+from dripstone.engine import audience, filters
 from dripstone.engine.models import Enrollment
 from dripstone.explain import journey, walk_words
 from dripstone.explain.walk_words import Line
 from dripstone.foresight import timetable
+from dripstone.grammar import Condition
+from dripstone.rules import already
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.triggers import dates, when
@@ -152,6 +155,17 @@ class _Facts:
         """The date in a field of theirs."""
         value = self.person.fields.get(str(field_id))
         return dates.days([value], self.account.time_zone)[value]
+
+    def meets(self, condition: Condition) -> bool:
+        return matching(condition, self.account, self.now, among=[self.person.pk]).exists()
+
+    def is_so(self, trigger: when.Trigger) -> bool:
+        """What it leaves behind."""
+        state = already.left_behind(trigger, self.account, self.now)
+        return state is not None and self.meets(state)
+
+    def is_excluded(self, sequence: Sequence) -> bool:
+        return bool(audience.excluded(sequence, [self.person.pk], self.now))
 
     def emails(self, sequence: Sequence) -> list[SequenceEmail]:
         return list(sequence.emails.filter(deleted_at=None).defer("content"))
@@ -287,16 +301,23 @@ class _Ahead:
         until = f" by {self.facts.moment(ends_at)}" if ends_at is not None else ""
         if node.kind == kinds.EVENT:
             return _Stop(f"whether {when.words(node.trigger, self.facts.names, node_words.WHO)}{until}")
-        return _Stop(f"whether they {node_words.condition(node.settings['if'], self.facts.names)}{until or ' then'}")
+        said = node_words.condition(node.settings["if"], self.facts.names)
+        as_of_now = "" if node.key == self.walk.node else f"; as things are, {self._yes_or_no(node.settings['if'])}"
+        return _Stop(f"whether they {said}{until or ' then'}{as_of_now}")
+
+    def _yes_or_no(self, condition: Condition) -> str:
+        return "yes" if self.facts.meets(condition) else "no"
 
     def _split(self, node: GraphNode, at: datetime) -> _Onward | _Stop:
         branches = node.settings[graphs.BRANCHES]
         if "percent" in branches[0]:
             way = nodes.share(self.automation.pk, self.walk.subscriber_id, self.walk.run, node)
             return _Onward(dict(node.ways)[way], at)
-        said = node_words.condition(branches[0]["if"], self.facts.names)
-        more = " and so on" if len(branches) > 1 else ""
-        return _Stop(f"whether they {said} then{more}")
+        first = next((place for place, branch in enumerate(branches) if self.facts.meets(branch["if"])), None)
+        now = OTHERWISE if first is None else str(first)
+        asked = ", or ".join(node_words.condition(branch["if"], self.facts.names) for branch in branches)
+        way = node_words.way(node, now, self.facts.names)
+        return _Stop(f"what is so then first: they {asked}; as things are, {way}")
 
     def _event(self, node: GraphNode, at: datetime) -> _Onward | _Stop:
         """A date comes by itself."""
@@ -309,7 +330,10 @@ class _Ahead:
             if node.settings.get("already"):
                 return _Onward(_next(node), at)
         within = node.settings.get("within")
-        return self._until(node, None if within is None else schedule.after(at, within, self.facts.zone))
+        stop = self._until(node, None if within is None else schedule.after(at, within, self.facts.zone))
+        if node.settings.get("already") and self.facts.is_so(trigger):
+            return _Stop(f"{stop.depends}; as things are, that is so already, and they go on at once")
+        return stop
 
     # Sequences
 
@@ -336,12 +360,12 @@ class _Ahead:
         return rows.filter(pk=node.settings["sequence_id"]).first()
 
     def _through(self, node: GraphNode, sequence: Sequence, at: datetime) -> _Onward | _Stop:
-        """They enter it then, and are sent what is published."""
+        """They enter it then, and are sent what is published; who is excluded goes through it without (R14)."""
         self.entered.add(sequence.pk)
         emails = self.facts.emails(sequence)
         readers = filters.readers(filters.of(emails), self.facts.account.pk)
         lines = timetable.of_entry(sequence, emails, at, readers)
-        for line in lines:
+        for line in [] if self.facts.is_excluded(sequence) else lines:
             to = f", if they are among the {line.readers}" if line.readers else ""
             self._email(line.due, node, line.email, sequence, to)
         n_live = sum(email.published for email in emails)

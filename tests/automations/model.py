@@ -18,11 +18,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tests.automations import model_time
-from tests.automations.model_people import Automation, Course, Graph, Line, Place, Somebody, Walk, somebody
+from tests.automations.model_people import Automation, Course, Graph, Line, Passed, Place, Somebody, Walk, somebody
 from tests.automations.model_walking import Walking
 from tests.rules.model import Cause, Happening
 
-__all__ = ["Automation", "Course", "Line", "Walk", "World", "somebody"]
+__all__ = ["Automation", "Course", "Line", "Passed", "Walk", "World", "somebody"]
 
 
 @dataclass
@@ -37,6 +37,15 @@ class World(Walking):
             self._answer(pk, happening)
 
     def _hear(self, automation: Automation, pk: int, happening: Happening) -> None:
+        person = self.one(pk)
+        n_lines = len(person.steps)
+        self._work_off(automation, pk, happening)
+        if len(person.steps) == n_lines + 2:  # they walked first, and then it counted: one step
+            first, second = person.steps[n_lines:]
+            if first[:3] == (*second[:2], "walked"):
+                person.steps[n_lines:] = [(*second[:5], first[5] + second[5])]
+
+    def _work_off(self, automation: Automation, pk: int, happening: Happening) -> None:
         person = self.one(pk)
         walk = person.inside(automation.pk)
         if walk is not None and happening.kind == "became_active":
@@ -280,12 +289,16 @@ class World(Walking):
             self._lose_place(pk, walk, ("owner",))
         if key not in automation.graph.ahead(walk.node):
             walk = self._begin_again(pk, walk)
-        walk.node, walk.over, walk.is_to_arrive, walk.due, walk.asked = key, ("next", "goes_on"), True, None, None
+        self._stand_at(walk, key)
         self._note(pk, walk, "moved", "by_hand", [])
         self.wake(pk, walk)
 
+    def _stand_at(self, walk: Walk, key: str) -> None:
+        """Nothing of the node is done yet."""
+        walk.node, walk.over, walk.is_to_arrive, walk.due, walk.asked = key, ("next", "goes_on"), True, None, None
+
     def _begin_again(self, pk: int, walk: Walk) -> Walk:
-        self._out(walk, "new_run")
+        self._leave(pk, walk, "new_run")
         self.n_walks += 1
         again = Walk(walk.automation, walk.run + 1, self.now, True, self.n_walks)
         self.one(pk).walks.append(again)
@@ -299,7 +312,8 @@ class World(Walking):
         self._leave(pk, walk, "by_hand")
 
     def publish(self, automation: Automation, given: dict[str, Any], choices: dict[str, dict[str, Any]]) -> None:
-        """choices   by node: `sequence` ("finish" or "leave"), `branch`, `dates` ("keep" or "anew")"""
+        """choices   by node: of a deleted one `sequence` ("finish" or "leave"), `wait` ("keep" or "end"), `branch`;
+        of a changed one `dates` ("keep" or "anew")"""
         old, new = automation.graph, Graph.of(given)
         there, branches = set(new.nodes), {key: one["branch"] for key, one in choices.items() if "branch" in one}
         for _, walk in self._walks_in(automation):
@@ -312,12 +326,22 @@ class World(Walking):
             self._after_edit(pk, walk, old, new, choices.get(walk.node, {}))
 
     def _after_edit(self, pk: int, walk: Walk, old: Graph, new: Graph, choice: dict[str, Any]) -> None:
-        if walk.node in new.behind and walk.course is not None and choice.get("sequence") == "leave":
+        if walk.node in new.behind and {"leave", "end"} & set(choice.values()):
             self._lose_place(pk, walk, ("owner",))
-            walk.over = walk.over or ("next", "sequence_left")
-        elif walk.node in new.nodes and new.nodes[walk.node]["kind"] == "wait" and choice.get("dates") == "anew":
-            exit_, walk.due = self._end_of_wait(pk, new.nodes[walk.node], walk.arrived_at or self.now)
-            walk.over = (exit_, "wait_over") if walk.due is None or walk.due <= self.now else walk.over
+            to = new.behind[walk.node]
+            if to is None:
+                self._leave(pk, walk, "removed_by_edit")
+                return
+            self._stand_at(walk, to)
+            self._note(pk, walk, "moved", "by_edit", [])
+            self.wake(pk, walk)
+            return
+        if walk.node in new.nodes and choice.get("dates") == "anew" and walk.over is None:
+            node, arrived_at = new.nodes[walk.node], walk.arrived_at or self.now
+            if node["kind"] == "wait":
+                _, walk.due = self._end_of_wait(pk, node, arrived_at)
+            else:
+                walk.due = model_time.after(arrived_at, node["within"], self.zone) if "within" in node else None
         self.wake(pk, walk, ("owner",))
 
     def delete_tag(self, tag: int) -> None:
@@ -334,7 +358,7 @@ class World(Walking):
         for pk, walk in self._walks_in(automation):
             if sequences == "end":
                 self._lose_place(pk, walk, ("owner",))
-            self._leave(pk, walk, "automation_deleted")
+            self._leave(pk, walk, "automation_deleted", note=False)
         del self.automations[automation.pk]
 
 

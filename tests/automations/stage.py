@@ -10,7 +10,7 @@ from typing import Any
 
 from dripstone import leap
 from dripstone.accounts.models import Account
-from dripstone.automations import graph, people, publishing, removal, switching, verbs, walk
+from dripstone.automations import graph, people, publishing, reasons, removal, steps, switching, verbs
 from dripstone.automations.models import Automation as Row
 from dripstone.automations.models import Step
 from dripstone.automations.models import Walk as WalkRow
@@ -24,7 +24,7 @@ from dripstone.rules import verbs as rule_verbs
 from dripstone.sequences.models import Sequence as SequenceRow
 from dripstone.subscribers import fields, forms, subscribe, tags
 from dripstone.subscribers.models import Form, Subscriber, Tag
-from tests.automations.model import Automation, Course, Line, Walk, World, somebody
+from tests.automations.model import Automation, Course, Line, Passed, Walk, World, somebody
 from tests.conftest import VirtualClock
 from tests.factories import make_account, make_purchase, make_sequence, make_subscriber, make_tag
 from tests.rules.model import OneRule
@@ -224,7 +224,7 @@ class Stage:
         self.world.remove(model, person)
         self.after()
 
-    def delete(self, automation: int, sequences: walk.Sequences = "end") -> None:
+    def delete(self, automation: int, sequences: steps.Sequences = "end") -> None:
         row, model = self.of(automation)
         removal.delete(row, self.now, sequences=sequences, token=removal.token_of(row, sequences))
         self.world.delete(model, sequences=sequences)
@@ -273,27 +273,39 @@ class Stage:
     def check(self) -> None:
         for pk, person in self.world.everybody():
             row = self.row(pk)
-            assert row.state == person.state
             values = {self.city: person.city, **person.fields}
-            assert {int(key): value for key, value in row.fields.items() if value} == {
-                key: value for key, value in values.items() if value
-            }
-            assert set(Tag.objects.filter(taggings__subscriber=row).values_list("pk", flat=True)) == person.tags
-            assert self.places_of(pk) == {
-                course: (place.status, place.run, place.next) for course, place in person.places.items()
-            }
-            assert self.mail_of(pk) == sorted(person.got)
-            assert self.steps_of(pk) == [_without_path(line) for line in person.steps]
+            there = self.world.automations
             walks = WalkRow.objects.filter(subscriber_id=pk).order_by("pk")
-            there = [_as_told(walk) for walk in walks if walk.automation_id in self.world.automations]
-            assert there == [
-                self.told(walk, pk) for walk in person.walks if walk.automation in self.world.automations
-            ], f"of {pk}"
-            assert self.paths_of(pk) == [line[5] for line in person.steps]
+            engine = [
+                row.state,
+                {int(key): value for key, value in row.fields.items() if value},
+                set(Tag.objects.filter(taggings__subscriber=row).values_list("pk", flat=True)),
+                self.places_of(pk),
+                self.mail_of(pk),
+                self.steps_of(pk),
+                [self.as_told(walk) for walk in walks if walk.automation_id in there],
+            ]
+            model = [
+                person.state,
+                {key: value for key, value in values.items() if value},
+                person.tags,
+                {course: (place.status, place.run, place.next) for course, place in person.places.items()},
+                sorted(person.got),
+                person.steps,
+                [self.told(walk) for walk in person.walks if walk.automation in there],
+            ]
+            for by_engine, by_model in zip(engine, model, strict=True):
+                assert by_engine == by_model, f"of {pk}\nengine {by_engine}\nmodel  {by_model}"
 
-    def told(self, walk: Walk, pk: int) -> tuple[Any, ...]:
-        due = walk.due if walk.is_inside and walk.over is None else None
+    def told(self, walk: Walk) -> tuple[Any, ...]:
+        is_to_come = walk.is_inside and walk.over is None and walk.due is not None and walk.due > self.now
+        due = walk.due if is_to_come else None
         return walk.automation, walk.run, walk.is_inside, walk.node if walk.is_inside else "", due, walk.left_because
+
+    def as_told(self, row: WalkRow) -> tuple[Any, ...]:
+        is_inside = row.left_at is None
+        due = row.ends_at if row.ends_at is not None and row.ends_at > self.now else None
+        return row.automation_id, row.run, is_inside, row.node if is_inside else "", due, row.left_because or None
 
     def places_of(self, pk: int) -> dict[int, tuple[str, int, int]]:
         found = {}
@@ -307,19 +319,18 @@ class Stage:
         columns = rows.values_list("email__sequence_id", "email__position", "sent_at")
         return sorted((course, position, at) for course, position, at in columns if at is not None)
 
-    def steps_of(self, pk: int) -> list[tuple[Any, ...]]:
-        rows = Step.objects.filter(subscriber_id=pk).order_by("pk")
-        return [(row.automation_id, row.run, row.what, row.node, row.reason) for row in rows]
-
-    def paths_of(self, pk: int) -> list[list[tuple[str, str, str]]]:
-        """Without where they stood before."""
+    def steps_of(self, pk: int) -> list[Line]:
+        """Without where they stood before, and that they left, which the line says itself."""
         rows = Step.objects.filter(subscriber_id=pk).order_by("pk")
         return [
-            [
-                (one["node"], one["what"], one.get("exit") or one["reason"])
-                for one in row.path
-                if one["what"] not in ("over", "left_behind", "leaves")
-            ]
+            (
+                row.automation_id,
+                row.run,
+                row.what,
+                row.node,
+                row.reason,
+                [_passed(one) for one in row.path if _is_on_the_way(one)],
+            )
             for row in rows
         ]
 
@@ -333,11 +344,9 @@ def _line(pid: str) -> dict[str, Any]:
     return {"name": pid, "pid": pid, "lid": str(next(_numbers)), "quantity": 1, "unit_price": 5}
 
 
-def _without_path(line: Line) -> tuple[Any, ...]:
-    return line[:5]
+def _is_on_the_way(one: dict[str, str]) -> bool:
+    return one["what"] not in (reasons.OVER, reasons.LEFT_BEHIND, reasons.LEAVES)
 
 
-def _as_told(row: WalkRow) -> tuple[Any, ...]:
-    is_inside = row.left_at is None
-    node = row.node if is_inside else ""
-    return row.automation_id, row.run, is_inside, node, row.ends_at if is_inside else None, row.left_because or None
+def _passed(one: dict[str, str]) -> Passed:
+    return one["node"], one["what"], one["exit"] if one["what"] == reasons.WENT else one["reason"]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from dripstone.automations.walk import Sequences
+from dripstone.automations.steps import Sequences
 from dripstone.events import causes
 from tests.automations import nodes
 from tests.automations.nodes import (

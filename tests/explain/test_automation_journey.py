@@ -90,7 +90,11 @@ def test_a_condition_ahead_is_what_the_rest_depends_on(alice: Account, noor: Sub
     vip = make_tag(alice, name="VIP")
     one = automation(alice, wait("w", "ask"), asking("ask", has(vip), "t", "t"), tagging("t", vip))
     stands(one, noor, "w", ends_at=NOW + DAY)
-    assert (way(noor).coming, way(noor).depends) == ((), "whether they have the tag “VIP” then")
+    assert (way(noor).coming, way(noor).depends) == ((), "whether they have the tag “VIP” then; as things are, no")
+    several = {"id": "s", "kind": "split", "branches": [{"if": has(vip), "next": "t"}], "otherwise": None}
+    split, another = automation(alice, wait("w", "s"), several, tagging("t", vip)), make_subscriber(alice)
+    stands(split, another, "w", ends_at=NOW + DAY)
+    assert way(another).depends == "what is so then first: they have the tag “VIP”; as things are, otherwise"
     limited = automation(alice, asking("ask", has(vip), "t", "t", days=2), tagging("t", vip))
     other = make_subscriber(alice)
     stands(limited, other, "ask", ends_at=NOW + 2 * DAY)
@@ -105,6 +109,8 @@ def test_events_ahead_are_what_could_come_before(alice: Account, noor: Subscribe
     stands(one, noor, "w", ends_at=NOW + DAY)
     assert way(noor).depends == ("whether the person gets the tag “VIP” by Thursday, 26 November 2026 at 09:00")
     assert way(noor).unless == ("the person gets the tag “VIP”: then “Add the tag “VIP””",)
+    vip.taggings.create(subscriber=noor, tagged_at=NOW)
+    assert way(noor).depends.endswith("; as things are, that is so already, and they go on at once")
 
 
 def test_a_split_by_share_and_dates_are_decided(alice: Account, noor: Subscriber) -> None:
@@ -165,6 +171,15 @@ def test_a_sequence_that_they_know_is_met_by_r12(alice: Account, noor: Subscribe
     ], "they wait with what is under way"  # fmt: skip
     engine.run_until(NOW + 2 * DAY)
     assert [node for _, node, _ in coming(way(noor, NOW + 2 * DAY))] == ["t", ""], "completed before: passed at once"
+
+
+def test_whoever_is_excluded_goes_through_without_mail(alice: Account, noor: Subscriber) -> None:
+    vip = make_tag(alice, noor, name="VIP")
+    excluded = [{"type": "tag", "ids": [vip.pk]}]
+    sequence = make_sequence(alice, {"delay_value": 0}, {}, name="Course", exclude_subscriber_sources=excluded)
+    one = automation(alice, wait("w", "go"), course("go", sequence))
+    stands(one, noor, "w", ends_at=NOW + HOUR)
+    assert [(at, node) for at, node, _ in coming(way(noor))] == [(NOW + HOUR, "go"), (NOW + DAY, "")]
 
 
 def test_those_inside_come_first_and_nobody_sees_another_account(alice: Account, noor: Subscriber) -> None:
