@@ -6,6 +6,7 @@ from datetime import datetime
 
 from django.db.models import Count, Q, QuerySet
 
+from dripstone.automations import counts
 from dripstone.automations.models import Step, Walk
 
 KEPT_DAYS = 365  # of the log
@@ -15,6 +16,11 @@ def inside(automation_id: int, node: str | None = None) -> QuerySet[Walk]:
     """node   its key, "" for those who wait at the entry; None: everybody"""
     rows = Walk.objects.filter(automation=automation_id, left_at=None)
     return rows if node is None else rows.filter(node=node)
+
+
+def by_node(automation_id: int) -> Counter[str]:
+    """How many stand where."""
+    return counts.inside([automation_id])[automation_id]
 
 
 def not_entered(automation_ids: Collection[int], since: datetime) -> dict[int, Counter[str]]:

@@ -21,7 +21,7 @@ from dripstone.engine import schedule
 from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.given import Checked
-from dripstone.grammar import Thing
+from dripstone.grammar import Thing, kinds
 from dripstone.triggers import reading
 
 Trigger = dict[str, Any]
@@ -118,6 +118,9 @@ def read_instant(one: Checked, account: Account) -> dict[str, Any]:
         one.blank("at")
     one.instant("at")
     if (found := one.values.get("at")) is None:
+        return {}
+    if not kinds.EARLIEST <= found.date() <= kinds.LATEST:  # no zone moves it out of the calendar
+        one.wrong("at", f"must be between {kinds.EARLIEST} and {kinds.LATEST}")
         return {}
     zone = ZoneInfo(account.time_zone)
     if not _WITH_OFFSET.search(str(one.given["at"])):

@@ -257,6 +257,22 @@ def test_what_is_named_is_told_by_node_and_entry(alice: Account, things: Things)
     }
 
 
+def test_as_many_queries_are_asked_for_many_nodes_as_for_two(
+    alice: Account, things: Things, django_assert_max_num_queries: Any
+) -> None:
+    tag = things.tag.pk
+
+    def nodes(n: int) -> Json:
+        asking = [{"id": f"a{one}", "kind": "condition", "if": has(things.tag)} for one in range(n)]
+        waiting = [{"id": f"b{one}", "kind": "event", "trigger": "tag_added", "tag_id": tag} for one in range(n)]
+        sending = [{"id": f"c{one}", "kind": "sequence", "sequence_id": things.sequence.pk} for one in range(n)]
+        return {"nodes": asking + waiting + sending}
+
+    for n in (1, 60):
+        with django_assert_max_num_queries(4):
+            read(alice, nodes(n))
+
+
 # --- What is refused ----------------------------------------------------------------------------------------------
 
 
@@ -281,6 +297,8 @@ def test_what_is_named_is_told_by_node_and_entry(alice: Account, things: Things)
         ({"kind": "wait", "for": {"days": 1}, "otherwise": "b"}, ("otherwise", "the date in a field")),
         ({"kind": "wait", "until": {}}, ("until", "must have one of: at, weekdays, custom_field_id")),
         ({"kind": "wait", "until": {"at": "soon"}}, ("until.at", "must be a date")),
+        ({"kind": "wait", "until": {"at": "9999-12-31T23:59Z"}}, ("until.at", "between 1900-01-01 and 2999-12-31")),
+        ({"kind": "event", "trigger": "date", "at": "0001-01-01"}, ("at", "between 1900-01-01 and 2999-12-31")),
         ({"kind": "wait", "until": {"weekdays": []}}, ("until", "must contain at least one day")),
         ({"kind": "wait", "until": {"weekdays": ["moonday"]}}, ("until.weekdays", "moonday")),
         ({"kind": "wait", "until": {"weekdays": ["monday"], "hour": 24}}, ("until.hour", "between 0 and 23")),

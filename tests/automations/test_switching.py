@@ -187,7 +187,7 @@ def test_conditions_are_asked_again_when_it_runs_again(alice: Account) -> None:
 def two_overdue(alice: Account) -> tuple[Automation, Subscriber, Subscriber]:
     """One for four days, the other for a day."""
     one, first, second = (
-        automation(alice, wait("w", "b", **{"for": {"days": 1}}), wait("b")),
+        automation(alice, wait("w", "b", days=1), wait("b")),
         *(make_subscriber(alice) for _ in range(2)),
     )
     add(one, first)
@@ -279,6 +279,7 @@ def test_the_places_it_made_are_still_while_it_does_not_run(alice: Account, engi
     engine.run_until(now + DAY)
     assert [subject for subject, _ in engine.sent(person)] == ["welcome"]
     assert [subject for subject, _ in engine.sent(other)] == ["second"] or len(engine.sent(other)) >= 1
+    assert told(one, "active", now + DAY).n_mailed == 1
     switch(one, "active", now + DAY)
     engine.run_until(now + DAY)
     assert [subject for subject, _ in engine.sent(person)] == ["welcome", "second"]

@@ -6,9 +6,11 @@ from django.test import Client
 from dripstone.accounts.models import Account
 from dripstone.automations import people
 from dripstone.automations.models import Automation, Step, Walk
+from dripstone.bulk.models import BulkAction
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
-from dripstone.subscribers.models import Subscriber
+from dripstone.subscribers import tags
+from dripstone.subscribers.models import Subscriber, Tag
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_subscriber
 from tests.web.reading import hidden_members, text_of
@@ -87,6 +89,46 @@ def test_a_second_time_only_if_told_so(alice: Client, automation: Automation, no
     asked = alice.post(path(automation, "/new"), typed | {"again": "on"})
     alice.post(path(automation, "/new"), hidden_members(asked))
     assert where(automation, noor) == "welcome"
+
+
+# --- Those who match already ----------------------------------------------------------------------------------------
+
+
+def test_whoever_matches_already_is_counted_and_put_in(
+    alice: Client, account: Account, automation: Automation, noor: Subscriber
+) -> None:
+    matching = path(automation, "/matching")
+    assert "Nobody is like that now" in text_of(alice.get(matching))
+    tags.add(Tag.objects.get(name="course 0"), noor, MONDAY_9, cause=causes.quietly(causes.OWNER))
+    asked = alice.get(matching)
+    assert "1 person . They walk on at once" in text_of(asked).replace("person.", "person .")
+    assert not Walk.objects.exists()
+    begun = alice.post(matching, hidden_members(asked))
+    assert begun["Location"] == f"/bulk_actions/{BulkAction.objects.get().pk}"
+
+
+def test_while_it_is_off_nobody_who_matches_is_put_in(
+    alice: Client, account: Account, automation: Automation, noor: Subscriber
+) -> None:
+    Automation.objects.update(status="inactive")
+    tags.add(Tag.objects.get(name="course 0"), noor, MONDAY_9, cause=causes.OWNER)
+    assert "Switch it on first: 1 person would be put in then." in text_of(alice.get(path(automation, "/matching")))
+
+
+def test_who_has_been_through_it_is_put_in_only_if_told_so(alice: Client, automation: Automation) -> None:
+    Automation.objects.update(reenter="never")
+    tags.add(
+        Tag.objects.get(name="course 0"),
+        make_subscriber(automation.account),
+        MONDAY_9,
+        cause=causes.quietly(causes.OWNER),
+    )
+    matching = path(automation, "/matching")
+    assert "Let them in, too" in text_of(alice.get(matching))
+    asked = alice.get(matching, {"again": "on"})
+    assert "Leave them out" in text_of(asked)
+    alice.post(matching, hidden_members(asked))
+    assert BulkAction.objects.get().actions[0]["again"] is True
 
 
 # --- Moving -------------------------------------------------------------------------------------------------------

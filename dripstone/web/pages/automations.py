@@ -142,7 +142,7 @@ def automation(request: HttpRequest, account: Account, automation_id: int) -> Ht
     found, now = automation_of(account, automation_id), clock.now()
     graph = verbs.published(found)
     names = automation_words.names_of([graph], account.pk)
-    standing, not_entered = counts.inside([found.pk])[found.pk], who.not_entered([found.pk], now - LATELY)[found.pk]
+    standing, not_entered = who.by_node(found.pk), who.not_entered([found.pk], now - LATELY)[found.pk]
     findings = automation_checks.of([found], account, now)[found.pk]
     shown = Shown(standing, findings=findings, people=reverse("automation_people", args=[found.pk]))
     view = automation_view.of(graph, names, shown, findings)
