@@ -19,6 +19,7 @@ from dripstone.automations.graph import AT_ENTRY, Entry, Graph, GraphNode
 from dripstone.automations.models import Automation, Node, Walk
 from dripstone.events import types
 from dripstone.events.models import Event
+from dripstone.grammar import Thing
 from dripstone.triggers import what, when
 from dripstone.triggers.when import Key, Trigger
 
@@ -147,6 +148,15 @@ class Route:
         """Whose dates are waited for."""
         found = (schedule.field_of(node.settings) for node in self.graph.nodes.values() if node.kind == kinds.WAIT)
         return frozenset(one for one in found if one is not None)
+
+    def waiting_for(self, thing: Thing) -> list[str]:
+        """The event nodes that wait for something with it."""
+        return [node.key for node in self.events if thing in when.things(node.trigger)]
+
+    def waiting_for_field(self, field_id: int) -> list[str]:
+        """The nodes that wait for its date."""
+        nodes = self.graph.nodes.values()
+        return [one.key for one in nodes if one.kind == kinds.WAIT and schedule.field_of(one.settings) == field_id]
 
     @cached_property
     def has_sequences(self) -> bool:

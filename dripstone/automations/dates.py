@@ -32,14 +32,14 @@ _NOT_HEARD: Final[Trigger] = {"trigger": ""}  # keeps the place of one that is
 
 # Purpose: the next people who stand before the node and had entered by its date. By walk_at_node, or the primary key.
 _CALL = """
-WITH some AS (
+WITH before AS (
     SELECT id FROM automations_walk
     WHERE automation_id = %(automation)s AND left_at IS NULL AND node = ANY(%(nodes)s) AND id > %(after)s
       AND entered_at <= %(at)s
     ORDER BY id LIMIT %(limit)s FOR NO KEY UPDATE),
 called AS (
-    UPDATE automations_walk SET called_to = %(node)s, due_at = %(at)s WHERE id IN (SELECT id FROM some))
-SELECT count(*), max(id) FROM some
+    UPDATE automations_walk SET called_to = %(node)s, due_at = %(at)s WHERE id IN (SELECT id FROM before))
+SELECT count(*), max(id) FROM before
 """
 # Purpose: a node's date that has come, the first of its automation. By node_date_at, walk_called. Few rows.
 _DATE_THAT_HAS_COME = """

@@ -201,7 +201,7 @@ def _look_at_condition(steps: Steps, node: GraphNode, ones: list[Walker]) -> Non
         ends_at = steps.walk(one).ends_at
         if one.subscriber_id in met:
             over(steps, one, node, reasons.CONDITION_MET, YES)
-        elif ends_at is None or ends_at <= steps.now:
+        elif ends_at is None or ends_at <= steps.now or not node.settings.get("within"):
             over(steps, one, node, reasons.WITHIN_OVER, NO)
         else:
             stays(steps, one, steps.next_look(node, ends_at))
@@ -372,19 +372,28 @@ def why_sequence_is_over(steps: Steps, one: Walker, node: GraphNode, event: Even
 
 
 def _look_at_sequence(steps: Steps, node: GraphNode, ones: list[Walker]) -> None:
-    """It came to its end while they might not walk."""
-    ended = [one for one in ones if steps.walk(one).ends_at is not None]
-    places = Enrollment.objects.in_bulk([pk for one in ended if (pk := steps.walk(one).enrollment_id) is not None])
+    """It came to its end while they might not walk, or an edit lets them wait no longer."""
+    ended = {one for one in ones if steps.walk(one).ends_at is not None}
+    at = {one: steps.walk(one).enrollment_id or 0 for one in ones}
+    places = Enrollment.objects.in_bulk([at[one] for one in ended]) if ended else {}
+    at_end = _at_end([at[one] for one in ones if one not in ended]) if _is_over_at_end(node) else set()
     for one in ones:
-        place = places.get(steps.walk(one).enrollment_id or 0)
-        if one not in ended:
-            stays(steps, one, None)
-        elif place is not None and place.status == Enrollment.Status.COMPLETED:
-            over(steps, one, node, reasons.SEQUENCE_COMPLETED)
-        elif place is not None and place.status == Enrollment.Status.ACTIVE and _is_over_at_end(node):
+        if one in ended:
+            over(steps, one, node, _why_it_has_ended(places.get(at[one]), node))
+        elif at[one] in at_end:
             over(steps, one, node, reasons.SEQUENCE_END_REACHED)
+        elif not node.settings["wait"]:
+            over(steps, one, node, reasons.GOES_ON)
         else:
-            over(steps, one, node, reasons.SEQUENCE_LEFT)
+            stays(steps, one, None)
+
+
+def _why_it_has_ended(place: Enrollment | None, node: GraphNode) -> str:
+    if place is not None and place.status == Enrollment.Status.COMPLETED:
+        return reasons.SEQUENCE_COMPLETED
+    if place is not None and place.status == Enrollment.Status.ACTIVE and _is_over_at_end(node):
+        return reasons.SEQUENCE_END_REACHED
+    return reasons.SEQUENCE_LEFT
 
 
 # --- Moves --------------------------------------------------------------------------------------------------------

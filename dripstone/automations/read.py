@@ -84,12 +84,28 @@ def _accounts() -> Collection[int]:
 
 def _window(numbers: list[Number], now: datetime) -> int:
     n_done = work_off(_happenings(numbers), now)
+    _look_at_what_is_gone([number.event for number in numbers], now)
     fire.apart(
         lambda some: dates.follow(some, now),
         [number.event for number in numbers],
         lambda event: log.error("date_not_followed", event_id=event.pk),
     )
     return n_done
+
+
+_DELETED = {types.TAG_DELETED: "tag", types.CUSTOM_FIELD_DELETED: "custom_field", types.SEQUENCE_DELETED: "sequence"}
+
+
+def _look_at_what_is_gone(events: Iterable[Event], now: datetime) -> None:
+    """Who waits for what was deleted goes on (A14)."""
+    gone = [(event.account_id, (_DELETED[event.type], event.subject_id)) for event in events if event.type in _DELETED]
+    pages = automations.pages({account_id for account_id, _ in gone}) if gone else {}
+    for account_id, (kind, pk) in gone:
+        for automation_id, route in pages[account_id].routes.items():
+            if keys := route.waiting_for((kind, pk or 0)):
+                walk.look_again(automation_id, keys, now)
+            if kind == "custom_field" and pk in route.fields:
+                walk.without_date(automation_id, route.waiting_for_field(pk), now)
 
 
 def _happenings(numbers: list[Number]) -> list[Happening]:

@@ -118,7 +118,7 @@ def _conditions(automation: Automation) -> list[str]:
 
 
 def overdue(automation: Automation, before: datetime) -> QuerySet[Walk]:
-    """Whose wait, or the limit of it, was over by then; without those who wait for a weekday and hour."""
+    """What whoever waited for had come by then; without those who wait for a weekday and hour."""
     late = Walk.objects.filter(automation=automation.pk, left_at=None, ends_at__lte=before, due_at__lte=before)
     return late.exclude(node__in=slots(automation))
 

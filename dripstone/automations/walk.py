@@ -19,7 +19,9 @@ from dripstone.accounts.models import Account
 from dripstone.automations import kinds, nodes, reasons, schedule
 from dripstone.automations.book import Book
 from dripstone.automations.models import Automation, Step, Walk
-from dripstone.automations.steps import Earlier, Entering, Held, Sequences, Steps, Walker, execute, things_of
+from dripstone.automations.steps import Earlier, Entering, Steps, Walker, execute, things_of
+from dripstone.automations.steps import Held as Held
+from dripstone.automations.steps import Sequences as Sequences
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
@@ -285,6 +287,8 @@ def put(
     walkers = [one_step.add(pk, Step.What.MOVED, reason, cause) for pk in sorted(to) if pk in one_step.walks]
     if sequences == "end":
         one_step.end_places(walkers)
+    else:
+        _resume(one_step, walkers)
     if new_run:
         walkers = _begin_anew(one_step, walkers, reason)
     for one in walkers:
@@ -329,6 +333,8 @@ def leave(
     one_step = steps(held, automation_id, now)
     inside = [pk for pk in sorted(set(subscriber_ids)) if pk in one_step.walks]
     walkers = [one_step.add(pk, Step.What.LEFT, reason, cause) for pk in inside]
+    if sequences == "finish":
+        _resume(one_step, walkers)
     nodes.leave(one_step, walkers, reason, with_places=sequences == "end")
     _done(one_step)
     return set(inside)
@@ -341,6 +347,12 @@ def look_again(automation_id: int, keys: Iterable[str], now: datetime) -> int:
     """Whoever stands at these nodes is looked at by the next tick: their condition has changed. Returns how many."""
     rows = Walk.objects.filter(automation=automation_id, node__in=list(keys), left_at=None)
     return rows.update(due_at=now)
+
+
+def without_date(automation_id: int, keys: Iterable[str], now: datetime) -> int:
+    """The same for waits for a date in a field that is gone: they have no end any more."""
+    rows = Walk.objects.filter(automation=automation_id, node__in=list(keys), left_at=None, is_begun=True)
+    return rows.update(due_at=now, ends_at=None)
 
 
 def redate(held: Held, automation_id: int, subscriber_ids: Iterable[int], now: datetime, *, anew: bool) -> None:
@@ -403,7 +415,18 @@ def still(automation_id: int, is_still: bool, now: datetime) -> int:
         return walks.filter(enrollment_id__in=paused).update(stilled_at=now)
     walks = inside.filter(stilled_at__isnull=False)
     stilled = dict(walks.values_list("enrollment_id", "stilled_at"))
-    rows = Enrollment.objects.filter(pk__in=[*filter(None, stilled)], paused_at__isnull=False)
-    as_we_left_them = [pk for pk, paused_at in rows.values_list("pk", "paused_at") if paused_at == stilled[pk]]
     walks.update(stilled_at=None)
-    return places.resume_all(as_we_left_them, now)
+    return places.resume_all(_as_we_left_them(stilled), now)
+
+
+def _resume(steps: Steps, ones: Iterable[Walker]) -> None:
+    """They keep their places, which nobody would wake any more."""
+    stilled = {steps.walk(one).enrollment_id: steps.walk(one).stilled_at for one in ones}
+    if any(stilled.values()):
+        places.resume_all(_as_we_left_them(stilled), steps.now)
+
+
+def _as_we_left_them(stilled: Mapping[int | None, datetime | None]) -> list[int]:
+    """Of places, with when each was stilled: without those that the owner has paused, or that have begun anew."""
+    rows = Enrollment.objects.filter(pk__in=[*filter(None, stilled)], paused_at__isnull=False)
+    return [pk for pk, paused_at in rows.values_list("pk", "paused_at") if paused_at == stilled[pk]]

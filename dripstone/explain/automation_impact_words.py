@@ -185,7 +185,9 @@ def _of_activation(row: AutomationImpact) -> Iterator[Effect]:
     yield from _some(n, f"{words.agree(n, 'leaves', 'leave')}, since their wait was over too long ago")
     n = row.n_slots
     yield from _some(n, f"{words.agree(n, 'takes', 'take')} the next slot of the weekday and hour that they wait for")
-    n = row.n_places
+    n = row.n_mailed
+    yield from _some(n, f"{words.agree(n, 'gets', 'get')} the next email of the sequence where they stand at once")
+    n = row.n_places - row.n_mailed
     rest = "the sequence where they stand, as after a pause of it"
     yield from _some(n, f"{words.agree(n, 'is', 'are')} sent the rest of {rest}")
 

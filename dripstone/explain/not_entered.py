@@ -23,9 +23,9 @@ from dripstone.explain import trigger_checks, walk_words
 from dripstone.explain.trigger_checks import World
 from dripstone.explain.walk_words import Line, lowered
 from dripstone.rules import already
-from dripstone.triggers.turn import READER
 from dripstone.subscribers.models import State, Subscriber
 from dripstone.triggers import when
+from dripstone.triggers.turn import READER
 from dripstone.triggers.when import Key, Trigger
 
 SHOWN = 10  # rows of the log

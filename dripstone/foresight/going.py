@@ -188,7 +188,8 @@ class _Walking:
     def event(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         """Who walks up to it waits for it, unless what it leaves behind is so already."""
         if crowd.is_over:
-            return [self._by(crowd, dict(node.ways)[OTHERWISE])]
+            ways = dict(node.ways)  # an edit may have taken the limit away, and left the dates
+            return [self._by(crowd, ways[OTHERWISE] if OTHERWISE in ways else ways[NEXT])]
         if self._is_gone(node):
             return [self._on(node, crowd)]
         if not node.settings.get("already"):

@@ -56,6 +56,7 @@ def automation(
 
 def switch(one: Automation, status: str, now: datetime = NOW, **choices: Any) -> Automation:
     """Having looked at what it does."""
+    one.refresh_from_db()
     token = switching.token_of(one, status)
     if status == "active":
         return switching.activate(one, now, token=token, **choices)
@@ -68,6 +69,7 @@ def draft(one: Automation, *nodes: Node, now: datetime = NOW, **members: Any) ->
 
 def publish(one: Automation, *nodes: Node, now: datetime = NOW, **choices: Any) -> AutomationImpact:
     """These nodes, having looked at what it does. choices   by node. Returns what was foretold."""
+    one.refresh_from_db()
     saved = draft(one, *nodes, now=now)
     said = {"nodes": choices}
     told = automation_impact.of_publish(saved, None, now, said)

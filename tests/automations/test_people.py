@@ -12,7 +12,7 @@ from dripstone.events import causes
 from dripstone.foresight import automation_impact
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber
-from tests.automations.making import NOW, add, automation, left, log, sequence, stands, switch, tag, wait, work_off
+from tests.automations.making import DAY, NOW, add, automation, left, log, sequence, stands, switch, tag, wait, work_off
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def test_who_is_added_walks_at_once(alice: Account) -> None:
 
 
 def test_it_says_why_somebody_did_not_enter(alice: Account) -> None:
-    inside, gone, fresh = make_subscriber(alice), make_subscriber(alice, state="cancelled"), make_subscriber(alice)
+    inside, gone, fresh = make_subscriber(alice), make_subscriber(alice, state="bounced"), make_subscriber(alice)
     theirs = make_subscriber(make_account("Mallory"))
     one = automation(alice, wait("w"))
     add(one, inside)
@@ -183,8 +183,8 @@ def test_a_move_is_foretold_by_what_does_it_and_changes_nothing(alice: Account, 
     assert not person.taggings.exists()
     out = automation_impact.of_leaving(one, person.pk, NOW, cause=BY_HAND, keep_place=True)
     assert (out.after, out.left) == (None, []) and stands(one, person) == "s"
-    again = automation_impact.of_move(one, person.pk, "s", NOW, cause=BY_HAND)
-    assert again.entered == [course.pk]
+    again = automation_impact.of_move(one, person.pk, "s", NOW + DAY, cause=BY_HAND)
+    assert again.entered == [course.pk] and again.after is not None and again.after.run == 2
 
 
 def test_so_is_adding(alice: Account) -> None:

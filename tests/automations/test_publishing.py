@@ -138,7 +138,7 @@ def test_whoever_waits_at_a_deleted_wait_keeps_their_date_and_goes_on_behind_it(
     add(one, person)
     told = publish(one, tag("b", b, "end"), wait("end"), now=LATER)
     assert [(at.key, at.n, at.names, at.change.then) for at in told.nodes if at.n and at.change] == [
-        ("a", 1, [person.email_address], "keep_date")
+        ("a", 1, [person.first_name], "keep_date")
     ]
     work_off(LATER)
     assert (stands(one, person), due(one, person)) == ("a", NOW + 3 * DAY)
@@ -211,7 +211,7 @@ def test_or_leaves_it_at_once(alice: Account) -> None:
     work_off()
     assert counts(one) == {"b": 3} and Errand.objects.count() == 0
     assert [places(person) for person in people] == [[(course.pk, "removed")]] * 3
-    assert log(one, people[0])[-1][:2] == ("moved", "b")
+    assert log(one, people[0])[1:] == [("moved", "b", "by_edit"), ("walked", "b", "goes_on")]
 
 
 def test_whoever_was_in_it_before_keeps_the_place(alice: Account) -> None:
@@ -385,7 +385,7 @@ def drafts(draw: st.DrawFn) -> list[tuple[str, str | None, int]]:
     ]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(drafts(), min_size=2, max_size=4), st.data())
 def test_through_any_edits_everybody_inside_has_a_node_and_gets_to_the_end(
     alice: Account, histories: list[list[tuple[str, str | None, int]]], data: st.DataObject

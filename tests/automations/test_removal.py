@@ -51,8 +51,7 @@ def test_everybody_leaves(alice: Account) -> None:
 
 def test_the_sequences_it_put_them_into_end(alice: Account, course: Sequence) -> None:
     people = [make_subscriber(alice) for _ in range(3)]
-    make_enrollment(course, people[2], run=4)
-    Enrollment.objects.filter(subscriber=people[2]).update(status="active")
+    make_enrollment(course, people[2])
     one = automation(alice, sequence("s", course.pk))
     add(one, *people[:2])
     assert delete(one).n_places == 2

@@ -156,7 +156,7 @@ def test_it_says_who_stands_where_and_who_walks_on_at_once(alice: Account) -> No
     switch(one, "inactive")
     impact = told(one, "active", LATER)
     assert {at.key: (at.n, at.names[:3], at.n_late) for at in impact.nodes} == {
-        "": (1, [unconfirmed.email_address], 0),
+        "": (1, [unconfirmed.first_name], 0),
         "w": (3, ["Ann", "Ben", "Cem"], 3),
     }
     going = impact.going
@@ -279,6 +279,7 @@ def test_the_places_it_made_are_still_while_it_does_not_run(alice: Account, engi
     engine.run_until(now + DAY)
     assert [subject for subject, _ in engine.sent(person)] == ["welcome"]
     assert [subject for subject, _ in engine.sent(other)] == ["second"] or len(engine.sent(other)) >= 1
+    assert told(one, "active", now + DAY).n_mailed == 1
     switch(one, "active", now + DAY)
     engine.run_until(now + DAY)
     assert [subject for subject, _ in engine.sent(person)] == ["welcome", "second"]

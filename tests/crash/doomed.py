@@ -358,6 +358,45 @@ def switch_a_rule_on_and_die_at(rule_id: int, n_statements: int) -> None:
         verbs.switch(rule, True, clock.now())
 
 
+def walk_and_die_at(n_statements: int) -> None:
+    """Events, dates and waits. The process dies right before its n-th statement, or is done before that."""
+    from dripstone import clock
+    from dripstone.automations import run
+
+    with _dying_at(n_statements):
+        run.until_idle(clock.now)
+
+
+def act_on_automation_and_die_at(act: str, automation_id: int, person_id: int, n_statements: int) -> None:
+    """What an owner does to it, who has seen what it will do."""
+    from dripstone import clock
+    from dripstone.automations import people, publishing, removal, switching
+    from dripstone.automations.models import Automation
+    from dripstone.events import causes
+
+    one, now = Automation.objects.get(pk=automation_id), clock.now()
+    tokens = {
+        "publish": lambda: publishing.plan(one).token(),
+        "activate": lambda: switching.token_of(one, "active"),
+        "delete": lambda: removal.token_of(one, "end"),
+    }
+    token = tokens.get(act, lambda: None)()
+    with _dying_at(n_statements):
+        match act:
+            case "publish":
+                publishing.publish(one, now, token=token)
+            case "activate":
+                switching.activate(one, now, token=token)
+            case "pause":
+                switching.pause(one, now)
+            case "delete":
+                removal.delete(one, now, sequences="end", token=token)
+            case "add":
+                people.add(one, [person_id], now, cause=causes.OWNER)
+            case "move":
+                people.move(one, person_id, "bought", now, cause=causes.OWNER)
+
+
 def ask_for_a_callback_and_die_at(account_id: int, url: str, n_statements: int) -> None:
     """Make a tag, and ask for a callback about it."""
     from django.conf import settings

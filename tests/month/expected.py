@@ -1,7 +1,7 @@
 """The month of a newsletter business, worked out by hand in plain Python: who gets what when, and why.
 
-It knows people, tags, two sequences and five rules, as design.md and automations.md say what they mean, and nothing of
-the code that it is compared with.
+It knows people, tags, three sequences, five rules and an automation, as design.md and automations.md say what they
+mean, and nothing of the code that it is compared with.
 """
 
 from collections import Counter
@@ -39,7 +39,12 @@ LESSONS = Course(
     tuple(range(7)),
     True,
 )
-COURSES = {one.name: one for one in (WELCOME, LESSONS)}
+WIN_BACK = Course("Win back", (Mail("Come back", hours=2),), 9, tuple(range(7)), False)
+COURSES = {one.name: one for one in (WELCOME, LESSONS, WIN_BACK)}
+
+AFTER = "After the lessons"  # two days later: a fan, or up to five days to buy, or a last email
+TWO_DAYS, FIVE_DAYS = "pause", "buys"  # its nodes that wait, and
+LAST_EMAIL = "win back"
 
 
 @dataclass
@@ -52,10 +57,22 @@ class Place:
 
 
 @dataclass
+class Walk:
+    """Through the automation."""
+
+    node: str
+    due: datetime | None
+
+
+@dataclass
 class Person:
     is_active: bool = True
     tags: set[str] = field(default_factory=set)
     places: dict[str, Place] = field(default_factory=dict)
+    walk: Walk | None = None
+    n_walks: int = 0
+    left: Counter[str] = field(default_factory=Counter)  # the automation, by where they stood
+    not_entered: int = 0
     got: list[tuple[str, datetime]] = field(default_factory=list)
     told: list[tuple[str, str, Chain]] = field(default_factory=list)  # what, of what, by what
 
@@ -77,8 +94,14 @@ class Month:
             return
         person.tags.add(tag)
         person.told.append(("tag", tag, chain))
-        if "quiet" in chain:
-            return
+        if "quiet" not in chain:
+            self._rules(address, tag, chain, now)
+        if tag == "buyer" and person.walk is not None and person.walk.node != LAST_EMAIL:
+            self._leave(address)
+            self.tag(address, "late", (*chain, f"automation {AFTER}"), now)
+
+    def _rules(self, address: str, tag: str, chain: Chain, now: datetime) -> None:
+        person = self.people[address]
         if tag == "course":
             self.fired["Course page"] += 1
             self.enter(address, "Lessons", (*chain, "rule Course page"), now, may_restart=True)
@@ -125,6 +148,8 @@ class Month:
         for place in person.places.values():
             if place.status == "active":
                 place.status, place.due = "removed", None
+        if person.walk is not None:
+            self._leave(address)
         self.fired["Goodbye"] += 1
         self.untag(address, "newsletter", ("subscriber", "rule Goodbye"))
 
@@ -143,17 +168,23 @@ class Month:
     def let_pass(self, until: datetime) -> None:
         """Every email that is due by then, each at its date."""
         while (first := self._first()) is not None and first[0] <= until:
-            due, address, course = first
-            self._send(address, course, due)
+            due, _, address, course = first
+            if course:
+                self._send(address, course, due)
+            else:
+                self._walk_on(address, due)
 
-    def _first(self) -> tuple[datetime, str, str] | None:
+    def _first(self) -> tuple[datetime, int, str, str] | None:
+        """Waits that are over come before emails."""
         dates = [
-            (place.due, address, course)
+            (place.due, 1, address, course)
             for address, person in self.people.items()
             for course, place in person.places.items()
             if place.due is not None
         ]
-        return min(dates, default=None)
+        walks = [(address, person.walk) for address, person in self.people.items() if person.walk is not None]
+        waits = [(walk.due, 0, address, "") for address, walk in walks if walk.due is not None]
+        return min([*dates, *waits], default=None)
 
     def _send(self, address: str, course: str, due: datetime) -> None:
         person = self.people[address]
@@ -166,6 +197,10 @@ class Month:
         place.status, place.due = "completed", None
         if course == "Lessons":
             self._finished(address, due)
+            self._enters(address, due)
+        elif course == "Win back":
+            self._leave(address)
+            self.tag(address, "cold", (f"automation {AFTER}",), due)
 
     def _finished(self, address: str, now: datetime) -> None:
         if "buyer" in self.people[address].tags:
@@ -173,6 +208,44 @@ class Month:
         else:
             self.fired["Finished"] += 1
             self.tag(address, "done", ("rule Finished",), now)
+
+    # --- The automation -------------------------------------------------------------------------------------------
+
+    def _enters(self, address: str, now: datetime) -> None:
+        person = self.people[address]
+        if person.walk is not None:
+            person.not_entered += 1
+            return
+        person.n_walks += 1
+        person.walk = Walk(TWO_DAYS, self.days_later(now, 2))
+
+    def _walk_on(self, address: str, now: datetime) -> None:
+        person, chain = self.people[address], (f"automation {AFTER}",)
+        walk = person.walk
+        assert walk is not None
+        if walk.node == TWO_DAYS and "buyer" in person.tags:
+            self._leave(address)
+            self.tag(address, "fan", chain, now)
+        elif walk.node == TWO_DAYS:
+            walk.node, walk.due = FIVE_DAYS, self.days_later(now, 5)
+        elif "Win back" in person.places:  # they had it after an earlier round
+            self._leave(address)
+            self.tag(address, "cold", chain, now)
+        else:
+            walk.node, walk.due = LAST_EMAIL, None
+            self.enter(address, "Win back", chain, now, may_restart=True)
+
+    def _leave(self, address: str) -> None:
+        person = self.people[address]
+        assert person.walk is not None
+        person.left[person.walk.node] += 1
+        person.walk = None
+
+    @staticmethod
+    def days_later(now: datetime, n: int) -> datetime:
+        """At the same time by the clock on the wall."""
+        wall = now.astimezone(BERLIN).replace(tzinfo=None) + timedelta(days=n)
+        return wall.replace(tzinfo=BERLIN).astimezone(UTC)
 
     # --- What is to be seen at the end ----------------------------------------------------------------------------
 

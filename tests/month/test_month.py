@@ -12,6 +12,10 @@ import pytest
 from dripstone import clock as clocks
 from dripstone import leap
 from dripstone.accounts.models import Account
+from dripstone.automations import switching
+from dripstone.automations import verbs as automations
+from dripstone.automations.models import Step, Walk
+from dripstone.automations.reasons import INSIDE_ALREADY
 from dripstone.bulk import actions
 from dripstone.engine import transitions
 from dripstone.engine.acts import entries
@@ -30,16 +34,17 @@ from dripstone.subscribers.forms import Origin
 from dripstone.subscribers.models import Form, SignUp, Subscriber, Tag
 from dripstone.tallies import verbs as tallies
 from tests.api.caller import Caller
+from tests.automations import nodes
 from tests.conftest import VirtualClock
 from tests.driving import Engine
 from tests.factories import make_account, make_key, make_sequence
-from tests.month.expected import COURSES, Chain, Month
+from tests.month.expected import AFTER, COURSES, FIVE_DAYS, LAST_EMAIL, TWO_DAYS, Chain, Month
 
 pytestmark = pytest.mark.django_db
 
 BEGINS = datetime(2026, 10, 12, 7, 0, tzinfo=UTC)  # a Monday; two weeks later the clocks go back in Berlin
 DAYS = 30
-TAGS = ("newsletter", "course", "buyer", "vip", "done", "alumni", "imported")
+TAGS = ("newsletter", "course", "buyer", "vip", "done", "alumni", "imported", "fan", "late", "cold")
 TOLD = {types.TAG_ADDED: "tag", types.TAG_REMOVED: "untag", types.ADDED_TO_SEQUENCE: "enter"}
 
 
@@ -59,6 +64,7 @@ class Business:
         self.sequences = {name: self._sequence(name) for name in COURSES}
         self.form = self._form()
         self._rules()
+        self._automation()
 
     def _sequence(self, name: str) -> Sequence:
         asked = COURSES[name]
@@ -94,6 +100,22 @@ class Business:
     def _rule(self, name: str, trigger: Any, action: Any, condition: Any = None) -> None:
         given = {"name": name, "triggers": [trigger], "condition": condition, "actions": [action], "active": True}
         self.called[f"rule {rules.create(self.account, given, BEGINS).pk}"] = f"rule {name}"
+
+    def _automation(self) -> None:
+        """After the lessons: two days later a fan, or up to five days to buy, or a last email."""
+        finished = {"id": "a", "trigger": "sequence_completed", "sequence_id": self.sequences["Lessons"].pk}
+        graph = [
+            nodes.wait(TWO_DAYS, "asked", days=2),
+            nodes.ask("asked", self._has("buyer"), "fan", FIVE_DAYS),
+            nodes.tag("fan", self.tags["fan"].pk),
+            nodes.event(FIVE_DAYS, self._got("buyer"), "late", already=False, otherwise=LAST_EMAIL, days=5),
+            nodes.tag("late", self.tags["late"].pk),
+            nodes.sequence(LAST_EMAIL, self.sequences["Win back"].pk, "cold"),
+            nodes.tag("cold", self.tags["cold"].pk),
+        ]
+        given = {"name": AFTER, "reenter": "always", "entries": [finished], "start": TWO_DAYS, "nodes": graph}
+        self.automation = switching.activate(automations.create(self.account, given, BEGINS), BEGINS)
+        self.called[f"automation {self.automation.pk}"] = f"automation {AFTER}"
 
     def _got(self, tag: str) -> dict[str, Any]:
         return {"trigger": "tag_added", "tag_id": self.tags[tag].pk}
@@ -258,6 +280,7 @@ def test_a_month_goes_as_it_was_worked_out(business: Business) -> None:
     _tags_and_causes_are_those(business)
     _people_came_by_those_doors(business)
     _the_log_says_so(business)
+    _they_walked_as_it_was_worked_out(business)
     assert tallies.differences() == []
 
 
@@ -311,7 +334,7 @@ def _people_came_by_those_doors(business: Business) -> None:
         rows = doors.of_sequence(sequence.pk, clocks.now()).rows
         assert {business.called.get(row.door, row.door): row.n for row in rows} == business.expected.doors(name), name
         used |= {row.kind for row in rows}
-    assert used == {"api", "form", "rule", "bulk", "import", "owner"}, "every door was used"
+    assert used == {"api", "form", "rule", "automation", "bulk", "import", "owner"}, "every door was used"
 
 
 def _the_log_says_so(business: Business) -> None:
@@ -324,3 +347,22 @@ def _the_log_says_so(business: Business) -> None:
     assert {rule.name: rule.n_fired for rule in by_rule.values()} == expected.fired
     assert set(expected.fired) == {rule.name for rule in by_rule.values()}, "every rule fired"
     assert set(expected.not_fired) == {"Finished", "Upsell"}, "and those that ask did not"
+
+
+def _they_walked_as_it_was_worked_out(business: Business) -> None:
+    expected, pk = business.expected, business.automation.pk
+    walks, steps = Walk.objects.filter(automation=pk), Step.objects.filter(automation_id=pk)
+    for address, one in expected.people.items():
+        person = business.person(address)
+        inside = walks.filter(subscriber_id=person.pk, left_at=None).values_list("node", "ends_at")
+        assert list(inside) == ([(one.walk.node, one.walk.due)] if one.walk else []), address
+        assert walks.filter(subscriber_id=person.pk).count() == one.n_walks, address
+        refused = steps.filter(subscriber_id=person.pk, what="not_entered", reason=INSIDE_ALREADY)
+        assert refused.count() == one.not_entered, address
+    business.automation.refresh_from_db()
+    told = business.automation.n_entered, business.automation.n_left, business.automation.n_not_entered
+    everybody = expected.people.values()
+    left = sum((one.left for one in everybody), Counter[str]())
+    entered, not_entered = sum(one.n_walks for one in everybody), sum(one.not_entered for one in everybody)
+    assert told == (entered, left.total(), not_entered)
+    assert set(left) == {TWO_DAYS, FIVE_DAYS, LAST_EMAIL}, "people went every way"

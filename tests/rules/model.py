@@ -115,7 +115,7 @@ class World:
             rule.n_not_fired += 1
         else:
             rule.n_fired += 1
-            if not _is_from_outside(happening.cause):
+            if not is_from_outside(happening.cause):
                 rule.fired_from_inside.append((pk, self.now))
             done = [self._do(action, pk, (*happening.cause, f"rule {rule.pk}")) for action in rule.actions]
         self.people[pk].log.append((rule.pk, trigger, reason, happening.cause, done))
@@ -123,13 +123,13 @@ class World:
     def _why_not(self, rule: OneRule, pk: int, cause: Cause) -> str:
         if f"rule {rule.pk}" in cause:
             return "in_its_own_chain"
-        if _depth(cause) >= 10:
+        if depth(cause) >= 10:
             return "too_deep"
         if rule.condition is not None and not self._is_met(rule.condition, pk):
             return "condition"
         a_day_ago = self.now - timedelta(hours=24)
         n_times = sum(person == pk and at > a_day_ago for person, at in rule.fired_from_inside)
-        return "too_often" if not _is_from_outside(cause) and n_times >= 10 else ""
+        return "too_often" if not is_from_outside(cause) and n_times >= 10 else ""
 
     def _is_met(self, condition: Any, pk: int) -> bool:
         return set(_named(condition)) <= self.tags and self._holds(condition, self.people[pk])
@@ -186,9 +186,9 @@ def _named(condition: Any) -> Iterator[int]:
             yield from ids
 
 
-def _depth(cause: Cause) -> int:
+def depth(cause: Cause) -> int:
     return len([one for one in cause if one.split()[0] in ("rule", "automation")])
 
 
-def _is_from_outside(cause: Cause) -> bool:
-    return len(cause) > 0 and _depth(cause) == 0
+def is_from_outside(cause: Cause) -> bool:
+    return len(cause) > 0 and depth(cause) == 0
