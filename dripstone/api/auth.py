@@ -50,7 +50,8 @@ READING = re.compile(
     r"/v4/subscribers/filter$"
     r"|/ext/v1/subscribers/count$"
     r"|/ext/v1/bulk_actions/count$"
-    r"|/ext/v1/(sequences|enrollments|rules)/\d+/impact$"
+    r"|/ext/v1/(sequences|enrollments|rules|automations)/\d+/impact$"
+    r"|/ext/v1/automations/\d+/apply/impact$"
     r"|/ext/v1/sequences/\d+/emails/\d+/preview$"
     r"|/mcp$"
 )

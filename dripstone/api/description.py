@@ -51,8 +51,8 @@ def complete(schema: Json) -> None:
             _say_parameter_plainly(parameter)
         if _is_guarded(path, method):
             call.setdefault("parameters", []).append(_IF_MATCH)
-        if "409" in call["responses"]:  # it tells the impact itself
-            call["responses"]["409"] |= {"description": _UNSEEN}
+        if 409 in call["responses"]:  # it tells the impact itself
+            call["responses"]["409"] = call["responses"].pop(409) | {"description": _UNSEEN}
             call.setdefault("parameters", []).append(_TOKEN)
         if method == "post":
             call.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)

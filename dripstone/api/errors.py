@@ -80,12 +80,17 @@ def _refused(request: HttpRequest, error: errors.DripstoneError) -> HttpResponse
 
 
 def _answer_to(error: errors.DripstoneError) -> HttpResponse:
-    response = body(STATUS.get(type(error), 422), *error.messages)
+    response = body(_status_of(error), *error.messages)
     if isinstance(error, (errors.Unavailable, errors.Busy)):
         response["Retry-After"] = str(RETRY_AFTER_SECONDS)
     if challenge := challenge_of(error):
         response["WWW-Authenticate"] = challenge
     return response
+
+
+def _status_of(error: errors.DripstoneError) -> int:
+    """That of the nearest kind: a file may have a kind of conflict of its own."""
+    return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 422)
 
 
 def challenge_of(error: errors.DripstoneError) -> str:

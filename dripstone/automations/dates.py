@@ -111,12 +111,13 @@ def call(now: datetime, book: Book) -> bool:
     """
     found = fetch(_DATE_THAT_HAS_COME, now=now)
     for pk in (pk for (pk,) in found):
-        _call(NodeDate.objects.get(pk=pk), book)
+        call_to(NodeDate.objects.get(pk=pk), book)
     return bool(found)
 
 
-def _call(date: NodeDate, book: Book) -> None:
-    """Whoever has stood before it since then is called, too; whoever has entered since is not."""
+def call_to(date: NodeDate, book: Book) -> None:
+    """Call some of those who stand before it. Whoever has come there since its date is called, too; whoever has entered
+    since is not."""
     [automation] = walk.locked([date.automation_id])
     route = book.routes([automation])[automation.pk]
     values = {"automation": automation.pk, "node": date.node, "at": date.at, "after": date.called_to}

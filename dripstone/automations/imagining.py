@@ -4,7 +4,7 @@ Only in a transaction that is rolled back.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from dripstone.engine import enroll, transitions
 from dripstone.engine.acts import sign_ups
 from dripstone.events import causes, types
 from dripstone.events.record import event, record
+from dripstone.given import MAX_NAME
 from dripstone.purchases import verbs as purchases
 from dripstone.purchases.models import Product
 from dripstone.sequences import known
@@ -23,6 +24,8 @@ from dripstone.triggers import when
 from dripstone.triggers.when import Trigger
 
 ADDRESS: Final = "imagined{}@dripstone.example"
+
+NAME: Final = "Ann"
 
 CONFIRMS: Final = "confirms"
 UNSUBSCRIBES: Final = "unsubscribes"
@@ -37,7 +40,7 @@ class Imagined:
     product_ids   bought before
     """
 
-    first_name: str = "Ann"
+    first_name: str = NAME
     is_confirmed: bool = True
     tag_ids: frozenset[int] = frozenset()
     form_ids: frozenset[int] = frozenset()
@@ -60,7 +63,7 @@ def make(account: Account, one: Imagined, now: datetime) -> Subscriber:
     for form in Form.objects.filter(account=account, pk__in=one.form_ids):
         forms.add(form, person, {}, now, cause=causes.OWNER)
     for product in Product.objects.filter(account=account, pk__in=one.product_ids):
-        _buy(account, person, product, now)
+        _buy(account, person, product.name, product.pid, now)
     return person
 
 
@@ -69,6 +72,16 @@ def _free_address(account: Account) -> str:
     all_of_them = [ADDRESS.format(number) for number in numbers]
     taken = set(account.subscribers.filter(email_address__in=all_of_them).values_list("email_address", flat=True))
     return next(one for one in all_of_them if one not in taken)
+
+
+def before(what: Trigger | None, one: Imagined) -> Imagined:
+    """The same person as they have to be for that to happen to them."""
+    match what:
+        case {"trigger": when.TAG_ADDED, "tag_id": int(tag_id)}:
+            return replace(one, tag_ids=one.tag_ids - {tag_id})
+        case {"trigger": when.TAG_REMOVED, "tag_id": int(tag_id)}:
+            return replace(one, tag_ids=one.tag_ids | {tag_id})
+    return one
 
 
 def may_happen(trigger: Trigger) -> bool:
@@ -122,15 +135,19 @@ def _form_joined(one: _One) -> None:
 
 
 def _purchased(one: _One) -> None:
-    if (product := one.thing("product", "product_id")) is not None:
-        _buy(one.account, one.person, product, one.now)
+    """Anything may be something that nobody has bought yet."""
+    product = one.thing("product", "product_id")
+    if product is not None:
+        _buy(one.account, one.person, product.name, product.pid, one.now)
+    elif "product_id" not in one.trigger:
+        _buy(one.account, one.person, "Something", "imagined", one.now)
 
 
-def _buy(account: Account, person: Subscriber, product: Product, now: datetime) -> None:
-    line = {"name": product.name, "pid": product.pid, "lid": "1", "quantity": 1, "unit_price": 0}
+def _buy(account: Account, person: Subscriber, name: str, pid: str, now: datetime) -> None:
+    line = {"name": name, "pid": pid, "lid": "1", "quantity": 1, "unit_price": 0}
     purchase = {
         "email_address": person.email_address,
-        "transaction_id": f"imagined {person.pk} {product.pk} {now.isoformat()}",
+        "transaction_id": f"imagined {person.pk} {pid} {now.isoformat()}"[:MAX_NAME],
         "status": "paid",
         "currency": "USD",
         "transaction_time": now.isoformat(),

@@ -211,7 +211,7 @@ def _split(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> N
     branches = node.settings[BRANCHES]
     if branches and "percent" in branches[0]:
         for one in ones:
-            steps.on(one, node, reasons.WENT, exit=share(steps.automation_id, one, node))
+            steps.on(one, node, reasons.WENT, exit=share(steps.automation_id, one.subscriber_id, one.run, node))
         return
     left = ones
     for place, branch in enumerate(branches):
@@ -224,9 +224,9 @@ def _split(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> N
         steps.on(one, node, reasons.WENT, exit=OTHERWISE)
 
 
-def share(automation_id: int, one: Walker, node: GraphNode) -> str:
-    """The branch of a split by shares: always the same one for this run."""
-    digest = hashlib.sha256(f"{automation_id}:{one.subscriber_id}:{one.run}:{node.key}".encode()).digest()
+def share(automation_id: int, subscriber_id: int, run: int, node: GraphNode) -> str:
+    """The branch of a split by shares: always the same one for this run. foresight/walkers.py says it in SQL."""
+    digest = hashlib.sha256(f"{automation_id}:{subscriber_id}:{run}:{node.key}".encode()).digest()
     left = int.from_bytes(digest[:8], "big") % 100
     branches = node.settings[BRANCHES]
     for place, branch in enumerate(branches):

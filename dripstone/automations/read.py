@@ -10,6 +10,7 @@ A crash here means that they are read again, and that the first try has left not
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 import structlog
 from django.db import OperationalError, transaction
@@ -36,7 +37,17 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 500  # dates
 
-rules, automations = RuleBook(), Book()
+
+class Books(NamedTuple):
+    """What rules and automations there are, kept in memory. Who acts in a transaction that will be undone takes its
+    own."""
+
+    rules: RuleBook
+    automations: Book
+
+
+BOOKS = Books(RuleBook(), Book())
+rules, automations = BOOKS
 _pace = Pace()
 
 
@@ -83,7 +94,7 @@ def _accounts() -> Collection[int]:
 
 
 def _window(numbers: list[Number], now: datetime) -> int:
-    n_done = work_off(_happenings(numbers), now)
+    n_done = work_off(happenings(numbers), now)
     _look_at_what_is_gone([number.event for number in numbers], now)
     fire.apart(
         lambda some: dates.follow(some, now),
@@ -108,9 +119,10 @@ def _look_at_what_is_gone(events: Iterable[Event], now: datetime) -> None:
                 walk.without_date(automation_id, route.waiting_for_field(pk), now)
 
 
-def _happenings(numbers: list[Number]) -> list[Happening]:
+def happenings(numbers: list[Number], books: Books = BOOKS) -> list[Happening]:
+    """What these events are for whoever listens, in their order."""
     accounts = {number.event.account_id for number in numbers}
-    of_rules, of_automations = rules.pages(accounts), automations.pages(accounts)
+    of_rules, of_automations = books.rules.pages(accounts), books.automations.pages(accounts)
     inside = _inside([number.event for number in numbers]) if any(one.routes for one in of_automations.values()) else {}
     found = []
     for number in numbers:
@@ -153,13 +165,17 @@ def _take(now: datetime) -> Passed:
     try:
         with transaction.atomic():
             dues = dates.take(now, AT_ONCE)
-            n_done = work_off([*_of_rules(dues), *_of_automations(dues)], now)
+            n_done = work_off(of_dates(dues), now)
     except OperationalError as error:
         if not is_deadlock(error):
             raise
         log.info("dates_wait")
         return Passed(0, True)
     return Passed(n_done, bool(dues))
+
+
+def of_dates(dues: Sequence[Due], books: Books = BOOKS) -> list[Happening]:
+    return [*_of_rules(dues), *_of_automations(dues, books.automations)]
 
 
 def _of_rules(dues: Iterable[Due]) -> list[Happening]:
@@ -174,7 +190,7 @@ def _of_rules(dues: Iterable[Due]) -> list[Happening]:
     return found
 
 
-def _of_automations(dues: Iterable[Due]) -> list[Happening]:
+def _of_automations(dues: Iterable[Due], automations: Book) -> list[Happening]:
     """A date's number is the place of its trigger among Route.dated."""
     of_automations = [due for due in dues if due.owner.kind == "automation"]
     rows = Automation.objects.defer("draft").in_bulk({due.owner.pk for due in of_automations}) if of_automations else {}
@@ -204,7 +220,7 @@ def _of_automations(dues: Iterable[Due]) -> list[Happening]:
 # --- Both ---------------------------------------------------------------------------------------------------------
 
 
-def work_off(happenings: Sequence[Happening], now: datetime) -> int:
+def work_off(happenings: Sequence[Happening], now: datetime, books: Books = BOOKS) -> int:
     """In the caller's transaction, which has locked nothing of theirs. Returns how many firings and steps there are
     now, those that came to nothing among them."""
     happenings = fire.not_yet_done(happenings)
@@ -215,7 +231,7 @@ def work_off(happenings: Sequence[Happening], now: datetime) -> int:
     for one in happenings:
         people[one.account_id].add(one.subscriber_id)
     ids = {pk for one in happenings for pk in one.automation_ids}
-    held = walk.of(walk.locked(ids) if ids else (), automations)
+    held = walk.of(walk.locked(ids) if ids else (), books.automations)
     firing = fire.Work(now)
     firing.hold(Account.objects.in_bulk(sorted(people)), happenings)
     for account_id, some in sorted(people.items()):

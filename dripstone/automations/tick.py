@@ -123,10 +123,15 @@ def _some(now: datetime, limit: int, book: Book) -> Passed:
     held = walk.of(automations, book)
     _take(held, now, max(1, limit // len(automations)))
     is_more = any(held.walks.values())
+    go_on(held, now)
+    return Passed(held.n_steps, is_more)
+
+
+def go_on(held: Held, now: datetime) -> None:
+    """Whoever is held walks on, from where they stand or from where they are called to."""
     for automation_id, walks in sorted(held.walks.items()):
         walk.apart(held, automation_id, _go_on, [walks[person] for person in sorted(walks)], _fail, now)
     walk.keep_counts(held)
-    return Passed(held.n_steps, is_more)
 
 
 def _take(held: Held, now: datetime, limit: int) -> None:

@@ -38,7 +38,7 @@ from dripstone.given import MAX_ID
 from dripstone.rules.book import Book as RuleBook
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Subscriber
-from dripstone.triggers import dates
+from dripstone.triggers import dates, when
 from dripstone.triggers.dates import Due, Owner
 from dripstone.triggers.models import DatedTrigger, OwnerMail
 from dripstone.triggers.when import Trigger
@@ -151,6 +151,7 @@ def lived(
         try:
             with connection.cursor() as cursor:
                 cursor.execute("SET LOCAL lock_timeout = '2s'")
+            person = imagining.before(trigger_of(graph, entry), person)
             living = _Living(automation, with_ways(graph, ways or {}), person, begins_at)
             living.live(entry, planned)
             yield living.life
@@ -203,7 +204,7 @@ class _Living:
         copy = _copied(automation, graph, begins_at)
         somebody = imagining.make(automation.account, person, begins_at)
         self.life = Life(automation.account, copy, somebody, graph)
-        self._rules, self._automations = RuleBook(), Book()
+        self._books = read.Books(RuleBook(), Book())
         self._last: dict[type[models.Model], int] = {model: _highest(model) for model in (Event, Step, Call)}
         self._planned: list[tuple[datetime, Happening]] = []
         self._dates = _Dates(automation.account, somebody.pk, begins_at)
@@ -254,12 +255,15 @@ class _Living:
     # Acts of outside
 
     def _come_in(self, entry: str) -> None:
-        """As it would be; what cannot be brought about lets them in all the same."""
+        """As it would be: a date in a field when it is reached, other things now. What cannot be brought about lets them
+        in all the same."""
         trigger = trigger_of(self.life.graph, entry)
         if trigger is not None and imagining.may_happen(trigger):
             self._do(trigger)
             return
-        held = walk.hold([self.life.automation.pk], [self.life.person.pk], book=self._automations)
+        if trigger is not None and trigger["trigger"] == when.FIELD_DATE and self._dates.is_to_come(trigger):
+            return
+        held = walk.hold([self.life.automation.pk], [self.life.person.pk], book=self._books.automations)
         cause = causes.OWNER if trigger is None else causes.NONE
         walk.admit(held, self.life.automation.pk, [self.life.person.pk], self.now, cause=cause, entry=entry)
         self._note()
@@ -284,13 +288,9 @@ class _Living:
             happenings = read.happenings([Number(pk=_LATEST, event=one) for one in events], self._books)
             self._work_off(happenings)
 
-    @property
-    def _books(self) -> tuple[RuleBook, Book]:
-        return self._rules, self._automations
-
     def _work_off(self, happenings: Iterable[hear.Happening]) -> None:
         """The automation itself does not hear: its copy does."""
-        read.work_off([self._for_the_copy(one) for one in happenings], self.now, self._automations)
+        read.work_off([self._for_the_copy(one) for one in happenings], self.now, self._books)
         self._note()
 
     def _for_the_copy(self, one: hear.Happening) -> hear.Happening:
@@ -299,10 +299,10 @@ class _Living:
 
     def _reach_dates(self) -> None:
         for due in self._dates.take(self.now):
-            self._work_off(read.of_dates([due], self._automations))
+            self._work_off(read.of_dates([due], self._books))
             self._hear()
         for reached in NodeDate.objects.filter(automation=self.life.automation, at__lte=self.now).order_by("at", "pk"):
-            node_dates.call_to(reached, self._automations)
+            node_dates.call_to(reached, self._books.automations)
             self._walk_on()
 
     def _walk_on(self) -> None:
@@ -311,7 +311,7 @@ class _Living:
             due = self._walks().filter(automation__status=Automation.Status.ACTIVE, due_at__lte=self.now).first()
             if due is None:
                 return
-            held = walk.hold([due.automation_id], [self.life.person.pk], book=self._automations)
+            held = walk.hold([due.automation_id], [self.life.person.pk], book=self._books.automations)
             tick.go_on(held, self.now)
             self._note()
             self._hear()
@@ -403,6 +403,9 @@ def _copied(automation: Automation, graph: Graph, now: datetime) -> Automation:
 # --- Dates in their fields ------------------------------------------------------------------------------------------
 
 
+_SAME = ("custom_field_id", "days", "hour", "yearly")  # members of a trigger, as rows keep it
+
+
 class _Dates:
     """Those that rules and automations wait for: when each is reached, by this person alone."""
 
@@ -414,6 +417,11 @@ class _Dates:
 
     def to_come(self) -> list[datetime]:
         return [at for _, _, at in self._found(self._began_at)]
+
+    def is_to_come(self, asked: Trigger) -> bool:
+        """Whether one like this is reached at all."""
+        found = (one for one, _, _ in self._found(self._began_at))
+        return any(all(getattr(one, name) == asked[name] for name in _SAME) for one in found)
 
     def take(self, now: datetime) -> Iterator[Due]:
         """Those that are reached, one after the other: what one causes may move the next."""

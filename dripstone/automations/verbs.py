@@ -33,9 +33,12 @@ def of(account: Account) -> QuerySet[Automation]:
     return Automation.objects.filter(account=account)
 
 
-def locked(automation: Automation) -> Automation:
-    """As it is now, until the transaction ends; nobody walks through it meanwhile. Raises NotFound."""
-    rows = Automation.objects.select_for_update(of=("self",)).select_related("account")
+def locked(automation: Automation, *, alone: bool = True) -> Automation:
+    """As it is now, until the transaction ends. Raises NotFound.
+
+    alone   nobody walks through it meanwhile; a draft is nobody's way
+    """
+    rows = Automation.objects.select_for_update(no_key=not alone, of=("self",)).select_related("account")
     found = rows.filter(account=automation.account_id, pk=automation.pk).first()
     if found is None:
         raise NotFound
@@ -120,7 +123,7 @@ def _set_head(automation: Automation, values: dict[str, Any], now: datetime, act
 def duplicate(automation: Automation, now: datetime, actor: str = OWNER) -> Automation:
     """The same once more, with its draft, inactive, named "… (copy)", whatever has become of the things it names.
     Raises Invalid, NotFound."""
-    automation = locked(automation)
+    automation = locked(automation, alone=False)
     living = published(automation).living
     graph = Graph(tuple(automation.entries), automation.start or None, {node.key: node for node in living})
     head = {"name": f"{automation.name[: MAX_NAME - len(_COPY)]}{_COPY}", "reenter": automation.reenter}
@@ -167,7 +170,7 @@ def drop_draft(automation: Automation, now: datetime, actor: str = OWNER, *, see
 
 
 def _unless_overtaken(automation: Automation, seen: int | None) -> Automation:
-    automation = locked(automation)
+    automation = locked(automation, alone=False)
     if seen not in (None, automation.draft_revision):
         raise Overtaken
     return automation

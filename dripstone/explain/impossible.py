@@ -30,7 +30,7 @@ def why(condition: Condition, names: Names, *, states: Collection[str] = kinds.S
         if leaf["type"] == kinds.STATE:
             left = left - set(leaf["states"]) if denied else left & set(leaf["states"])
             if not left:
-                return f"Nobody who comes here can {bare(words.sentence(part, 0, names))}."
+                return f"Nobody who comes here can be one of those who {words.sentence(part, 0, names)}."
         elif (other := seen.against(part, leaf, denied=denied)) is not None:
             both = (bare(words.sentence(one, 0, names)) for one in (other, part))
             return f"Nobody can {' and '.join(both)} at once."

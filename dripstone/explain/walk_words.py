@@ -69,6 +69,7 @@ WHY_LEFT: Mapping[str, str] = {
 """What follows "left, because"."""
 
 WHY_PASSED: Mapping[str, str] = {
+    **WHY_ON,
     **{code: f"{said[:1].lower()}{said[1:]}" for code, said in passing.WORDS.items()},
     reasons.ACTED_BEFORE: "it has acted in this run before",
     reasons.MET_ALREADY: "it was so already",
@@ -76,7 +77,6 @@ WHY_PASSED: Mapping[str, str] = {
     reasons.IN_THE_PAST: "the time had passed",
     reasons.NO_DATE: "the field has no date that can be read",
     reasons.THING_GONE: "what it is about was deleted",
-    **{code: WHY_ON[code] for code in (reasons.NOT_LET_IN, reasons.SEQUENCE_GONE, reasons.NODE_GONE)},
 }
 """What follows "passed, because"."""
 
@@ -184,19 +184,26 @@ def of(steps: Iterable[Step], names: Names) -> list[Line]:
             _said(row, names),
             _by(row, names),
             tuple(_way(row, names)),
-            "" if row.what in _OUTSIDE else names.said(row.automation_id, row.node),
+            "" if _is_outside(row) else names.said(row.automation_id, row.node),
         )
         for row in steps
     ]
 
 
-_OUTSIDE = (Step.What.NOT_ENTERED, Step.What.LEFT)
+def _is_outside(row: Step) -> bool:
+    """Afterwards. Whoever left in the step in which they entered has it at the end of the way."""
+    return row.what in (Step.What.NOT_ENTERED, Step.What.LEFT) or _has_left(row)
+
+
+def _has_left(row: Step) -> bool:
+    return bool(row.path) and row.path[-1]["what"] == reasons.LEAVES
 
 
 def _said(row: Step, names: Names) -> str:
     match row.what:
         case Step.What.ENTERED:
-            return "Entered" if (row.run or 1) == 1 else f"Entered again (run {row.run})"
+            entered = "Entered" if (row.run or 1) == 1 else f"Entered again (run {row.run})"
+            return _because(f"{entered}, and left", WHY_LEFT.get(row.reason, "")) if _has_left(row) else entered
         case Step.What.NOT_ENTERED:
             return _because("Did not enter", WHY_NOT.get(row.reason, row.reason))
         case Step.What.PULLED:
@@ -204,7 +211,7 @@ def _said(row: Step, names: Names) -> str:
         case Step.What.MOVED if row.reason == reasons.BY_EDIT:
             return "Moved on, because the step where they stood was deleted"
         case Step.What.MOVED:
-            return "Moved by hand"
+            return f"Moved to {words.title(names.said(row.automation_id, row.node))}"
         case Step.What.LEFT:
             return _because("Left", WHY_LEFT.get(row.reason, row.reason))
         case _ if row.reason in WHY_NOT:
@@ -248,6 +255,8 @@ def _outcome(row: Step, one: Mapping[str, Any], names: Names) -> str:
             return _went(row, one, names)
         case reasons.WAITS:
             return "waits here"
+        case reasons.LEAVES:
+            return _because("leaves", WHY_LEFT.get(why, why))
         case reasons.PUT_OFF:
             return "goes on in a moment: a hundred steps are enough at once"
         case reasons.OVER:

@@ -11,7 +11,7 @@ from dripstone.automations import counts, verbs, words
 from dripstone.automations import graph as graphs
 from dripstone.automations.graph import AT_ENTRY, Graph
 from dripstone.automations.models import Automation, Step, Walk
-from dripstone.automations.walk import Sequences
+from dripstone.automations.steps import Sequences
 from dripstone.conditions.words import Names
 from dripstone.explain import automation_impact_words, walk_words
 from dripstone.explain.findings import Finding

@@ -15,7 +15,7 @@ from dripstone.conditions.words import Names
 from dripstone.grammar import Thing
 from dripstone.triggers import when
 
-TITLE, SUB, WAY = 22, 26, 22  # how many letters have room
+TITLE, SUB, WAY = 23, 27, 22  # how many letters have room
 
 
 class Face(NamedTuple):
@@ -30,12 +30,19 @@ def of(node: GraphNode, names: Names) -> Face:
 
 def of_entry(graph: Graph, names: Names) -> Face:
     """The first of its triggers, and the second or how many others."""
-    said = [when.words(trigger, names).removeprefix("somebody ") for trigger in graph.triggers]
+    said = [_shorter(when.words(trigger, names).removeprefix("somebody ")) for trigger in graph.triggers]
     if not said:
         return Face("Nobody enters by itself", "by hand, or by a move")
     first, *others = said
     sub = f"or {others[0]}" if len(others) == 1 else f"or one of {len(others)} others" if others else ""
     return Face(cut(_capital(first), TITLE), cut(sub, SUB))
+
+
+def _shorter(said: str) -> str:
+    """Without what the box has no room for: `gets tag “Course”`."""
+    for noun in ("tag", "form", "sequence", "field", "automation"):
+        said = said.replace(f" the {noun} “", f" {noun} “")
+    return said
 
 
 def cut(text: str, room: int) -> str:
@@ -112,7 +119,7 @@ def _field(node: GraphNode, names: Names) -> Face:
 
 
 def _condition(node: GraphNode, names: Names) -> Face:
-    said = condition_words.sentence(node.settings["if"], 0, names)
+    said = _shorter(condition_words.sentence(node.settings["if"], 0, names))
     within = node.settings.get("within")
     return Face(_capital(f"{said}?"), f"within {span(within)}" if within else "asked on arrival")
 
@@ -125,7 +132,7 @@ def _split(node: GraphNode, names: Names) -> Face:
 
 
 def _event(node: GraphNode, names: Names) -> Face:
-    said = when.words(node.trigger, names).removeprefix("somebody ").removeprefix("it is ")
+    said = _shorter(when.words(node.trigger, names).removeprefix("somebody ").removeprefix("it is "))
     within = node.settings.get("within")
     return Face(_capital(said), f"event, for {span(within)}" if within else "event, pulls forward")
 

@@ -21,7 +21,7 @@ from dripstone.web import automation_faces, automation_places, graph_layout
 from dripstone.web.automation_faces import Face
 from dripstone.web.graph_layout import Edge, Line, Place, Vertex
 
-WIDTH, HEIGHT = 224, 48
+WIDTH, HEIGHT = 232, 48
 OUT_WIDTH, OUT_HEIGHT = 66, 22
 LETTER = 7.2  # pixels of one, of the size of words on lines
 DIGIT = 7

@@ -76,9 +76,7 @@ def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Re
     places = {
         heading: shown
         for heading, shown in {
-            "Segments": list(_named(account, found, "segment")),
-            "Exclusions of sequences": list(_named(account, found, "exclusion")),
-            "Filters of emails": list(_named(account, found, "filter")),
+            **{heading: list(_named(account, found, kind)) for kind, heading in _HEADINGS.items()},
             "Rules": list(_rules(account, of_rules)),
             "Automations": list(_automations(account, of_automations)),
             "Forms": list(_forms(account, thing)),
@@ -89,6 +87,9 @@ def used(account: Account, thing: Thing, reach: Reach | None = None, unknown: Re
     is_any = unknown is not None and not unknown.uses.is_none
     any_field = library.used(account, unknown) if unknown and is_any else None
     return Used(found, places, printed, any_field, tuple(of_rules), tuple(of_automations))
+
+
+_HEADINGS = {"segment": "Segments", "exclusion": "Exclusions of sequences", "filter": "Filters of emails"}
 
 
 def _named(account: Account, found: Iterable[Use], kind: str) -> Iterable[Place]:
@@ -111,16 +112,19 @@ _PARTS = {"trigger": "it sets it off", "condition": "in its condition", "action"
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """Rules and automations that name something."""
+    """Rules, automations and conditions that name something."""
 
     rules: list[Place]
     automations: list[Place]
+    conditions: list[Place]
 
 
 def naming(account: Account, thing: Thing) -> Naming:
     """For pages that show nothing else of where it stands."""
     of_rules, of_automations = rule_uses.of(thing, account.pk), automation_uses.of(thing, account.pk)
-    return Naming(list(_rules(account, of_rules)), list(_automations(account, of_automations)))
+    found = uses.of(thing, account.pk)
+    asking = [place for kind in _HEADINGS for place in _named(account, found, kind)]
+    return Naming(list(_rules(account, of_rules)), list(_automations(account, of_automations)), asking)
 
 
 def _rules(account: Account, found: Iterable[rule_uses.Use]) -> Iterable[Place]:

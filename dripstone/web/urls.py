@@ -274,6 +274,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path(f"{AUTOMATION}/deletion", automation_acts.deletion, name="automation_delete"),
     path(f"{AUTOMATION}/people", automation_people.people, name="automation_people"),
     path(f"{AUTOMATION}/people/new", automation_people.entry, name="automation_entry"),
+    path(f"{AUTOMATION}/people/matching", automation_people.matching, name="automation_matching"),
     path(f"{AUTOMATION}/{PERSON}", automation_people.person, name="automation_person"),
     path(f"{AUTOMATION}/{PERSON}/moving", automation_people.moving, name="automation_moving"),
     path(f"{AUTOMATION}/{PERSON}/removal", automation_people.removal, name="automation_removal"),

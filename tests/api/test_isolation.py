@@ -157,6 +157,9 @@ NAMED: dict[str, list[Making]] = {
     "actions.custom_field_id": [
         lambda of: {"actions": [{"kind": "field", "custom_field_id": of["custom_fields"], "value": "x"}]}
     ],
+    "actions.automation_id": [
+        lambda of: {"actions": [{"kind": "move", "automation_id": of["automations"], "way": "in"}]}
+    ],
     "tags.id": [lambda of: {"tags": [{"id": of["tags"]}]}],
     "taggings.tag_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],
     "taggings.subscriber_id": [lambda of: {"taggings": [{"tag_id": of["tags"], "subscriber_id": of["subscribers"]}]}],

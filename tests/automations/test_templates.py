@@ -95,8 +95,8 @@ def test_all_that_is_named_and_there_is_used(account: Account, template: Templat
             case "custom_field":
                 fields.create(account.pk, {"label": f"My {one.name}"}, MONDAY_9, cause=causes.OWNER)
     given = {one.name: f"my {one.name.upper()}" for one in template.questions if one.kind in templates.MADE}
-    given |= {one.name: product.pk for one in template.questions if one.kind == "product"}
-    made = beginnings.create(account, template.key, usual(template, **given, name="Mine"), MONDAY_9)
+    products = {one.name: product.pk for one in template.questions if one.kind == "product"}
+    made = beginnings.create(account, template.key, usual(template, **given, **products, name="Mine"), MONDAY_9)
     assert (made.automation.name, made.things) == ("Mine", [])
     named = reading.all_things(verbs.published(made.automation))
     if any(one.kind == "product" for one in template.questions):

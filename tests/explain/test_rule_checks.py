@@ -71,7 +71,7 @@ def test_what_was_deleted_is_named(alice: Account, a: Tag, b: Tag) -> None:
 def test_a_tag_that_nothing_adds_is_told_until_something_does(alice: Account, a: Tag) -> None:
     rare = make_tag(alice, name="Rare")
     one = rule(alice, tag(a), when=tag_added(rare))
-    assert "no rule that is on and no form adds it" in found(one)["tag_nothing_adds"].sentence
+    assert "no rule that is on, no automation and no form adds it" in found(one)["tag_nothing_adds"].sentence
     assert not rule_checks.is_grave(found(one).values())
     other = rule(alice, tag(rare), when=tag_added(a))
     assert "tag_nothing_adds" not in found(one)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from dripstone.accounts.models import Account
 from dripstone.web import condition_tree as tree
+from tests.automations.drawing import automation, wait
 from tests.factories import make_sequence, make_subscriber, make_tag
 from tests.web.reading import text_of
 
@@ -164,6 +165,15 @@ def test_something_new_is_chosen_by_its_kind(alice: Client) -> None:
     answer = page(alice, at="top:and")
     assert "have a tag" in text_of(answer)
     assert "wait for an email" in text_of(answer)
+
+
+def test_being_in_an_automation_is_asked_for(alice: Client, account: Account) -> None:
+    one = automation(account, wait("w"))
+    press = {"at": "top:and", "kind": "automation", "do": "put", "leaf-place": "completed", "leaf-ids": [one.pk]}
+    leaf = {"type": "automations", "place": "completed", "ids": [one.pk]}
+    assert led_to(page(alice, **press)) == leaf
+    assert sentence(page(alice, leaf)) == "People who completed the automation “After the course”"
+    assert page(alice, leaf, at="top").context["editor"].panel.kind.key == "automation"
 
 
 def test_what_is_filled_in_comes_to_stand_in_the_address(alice: Client, account: Account) -> None:

@@ -158,13 +158,14 @@ def test_a_circle_is_no_picture() -> None:
 
 
 def test_sixty_boxes_take_less_than_50_ms() -> None:
+    """Of processor time, two ways out of each: the machine may be busy with something else."""
     edges = []
     for key in range(59):
-        targets = dict.fromkeys([key + 1, min(59, key + 1 + key * 7 % 11), min(59, key + 2 + key * 5 % 17)])
+        targets = dict.fromkeys([key + 1, min(59, key + 2 + key * 5 % 11)])
         edges += [Edge(key, target, "yes" if place else "no", 40) for place, target in enumerate(targets)]
     took = []
     for _ in range(5):
-        began = time.perf_counter()
+        began = time.process_time()
         graph_layout.of(boxes(60), edges)
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     assert min(took) < 0.05

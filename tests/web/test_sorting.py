@@ -13,7 +13,9 @@ from dripstone.sequences.models import Sequence
 from dripstone.subscribers import fields, forms
 from dripstone.subscribers.models import CustomField, Segment, Subscriber, Tag
 from dripstone.tallies import verbs as tallies
+from tests.automations.drawing import automation, course, tagging, wait
 from tests.factories import MONDAY_9, make_email, make_enrollment, make_sequence, make_subscriber, make_tag
+from tests.rules.making import tag_added
 from tests.web.reading import hidden_members
 
 
@@ -319,3 +321,31 @@ def test_viewers_see_no_forms(viewer: Client, account: Account, vip: Tag) -> Non
     for path in ("/tags", f"/tags/{vip.pk}", f"/fields/{company(account).pk}", "/fields", f"/segments/{best.pk}"):
         page = text(viewer.get(path))
         assert "Delete…" not in page and "Rename" not in page and "Make the" not in page and ">Save<" not in page
+
+
+# --- In automations -----------------------------------------------------------------------------------------------
+
+
+def test_automations_that_name_it_are_told_on_its_page_and_before_it_goes(
+    alice: Client, account: Account, vip: Tag
+) -> None:
+    one = automation(account, wait("w", "t"), tagging("t", vip), when=tag_added(vip), is_on=False)
+    page = text(alice.get(f"/tags/{vip.pk}"))
+    assert f'<a href="/automations/{one.pk}">After the course</a>' in page
+    assert "it lets people in, at 1 step" in page and "Inactive" in page
+    assert "1 automation" in text(alice.get("/tags"))
+    asked = alice.get(f"/tags/{vip.pk}/deletion")
+    assert "The automation “After the course” names it: entries that wait for it rest" in text(asked)
+    automation(account, tagging("t", vip), name="Meanwhile")
+    assert "It is used elsewhere by now" in text(alice.post(f"/tags/{vip.pk}/deletion", hidden_members(asked)))
+
+
+def test_automations_that_name_a_form_or_a_sequence_are_told(alice: Client, account: Account) -> None:
+    sequence, form = make_sequence(account, {}), forms.create(account.pk, {"name": "News"}, MONDAY_9)
+    automation(account, course("go", sequence), when={"trigger": "form_joined", "form_id": form.pk})
+    for path in (f"/sequences/{sequence.pk}/settings", f"/forms/{form.pk}"):
+        page = text(alice.get(path))
+        assert "Automations that name it" in page and "After the course" in page, path
+    assert "After the course" in text(alice.get(f"/forms/{form.pk}/deletion"))
+    asked = text(alice.post(f"/sequences/{sequence.pk}/deletion"))
+    assert "The automation “After the course” names it" in asked

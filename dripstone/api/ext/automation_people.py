@@ -18,8 +18,9 @@ from dripstone.automations import people
 from dripstone.automations.graph import AT_ENTRY
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.events import causes
-from dripstone.explain import walk_words
+from dripstone.explain import automation_journey, not_entered, walk_words
 from dripstone.given import Checked
+from dripstone.shapes import automation_journey as journey_shapes
 from dripstone.shapes import automations as shapes
 from dripstone.subscribers.models import Subscriber
 
@@ -67,6 +68,10 @@ class WalksAnswer(TypedDict):
 
 class WalksOfPersonAnswer(TypedDict):
     walks: list[shapes.WalkShape]
+
+
+class WalkJourneyAnswer(TypedDict):
+    journey: journey_shapes.WalkJourneyShape
 
 
 class AddedAnswer(TypedDict):
@@ -173,6 +178,21 @@ def remove_person(request: KitRequest, id: int, subscriber_id: int, filters: Que
     row, person = _both(request, id, subscriber_id)
     people.remove(row, person.pk, clock.now(), cause=causes.API, keep_place=filters.keep_place)
     return no_content()
+
+
+@router.get(
+    "/automations/{int:id}/people/{int:subscriber_id}/journey",
+    response=WalkJourneyAnswer,
+    summary="What comes for a person in an automation, or why they did not enter",
+)
+def get_walk_journey(request: KitRequest, id: int, subscriber_id: int) -> HttpResponse:
+    """Dates as far as the way is decided, and what the rest depends on."""
+    row, person = _both(request, id, subscriber_id)
+    walk, now = people.walk_of(row, person.pk), clock.now()
+    if walk is None:
+        why = not_entered.of(row, person, now).sentences
+        return reply(200, journey=journey_shapes.outside(row.pk, person.pk, why))
+    return reply(200, journey=journey_shapes.inside(automation_journey.of_walk(walk, row, person, now)))
 
 
 def _both(request: KitRequest, automation_id: int, subscriber_id: int) -> tuple[Automation, Subscriber]:

@@ -13,14 +13,16 @@ from typing_extensions import TypedDict
 from dripstone import clock
 from dripstone.api import lookup
 from dripstone.api.auth import KitRequest
-from dripstone.api.body import MISSING, Body, Filters, Name, WholeOrNull, needs, one_of_or_null
+from dripstone.api.body import MISSING, Body, Filters, Name, WholeOrNull, YesNoOrNull, needs, one_of_or_null
 from dripstone.api.conditions import CONDITION
+from dripstone.api.ext.bulk_actions import BulkActionAnswer, BulkActionCountAnswer, counted_shape, shown
 from dripstone.api.paging import Pagination, Paging, page
 from dripstone.api.replies import no_content, reply
 from dripstone.automations import graph as graphs
 from dripstone.automations import kinds, publishing, reading, removal, switching, verbs
 from dripstone.automations.models import Automation
-from dripstone.automations.walk import Sequences
+from dripstone.automations.steps import Sequences
+from dripstone.bulk import action_words, of_automation
 from dripstone.errors import Invalid, Problem, Unseen
 from dripstone.explain import automation_checks
 from dripstone.foresight import automation_impact
@@ -134,34 +136,33 @@ Choices = Annotated[Any, WithJsonSchema({"type": ["object", "null"], "properties
 GRAPH = ("entries", "start", "nodes")
 
 
-class AutomationBody(Body):
+class GraphBody(Body):
+    """How people walk: docs/reference/automations.md."""
+
+    entries: Entries = MISSING
+    start: Start = MISSING
+    nodes: Nodes = MISSING
+
+
+class AutomationBody(GraphBody):
     """Inactive, whatever its graph; without one nobody enters."""
 
     model_config = needs("name")
     name: Name = MISSING
     reenter: Reenter = MISSING
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
 
 
-class AutomationChanges(Body):
+class AutomationChanges(GraphBody):
     """`choices`: what becomes of people at nodes that change, as the impact offers it."""
 
     name: Name = MISSING
     reenter: Reenter = MISSING
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
     choices: Choices = MISSING
 
 
-class DraftBody(Body):
+class DraftBody(GraphBody):
     """`revision`: of the draft that was read; when somebody else has saved meanwhile, nothing is."""
 
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
     revision: WholeOrNull = MISSING
 
 
@@ -181,20 +182,24 @@ CHANGES = ("publish", "activate", "pause", "deactivate", "delete")
 SEQUENCES = ("finish", "end")
 
 
-class AutomationImpactBody(Body):
+class AutomationImpactBody(GraphBody):
     """`change` is `publish` unless given: of the draft, or of the graph that stands beside it."""
 
     change: Annotated[Any, one_of_or_null(*CHANGES)] = MISSING
-    entries: Entries = MISSING
-    start: Start = MISSING
-    nodes: Nodes = MISSING
     choices: Choices = MISSING
     overdue: Annotated[Any, one_of_or_null(switching.WALK, switching.LEAVE)] = MISSING
     older_than: Span = MISSING
     sequences: Annotated[Any, one_of_or_null(*SEQUENCES)] = MISSING
 
 
+class MatchingBody(Body):
+    """`again`: also whoever has been inside, if `reenter` is never."""
+
+    again: YesNoOrNull = MISSING
+
+
 EMPTY = AutomationBody()
+ONCE = MatchingBody()
 NO_CHOICE = PublishBody()
 WALKING_ON = ActivateBody()
 OF_DRAFT = AutomationImpactBody()
@@ -275,7 +280,7 @@ def update_automation(request: KitRequest, id: int, body: AutomationChanges) -> 
 
     def impact() -> AutomationImpact:
         graph = verbs.read(row, drawn or {})
-        return automation_impact.of_publish(row, now, draft=graph, choices=given.get("choices"))
+        return automation_impact.of_publish(row, graph, now, given.get("choices"))
 
     return _unless_unseen(request, row, publish, impact)
 
@@ -309,7 +314,7 @@ def delete_automation(request: KitRequest, id: int, filters: Query[RemovalFilter
     def delete(token: str | None) -> None:
         removal.delete(row, now, request.auth.actor, sequences=sequences, token=token)
 
-    return _unless_unseen(request, row, delete, lambda: automation_impact.of_removal(row, sequences), sequences)
+    return _unless_unseen(request, row, delete, lambda: automation_impact.of_removal(row, now, sequences), sequences)
 
 
 @router.post("/automations/{int:id}/duplicate", response={201: AutomationAnswer}, summary="Duplicate an automation")
@@ -368,7 +373,7 @@ def publish_draft(request: KitRequest, id: int, body: PublishBody = NO_CHOICE) -
     def publish(token: str | None) -> Automation:
         return publishing.publish(row, now, request.auth.actor, token=token, choices=choices)
 
-    return _unless_unseen(request, row, publish, lambda: automation_impact.of_publish(row, now, choices=choices))
+    return _unless_unseen(request, row, publish, lambda: automation_impact.of_publish(row, None, now, choices))
 
 
 # --- Switching ----------------------------------------------------------------------------------------------------
@@ -411,6 +416,45 @@ def _stopped(request: KitRequest, automation_id: int, stop: Callable[..., Automa
     return reply(200, automation=shapes.automation(stopped))
 
 
+# --- People who match already -------------------------------------------------------------------------------------
+
+
+@router.post(
+    "/automations/{int:id}/apply/impact",
+    response=BulkActionCountAnswer,
+    summary="Count who matches an automation's entries already",
+)
+def count_matching(request: KitRequest, id: int, body: MatchingBody = ONCE) -> HttpResponse:
+    """For whom what lets people in is so now, who are outside and may be mailed; and how many of them would enter.
+    Changes nothing. Send the token with `apply` as `If-Match`."""
+    row, now = automation_of(request, id), clock.now()
+    counted = of_automation.count(row, now, again=_again(body.given()))
+    names = action_words.names_in(of_automation.sending(row, again=False), row.account_id)
+    said = action_words.effects(counted, row.account.time_zone, names, now)
+    answer = reply(200, count=counted_shape(counted, [str(one) for one in said], names))
+    answer["ETag"] = f'"{counted.token}"'
+    return answer
+
+
+@router.post(
+    "/automations/{int:id}/apply",
+    response={202: BulkActionAnswer},
+    summary="Put people who match already into an automation",
+)
+def apply_automation(request: KitRequest, id: int, body: MatchingBody = ONCE) -> HttpResponse:
+    """As a bulk action. With a token it is refused with 412 if it would do something else by now."""
+    row, again = automation_of(request, id), _again(body.given())
+    begun = of_automation.begin(row, request.auth.actor, clock.now(), again=again, seen=_token(request))
+    return reply(202, bulk_action=shown(begun, row.account))
+
+
+def _again(given: Given) -> bool:
+    read = Checked(given)
+    read.drop_nulls("again")
+    read.flag("again")
+    return bool(read.sound().get("again", False))
+
+
 # --- Impact -------------------------------------------------------------------------------------------------------
 
 
@@ -429,14 +473,14 @@ def tell_impact(request: KitRequest, id: int, body: AutomationImpactBody = OF_DR
     change = values.get("change", "publish")
     if change == "delete":
         sequences = values.get("sequences", "finish")
-        return _told(row, automation_impact.of_removal(row, sequences), sequences)
+        return _told(row, automation_impact.of_removal(row, now, sequences), sequences)
     if change != "publish":
         return _told(row, _of_switch(row, change, now, *_overdue(given)))
     drawn = _drawn(given, row.draft or graphs.as_json(verbs.published(row)))
     choices = given.get("choices")
     if drawn is None:
-        return _told(row, automation_impact.of_publish(row, now, choices=choices))
-    return _told(row, automation_impact.of_publish(row, now, draft=verbs.read(row, drawn), choices=choices))
+        return _told(row, automation_impact.of_publish(row, None, now, choices))
+    return _told(row, automation_impact.of_publish(row, verbs.read(row, drawn), now, choices))
 
 
 def _told(row: Automation, impact: AutomationImpact, sequences: Sequences | None = None) -> HttpResponse:

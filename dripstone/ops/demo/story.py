@@ -1,4 +1,5 @@
-"""The story of the demo: a writer with a course, a welcome and the letters after a workshop, and forty people in them.
+"""The story of the demo: a writer with a course, a welcome and the letters after a workshop, an automation from one to
+the other, and forty people in them.
 
 Their past is made by the engine itself, minute by minute, with an answer of "sent" instead of a message. So every due
 date lies ahead, and the first start sends no overdue mail.
@@ -18,7 +19,8 @@ from dripstone.engine.claim import Claimed
 from dripstone.engine.letters import Letter
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
-from dripstone.ops.demo import letters, people, shop
+from dripstone.events.models import Event
+from dripstone.ops.demo import letters, path, people, shop
 from dripstone.ops.demo.letters import COURSE, WELCOME, WORKSHOP, Series
 from dripstone.ops.demo.people import PEOPLE, Person
 from dripstone.sequences import drafts
@@ -166,24 +168,43 @@ def _live_through(cast: _Cast, subscribers: dict[str, Subscriber], now: datetime
         acts += [(now - person.cancelled, "", person)] if person.cancelled is not None else []
     refusals = {subscribers[one.email_address].pk: one.refused for one in PEOPLE if one.refused}
     ids = [sequence.pk for sequence in cast.sequences.values()]
+    acts.append((now - path.RUNS_FOR, path.NAME, PEOPLE[0]))
     for at, name, person in sorted(acts, key=lambda act: act[:2]):
-        _send_until(ids, refusals, at)
+        _live_until(ids, refusals, at)
         subscriber = subscribers[person.email_address]
-        if name:
+        if name == path.NAME:
+            path.make(subscriber.account, cast.sequences, cast.forms[COURSE.name], at)
+        elif name:
             enroll.add(cast.sequences[name], [subscriber.pk], person.source, at)
         else:
             transitions.cancel(subscriber.pk, at, cause=causes.SUBSCRIBER)
-    _send_until(ids, refusals, now)
+        if name != WORKSHOP.name:  # that concerns nobody there
+            path.follow(at)
+    _live_until(ids, refusals, now)
+    path.follow(now)
 
 
-def _send_until(sequence_ids: list[int], refusals: dict[int, str], instant: datetime) -> None:
-    """What was due before `instant` was planned, claimed and recorded, at the second it was due."""
+def _live_until(sequence_ids: list[int], refusals: dict[int, str], instant: datetime) -> None:
+    """What was due before `instant`, each at the second it was due: waits of the automation, then emails, which were
+    planned, claimed and recorded."""
     waiting = Enrollment.objects.filter(sequence__in=sequence_ids, due_at__lt=instant).order_by("due_at")
-    while (due := waiting.values_list("due_at", flat=True).first()) is not None:
-        plan.batch(sequence_ids, due)
-        claimed = claim.take("demo", due)
-        written = engine_letters.of(claimed, due).emails
-        record.outcomes([_outcome(row, written, refusals.get(row.subscriber_id or 0, "")) for row in claimed], due)
+    while True:
+        email_at, walk_at = waiting.values_list("due_at", flat=True).first(), path.next_instant()
+        due = min((at for at in (email_at, walk_at) if at is not None), default=None)
+        if due is None or due >= instant:
+            return
+        n_before = Event.objects.count()
+        if due == email_at:
+            _send(sequence_ids, refusals, due)
+        if due == walk_at or Event.objects.count() > n_before:  # an email alone concerns nobody there
+            path.follow(due)
+
+
+def _send(sequence_ids: list[int], refusals: dict[int, str], due: datetime) -> None:
+    plan.batch(sequence_ids, due)
+    claimed = claim.take("demo", due)
+    written = engine_letters.of(claimed, due).emails
+    record.outcomes([_outcome(row, written, refusals.get(row.subscriber_id or 0, "")) for row in claimed], due)
 
 
 def _outcome(row: Claimed, written: Mapping[int, Letter | None], refusal: str) -> Outcome:

@@ -3,6 +3,7 @@ act says first what it will do.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -14,14 +15,16 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
+from dripstone.automations import matching as matching_already
 from dripstone.automations import people as by_hand
 from dripstone.automations import verbs, who
 from dripstone.automations import words as automation_words
 from dripstone.automations.graph import AT_ENTRY, Graph
 from dripstone.automations.models import Automation, Step, Walk
+from dripstone.bulk import action_words, of_automation
 from dripstone.conditions.words import Names
-from dripstone.errors import Invalid
-from dripstone.explain import automation_journey, walk_words
+from dripstone.errors import Invalid, PreconditionFailed, TooLarge
+from dripstone.explain import automation_journey, not_entered, walk_words
 from dripstone.explain.automation_journey import Way
 from dripstone.given import as_yes_no
 from dripstone.subscribers.models import Subscriber
@@ -31,7 +34,7 @@ from dripstone.web.automation_asking import Act
 from dripstone.web.automation_graph import Shown
 from dripstone.web.automation_places import ENTRY, called, in_address, of_address, places
 from dripstone.web.forms import Form
-from dripstone.web.frame import member, show
+from dripstone.web.frame import actor, member, show
 from dripstone.web.pages import person as person_page
 from dripstone.web.pages.automations import about, automation_of
 from dripstone.web.pages.person import person_at, person_of
@@ -74,28 +77,28 @@ def people(request: HttpRequest, account: Account, automation_id: int) -> HttpRe
     address = request.GET.get("person", "").replace("\0", "").strip()
     if address and (person := person_at(account, address)) is not None:
         return redirect("automation_person", found.pk, person.pk)
-    graph, counts = verbs.published(found), who.by_node(found.pk)
+    graph, standing = verbs.published(found), who.by_node(found.pk)
     names = automation_words.names_of([graph], account.pk)
     node = of_address(request.GET.get("node", ""))
-    n_rows = counts.total() if node is None else counts[node]
+    n_rows = standing.total() if node is None else standing[node]
     shown = page(request, who.inside(found.pk, node), n_rows=n_rows)
     context = about(found) | {
         "page": shown,
         "rows": list(_standing(shown.rows, found, graph, names)),
-        "choices": list(_choices(graph, names, counts, node)),
+        "choices": list(_choices(graph, names, standing, node)),
         "node": node,
         "address": address,
     }
     return show(request, "automations/people.html", account, context)
 
 
-def _choices(graph: Graph, names: Names, counts: Mapping[str, int], chosen: str | None) -> Iterator[Choice]:
+def _choices(graph: Graph, names: Names, standing: Mapping[str, int], chosen: str | None) -> Iterator[Choice]:
     """The nodes at which somebody stands, from the entry on."""
-    yield Choice("", "Everybody", sum(counts.values()), chosen is None)
-    for key in (AT_ENTRY, *graph.nodes, *(key for key in counts if key and key not in graph.nodes)):
-        if counts.get(key) or key == chosen:
+    yield Choice("", "Everybody", sum(standing.values()), chosen is None)
+    for key in (AT_ENTRY, *graph.nodes, *(key for key in standing if key and key not in graph.nodes)):
+        if standing.get(key) or key == chosen:
             label = called(graph, key, names)
-            yield Choice(f"?node={in_address(key)}", label, counts.get(key, 0), key == chosen)
+            yield Choice(f"?node={in_address(key)}", label, standing.get(key, 0), key == chosen)
 
 
 def _standing(rows: Collection[Walk], found: Automation, graph: Graph, names: Names) -> Iterator[Standing]:
@@ -132,8 +135,8 @@ def person(request: HttpRequest, account: Account, automation_id: int, subscribe
         "walk": passed.walk,
         "is_inside": passed.here is not None,
         "view": automation_view.of(graph, names, shown),
+        "why_not": None if passed.here is not None else not_entered.of(found, them, now),
         "way": next((way for way in _ways(account, them, now) if way.automation.pk == found.pk), None),
-        "why_not": None if passed.here is not None else walk_words.why_not(found, them, now),
         "page": steps,
         "lines": walk_words.of(steps.rows, walk_words.names_of(steps.rows, account.pk)),
         "places": [("", "Choose…"), *(place for place in places(graph, names) if place[0] != ENTRY)],
@@ -204,6 +207,36 @@ def _add(found: Automation, subscriber_id: int, cause: tuple[str, ...], again: b
     outcome = by_hand.add(found, [subscriber_id], now, cause=cause, again=again)
     if (reason := outcome.get(subscriber_id, "")) != "":
         raise Invalid(f"They do not enter, because {walk_words.WHY_NOT.get(reason, reason)}")
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@member
+def matching(request: HttpRequest, account: Account, automation_id: int) -> HttpResponse:
+    """People for whom what lets somebody in is so already. GET says what it would do, POST begins it as a bulk action,
+    if the world is still the one that was told about."""
+    found, now = automation_of(account, automation_id), clock.now()
+    again = as_yes_no((request.POST if request.method == "POST" else request.GET).get("again", "")) is True
+    counted, why_not = None, ""
+    try:
+        if request.method == "POST" and (seen := request.POST.get("seen")):
+            with suppress(PreconditionFailed):
+                return redirect(
+                    "bulk_action", of_automation.begin(found, actor(request), now, again=again, seen=seen).pk
+                )
+        counted = of_automation.count(found, now, again=again)
+    except (Invalid, TooLarge) as refused:
+        why_not = f"{refused}."
+    is_again = request.method == "POST" and counted is not None
+    names = automation_words.names_of([verbs.published(found)], account.pk)
+    context = about(found) | {
+        "counted": counted,
+        "whom": action_words.whom({"filter": matching_already.whom(found, now)}, account.pk) if counted else "",
+        "why_not": why_not,
+        "is_again": is_again,
+        "again": again,
+        "traceless": [said for _, said in automation_words.entries(matching_already.traceless(found, now), names)],
+    }
+    return show(request, "automations/matching.html", account, context, 409 if is_again else 422 if why_not else 200)
 
 
 @member

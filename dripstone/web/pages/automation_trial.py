@@ -155,7 +155,7 @@ class _Asked:
 
     def values(self) -> dict[str, Any]:
         usual = {
-            "name": Imagined.first_name,
+            "name": imagining.NAME,
             "entry": next((entry["id"] for entry in self._graph.entries), ""),
             "day": self._begins.date().isoformat(),
             "hour": self._begins.hour,

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
-from dripstone.automations import verbs, who
+from dripstone.automations import counts, verbs, who
 from dripstone.automations import words as automation_words
 from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation, Step
@@ -107,7 +107,7 @@ def _listed(rows: Collection[Automation], account: Account, now: datetime) -> li
     ids = [row.pk for row in rows]
     graphs = verbs.published_of_each(rows)
     names = automation_words.names_of(graphs.values(), account.pk)
-    n_inside, not_entered = who.n_inside(ids), who.not_entered(ids, now - LATELY)
+    n_inside, not_entered = counts.inside(ids), who.not_entered(ids, now - LATELY)
     findings = automation_checks.of(rows, account, now)
     return [
         Listed(
@@ -115,7 +115,7 @@ def _listed(rows: Collection[Automation], account: Account, now: datetime) -> li
             *STATES[Automation.Status(row.status)],
             automation_words.entry(row.entries, names),
             len(graphs[row.pk].living),
-            n_inside[row.pk],
+            n_inside[row.pk].total(),
             not_entered[row.pk],
             sum(one.severity != NOTICE for one in findings[row.pk]),
         )
@@ -142,13 +142,13 @@ def automation(request: HttpRequest, account: Account, automation_id: int) -> Ht
     found, now = automation_of(account, automation_id), clock.now()
     graph = verbs.published(found)
     names = automation_words.names_of([graph], account.pk)
-    counts, not_entered = who.by_node(found.pk), who.not_entered([found.pk], now - LATELY)[found.pk]
+    standing, not_entered = who.by_node(found.pk), who.not_entered([found.pk], now - LATELY)[found.pk]
     findings = automation_checks.of([found], account, now)[found.pk]
-    shown = Shown(counts, findings=findings, people=reverse("automation_people", args=[found.pk]))
+    shown = Shown(standing, findings=findings, people=reverse("automation_people", args=[found.pk]))
     view = automation_view.of(graph, names, shown, findings)
     context = about(found) | {
         "view": view,
-        "n_inside": counts.total(),
+        "n_inside": standing.total(),
         "n_not_entered": not_entered.total(),
         "why_not": in_words(not_entered),
         "checks": list(_checks(findings, view, graph, names)),

@@ -5,6 +5,7 @@ from dripstone.subscribers.models import Segment, Tag, Tagging
 from dripstone.tallies import verbs as tallies
 from tests import factories
 from tests.api.caller import Caller
+from tests.automations.drawing import automation, tagging
 from tests.factories import MONDAY_9
 
 
@@ -31,4 +32,13 @@ def test_one_that_is_used_goes_only_when_that_was_said(alice: Caller) -> None:
         "The tag is used in the segment “Our best” and the exclusions of the sequence “Course”; "
         "with anyway=true it is deleted all the same, and nobody meets them any more"
     ]
+    assert alice.delete(f"/ext/v1/tags/{tag.pk}?anyway=true")[0] == 204
+
+
+def test_one_that_a_step_of_an_automation_names_is_used(alice: Caller) -> None:
+    tag = factories.make_tag(alice.account)
+    automation(alice.account, tagging("t", tag), is_on=False)
+    status, answer = alice.delete(f"/ext/v1/tags/{tag.pk}")
+    assert status == 422
+    assert answer["errors"][0].startswith("The tag is used in the automation “After the course”; with anyway=true")
     assert alice.delete(f"/ext/v1/tags/{tag.pk}?anyway=true")[0] == 204
