@@ -19,7 +19,9 @@ from dripstone.accounts.models import Account
 from dripstone.automations import kinds, nodes, reasons, schedule
 from dripstone.automations.book import Book
 from dripstone.automations.models import Automation, Step, Walk
-from dripstone.automations.steps import Earlier, Entering, Held, Sequences, Steps, Walker, execute, things_of
+from dripstone.automations.steps import Earlier, Entering, Steps, Walker, execute, things_of
+from dripstone.automations.steps import Held as Held
+from dripstone.automations.steps import Sequences as Sequences
 from dripstone.engine.acts import places
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes

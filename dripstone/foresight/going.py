@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
@@ -42,6 +42,7 @@ _SHARE = """
  WHERE w.automation_id = %s AND w.subscriber_id = {id} AND w.left_at IS NULL) BETWEEN %s AND %s - 1
 """
 
+UNKNOWN: Final = "?"  # a key of no node
 MOST_CROWDS = 60  # on their way; beyond that it is not known where the rest of them come to
 
 People = QuerySet[Subscriber]
@@ -50,16 +51,18 @@ Way = tuple[int, str]
 
 
 class Crowd(NamedTuple):
-    """n people who come to the node `key`; None: who leave.
+    """n people who come to the node `key`; None: who leave; UNKNOWN: nobody knows before.
 
     has_acted   something on their way changed them
-    is_over     they stand there already, and the limit of their wait is over
+    is_asked    they stand there already, and are looked at again
+    is_over     the same, and the limit of their wait is over
     """
 
     key: str | None
     people: People
     n: int
     has_acted: bool = False
+    is_asked: bool = False
     is_over: bool = False
 
 
@@ -69,7 +72,7 @@ class Going:
 
     stops     by node: who wait there then
     enters    by sequence; `mailed`: of these, to whom its first email goes at once
-    unknown   whose way forks too often to be followed
+    unknown   of whom it is not known before where they come to, or whether they go on at all
     is_about  something on the way may change what a condition behind it is met by, or what is sent
     """
 
@@ -113,12 +116,12 @@ class _Walking:
         if crowd.key is None:
             self.going.leaves += crowd.n
             return []
-        if self.left == 0:
+        if self.left == 0 or crowd.key == UNKNOWN:
             self.going.unknown += crowd.n
             return []
         self.left -= 1
         node = self.graph.nodes[crowd.key]
-        if node.is_deleted:
+        if node.is_deleted and not crowd.is_asked:
             return [self._on(node, crowd)]
         return _AT[node.kind](self, node, crowd)
 
@@ -161,7 +164,7 @@ class _Walking:
 
     def condition(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
         yes, no = self._parted(crowd, node.settings["if"])
-        ways = dict(node.ways)
+        ways = dict.fromkeys(("yes", "no"), node.leads_to) if node.is_deleted else dict(node.ways)
         if "within" in node.settings and not crowd.is_over:
             return [self._by(yes, ways["yes"]), *self._stop(no)]
         return [self._by(yes, ways["yes"]), self._by(no, ways["no"])]
@@ -182,7 +185,7 @@ class _Walking:
             values = [str(self.automation_id), node.key, self.automation_id, below, below + branch["percent"]]
             below += branch["percent"]
             these = crowd.people.filter(Truth(_SHARE, values))
-            found.append(crowd._replace(key=ways[str(place)], people=these, n=these.count(), is_over=False))
+            found.append(crowd._replace(key=ways[str(place)], people=these, n=these.count()))
         return found
 
     def event(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
@@ -250,10 +253,13 @@ class _Walking:
         return self._by(crowd, dict(node.ways)[NEXT])._replace(has_acted=crowd.has_acted or has_acted)
 
     def _by(self, crowd: Crowd, key: str | None) -> Crowd:
-        return crowd._replace(key=key, is_over=False)
+        return crowd._replace(key=key, is_asked=False, is_over=False)
 
     def _stop(self, crowd: Crowd) -> list[Crowd]:
-        if crowd.n and crowd.key is not None:
+        """Who stands there already has not moved."""
+        if crowd.is_asked:
+            self.going.n -= crowd.n
+        elif crowd.n and crowd.key is not None:
             self.going.stops[crowd.key] += crowd.n
         return []
 

@@ -11,6 +11,7 @@ from django.db import connection
 from django.db.models import Count
 
 from dripstone import clock, words
+from dripstone.automations import standing as automations
 from dripstone.calls import standing
 from dripstone.engine import pulse
 from dripstone.engine.models import Delivery
@@ -44,7 +45,7 @@ def examine() -> Iterator[Result]:
     """One result per subject. Needs a database that answers."""
     looks: tuple[Callable[[], Result], ...] = (
         _settings, _server, _schema, _engine, _clocks, _disk, _mail_server, _account_mail, _mail_flow,
-        _rules, _webhooks, _sums, _spellings, _secret_key,
+        _rules, _automations, _webhooks, _sums, _spellings, _secret_key,
     )  # fmt: skip
     for look in looks:
         yield look()
@@ -159,7 +160,7 @@ def _rules() -> Result:
     """They fire within a second, unless no worker runs or none has room."""
     if not _is_migrated():
         return Result("rules", False, "unknown before dripstone migrate")
-    found, now = rules.now(), clock.now()
+    found, now = rules.now(others_listen=automations.are_listening()), clock.now()
     waits = (now - found.oldest).total_seconds() if found.oldest else 0.0
     on = words.count(found.n_on, "rule is on", "rules are on")
     if waits < RULES_LAG_SECONDS:
@@ -167,6 +168,20 @@ def _rules() -> Result:
     mend = "see that a worker runs, and that it has a processor to itself"
     n_events = words.count(found.n_events, "event")
     return Result("rules", False, f"{on}; {n_events} wait to be read, the oldest for {waits:,.0f} s: {mend}")
+
+
+def _automations() -> Result:
+    """People walk within a second of their time, unless no worker runs or none has room."""
+    if not _is_migrated():
+        return Result("automations", False, "unknown before dripstone migrate")
+    now = clock.now()
+    found = automations.now(now)
+    waits = (now - found.oldest).total_seconds() if found.oldest else 0.0
+    active = words.count(found.n_active, "automation is active", "automations are active")
+    if waits < RULES_LAG_SECONDS:
+        return Result("automations", True, f"{active}; nobody is late")
+    mend = "see that a worker runs, and that it has a processor to itself"
+    return Result("automations", False, f"{active}; {words.people(found.n_due)} late, by up to {waits:,.0f} s: {mend}")
 
 
 def _webhooks() -> Result:

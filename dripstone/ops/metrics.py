@@ -18,6 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from dripstone.automations import standing as automations
 from dripstone.calls import standing
 from dripstone.engine import counters, pulse
 from dripstone.engine.models import Delivery
@@ -99,6 +100,7 @@ class _Rows(Collector):
         yield from self._bulk_jobs()
         yield from self._the_engine()
         yield from self._the_rules()
+        yield from self._the_automations()
         yield from self._the_webhooks()
         counts = counters.read()
         yield from _what_was_done(counts)
@@ -136,11 +138,20 @@ class _Rows(Collector):
         yield GaugeMetricFamily("dripstone_oldest_bulk_seconds", "How long ago the oldest was asked for", value=age)
 
     def _the_rules(self) -> Iterator[Metric]:
-        found = rules.now()
+        found = rules.now(others_listen=automations.are_listening())
         yield GaugeMetricFamily("dripstone_rules", "Rules that are on", value=found.n_on)
-        yield GaugeMetricFamily("dripstone_rules_events", "Events that rules have not read yet", value=found.n_events)
+        yield GaugeMetricFamily(
+            "dripstone_rules_events", "Events that rules and automations have not read yet", value=found.n_events
+        )
         age = (self.now - found.oldest).total_seconds() if found.oldest else 0.0
         yield GaugeMetricFamily("dripstone_oldest_rules_event_seconds", "How long the oldest of them waits", value=age)
+
+    def _the_automations(self) -> Iterator[Metric]:
+        found = automations.now(self.now)
+        yield GaugeMetricFamily("dripstone_automations", "Automations that are active", value=found.n_active)
+        yield GaugeMetricFamily("dripstone_automations_due", "People in them whose wait is over", value=found.n_due)
+        age = (self.now - found.oldest).total_seconds() if found.oldest else 0.0
+        yield GaugeMetricFamily("dripstone_oldest_automations_due_seconds", "For how long the first of them", value=age)
 
     def _the_webhooks(self) -> Iterator[Metric]:
         found = standing.now()

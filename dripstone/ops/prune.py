@@ -22,6 +22,7 @@ from procrastinate.jobs import Status
 
 from dripstone import clock
 from dripstone.accounts import invitations, limits, repeats, sessions, sign_in
+from dripstone.automations import log as automations
 from dripstone.bulk import actions, jobs
 from dripstone.content import precompiled
 from dripstone.engine import counters, process
@@ -241,6 +242,14 @@ KINDS = (
         is_old="span.at < %(cutoff)s",
     ),
     Kind(
+        name="steps",  # of automations that are there
+        table="automations_step",
+        setting=automations.KEPT_DAYS,
+        columns="id, at",
+        begun="at",
+        is_old="span.at < %(cutoff)s",
+    ),
+    Kind(
         name="captured messages",
         table="senders_capturedmessage",
         setting="DRIPSTONE_KEEP_INBOX_DAYS",
@@ -268,7 +277,8 @@ def everything(
         if process.is_retiring():
             return done
     if not rehearse:
-        _delete_firings_of_deleted_rules()
+        _until_none(rules.delete_some_of_deleted_rules)
+        _until_none(automations.delete_some_of_deleted)
         _delete_ended_jobs()
         SessionStore.clear_expired()
         sign_in.forget_old_failures(clock.system_now())
@@ -284,11 +294,12 @@ def everything(
     return done
 
 
-def _delete_firings_of_deleted_rules() -> None:
+def _until_none(delete_some: Callable[[int], int]) -> None:
+    """What was of something that is deleted, in batches."""
     n_gone = 1
     while n_gone and not process.is_retiring():
         began = time.monotonic()
-        n_gone = rules.delete_some_of_deleted_rules(BATCH)
+        n_gone = delete_some(BATCH)
         time.sleep(REST * (time.monotonic() - began))
 
 

@@ -22,13 +22,16 @@ SELECT (SELECT count(*) FROM rules_rule WHERE is_on),
 @dataclass(frozen=True, slots=True)
 class Standing:
     n_on: int  # rules
-    n_events: int  # that wait to be read, of all accounts; 0 while no rule is on
+    n_events: int  # that wait to be read, of all accounts; 0 while nothing listens
     oldest: datetime | None  # of these
 
 
-def now() -> Standing:
-    """Numbers what is visible first: else, without a worker, nothing would be said to wait."""
-    if not Rule.objects.filter(is_on=True).exists():
+def now(*, others_listen: bool = False) -> Standing:
+    """Numbers what is visible first: else, without a worker, nothing would be said to wait.
+
+    others_listen   automations read through the same cursor, whether a rule is on or not
+    """
+    if not others_listen and not Rule.objects.filter(is_on=True).exists():
         return Standing(0, 0, None)
     reading.number_visible()
     with connection.cursor() as cursor:

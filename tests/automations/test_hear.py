@@ -60,6 +60,10 @@ def on(tag: Tag) -> list[dict[str, Any]]:
     return [{"id": "a", "trigger": "tag_added", "tag_id": tag.pk}]
 
 
+def an_hour(key: str, to: str | None = None) -> dict[str, Any]:
+    return {**wait(key, to), "for": {"hours": 1}}
+
+
 def give(tag: Tag, *people: Subscriber, cause: causes.Cause = causes.API, now: Any = NOW) -> None:
     for person in people:
         tags.add(tag, person, now, cause=cause)
@@ -152,7 +156,7 @@ def test_any_of_several_entries_lets_in_once(alice: Account, person: Subscriber,
 def test_a_date_in_a_field_lets_in_once_per_person_and_date(alice: Account, person: Subscriber) -> None:
     birthday, _ = fields.create(alice.pk, {"label": "Birthday"}, NOW, cause=causes.OWNER)
     entry = {"id": "a", "trigger": "field_date", "custom_field_id": birthday.pk, "hour": 9}
-    one = automation(alice, wait("w", **{"for": {"hours": 1}}), entries=[entry])
+    one = automation(alice, an_hour("w"), entries=[entry])
     write(person, birthday, "2026-11-25")
     work_off()
     work_off(NOW + 2 * DAY - timedelta(seconds=1))
@@ -174,7 +178,7 @@ def write(person: Subscriber, field: CustomField, value: str, now: Any = NOW) ->
 def test_nobody_unconfirmed_walks_and_confirming_lets_them_walk_first(alice: Account, named: Any) -> None:
     person = make_subscriber(alice, state="inactive")
     event_node = {"id": "e", "kind": "event", "trigger": "became_active", "next": "v"}
-    one = automation(alice, wait("w", "e", **{"for": {"hours": 1}}), event_node, wait("v"))
+    one = automation(alice, an_hour("w", "e"), event_node, wait("v"))
     add(one, person)
     work_off(NOW + DAY)
     assert stands(one, person) == "" and Walk.objects.get().due_at is None

@@ -12,7 +12,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
-from dripstone.automations import nodes, reasons, walk
+from dripstone.automations import reasons, walk
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.calls.models import Call
 from dripstone.engine import enroll, follow, transitions
@@ -22,6 +22,7 @@ from dripstone.events import causes, types
 from dripstone.events.models import Event
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import CustomField, Subscriber, Tag
+from dripstone.triggers import what
 from dripstone.triggers.models import OwnerMail
 from tests.automations.making import (
     DAY,
@@ -150,7 +151,7 @@ def test_an_hour_elapses_and_a_day_keeps_the_time_on_the_wall(alice: Account, pe
     alice.save()
     night = datetime.fromisoformat("2027-03-27T07:00:00Z")  # eight in the morning before an hour is skipped
     for span, hours in (({"hours": 24}, 24), ({"days": 1}, 23), ({"weeks": 1}, 7 * 24 - 1), ({"minutes": 90}, 1.5)):
-        one = automation(alice, wait("w", **{"for": span}))
+        one = automation(alice, {**wait("w"), "for": span})
         add(one, person, now=night)
         assert due(one, person) == night + timedelta(hours=hours)
 
@@ -158,7 +159,7 @@ def test_an_hour_elapses_and_a_day_keeps_the_time_on_the_wall(alice: Account, pe
 def test_an_hour_that_is_skipped_ends_where_the_clock_goes_on(alice: Account, person: Subscriber) -> None:
     alice.time_zone = "Europe/Berlin"
     alice.save()
-    one = automation(alice, wait("w", **{"for": {"days": 1}}))
+    one = automation(alice, {**wait("w"), "for": {"days": 1}})
     add(one, person, now=datetime(2027, 3, 27, 2, 30, tzinfo=ZoneInfo("Europe/Berlin")))
     assert due(one, person) == datetime.fromisoformat("2027-03-28T03:00+02:00")
 
@@ -631,7 +632,7 @@ def test_a_mistake_of_ours_stops_one_and_not_the_others(
     one = automation(alice, wait("w", "t"), tag("t", a, "v"), wait("v"))
     people = [make_subscriber(alice) for _ in range(3)]
     add(one, *people)
-    act = nodes.what.perform
+    act = what.perform
 
     def stumbles(action: Any, held: Any, people_: Any, *rest: Any, **more: Any) -> Any:
         if people[1].pk in people_:
@@ -639,7 +640,7 @@ def test_a_mistake_of_ours_stops_one_and_not_the_others(
         return act(action, held, people_, *rest, **more)
 
     with monkeypatch.context() as patched:
-        patched.setattr(nodes.what, "perform", stumbles)
+        patched.setattr(what, "perform", stumbles)
         work_off(NOW + 3 * DAY)
     assert [stands(one, each) for each in people] == ["v", "w", "v"]
     assert log(one, people[1])[-1] == ("walked", "w", reasons.OUR_MISTAKE)

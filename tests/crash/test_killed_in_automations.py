@@ -19,9 +19,9 @@ from dripstone.calls.models import Call
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.events.models import Numbering, Reader
-from dripstone.rules.read import READER
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag, Tagging
+from dripstone.triggers.turn import READER
 from tests.automations import nodes
 from tests.crash import doomed
 from tests.crash.doomed import Place

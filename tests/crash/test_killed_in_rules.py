@@ -12,7 +12,7 @@ from django.db import connection
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.automations import read, run
+from dripstone.automations import run
 from dripstone.calls.models import Call
 from dripstone.engine.models import Enrollment
 from dripstone.events import causes, types
@@ -21,6 +21,7 @@ from dripstone.rules import verbs
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Tagging
+from dripstone.triggers import turn
 from dripstone.triggers.models import DatedDue, DatedTrigger
 from tests.crash import doomed
 from tests.crash.doomed import Place

@@ -36,6 +36,7 @@ from dripstone.rules.book import Book
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Subscriber, Tag
+from dripstone.triggers import turn
 from tests.factories import make_account, make_sequence, make_subscriber, make_tag
 from tests.rules.making import NOW
 from tests.rules.model import OneRule, Somebody, World

@@ -488,6 +488,15 @@ def test_a_move_is_an_event_of_everybody_with_its_chain(
     assert events_of(ann) == events_of(bea) == [(kind, automation.pk, ["api", "rule 7"])]
 
 
+def test_a_move_may_let_somebody_in_again(account: Account, ann: Subscriber) -> None:
+    move = {"kind": "move", "automation_id": make_automation(account).pk, "way": "in"}
+    do(account, [move, {**move, "again": True}], [ann])
+    assert list(Event.objects.filter(subscriber_id=ann.pk).order_by("pk").values_list("data", flat=True)) == [
+        {},
+        {"again": True},
+    ]
+
+
 def test_a_move_to_an_automation_that_is_gone_passes_everybody_by(account: Account, ann: Subscriber) -> None:
     automation = make_automation(factories.make_account("Mallory"))
     [done] = do(account, [{"kind": "move", "automation_id": automation.pk, "way": "in"}], [ann])

@@ -64,6 +64,7 @@ def every(things: dict[str, int]) -> list[what.Action]:
         {"kind": "call", "url": "https://example.com/hook", "body": '{"a": "{{ subscriber.city }}"}'},
         {"kind": "mail_owner", "text": "{{ subscriber.email_address }} is here"},
         {"kind": "move", "automation_id": things["automation_id"], "way": "in"},
+        {"kind": "move", "automation_id": things["automation_id"], "way": "in", "again": True},
         {"kind": "move", "automation_id": things["automation_id"], "way": "out"},
         {"kind": "unsubscribe"},
     ]
@@ -129,6 +130,7 @@ def test_things_of_another_account_do_not_exist(account: Account, things: dict[s
             "value",
             "too much work",
         ),
+        ({"kind": "move", "automation_id": 1, "way": "out", "again": True}, "again", "is for the way in"),
         ({"kind": "call"}, "url", "can't be blank"),
         ({"kind": "call", "url": "http://127.0.0.1/x"}, "url", "must be public"),
         ({"kind": "call", "url": "ftp://example.com"}, "url", "must begin with"),
@@ -169,6 +171,7 @@ def test_actions_read_as_english(account: Account, things: dict[str, int]) -> No
         *["call https://example.com/hook"] * 3,
         "mail the owners “{{ subscriber.email_address }} is here”",
         "move them into the automation “Launch”",
+        "move them into the automation “Launch”, even if they have been inside",
         "move them out of the automation “Launch”",
         "unsubscribe them",
         "delete them",

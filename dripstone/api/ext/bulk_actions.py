@@ -45,6 +45,7 @@ _ACTION = {
         "text": {"type": "string"},
         "automation_id": _ID,
         "way": {"type": "string", "enum": list(what.WAYS)},
+        "again": {"type": ["boolean", "null"]},
     },
 }
 Ids = Annotated[

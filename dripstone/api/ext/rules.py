@@ -64,6 +64,7 @@ _ACTION = {
         "text": {"type": "string", "maxLength": what.LONGEST_TEXT},
         "automation_id": _ID,
         "way": {"type": "string", "enum": list(what.WAYS)},
+        "again": {"type": ["boolean", "null"]},
     },
 }
 
