@@ -113,7 +113,7 @@ def test_where_everybody_goes_at_once_is_foretold(alice: Account, data: st.DataO
     saved = draft(one, *data.draw(graphs(mark, other, course.pk)))
     if saved.draft is not None:
         offered = automation_impact.of_publish(saved, None, NOW)
-        choices = {
+        choices: dict[str, Any] = {
             at.key: {name: data.draw(st.sampled_from(of)) for name, of in at.change.offers.items()}
             for at in offered.nodes
             if at.change and at.change.offers
