@@ -20,7 +20,7 @@ from tests.automations.making import NOW, automation, switch, wait
 from tests.factories import make_subscriber, make_tag
 from tests.rules.making import rule
 
-EVERYBODY = {"filter": {"all": []}}
+EVERYBODY: dict[str, Any] = {"filter": {"all": []}}
 
 pytestmark = pytest.mark.django_db
 
