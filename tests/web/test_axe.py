@@ -142,7 +142,9 @@ def test_an_automation_with_people_inside(page: "Page", account: Account) -> Non
     put_in(automation, [person.pk], clock.now(), cause=causes.OWNER)
     of_it = f"/automations/{automation.pk}"
     them = f"{of_it}/people/{person.pk}"
-    assert_none(visited(page, [of_it, f"{of_it}/log", f"{of_it}/people", them, f"/people/{person.pk}/automations"]))
+    tried = [f"{of_it}/trial?go=1", "/automations/new?template=launch", "/automations/new?template=after-a-course"]
+    pages = [of_it, f"{of_it}/log", f"{of_it}/people", them, f"/people/{person.pk}/automations", *tried]
+    assert_none(visited(page, pages))
     page.goto(them)
     page.get_by_role("button", name="Take out…").click()
     page.get_by_role("dialog").wait_for()
