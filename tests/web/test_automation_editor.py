@@ -391,7 +391,7 @@ def test_entries_are_rows_and_keep_their_ids(alice: Client, account: Account, on
     ]
     send(alice, one, "entries", **{"triggers-0-kind": "became_active"})
     one.refresh_from_db()
-    assert [entry["id"] for entry in one.draft["entries"]] == ["e1"]  # type: ignore[index]
+    assert [entry["id"] for entry in one.draft["entries"]] == ["e1"]
 
 
 def test_the_name_and_entering_again_hold_at_once(alice: Client, one: Automation) -> None:
