@@ -21,8 +21,8 @@ from dripstone.accounts.models import Account
 from dripstone.automations import matching, publishing, removal, switching, verbs
 from dripstone.automations import words as automation_words
 from dripstone.automations.models import Automation
+from dripstone.automations.steps import Sequences
 from dripstone.automations.switching import Overdue
-from dripstone.automations.walk import Sequences
 from dripstone.errors import Invalid, Unseen
 from dripstone.explain import automation_checks, automation_impact_words
 from dripstone.explain.automation_impact_words import Effect
