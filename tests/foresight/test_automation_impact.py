@@ -158,6 +158,20 @@ def test_shares_are_counted_as_walking_reckons_them(alice: Account) -> None:
     assert (found.stops, found.leaves) == (counts(one), 40 - sum(counts(one).values())) and found.leaves > 5
 
 
+def test_many_are_told_of_by_the_shares(alice: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going, "MOST_RECKONED", 10)
+    a, people = make_tag(alice), [make_subscriber(alice) for _ in range(20)]
+    branches = [{"percent": 50, "next": "q"}, {"percent": 50, "next": None}]
+    nodes = [wait("w", "s", days=1), {"id": "s", "kind": "split", "branches": branches}, ask("q", a, "y", "n")]
+    one = automation(alice, *nodes, wait("y"), wait("n"))
+    add(one, *people)
+    for person in people[:12]:
+        tags.add(a, person, NOW, cause=causes.API)
+    switch(one, "paused")
+    found = switched(one, "active", LATER).going
+    assert (found.stops, found.leaves, found.is_about) == ({"y": 6, "n": 4}, 10, True)
+
+
 def test_who_enters_a_sequence_and_is_mailed_at_once(alice: Account) -> None:
     at_once = make_sequence(alice, {"subject": "now", "delay_value": 0})
     people = [make_subscriber(alice) for _ in range(4)]
