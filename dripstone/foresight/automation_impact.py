@@ -485,7 +485,8 @@ def of_adding(
     last = Step.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
     def act() -> None:
-        found.update(people.add(automation, subscriber_ids, now, cause=cause, again=again))
+        nonlocal found
+        found = people.add(automation, subscriber_ids, now, cause=cause, again=again)
 
     def look() -> OfAdding:
         steps = Step.objects.filter(automation_id=automation.pk, subscriber_id__in=found, pk__gt=last)

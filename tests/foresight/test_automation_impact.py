@@ -113,7 +113,7 @@ def test_where_everybody_goes_at_once_is_foretold(alice: Account, data: st.DataO
     saved = draft(one, *data.draw(graphs(mark, other, course.pk)))
     if saved.draft is not None:
         offered = automation_impact.of_publish(saved, None, NOW)
-        choices = {
+        choices: dict[str, Any] = {
             at.key: {name: data.draw(st.sampled_from(of)) for name, of in at.change.offers.items()}
             for at in offered.nodes
             if at.change and at.change.offers
@@ -156,6 +156,20 @@ def test_shares_are_counted_as_walking_reckons_them(alice: Account) -> None:
     switch(one, "active", LATER)
     work_off(LATER)
     assert (found.stops, found.leaves) == (counts(one), 40 - sum(counts(one).values())) and found.leaves > 5
+
+
+def test_many_are_told_of_by_the_shares(alice: Account, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(going, "MOST_RECKONED", 10)
+    a, people = make_tag(alice), [make_subscriber(alice) for _ in range(20)]
+    branches = [{"percent": 50, "next": "q"}, {"percent": 50, "next": None}]
+    nodes = [wait("w", "s", days=1), {"id": "s", "kind": "split", "branches": branches}, ask("q", a, "y", "n")]
+    one = automation(alice, *nodes, wait("y"), wait("n"))
+    add(one, *people)
+    for person in people[:12]:
+        tags.add(a, person, NOW, cause=causes.API)
+    switch(one, "paused")
+    found = switched(one, "active", LATER).going
+    assert (found.stops, found.leaves, found.is_about) == ({"y": 6, "n": 4}, 10, True)
 
 
 def test_who_enters_a_sequence_and_is_mailed_at_once(alice: Account) -> None:
