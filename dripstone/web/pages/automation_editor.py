@@ -6,7 +6,7 @@ draft it was made for; if somebody has changed that meanwhile, nothing is done, 
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -166,11 +166,21 @@ def part_of(
     """A page of one thing, or for htmx that thing alone: `automations/edit/_step.html` in `…/step.html`."""
     is_part = bool(request.headers.get("HX-Request"))
     name = f"_{part}" if is_part else part
-    context = {"action": request.path, "is_part": is_part} | context
+    context = {"action": request.path, "is_part": is_part, "heading": _HEADINGS[part].format(**context)} | context
     response = show(request, f"automations/edit/{name}.html", account, context, status)
     response["Vary"] = "HX-Request, Cookie"
     return response
 
+
+_HEADINGS: Mapping[str, str] = {
+    "menu": "Add a step {where}",
+    "step": "{called}",
+    "sentence": "{called}",
+    "ways": "{called}",
+    "moving": "Move {called}",
+    "deletion": "Delete: {called}",
+    "leading": "Where it leads, {where}",
+}
 
 # --- A new step ---------------------------------------------------------------------------------------------------
 
