@@ -69,7 +69,8 @@ def _line(graph: Graph, told: Told, numbers: dict[str, int], shifts: dict[str, S
             return Line(told, Spot(place, f"after {called}") if editing.ends(graph, place) else None)
         case automation_steps.WAY:
             place = Place(node.key, told.row.exit)
-            return Line(told, Spot(place, f"under {called}, {told.said}"), leads=place)
+            way = f"way {int(place.exit) + 1}, " if place.exit.isdigit() else ""
+            return Line(told, Spot(place, f"under {called}, {way}{told.said}"), leads=place)
     return Line(told)
 
 
