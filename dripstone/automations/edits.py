@@ -6,7 +6,7 @@ to the first node behind it that still exists: through deleted forks by the bran
 
     before   what is published, nodes deleted earlier included
     after    the draft
-    choices  by node: {"sequence": "leave", "branch": "yes", "dates": "anew"}
+    choices  by node: {"sequence": "leave", "wait": "end", "branch": "yes", "dates": "anew"}
 """
 
 from collections.abc import Mapping
@@ -20,21 +20,22 @@ from dripstone.errors import Invalid
 Choice = Mapping[str, str]
 Choices = Mapping[str, Choice]
 
-SEQUENCE, BRANCH, DATES = "sequence", "branch", "dates"
+SEQUENCE, WAIT, BRANCH, DATES = "sequence", "wait", "branch", "dates"
 
 FINISH: Final = "finish"  # the sequence, and go on then
 LEAVE: Final = "leave"  # the sequence now, and go on
-KEEP: Final = "keep"  # the dates that were given
+KEEP: Final = "keep"  # the dates that were given; the wait at a node that is deleted
+END: Final = "end"  # that wait now, and go on
 ANEW: Final = "anew"  # give them again, by the settings there are now
 
 What = Literal["deleted", "changed", "rerouted"]
 Then = Literal["stay", "keep_date", "new_date", "finish", "leave_sequence", "go_on", "asked", "wait_anew"]
 """stay            where they are; at most they go on to another node than before
-keep_date       until the date they have
+keep_date       where they are, until the date they have, or until that happens for which they wait
 new_date        until the date that the new settings give, counted from when they arrived
 finish          the sequence they are in, and go on then
 leave_sequence  now, and go on
-go_on           at once: nothing shows any more what they would wait for
+go_on           at once, without waiting to the end
 asked           at once, what the node asks now
 wait_anew       for what the node waits for now; what happened before does not count
 """
@@ -147,6 +148,8 @@ def _offers_of_deleted(node: GraphNode) -> dict[str, tuple[str, ...]]:
     offers: dict[str, tuple[str, ...]] = {}
     if node.kind == kinds.SEQUENCE:
         offers[SEQUENCE] = (FINISH, LEAVE)
+    if node.kind in _WAITS:
+        offers[WAIT] = (KEEP, END)
     if is_fork(node):
         usual = branch_of(node, {})
         names = [name for name, _ in node.ways]
@@ -158,11 +161,12 @@ def _then_of_deleted(node: GraphNode, chosen: Mapping[str, str]) -> Then:
     match node.kind:
         case kinds.SEQUENCE:
             return "leave_sequence" if chosen[SEQUENCE] == LEAVE else "finish"
-        case kinds.WAIT | kinds.CONDITION:
-            return "keep_date"
-        case kinds.EVENT:
-            return "go_on"
+        case kind if kind in _WAITS:
+            return "go_on" if chosen[WAIT] == END else "keep_date"
     return "stay"
+
+
+_WAITS = (kinds.WAIT, kinds.CONDITION, kinds.EVENT)
 
 
 def _changed(node: GraphNode, new: GraphNode, said: Choice) -> Change:

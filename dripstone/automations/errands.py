@@ -18,7 +18,7 @@ from django.db import OperationalError, transaction
 from dripstone.automations import reasons, walk
 from dripstone.automations.graph import GraphNode
 from dripstone.automations.models import Automation, Errand, Walk
-from dripstone.automations.walk import Held
+from dripstone.automations.steps import Held
 from dripstone.engine import reasons as engine_reasons
 from dripstone.engine import transitions
 from dripstone.engine.acts import places
@@ -135,7 +135,7 @@ def _end_some(errand: Errand, now: datetime) -> int | None:
     rows = list(made.values_list("pk", "enrollment_id", "enrollment_run")[:BATCH])
     if not rows:
         return None
-    runs = {place_id: run for _, place_id, run in rows}
+    runs = {place_id: run for _, place_id, run in rows if place_id is not None}
     found = places.lock_all(sorted(runs), now)
     going = [pk for pk, row in found.items() if row.run == runs[pk] and row.status in places.INSIDE]
     transitions.remove(going, engine_reasons.REMOVED_BY_AUTOMATION, now, cause=tuple(errand.cause))

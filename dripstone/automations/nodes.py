@@ -211,7 +211,9 @@ def _split(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> N
     branches = node.settings[BRANCHES]
     if branches and "percent" in branches[0]:
         for one in ones:
-            steps.on(one, node, reasons.WENT, exit=share(steps.automation_id, one.subscriber_id, one.run, node))
+            steps.on(
+                one, node, reasons.WENT, exit=share(steps.automation_id, one.subscriber_id, steps.walk(one).run, node)
+            )
         return
     left = ones
     for place, branch in enumerate(branches):

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from dripstone.automations import reasons, walk
 from dripstone.automations.models import Automation, Walk
-from dripstone.automations.walk import Held, Sequences
+from dripstone.automations.steps import Held, Sequences
 from dripstone.errors import Invalid, NotFound
 from dripstone.events.causes import Cause
 
@@ -60,8 +60,8 @@ def move(
         raise Invalid.member("node", NO_SUCH_NODE)
     is_back = key not in held.routes[automation.pk].graph.ahead(where.node)
     sequences: Sequences = "finish" if keep_place else "end"
-    told = {"cause": cause, "reason": reasons.BY_HAND}
-    walk.put(held, automation.pk, {subscriber_id: key}, now, sequences=sequences, new_run=is_back, **told)
+    to, how = {subscriber_id: key}, reasons.BY_HAND
+    walk.put(held, automation.pk, to, now, cause=cause, reason=how, sequences=sequences, new_run=is_back)
     walk.step(held, automation.pk, [subscriber_id], now)
     return walk_of(automation, subscriber_id)
 

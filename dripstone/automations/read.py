@@ -48,7 +48,7 @@ class Books(NamedTuple):
 
 BOOKS = Books(RuleBook(), Book())
 rules, automations = BOOKS
-_pace = Pace()
+_pace = Pace(20)
 
 
 def next_events(now: datetime) -> bool:

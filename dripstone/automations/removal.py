@@ -15,7 +15,7 @@ from django.db import transaction
 
 from dripstone.automations import dates, errands, inside, reasons, verbs, walk
 from dripstone.automations.models import Automation, Walk
-from dripstone.automations.walk import Sequences
+from dripstone.automations.steps import Sequences
 from dripstone.events import causes
 
 

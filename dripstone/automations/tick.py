@@ -29,6 +29,7 @@ from dripstone.triggers.turn import NOTHING, Passed
 log = structlog.get_logger(__name__)
 
 AUTOMATIONS = 20  # in one batch
+LEAST = 250  # people in one: a step costs statements by the nodes on its way, and fewer people would make each dearer
 
 # Purpose: automations where something is due: of each account the one that waits longest before anybody's second. By
 # walk_due and walk_called, a probe for each automation.
@@ -77,13 +78,13 @@ _PEOPLE = Compiled(
 
 
 class Pace:
-    """How many people go into a batch: so many that its transaction, which holds them, lasts half a second."""
+    """How many go into a batch: so many that its transaction, which holds people, lasts half a second."""
 
-    LEAST, MOST = 20, 2_000
+    MOST = 2_000
     SECONDS = 0.5
 
-    def __init__(self) -> None:
-        self.limit = 200
+    def __init__(self, least: int) -> None:
+        self.least, self.limit = least, max(least, 200)
 
     @contextmanager
     def kept(self) -> Iterator[int]:
@@ -95,12 +96,12 @@ class Pace:
         finally:
             took = time.monotonic() - began
             if took > self.SECONDS or not is_done:
-                self.limit = max(self.LEAST, self.limit // 2)
+                self.limit = max(self.least, self.limit // 2)
             elif took < self.SECONDS / 3:
                 self.limit = min(self.MOST, self.limit * 2)
 
 
-_pace = Pace()
+_pace = Pace(LEAST)
 
 
 def some(now: datetime, book: Book) -> Passed:

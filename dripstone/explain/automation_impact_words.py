@@ -8,7 +8,7 @@ from dripstone.automations import edits, kinds
 from dripstone.automations import words as graph_words
 from dripstone.automations.edits import Change
 from dripstone.automations.graph import AT_ENTRY, OTHERWISE, Graph, GraphNode
-from dripstone.automations.walk import Sequences
+from dripstone.automations.steps import Sequences
 from dripstone.conditions.words import Names
 from dripstone.foresight.automation_impact import AtNode, AutomationImpact
 from dripstone.foresight.going import Going
@@ -77,7 +77,7 @@ def at_once(row: AutomationImpact, names: Names) -> Iterator[Effect]:
         where = called(row.graph, key, names)
         yield Effect(n, f"{words.agree(n, 'goes', 'go')} on at once, and {words.agree(n, 'waits', 'wait')} at {where}")
     n = going.unknown
-    yield from _some(n, f"{words.agree(n, 'goes', 'go')} on at once, by too many forks to be followed")
+    yield from _some(n, "may go on at once: how many, and where to, is not known before")
     n = row.n_unconfirmed
     yield from _some(n, f"{words.agree(n, 'has', 'have')} yet to confirm, and {words.agree(n, 'goes', 'go')} on then")
     if going.is_about and going.n:
@@ -120,7 +120,7 @@ def of_node(row: AutomationImpact, one: AtNode, names: Names) -> str:
 
 
 def _deleted(graph: Graph, one: AtNode, change: Change, names: Names) -> str:
-    here, on = called(graph, one.key, names), _on(graph, change, names)
+    here, on = called(graph, one.key, names), _on(graph, one.n, change, names)
     match change.then:
         case "finish":
             finish = words.agree(one.n, "finishes", "finish")
@@ -129,7 +129,7 @@ def _deleted(graph: Graph, one: AtNode, change: Change, names: Names) -> str:
             return f"{words.agree(one.n, 'leaves', 'leave')} the sequence at {here}, which is deleted, and {on} at once"
         case "keep_date":
             waits = words.agree(one.n, "waits", "wait")
-            return f"{waits} at {here}, which is deleted, as long as they would have, and then {on}"
+            return f"{waits} on at {here}, which is deleted, as they would have, and then {on}"
         case "go_on":
             return f"{words.agree(one.n, 'waits', 'wait')} no longer at {here}, which is deleted, and {on} at once"
     return f"{words.agree(one.n, 'stands', 'stand')} at {here}, which is deleted, and {on}"
@@ -162,10 +162,10 @@ def _rerouted(graph: Graph, one: AtNode, change: Change, names: Names) -> str:
 _EDITED = {"deleted": _deleted, "changed": _changed, "rerouted": _rerouted}
 
 
-def _on(graph: Graph, change: Change, names: Names) -> str:
+def _on(graph: Graph, n: int, change: Change, names: Names) -> str:
     if change.leads_to is None:
-        return "leave the automation"
-    return f"go on to {called(graph, change.leads_to, names)}"
+        return f"{words.agree(n, 'leaves', 'leave')} the automation"
+    return f"{words.agree(n, 'goes', 'go')} on to {called(graph, change.leads_to, names)}"
 
 
 def _to(graph: Graph, key: str | None, names: Names) -> str:
@@ -225,14 +225,16 @@ def choices(row: AutomationImpact, names: Names) -> Iterator[tuple[AtNode, str, 
 
 
 def _option(node: GraphNode, name: str, option: str, names: Names) -> str:
-    return branch(node, option, names) if name == edits.BRANCH else _OPTIONS[option]
+    return branch(node, option, names) if name == edits.BRANCH else _OPTIONS[name, option]
 
 
-_OPTIONS: Mapping[str, str] = {
-    edits.FINISH: "Finish the sequence, and go on then",
-    edits.LEAVE: "Leave the sequence now, and go on",
-    edits.KEEP: "Keep the dates they have",
-    edits.ANEW: "Give them new dates, counted from when they came there",
+_OPTIONS: Mapping[tuple[str, str], str] = {
+    (edits.SEQUENCE, edits.FINISH): "Finish the sequence, and go on then",
+    (edits.SEQUENCE, edits.LEAVE): "Leave the sequence now, and go on",
+    (edits.WAIT, edits.KEEP): "Wait to the end, and go on then",
+    (edits.WAIT, edits.END): "Wait no longer, and go on now",
+    (edits.DATES, edits.KEEP): "Keep the dates they have",
+    (edits.DATES, edits.ANEW): "Give them new dates, counted from when they came there",
 }
 
 

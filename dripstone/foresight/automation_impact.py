@@ -24,8 +24,8 @@ from dripstone.automations import inside, kinds, people, publishing, removal, sc
 from dripstone.automations.edits import Change
 from dripstone.automations.graph import AT_ENTRY, NEXT, Graph, GraphNode
 from dripstone.automations.models import Automation, Step, Walk
+from dripstone.automations.steps import Sequences
 from dripstone.automations.switching import Overdue
-from dripstone.automations.walk import Sequences
 from dripstone.engine import advance, follow
 from dripstone.engine import schedule as engine_schedule
 from dripstone.engine.models import Enrollment, places_of
@@ -109,13 +109,17 @@ class _Moved(NamedTuple):
     key       where they come to; None: out
     who       which walks
     by_state  how many of them there are in each state; None: that is to be counted
-    is_over   they stand there already, and their wait is over
+    is_asked  they stand there already, and are looked at again
+    is_over   the same, and their wait is over
+    is_sent_out  they leave, also those who may not walk
     """
 
     key: str | None
     who: Q
     by_state: Counter[str] | None = None
+    is_asked: bool = False
     is_over: bool = False
+    is_sent_out: bool = False
 
 
 # --- Publishing ---------------------------------------------------------------------------------------------------
@@ -146,15 +150,18 @@ def _moved_by(changes: Iterable[Change], automation: Automation, after: Graph, n
     for change in changes:
         here, node = Q(node=change.key), after.nodes[change.key]
         if change.then in ("leave_sequence", "go_on"):
-            yield _Moved(node.leads_to, here)
+            yield _Moved(node.leads_to, here, is_sent_out=node.leads_to is None)
             continue
-        over = here & _came_long_ago(node, now, zone) if change.gives_dates_anew else None
-        if over is not None:
-            yield _Moved(node.key, over, is_over=True)
+        over = _came_long_ago(node, now, zone) if change.gives_dates_anew else _NOBODY
+        if over is None:
+            yield _Moved(going.UNKNOWN, here)
+            continue
+        if change.gives_dates_anew:
+            yield _Moved(node.key, here & over, is_over=True)
         if change.then == "asked":
-            asked = here if node.kind == kinds.CONDITION else here & _has_done_with_it(node)
-            rest = asked if over is None else asked & ~over
-            yield _Moved(node.key, rest, is_over=node.kind == kinds.SEQUENCE)
+            is_over = node.kind == kinds.SEQUENCE
+            asked = here & _has_done_with_it(node) if is_over else here
+            yield _Moved(node.key, asked & ~over, is_asked=not is_over, is_over=is_over)
 
 
 def _has_done_with_it(node: GraphNode) -> Q:
@@ -263,7 +270,7 @@ def _waiting_to_go(automation: Automation, graph: Graph, late: _Late) -> Iterato
             is_event = graph.nodes[key].kind == kinds.EVENT
             yield _Moved(key, who & ~_HAS_HAPPENED if is_event else who, by_state, is_over=True)
         elif graph.nodes[key].kind == kinds.CONDITION:
-            yield _Moved(key, who, by_state)
+            yield _Moved(key, who, by_state, is_asked=True)
 
 
 _Kind = tuple[str, str, bool, bool, bool]
@@ -335,8 +342,8 @@ def _of_everybody(act: str, token: str, automation: Automation, late: _Late) -> 
         if key in rows
     ]
     n_inside, _, n_let_go, n_slots, n_places = map(sum, zip(*rows.values(), strict=True)) if rows else (0,) * 5
-    counts = {"n_let_go": n_let_go, "n_slots": n_slots, "n_places": n_places}
-    return AutomationImpact(act, token, n_inside, graph, nodes, **counts)
+    impact = AutomationImpact(act, token, n_inside, graph, nodes)
+    return replace(impact, n_let_go=n_let_go, n_slots=n_slots, n_places=n_places)
 
 
 def _inside(automation: Automation) -> QuerySet[Walk]:
@@ -351,16 +358,18 @@ def _with_going(
     impact: AutomationImpact, automation: Automation, moved: Iterable[_Moved], now: datetime
 ) -> AutomationImpact:
     """Nobody unconfirmed walks; and nobody at all while it does not run, if it is not switched on by this."""
-    if impact.act == PUBLISH and automation.status != Automation.Status.ACTIVE:
-        return impact
+    runs = impact.act == ACTIVATE or automation.status == Automation.Status.ACTIVE
     crowds, n_unconfirmed = [], 0
-    for one in moved:
+    for one in moved if runs else (one for one in moved if one.is_sent_out):
         walks = _inside(automation).filter(one.who, subscriber_id=OuterRef("pk"))
         everybody = Subscriber.objects.filter(Exists(walks), account=automation.account_id)
         by_state = one.by_state or Counter(dict(everybody.values_list("state").annotate(n=Count("pk")).order_by()))
+        if one.is_sent_out:
+            crowds.append(Crowd(None, everybody, by_state.total()))
+            continue
         n_unconfirmed += by_state[State.INACTIVE]
         active = everybody.filter(state=State.ACTIVE)
-        crowds.append(Crowd(one.key, active, by_state[State.ACTIVE], is_over=one.is_over))
+        crowds.append(Crowd(one.key, active, by_state[State.ACTIVE], is_asked=one.is_asked, is_over=one.is_over))
     told = going.of(automation, impact.graph, crowds, now)
     return replace(impact, going=told, n_unconfirmed=n_unconfirmed)
 
@@ -476,7 +485,8 @@ def of_adding(
     last = Step.objects.order_by("-pk").values_list("pk", flat=True).first() or 0
 
     def act() -> None:
-        found.update(people.add(automation, subscriber_ids, now, cause=cause, again=again))
+        nonlocal found
+        found = people.add(automation, subscriber_ids, now, cause=cause, again=again)
 
     def look() -> OfAdding:
         steps = Step.objects.filter(automation_id=automation.pk, subscriber_id__in=found, pk__gt=last)

@@ -21,7 +21,7 @@ from dripstone.engine import schedule
 from dripstone.events import types
 from dripstone.events.models import Event
 from dripstone.given import Checked
-from dripstone.grammar import Thing
+from dripstone.grammar import Thing, kinds
 from dripstone.triggers import reading
 
 Trigger = dict[str, Any]
@@ -119,6 +119,9 @@ def read_instant(one: Checked, account: Account) -> dict[str, Any]:
     one.instant("at")
     if (found := one.values.get("at")) is None:
         return {}
+    if not kinds.EARLIEST <= found.date() <= kinds.LATEST:  # no zone moves it out of the calendar
+        one.wrong("at", f"must be between {kinds.EARLIEST} and {kinds.LATEST}")
+        return {}
     zone = ZoneInfo(account.time_zone)
     if not _WITH_OFFSET.search(str(one.given["at"])):
         found = schedule.instant(found.replace(tzinfo=None), zone)
@@ -166,9 +169,9 @@ def event_keys(trigger: Trigger) -> frozenset[Key]:
 
     Empty for what comes to be by time, or not yet.
     """
-    kinds, member = _EVENTS.get(trigger["trigger"], ((), ""))
+    by, member = _EVENTS.get(trigger["trigger"], ((), ""))
     subject = trigger.get(member) if member else None
-    return frozenset((kind, subject) for kind in kinds)
+    return frozenset((kind, subject) for kind in by)
 
 
 def keys_of(event: Event) -> tuple[Key, Key]:

@@ -18,9 +18,10 @@ DAY = timedelta(days=1)
 Node = dict[str, Any]
 
 
-def wait(key: str, to: str | None = None, **members: Any) -> Node:
+def wait(key: str, to: str | None = None, *, until: Any = None, **span: int) -> Node:
     """Three days, unless told otherwise."""
-    return {"id": key, "kind": "wait", **(members or {"for": {"days": 3}}), "next": to}
+    how = {"until": until} if until else {"for": span or {"days": 3}}
+    return {"id": key, "kind": "wait", **how, "next": to}
 
 
 def tag(key: str, tag: Tag, to: str | None = None) -> Node:

@@ -312,7 +312,8 @@ class World(Walking):
         self._leave(pk, walk, "by_hand")
 
     def publish(self, automation: Automation, given: dict[str, Any], choices: dict[str, dict[str, Any]]) -> None:
-        """choices   by node: `sequence` ("finish" or "leave"), `branch`, `dates` ("keep" or "anew")"""
+        """choices   by node: of a deleted one `sequence` ("finish" or "leave"), `wait` ("keep" or "end"), `branch`;
+        of a changed one `dates` ("keep" or "anew")"""
         old, new = automation.graph, Graph.of(given)
         there, branches = set(new.nodes), {key: one["branch"] for key, one in choices.items() if "branch" in one}
         for _, walk in self._walks_in(automation):
@@ -325,7 +326,7 @@ class World(Walking):
             self._after_edit(pk, walk, old, new, choices.get(walk.node, {}))
 
     def _after_edit(self, pk: int, walk: Walk, old: Graph, new: Graph, choice: dict[str, Any]) -> None:
-        if walk.node in new.behind and walk.course is not None and choice.get("sequence") == "leave":
+        if walk.node in new.behind and {"leave", "end"} & set(choice.values()):
             self._lose_place(pk, walk, ("owner",))
             to = new.behind[walk.node]
             if to is None:
@@ -335,9 +336,12 @@ class World(Walking):
             self._note(pk, walk, "moved", "by_edit", [])
             self.wake(pk, walk)
             return
-        if walk.node in new.nodes and new.nodes[walk.node]["kind"] == "wait" and choice.get("dates") == "anew":
-            exit_, walk.due = self._end_of_wait(pk, new.nodes[walk.node], walk.arrived_at or self.now)
-            walk.over = (exit_, "wait_over") if walk.due is None or walk.due <= self.now else walk.over
+        if walk.node in new.nodes and choice.get("dates") == "anew" and walk.over is None:
+            node, arrived_at = new.nodes[walk.node], walk.arrived_at or self.now
+            if node["kind"] == "wait":
+                _, walk.due = self._end_of_wait(pk, node, arrived_at)
+            else:
+                walk.due = model_time.after(arrived_at, node["within"], self.zone) if "within" in node else None
         self.wake(pk, walk, ("owner",))
 
     def delete_tag(self, tag: int) -> None:

@@ -84,6 +84,7 @@ class Walking(Places):
             return "next", "started"
         node = self.automations[walk.automation].graph.nodes[walk.node]
         is_late = walk.due is not None and walk.due <= self.now
+        is_late = is_late or (node["kind"] == "condition" and "within" not in node)  # an edit has taken it away
         match node["kind"]:
             case "wait" if (
                 "custom_field_id" in node.get("until", {}) and self._end_of_wait(pk, node, self.now)[1] is None
@@ -112,7 +113,9 @@ class Walking(Places):
             return {"completed": "sequence_completed", "removed": "sequence_left"}[place.status]
         if place.run != walk.place_run:  # somebody started them over: it is the new run that is waited for
             walk.place_run, walk.is_ours = place.run, False
-        return "sequence_end_reached" if node["wait"] == "last_email" and place.is_at_its_end else ""
+        if node["wait"] == "last_email" and place.is_at_its_end:
+            return "sequence_end_reached"
+        return "goes_on" if node["wait"] is False else ""  # an edit lets them wait no longer
 
     def _go(self, pk: int, walk: Walk, cause: Cause) -> list[Passed]:
         """From where they stand, through all that passes at once, to where they wait or leave."""
@@ -136,8 +139,8 @@ class Walking(Places):
             path.append((key, what, why))
             if exit_ is None:
                 return path
-            if exit_ == "unsubscribed":
-                self._out(walk, "unsubscribed")
+            if exit_ in ("unsubscribed", "moved_on"):
+                self._out(walk, exit_)
                 return path
             key = graph.exits(key)[exit_]
         self._out(walk, "end")
@@ -321,6 +324,8 @@ class Walking(Places):
         if node["automation_id"] not in self.automations:
             return "next", "passed", "thing_gone"
         self.happens(pk, f"sent_{node['way']}", node["automation_id"], chain)
+        if node.get("and_leave") and node["way"] == "out":
+            return "moved_on", "acted", ""
         if node.get("and_leave"):
             walk.asked = self.serial
             return None, "waits", ""

@@ -132,7 +132,8 @@ def test_of_another_sequence_the_old_one_is_finished() -> None:
 def test_another_condition_is_asked_at_once_and_another_event_counts_from_now() -> None:
     assert then(ask("a", None, None), ask("a", None, None, tag_id=2)) == "asked"
     assert then(event("a", None), event("a", None, tag_id=2)) == "wait_anew"
-    assert then(event("a", None), None) == "go_on"
+    assert then(event("a", None), None) == "keep_date"
+    assert then(event("a", None), None, wait="end") == "go_on"
     assert then(ask("a", None, None, within={"days": 1}), None) == "keep_date"
     limited = event("a", None, within={"days": 2}, otherwise=None)
     assert then(event("a", None), limited) == "keep_date"
@@ -175,7 +176,8 @@ def test_choices_that_nothing_offers_are_refused_by_their_member() -> None:
         "choices.nodes.d.branch",
         "choices.nodes.e",
     }
-    for wrong in ([], {"nodes": 3}):
+    nothing: object = []
+    for wrong in (nothing, {"nodes": 3}):
         with pytest.raises(Invalid):
             edits.read(wrong, before, before)
     assert edits.read(None, before, before) == edits.read({}, before, before) == {}
@@ -184,7 +186,8 @@ def test_choices_that_nothing_offers_are_refused_by_their_member() -> None:
 def test_it_says_what_may_be_chosen_the_usual_first() -> None:
     before = graph(ask("a", "b", "c"), shares("b", None, None), sequence("c", None))
     found = edits.changes(before, graph(start=None))
-    assert found["a"].offers == {"branch": ("no", "yes")} and found["a"].chosen == {"branch": "no"}
+    assert found["a"].offers == {"wait": ("keep", "end"), "branch": ("no", "yes")}
+    assert found["a"].chosen == {"wait": "keep", "branch": "no"}
     assert found["b"].offers == {"branch": ("0", "1")} and found["b"].chosen == {"branch": ""}
     assert found["c"].offers == {"sequence": ("finish", "leave")} and found["c"].chosen == {"sequence": "finish"}
 

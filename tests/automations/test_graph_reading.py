@@ -14,7 +14,7 @@ from dripstone.automations import graph as graphs
 from dripstone.automations import kinds, reading, words
 from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation
-from dripstone.errors import Invalid
+from dripstone.errors import Invalid, Problem
 from dripstone.events import causes
 from dripstone.purchases.models import Product
 from dripstone.sequences.models import Sequence
@@ -257,6 +257,22 @@ def test_what_is_named_is_told_by_node_and_entry(alice: Account, things: Things)
     }
 
 
+def test_as_many_queries_are_asked_for_many_nodes_as_for_two(
+    alice: Account, things: Things, django_assert_max_num_queries: Any
+) -> None:
+    tag = things.tag.pk
+
+    def nodes(n: int) -> Json:
+        asking = [{"id": f"a{one}", "kind": "condition", "if": has(things.tag)} for one in range(n)]
+        waiting = [{"id": f"b{one}", "kind": "event", "trigger": "tag_added", "tag_id": tag} for one in range(n)]
+        sending = [{"id": f"c{one}", "kind": "sequence", "sequence_id": things.sequence.pk} for one in range(n)]
+        return {"nodes": asking + waiting + sending}
+
+    for n in (1, 60):
+        with django_assert_max_num_queries(4):
+            read(alice, nodes(n))
+
+
 # --- What is refused ----------------------------------------------------------------------------------------------
 
 
@@ -281,6 +297,8 @@ def test_what_is_named_is_told_by_node_and_entry(alice: Account, things: Things)
         ({"kind": "wait", "for": {"days": 1}, "otherwise": "b"}, ("otherwise", "the date in a field")),
         ({"kind": "wait", "until": {}}, ("until", "must have one of: at, weekdays, custom_field_id")),
         ({"kind": "wait", "until": {"at": "soon"}}, ("until.at", "must be a date")),
+        ({"kind": "wait", "until": {"at": "9999-12-31T23:59Z"}}, ("until.at", "between 1900-01-01 and 2999-12-31")),
+        ({"kind": "event", "trigger": "date", "at": "0001-01-01"}, ("at", "between 1900-01-01 and 2999-12-31")),
         ({"kind": "wait", "until": {"weekdays": []}}, ("until", "must contain at least one day")),
         ({"kind": "wait", "until": {"weekdays": ["moonday"]}}, ("until.weekdays", "moonday")),
         ({"kind": "wait", "until": {"weekdays": ["monday"], "hour": 24}}, ("until.hour", "between 0 and 23")),
@@ -398,6 +416,46 @@ def test_another_account_has_nothing_of_it(alice: Account, things: Things) -> No
     found = refused(mallory, *nodes, entries=entries)
     assert len(found) == 7
     assert all("does not exist" in sentence or "unknown" in sentence for sentence in found.values())
+
+
+# --- Anything -----------------------------------------------------------------------------------------------------
+
+MEMBERS = (
+    *("id", "kind", "next", "yes", "no", "otherwise", "branches", "percent", "if", "within", "for", "until", "at"),
+    *("days", "hour", "weekdays", "trigger", "tag_id", "custom_field_id", "value", "already", "wait", "way", "type"),
+    *("automation_id", "sequence_id", "ids", "all", "url", "body", "text", "and_leave", "yearly", "minutes"),
+)
+plain = st.one_of(
+    *(st.none(), st.booleans(), st.integers(-3, 2**65), st.floats(), st.text(max_size=3)),
+    st.sampled_from([*kinds.ALL, "a", "b", "tags", "tag_added", "date", "field_date", "in", "9999-12-31T23:59Z"]),
+)
+anything: st.SearchStrategy[Any] = st.recursive(
+    plain,
+    lambda inside: st.one_of(
+        st.lists(inside, max_size=3), st.dictionaries(st.sampled_from(MEMBERS), inside, max_size=5)
+    ),
+    max_leaves=12,
+)
+odd_nodes = st.fixed_dictionaries(
+    {"id": st.sampled_from([*"abc", 7]), "kind": st.sampled_from([*kinds.ALL, None])},
+    optional=dict.fromkeys(MEMBERS[2:], anything),
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(nodes=st.one_of(anything, st.lists(odd_nodes, max_size=3)), entries=anything, start=anything)
+def test_whatever_is_given_is_kept_or_refused_in_words(alice: Account, nodes: Any, entries: Any, start: Any) -> None:
+    problems: list[Problem] = []
+    graph = None
+    try:
+        graph = read(alice, {"nodes": nodes, "entries": entries, "start": start})
+    except Invalid as refused:
+        problems = refused.problems
+    assert (graph is None) == bool(problems)
+    assert all(isinstance(member, str) and sentence for member, sentence in problems)
+    if graph is not None:
+        named = reading.all_things(graph)
+        assert reading.read(graphs.as_json(graph), alice, known={}, may_be_gone=named) == graph
 
 
 # --- There and back -----------------------------------------------------------------------------------------------

@@ -71,10 +71,13 @@ said_nodes = st.one_of(
     st.tuples(st.just("move"), st.tuples(numbers, st.sampled_from(["in", "in", "out"]), st.booleans())),
     st.tuples(st.sampled_from(["mail_owner", "unsubscribe", "form"]), st.none()),
 )  # fmt: skip
-steps = st.tuples(said_nodes, st.lists(st.integers(0, 3), min_size=2, max_size=2))  # where it leads: so many further
+further = st.sampled_from([1, 1, 1, 2, 3, 0])
+steps = st.tuples(said_nodes, st.tuples(further, further))  # where it leads: so many nodes further, 0 is out
+later = st.sampled_from([0, 0, 1, 3, 25])  # hours
 said_graphs = st.tuples(
-    st.lists(triggers, min_size=1, max_size=2, unique=True), st.lists(steps, min_size=1, max_size=7), st.booleans()
+    st.lists(triggers, min_size=1, max_size=2, unique=True), st.lists(steps, min_size=4, max_size=9), st.booleans()
 )
+DATES_OF = {"wait": ("for", "until"), "condition": ("within",), "event": ("within",)}
 TRACELESS = ("tag_removed", "field_changed", "became_active")
 
 
@@ -98,7 +101,7 @@ class Story(RuleBasedStateMachine):
         zone=st.sampled_from(["UTC", "Europe/Berlin"]),
         hours=st.sampled_from([None, None, 1, 7]),
         states=st.lists(st.sampled_from(["active", "active", "inactive"]), min_size=N_PEOPLE, max_size=N_PEOPLE),
-        said=st.lists(said_graphs, min_size=1, max_size=2),
+        said=st.lists(said_graphs, min_size=2, max_size=2),
         feeds=st.sampled_from([None, "tag", "move"]),
     )
     def begin(self, zone: str, hours: int | None, states: list[str], said: Any, feeds: str | None) -> None:
@@ -114,6 +117,9 @@ class Story(RuleBasedStateMachine):
             sends = {"kind": "move", "automation_id": first, "way": "in"}
             adds = {"kind": "tag", "tag_id": self.stage.tag("b")}
             self.stage.rule(nodes.tagged(self.stage.tag("a")), sends if feeds == "move" else adds)
+        for automation in list(self.stage.world.automations):
+            for person in self.people:
+                self.stage.add(automation, person)
 
     # --- Picking -----------------------------------------------------------------------------------------------------
 
@@ -241,8 +247,9 @@ class Story(RuleBasedStateMachine):
             waiting += [way for way in ways if way is not None and way not in found]
         return found
 
-    @rule(number=numbers, said=said_graphs, sequence=st.sampled_from([None, "leave"]), anew=st.booleans())
-    def edit(self, number: int, said: Any, sequence: str | None, anew: bool) -> None:
+    @rule(number=numbers, said=said_graphs, at_once=st.booleans(), anew=st.booleans())
+    def edit(self, number: int, said: Any, at_once: bool, anew: bool) -> None:
+        """at_once   whoever stands at a node that is deleted does not wait for it any more"""
         automation = self.automation(number)
         if automation is None:
             return
@@ -251,11 +258,17 @@ class Story(RuleBasedStateMachine):
         choices: dict[str, Any] = {}
         there = {node["id"]: node for node in made}
         for key, node in graph.nodes.items():
-            if key in graph.behind:
+            if key in graph.behind:  # deleted before, and perhaps back
                 continue
-            if node["kind"] == "sequence" and key not in there and sequence:
-                choices[key] = {"sequence": sequence}
-            if node["kind"] == "wait" and key in there and anew and there[key] != node:
+            if node["kind"] == "sequence" and key not in there and at_once:
+                choices[key] = {"sequence": "leave"}
+            elif node["kind"] in DATES_OF and key not in there and at_once:
+                choices[key] = {"wait": "end"}
+            elif (
+                key in there
+                and anew
+                and any(there[key].get(name) != node.get(name) for name in DATES_OF.get(node["kind"], ()))
+            ):
                 choices[key] = {"dates": "anew"}
         start = max(made, key=lambda node: len(self._behind(node["id"], made)), default=None)
         new_entries = [{"id": f"e{n}", **one} for n, one in enumerate(entries)]
@@ -305,17 +318,49 @@ class Story(RuleBasedStateMachine):
 
     # --- What happens ------------------------------------------------------------------------------------------------
 
-    @rule(who=numbers, name=tags, cause=outside, quiet=st.sampled_from([True, False, False]))
-    def put_tag(self, who: int, name: str, cause: causes.Cause, quiet: bool) -> None:
+    @rule(who=numbers, name=tags, cause=outside, quiet=st.sampled_from([True, False, False]), hours=later)
+    def put_tag(self, who: int, name: str, cause: causes.Cause, quiet: bool, hours: int) -> None:
         self.stage.put_tag(self.person(who), name, cause, quiet=quiet)
+        self.stage.passes(hours=hours)
 
-    @rule(name=tags)
-    def put_tag_on_everybody(self, name: str) -> None:
+    @rule(number=numbers, node=numbers, hours=later)
+    def provoke(self, number: int, node: int, hours: int) -> None:
+        """What somebody who is inside waits for, or what would pull them."""
+        found = self.inside(number)
+        if found is None:
+            return
+        automation, person = found
+        walk, graph = self.stage.world.one(person).inside(automation), self.stage.world.automations[automation].graph
+        assert walk is not None
+        near = [key for key in (walk.node, *graph.ahead(walk.node)) if key]
+        events = [one for one in map(graph.nodes.__getitem__, near) if one["kind"] == "event"]
+        if events:
+            self._happens(person, events[node % len(events)])
+            self.stage.passes(hours=hours)
+
+    def _happens(self, person: int, trigger: dict[str, Any]) -> None:
+        names = {pk: name for name, pk in self.stage.tags.items()}
+        match trigger:
+            case {"trigger": "tag_added", "tag_id": tag} if tag in names:
+                self.stage.take_tag(person, names[tag])
+                self.stage.put_tag(person, names[tag])
+            case {"trigger": "tag_removed", "tag_id": tag} if tag in names:
+                self.stage.put_tag(person, names[tag])
+                self.stage.take_tag(person, names[tag])
+            case {"trigger": "field_changed"}:
+                self.stage.fill(person, self.stage.city, "Köln")
+                self.stage.fill(person, self.stage.city, trigger.get("value", "Ulm"))
+            case {"trigger": "sequence_left", "sequence_id": course}:
+                self.stage.enroll(person, course)
+                self.stage.take_out(person, course)
+
+    @rule(name=tags, hours=later)
+    def put_tag_on_everybody(self, name: str, hours: int) -> None:
         was_hasty, self.stage.is_hasty = self.stage.is_hasty, True
         for person in self.people:
             self.stage.put_tag(person, name)
         self.stage.is_hasty = was_hasty
-        self.stage.after()
+        self.stage.passes(hours=hours)
 
     @rule(who=numbers, name=tags)
     def take_tag(self, who: int, name: str) -> None:

@@ -86,7 +86,7 @@ def test_a_token_is_void_when_somebody_has_come_where_something_changes(alice: A
 def test_it_stays_good_while_people_move_where_nothing_changes(alice: Account) -> None:
     one = automation(alice, wait("a", "b"), wait("b"))
     add(one, make_subscriber(alice))
-    one = draft(one, wait("a", "b"), wait("b", **{"for": {"days": 9}}))
+    one = draft(one, wait("a", "b"), wait("b", days=9))
     token = automation_impact.of_publish(one, None, NOW).token
     add(one, make_subscriber(alice))
     verbs.update(one, {"name": "Other"}, NOW)
@@ -96,13 +96,13 @@ def test_it_stays_good_while_people_move_where_nothing_changes(alice: Account) -
 def test_it_is_for_these_choices_and_this_draft_alone(alice: Account) -> None:
     one = automation(alice, wait("a"))
     add(one, make_subscriber(alice))
-    one = draft(one, wait("a", **{"for": {"days": 9}}))
+    one = draft(one, wait("a", days=9))
     anew = {"nodes": {"a": {"dates": "anew"}}}
     kept, moved = (automation_impact.of_publish(one, None, NOW, choices).token for choices in (None, anew))
     assert kept != moved
     with pytest.raises(Unseen):
         publishing.publish(one, NOW, token=kept, choices=anew)
-    one = draft(one, wait("a", **{"for": {"days": 8}}))
+    one = draft(one, wait("a", days=8))
     with pytest.raises(Unseen):
         publishing.publish(one, NOW, token=kept)
 
@@ -159,7 +159,7 @@ def test_whoever_waits_before_the_end_of_what_is_left_leaves_then(alice: Account
 def test_a_changed_wait_leaves_dates_as_they_are(alice: Account) -> None:
     one, first, second = automation(alice, wait("a")), make_subscriber(alice), make_subscriber(alice)
     add(one, first)
-    publish(one, wait("a", **{"for": {"days": 10}}), now=LATER)
+    publish(one, wait("a", days=10), now=LATER)
     add(one, second, now=LATER)
     work_off(LATER)
     assert (due(one, first), due(one, second)) == (NOW + 3 * DAY, LATER + 10 * DAY)
@@ -168,7 +168,7 @@ def test_a_changed_wait_leaves_dates_as_they_are(alice: Account) -> None:
 def test_or_gives_them_anew_from_when_they_came(alice: Account) -> None:
     one, person = automation(alice, wait("a")), make_subscriber(alice)
     add(one, person)
-    told = publish(one, wait("a", **{"for": {"days": 10}}), now=LATER, a={"dates": "anew"})
+    told = publish(one, wait("a", days=10), now=LATER, a={"dates": "anew"})
     assert told.going.n == 0
     work_off(LATER)
     assert due(one, person) == NOW + 10 * DAY
@@ -178,7 +178,7 @@ def test_a_date_given_anew_that_is_past_moves_them_on_at_once(alice: Account) ->
     one, person = automation(alice, wait("a", "b"), wait("b")), make_subscriber(alice)
     add(one, person)
     add(one, make_subscriber(alice), now=LATER)
-    shorter = wait("a", "b", **{"for": {"hours": 5}})
+    shorter = wait("a", "b", hours=5)
     told = publish(one, shorter, wait("b"), now=LATER, a={"dates": "anew"})
     assert (told.going.n, told.going.stops) == (1, {"b": 1})
     work_off(LATER)
@@ -268,7 +268,7 @@ def test_another_condition_is_asked_at_once(alice: Account) -> None:
     one = automation(alice, ask("c", a, "yes", None, **within), wait("yes"))
     add(one, has, has_not)
     told = publish(one, ask("c", b, "yes", None, **within), wait("yes"))
-    assert (told.going.stops, told.going.leaves) == ({"yes": 1, "c": 1}, 0)
+    assert (told.going.stops, told.going.leaves) == ({"yes": 1}, 0)
     work_off()
     assert (stands(one, has), stands(one, has_not)) == ("yes", "c")
 
@@ -298,14 +298,40 @@ def test_another_event_counts_from_now(alice: Account) -> None:
     assert stands(one, person) == "b"
 
 
-def test_whoever_waits_at_a_deleted_event_goes_on_at_once(alice: Account) -> None:
+def test_whoever_waits_at_a_deleted_event_waits_on_behind_the_scenes(alice: Account) -> None:
+    a, inside, before = make_tag(alice), make_subscriber(alice), make_subscriber(alice)
+    one = automation(alice, wait("w", "e"), tagged("e", a, "b"), wait("b"))
+    add(one, inside, before)
+    by_hand.move(one, inside.pk, "e", NOW, cause=causes.OWNER)
+    assert publish(one, wait("w", "b"), wait("b")).going.n == 0
+    work_off()
+    assert counts(one) == {"e": 1, "w": 1}
+    for person in (inside, before):
+        tags.add(a, person, NOW, cause=causes.OWNER)
+    work_off()
+    assert (stands(one, inside), stands(one, before)) == ("b", "w")
+
+
+def test_or_goes_on_at_once(alice: Account) -> None:
     a, person = make_tag(alice), make_subscriber(alice)
     one = automation(alice, tagged("e", a, "b"), wait("b"))
     add(one, person)
-    told = publish(one, wait("b"))
+    told = publish(one, wait("b"), e={"wait": "end"})
     assert told.going.stops == {"b": 1}
     work_off()
     assert stands(one, person) == "b"
+
+
+def test_whom_it_sends_out_leaves_also_while_nobody_may_walk(alice: Account) -> None:
+    unconfirmed, person = make_subscriber(alice, state="inactive"), make_subscriber(alice)
+    one = automation(alice, wait("w"))
+    add(one, unconfirmed, person)
+    by_hand.move(one, unconfirmed.pk, "w", NOW, cause=causes.OWNER)
+    switch(one, "paused")
+    told = publish(one, w={"wait": "end"})
+    assert (told.going.n, told.going.leaves) == (2, 2)
+    work_off()
+    assert counts(one) == {} and left(one, person) == "removed_by_edit"
 
 
 def test_a_deleted_condition_leads_by_the_branch_that_is_named(alice: Account) -> None:
@@ -395,10 +421,10 @@ def test_through_any_edits_everybody_inside_has_a_node_and_gets_to_the_end(
 
     def nodes(of: list[tuple[str, str | None, int]]) -> list[dict[str, Any]]:
         makers: dict[str, Any] = {
-            "a": lambda key, to, n: wait(key, to, **{"for": {"days": n}}),
+            "a": lambda key, to, n: wait(key, to, days=n),
             "b": lambda key, to, n: ask(key, mark, None, to, within={"days": n}),
             "c": lambda key, to, n: tagged(key, mark, to, within={"days": n}, otherwise=to),
-            "d": lambda key, to, n: wait(key, to, **{"for": {"hours": n}}),
+            "d": lambda key, to, n: wait(key, to, hours=n),
             "e": lambda key, to, n: sequence(key, course.pk, to, wait=[False, "completed", "last_email"][n - 1]),
             "f": lambda key, to, n: ask(key, mark, to, to),
         }

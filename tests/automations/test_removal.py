@@ -5,6 +5,7 @@ import pytest
 from dripstone.accounts.models import Account
 from dripstone.automations import errands, reasons, removal
 from dripstone.automations.models import Automation, Errand, Node, Walk
+from dripstone.automations.steps import Sequences
 from dripstone.engine import enroll
 from dripstone.engine.models import Enrollment
 from dripstone.errors import NotFound, Unseen
@@ -26,7 +27,7 @@ def course(alice: Account) -> Sequence:
     return make_sequence(alice, *emails, repeat=True)
 
 
-def delete(one: Automation, sequences: removal.Sequences = "end") -> automation_impact.AutomationImpact:
+def delete(one: Automation, sequences: Sequences = "end") -> automation_impact.AutomationImpact:
     one.refresh_from_db()
     told = automation_impact.of_removal(one, NOW, sequences)
     removal.delete(one, NOW, sequences=sequences, token=told.token)

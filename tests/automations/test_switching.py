@@ -187,7 +187,7 @@ def test_conditions_are_asked_again_when_it_runs_again(alice: Account) -> None:
 def two_overdue(alice: Account) -> tuple[Automation, Subscriber, Subscriber]:
     """One for four days, the other for a day."""
     one, first, second = (
-        automation(alice, wait("w", "b", **{"for": {"days": 1}}), wait("b")),
+        automation(alice, wait("w", "b", days=1), wait("b")),
         *(make_subscriber(alice) for _ in range(2)),
     )
     add(one, first)

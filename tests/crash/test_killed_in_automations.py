@@ -1,4 +1,5 @@
-"""A worker or an owner is killed in an automation, before each of the statements; somebody goes on afterwards.
+"""A worker or an owner is killed in an automation, before each of the statements that write; somebody goes on
+afterwards. (To die before one that only reads is to die before the next that writes.)
 
 Each step was done once or not at all: nobody is without a node, no act is left out, what is queued is queued once."""
 
@@ -120,7 +121,7 @@ def test_a_worker_is_killed_before_any_statement(place: Place) -> None:
         assert scene.became_of(people) == BECAME, n_statements
         assert Reader.objects.get(pk=READER).number == Numbering.objects.get().last
         if not was_killed:
-            assert n_statements > 60
+            assert n_statements > 40
             break
     else:
         pytest.fail("it does not end")
@@ -187,7 +188,7 @@ def test_a_draft_is_published_whole_or_not_at_all(place: Place) -> None:
         leads = Node.objects.filter(automation=one, key="course").values_list("deleted_at", "leads_to").get()
         assert (leads[0] is None) == (one.draft is not None) and leads[1] == (None if one.draft else "end")
         if not was_killed:
-            assert one.draft is None and n_statements > 5
+            assert one.draft is None and n_statements > 2
             return
     pytest.fail("it does not end")
 
@@ -205,7 +206,7 @@ def test_it_is_switched_with_all_its_places_or_not_at_all(place: Place, act: str
         run.until_idle(clock.now)
         assert standing.nodes_of() == ["course", "course"]
         if not was_killed:
-            assert standing.one.status == status and n_statements > 5
+            assert standing.one.status == status and n_statements > 2
             return
     pytest.fail("it does not end")
 
@@ -221,7 +222,7 @@ def test_it_is_deleted_and_everybody_leaves_or_nothing_happens(place: Place) -> 
         places = Enrollment.objects.filter(subscriber__in=standing.people)
         assert Counter(places.values_list("status", flat=True)) == {"active" if is_there else "removed": 2}
         if not was_killed:
-            assert not is_there and n_statements > 5
+            assert not is_there and n_statements > 2
             return
     pytest.fail("it does not end")
 
@@ -237,7 +238,7 @@ def test_somebody_is_moved_by_hand_or_stays_where_they_are(place: Place) -> None
         assert (where, status) in [("course", "active"), ("bought", "removed")], n_statements
         assert Step.objects.filter(subscriber_id=person.pk, what="moved").count() == (where == "bought")
         if not was_killed:
-            assert where == "bought" and n_statements > 5
+            assert where == "bought" and n_statements > 2
             return
     pytest.fail("it does not end")
 
@@ -255,6 +256,6 @@ def test_somebody_is_added_by_hand_once_or_not_at_all(place: Place) -> None:
         assert did == (n_inside, n_inside), n_statements
         assert Enrollment.objects.filter(subscriber=person).count() == n_inside
         if not was_killed:
-            assert n_inside == 1 and n_statements > 5
+            assert n_inside == 1 and n_statements > 2
             return
     pytest.fail("it does not end")

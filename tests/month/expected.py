@@ -44,7 +44,7 @@ COURSES = {one.name: one for one in (WELCOME, LESSONS, WIN_BACK)}
 
 AFTER = "After the lessons"  # two days later: a fan, or up to five days to buy, or a last email
 TWO_DAYS, FIVE_DAYS = "pause", "buys"  # its nodes that wait, and
-LAST_EMAIL = "win back"
+LAST_EMAIL = "win_back"
 
 
 @dataclass

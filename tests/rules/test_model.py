@@ -32,7 +32,6 @@ from dripstone.events import causes, reading, types
 from dripstone.events.models import Number, Numbering, Reader
 from dripstone.events.record import event, record
 from dripstone.rules import verbs
-from dripstone.rules.book import Book
 from dripstone.rules.models import Firing, Rule
 from dripstone.subscribers import fields, subscribe, tags
 from dripstone.subscribers.models import Subscriber, Tag
@@ -85,7 +84,7 @@ class Story(RuleBasedStateMachine):
     def teardown(self) -> None:
         transaction.set_rollback(True)
         self.undone.__exit__(None, None, None)
-        read.rules = Book()
+        read.rules._pages.clear()
 
     @initialize(feeding=st.booleans())
     def begin(self, feeding: bool) -> None:
@@ -276,7 +275,7 @@ class Story(RuleBasedStateMachine):
                 try:
                     return read.next_events(self.world.now)
                 except Killed:
-                    read.rules = Book()
+                    read.rules._pages.clear()
                     return False
 
         self._read(limit, die)

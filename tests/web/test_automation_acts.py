@@ -85,7 +85,7 @@ def test_choices_are_shown_with_what_they_do_before_they_are_made(
     alice: Client, one: Automation, reader: Tag, noor: Subscriber
 ) -> None:
     path = f"/automations/{one.pk}/publication"
-    making.draft(one, wait("pause", "mark", **{"for": {"minutes": 1}}), tag("mark", reader), now=MONDAY_9)
+    making.draft(one, wait("pause", "mark", minutes=1), tag("mark", reader), now=MONDAY_9)
     shown = alice.get(path)
     assert "Keeps the date that they have" in text_of(shown) and "Give them new dates" in text_of(shown)
     chosen = {"choice:pause:dates": "anew"}

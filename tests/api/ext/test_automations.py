@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from dripstone import clock as clocks
+from dripstone.automations import run
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.events import causes
 from dripstone.subscribers import tags
@@ -226,6 +228,41 @@ def test_its_checks_name_the_node(alice: Caller, course: Tag) -> None:
     status, answer = alice.get(f"{AUTOMATIONS}/{made['id']}/checks")
     assert (status, answer["checks"]["automation_id"]) == (200, made["id"])
     assert "a" in {one["node"] for one in answer["checks"]["findings"]}
+
+
+# --- From the call to the log -------------------------------------------------------------------------------------
+
+
+def test_somebody_who_gets_the_tag_enters_walks_and_is_in_the_log(alice: Caller, clock: Any, course: Tag) -> None:
+    customer = make_tag(alice.account, name="Customer")
+    nodes = [
+        {"id": "paid", "kind": "condition", "if": {"type": "tags", "ids": [customer.pk]}, "yes": None, "no": "pause"},
+        {"id": "pause", "kind": "wait", "for": {"days": 3}, "next": "thanks"},
+        {"id": "thanks", "kind": "tag", "tag_id": customer.pk, "next": None},
+    ]
+    made = make(alice, about(course, start="paid", nodes=nodes))
+    url = f"{AUTOMATIONS}/{made['id']}"
+    assert alice.post(f"{url}/activate")[0] == 200
+    person = make_subscriber(alice.account, email_address="bob@example.org")
+    assert alice.post(f"/v4/tags/{course.pk}/subscribers/{person.pk}", {})[0] == 201
+    run.until_idle(clocks.now)
+    [walk] = alice.get(f"{url}/people")[1]["walks"]
+    assert (walk["email_address"], walk["entry"], walk["node"], walk["run"]) == ("bob@example.org", "in", "pause", 1)
+    automation = alice.get(url)[1]["automation"]
+    assert (automation["people"], automation["entered"], automation["left"]) == (1, 1, 0)
+    assert {one["id"]: one["people"] for one in automation["steps"]} == {"paid": 0, "pause": 1, "thanks": 0}
+    clock.advance(days=3)
+    run.until_idle(clocks.now)
+    assert person.taggings.filter(tag=customer).exists()
+    left, *_, entered = alice.get(f"{url}/log")[1]["log"]
+    assert (entered["what"], left["what"], left["reason"]) == ("entered", "left", "end")
+    assert entered["sentence"] == "Entered: got the tag “Course”, by API"
+    assert [(one["node"], one["outcome_text"]) for one in entered["way"]] == [
+        ("paid", "by “no”"),
+        ("pause", "waits here"),
+    ]
+    [walk] = alice.get(f"{url}/people", status="completed")[1]["walks"]
+    assert (walk["completed"], walk["reason"]) == (True, "end")
 
 
 # --- People -------------------------------------------------------------------------------------------------------
