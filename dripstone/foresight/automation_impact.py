@@ -238,10 +238,12 @@ class _Late(NamedTuple):
     slots: list[str]
 
 
-# Purpose: who waits for it to run again, by what the ticks do with them then. Without those who leave instead.
+# Purpose: who waits for it to run again, by what the ticks do with them then. Without those who leave instead; a slot
+# of a weekday that has passed is not over but another one.
 # By walk_at_node; 1 µs a walk.
 _WAITING = """
-SELECT w.node, w.called_to, w.is_begun, coalesce(w.ends_at <= %(now)s, false),
+SELECT w.node, w.called_to, w.is_begun,
+       coalesce(w.ends_at <= %(now)s AND NOT (w.node = ANY(%(slots)s) AND w.ends_at < %(now)s), false),
        coalesce(w.node = ANY(%(events)s) AND w.ends_at = w.arrived_at, false), p.state, count(*)
 FROM automations_walk w JOIN subscribers_subscriber p ON p.id = w.subscriber_id
 WHERE w.automation_id = %(automation)s AND w.left_at IS NULL
@@ -266,7 +268,9 @@ def _waiting_to_go(automation: Automation, graph: Graph, late: _Late) -> Iterato
             yield _Moved(key, who, by_state)
         elif has_happened:
             yield _Moved(dict(graph.nodes[key].ways)[NEXT], who & _HAS_HAPPENED, by_state)
-        elif is_over and key not in late.slots:
+        elif is_over and key in late.slots:
+            yield _Moved(key, who & Q(ends_at=late.now), by_state, is_over=True)
+        elif is_over:
             is_event = graph.nodes[key].kind == kinds.EVENT
             yield _Moved(key, who & ~_HAS_HAPPENED if is_event else who, by_state, is_over=True)
         elif graph.nodes[key].kind == kinds.CONDITION:
