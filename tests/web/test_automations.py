@@ -85,6 +85,12 @@ def test_the_list_is_searched_and_filtered(alice: Client, account: Account, auto
     assert "No automation is like that" in text_of(alice.get("/automations", {"status": "paused"}))
 
 
+def test_it_is_found_by_its_name(alice: Client, automation: Automation, mallory: Client) -> None:
+    link = f'href="/automations/{automation.pk}"'
+    assert link in alice.get("/search", {"q": "after the"}).content.decode()
+    assert link not in mallory.get("/search", {"q": "after the"}).content.decode()
+
+
 # --- One ----------------------------------------------------------------------------------------------------------
 
 
