@@ -182,7 +182,8 @@ def _way(walk: Walk, facts: _Facts) -> Way:
     ahead = _Ahead(walk, automation, facts.graphs[automation.pk], facts)
     stop = ahead.follow()
     unless = tuple(ahead.events()) if not stop.is_still else ()
-    return Way(automation, walk, past, ahead.where(), tuple(ahead.found), stop.depends, unless)
+    coming = tuple(sorted(ahead.found, key=lambda one: one.at))
+    return Way(automation, walk, past, ahead.where(), coming, stop.depends, unless)
 
 
 class _Stop(NamedTuple):
@@ -206,7 +207,10 @@ class _Ahead:
     graph: Graph
     facts: _Facts
     found: list[Ahead] = field(default_factory=list)
-    entered: set[int] = field(default_factory=set)  # sequences that they come into on the way
+    # Sequences that they come into, or wait with, on the way: when the last email goes; None: that is not known.
+    entered: dict[int, datetime | None] = field(default_factory=dict)
+
+    put_in: set[str] = field(default_factory=set)  # nodes that put them into a sequence
 
     # Where they stand
 
@@ -229,15 +233,45 @@ class _Ahead:
             return _Stop("whether they confirm their address: nobody unconfirmed goes on", is_still=True)
         if self.automation.status != Automation.Status.ACTIVE:
             return _Stop(f"whether the automation runs again: it {_STILL[self.automation.status]}", is_still=True)
+        here, since, n_found = self.walk.node, self.facts.now, 0
         onward = self._from_here()
         while isinstance(onward, _Onward):
+            onward = self._unless_pulled(here, since, n_found, onward)
             if onward.key is None or onward.key not in self.graph.nodes:
                 self._note(onward.at, "", "They leave: nothing comes next")
                 return _Stop()
             if len(self.found) >= MOST_AHEAD:
                 return _Stop("what comes after all this")
-            onward = self._at(self.graph.nodes[onward.key], onward.at)
+            here, since, n_found = onward.key, onward.at, len(self.found)
+            onward = self._at(self.graph.nodes[here], since)
         return onward
+
+    def _unless_pulled(self, here: str, since: datetime, n_found: int, onward: _Onward) -> _Onward:
+        """A date ahead that comes before they go on takes them there (A6). The sequence in which they are for this
+        automation ends with it (A5)."""
+        dates_ahead = [
+            (datetime.fromisoformat(node.trigger["at"]), node)
+            for node in self.graph.events_ahead(here)
+            if node.trigger["trigger"] == when.DATE
+        ]
+        coming = [(at, node) for at, node in dates_ahead if since < at <= onward.at]
+        if not coming:
+            return onward
+        at, node = min(coming, key=lambda one: one[0])
+        if self._is_ours(here):
+            self.entered[self.graph.nodes[here].settings["sequence_id"]] = None
+            self.found[n_found:] = [one for one in self.found[n_found:] if one.email_id is None or one.at < at]
+        self.found[n_found:] = [one for one in self.found[n_found:] if one.email_id is not None or one.at <= at]
+        happening = when.words(node.trigger, self.facts.names, node_words.WHO)
+        self._note(at, node.key, f"{happening[:1].upper()}{happening[1:]}, and takes them here")
+        return _Onward(_next(node), at)
+
+    def _is_ours(self, key: str) -> bool:
+        """Whether they are in the sequence there because of this run."""
+        node = self.graph.nodes.get(key)
+        if node is None or node.kind != kinds.SEQUENCE or node.is_deleted:
+            return False
+        return self.walk.is_ours if key == self.walk.node and self.walk.is_begun else key in self.put_in
 
     def _from_here(self) -> _Onward | _Stop:
         """From where they stand."""
@@ -258,7 +292,8 @@ class _Ahead:
 
     def events(self) -> Iterator[str]:
         """What is ahead, and would take them there at once."""
-        for node in self.graph.events_ahead(self.walk.node)[:MOST_EVENTS]:
+        ahead = [one for one in self.graph.events_ahead(self.walk.node) if one.trigger["trigger"] != when.DATE]
+        for node in ahead[:MOST_EVENTS]:
             happening = when.words(node.trigger, self.facts.names, node_words.WHO)
             to = self.graph.nodes.get(_next(node) or "")
             then = words.title(node_words.node(to, self.facts.names)) if to is not None else "they leave"
@@ -342,12 +377,14 @@ class _Ahead:
         sequence = self._sequence_of(node)
         if sequence is None or node.key in self.walk.acted:
             return _Onward(_next(node), at)
+        if sequence.pk in self.entered and not sequence.repeat:
+            return self._again(node, sequence, at)
         place = self.facts.places.get(sequence.pk)
         is_inside = place is not None and place.status in _INSIDE
         if place is not None and place.status == Enrollment.Status.COMPLETED and not sequence.repeat:
             return _Onward(_next(node), at)
         self._note(at, node.key, node_words.node(node, self.facts.names))
-        if (is_inside or sequence.pk in self.entered) and not sequence.repeat:
+        if is_inside and not sequence.repeat:
             return self._in_sequence(node, at)
         if place is not None and not sequence.repeat:
             return self._waits(node, at, f"which emails of {words.title(sequence.name)} they have not had yet")
@@ -355,13 +392,24 @@ class _Ahead:
             return self._waits(node, at, f"whether {words.title(sequence.name)} runs again")
         return self._through(node, sequence, at)
 
+    def _again(self, node: GraphNode, sequence: Sequence, at: datetime) -> _Onward | _Stop:
+        """A second time on the way: they wait with it, or are through with it."""
+        last = self.entered[sequence.pk]
+        if last is None:
+            return self._waits(node, at, f"what {words.title(sequence.name)} still has for them")
+        if last <= at and not sequence.hold:
+            return _Onward(_next(node), at)
+        self._note(at, node.key, node_words.node(node, self.facts.names))
+        return self._after(node, sequence, at, last)
+
     def _sequence_of(self, node: GraphNode) -> Sequence | None:
         rows = Sequence.objects.filter(account=self.facts.account, deleted_at=None)
         return rows.filter(pk=node.settings["sequence_id"]).first()
 
     def _through(self, node: GraphNode, sequence: Sequence, at: datetime) -> _Onward | _Stop:
         """They enter it then, and are sent what is published; who is excluded goes through it without (R14)."""
-        self.entered.add(sequence.pk)
+        self.entered[sequence.pk] = None
+        self.put_in.add(node.key)
         emails = self.facts.emails(sequence)
         readers = filters.readers(filters.of(emails), self.facts.account.pk)
         lines = timetable.of_entry(sequence, emails, at, readers)
@@ -373,6 +421,7 @@ class _Ahead:
             return self._waits(
                 node, at, f"what {words.title(sequence.name)} sends: an email is on hold, or none is there"
             )
+        self.entered[sequence.pk] = lines[-1].due
         return self._after(node, sequence, at, lines[-1].due)
 
     def _in_sequence(self, node: GraphNode, at: datetime) -> _Onward | _Stop:
@@ -381,7 +430,11 @@ class _Ahead:
         place = self.facts.places.get(sequence_id)
         if place is None or place.status not in _INSIDE:
             return self._waits(node, at, _ANSWER)
+        self.entered[sequence_id] = None
         told = journey.of(place, self.facts.now)
+        if told.waiting_because == "at_the_end":
+            self.entered[sequence_id] = at
+            return self._after(node, place.sequence, at, at)
         coming = [step for step in told.steps if step.outcome in journey.GOES and step.at is not None]
         for step in coming:
             assert step.at is not None
@@ -393,6 +446,7 @@ class _Ahead:
             return self._waits(node, at, why)
         last = coming[-1].at
         assert last is not None
+        self.entered[sequence_id] = last
         return self._after(node, place.sequence, at, last)
 
     def _after(self, node: GraphNode, sequence: Sequence, at: datetime, last: datetime) -> _Onward | _Stop:
