@@ -18,7 +18,7 @@ from django.views.decorators.http import require_http_methods
 
 from dripstone import clock, conditions, words
 from dripstone.accounts.models import Account
-from dripstone.automations import matching, publishing, removal, switching, verbs
+from dripstone.automations import edits, matching, publishing, removal, switching, verbs
 from dripstone.automations import words as automation_words
 from dripstone.automations.models import Automation
 from dripstone.automations.steps import Sequences
@@ -152,9 +152,10 @@ def _nodes(impact: AutomationImpact, told: list[Effect], names: Any) -> Iterator
 
 
 _LABELS: Mapping[str, str] = {
-    "sequence": "Whoever is in its sequence",
-    "branch": "Whoever comes to it",
-    "dates": "Whoever waits there",
+    edits.SEQUENCE: "Whoever is in its sequence",
+    edits.WAIT: "Whoever waits there",
+    edits.BRANCH: "Whoever comes to it",
+    edits.DATES: "Whoever waits there",
 }
 
 
@@ -243,7 +244,7 @@ def _then(request: HttpRequest, back: str, said: str) -> Any:
 
 def _told(impact: AutomationImpact, account: Account, automation: Automation, button: str) -> Told:
     lines = [_line(one) for one in automation_impact_words.effects(impact, _names_of(impact, account))]
-    n_mailed = sum(impact.going.mailed.values())
+    n_mailed = sum(impact.going.mailed.values()) + impact.n_mailed
     return Told(
         impact.token,
         is_silent=impact.is_silent,
