@@ -113,6 +113,7 @@ def one_of_each(account: Account) -> dict[str, Any]:
         "images": store.add(account.pk, a_picture(), "a.png", MONDAY_9).pk,
         "forecast": clock.now().date().isoformat(),
         "inbox": make_message(account, to=person.email_address).pk,
+        "steps": "a",
         "automations": automations.create(account, automation_about(tag.pk), MONDAY_9).pk,
         "other_automations": automations.create(account, {"name": "Other"}, MONDAY_9).pk,
         "rules": rules.create(account, rule_about(tag.pk), MONDAY_9).pk,

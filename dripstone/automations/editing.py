@@ -39,6 +39,7 @@ class Place(NamedTuple):
 
 START: Final = Place(AT_ENTRY, NEXT)
 Edge = Place  # at an exit, never AFTER
+Meets = Mapping[str, str | None]
 
 
 # --- How it hangs together ----------------------------------------------------------------------------------------
@@ -98,17 +99,17 @@ def has_usual_way(node: GraphNode) -> bool:
     return NEXT in node.exits
 
 
-def behind(graph: Graph, key: str) -> str | None:
+def behind(graph: Graph, key: str, meets: Meets | None = None) -> str | None:
     """What comes after a node and all that belongs to it: where its usual way leads, else where its ways come together;
-    None: they leave."""
+    None: they leave. meets: `joins`, where it is asked often"""
     ways = dict(graph.exits_of(key))
-    return ways[NEXT] if NEXT in ways else joins(graph)[key]
+    return ways[NEXT] if NEXT in ways else (meets or joins(graph))[key]
 
 
-def block(graph: Graph, key: str) -> list[str]:
+def block(graph: Graph, key: str, meets: Meets | None = None) -> list[str]:
     """The node and what belongs to it: all that stands on its ways before what comes after it, and that nothing else
     leads to. As listed, itself first."""
-    after = behind(graph, key)
+    after = behind(graph, key, meets)
     without = {key} if after is None else {key, after}
     targets = [led for exit, led in graph.exits_of(key) if led is not None and exit != NEXT]
     elsewhere = reached(graph, _roots(graph), without=[key]) | reached(graph, without - {key})
@@ -125,13 +126,18 @@ def ends(graph: Graph, place: Place) -> list[Edge]:
     return ends_of_block(graph, place.key)
 
 
-def ends_of_block(graph: Graph, key: str) -> list[Edge]:
+def may_follow(graph: Graph, key: str, meets: Meets) -> bool:
+    """Something may be put after it: not all of its ways end in what nothing follows."""
+    return has_usual_way(graph.nodes[key]) or bool(ends_of_block(graph, key, meets))
+
+
+def ends_of_block(graph: Graph, key: str, meets: Meets | None = None) -> list[Edge]:
     """The exits of its block that lead to what comes after it. Where that is nothing, an exception that leads out
     goes on leading out."""
-    after = behind(graph, key)
+    after = behind(graph, key, meets)
     if after is None and has_usual_way(graph.nodes[key]):
         return [Edge(key, NEXT)]
-    return [Edge(one, exit) for one in block(graph, key) for exit, led in graph.exits_of(one) if led == after]
+    return [Edge(one, exit) for one in block(graph, key, meets) for exit, led in graph.exits_of(one) if led == after]
 
 
 def target(graph: Graph, place: Place) -> str | None:

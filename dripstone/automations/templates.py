@@ -150,7 +150,7 @@ LAUNCH = Template(
     (
         Question("interested", "The tag of those who are interested", "tag", "Waiting list"),
         Question("before", "The sequence before the launch", "sequence", "Before the launch"),
-        Question("day", "The launch", "instant", hint="In the account’s time zone."),
+        Question("day", "The day of the launch", "instant", hint="As 2026-12-01, in the account’s time zone."),
         Question("launch", "The sequence that sells", "sequence", "Launch"),
         Question("product", "What they may buy", "product", is_optional=True),
         Question("buyer", "The tag of those who bought", "tag", "Customer"),

@@ -255,8 +255,8 @@ class _Living:
     # Acts of outside
 
     def _come_in(self, entry: str) -> None:
-        """As it would be: a date in a field when it is reached, other things now. What cannot be brought about lets them
-        in all the same."""
+        """As it would be: a date in a field when it is reached, anything else now. What cannot be brought about lets
+        them in all the same."""
         trigger = trigger_of(self.life.graph, entry)
         if trigger is not None and imagining.may_happen(trigger):
             self._do(trigger)

@@ -6,7 +6,7 @@ it would be published without the thing.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from dripstone import words
@@ -53,19 +53,8 @@ def of(thing: Thing, account_id: int) -> list[Use]:
 
 def of_each(things: Iterable[Thing], account_id: int) -> dict[Thing, list[Use]]:
     """The same for many things: a query for automations and one for nodes, and three for what stands in segments."""
-    asked = list(things)
-    naming = _naming(account_id)
-    found = uses.of_each(asked, account_id) if naming else {}
-    return {thing: list(_reached(thing, found.get(thing, ()), naming)) for thing in asked}
-
-
-def _reached(thing: Thing, conditions: Collection[uses.Use], naming: Mapping[Thing, list[Use]]) -> Iterator[Use]:
-    seen: set[int] = set()
-    for named, through in uses.ways(thing, conditions):
-        for one in naming.get(named, ()):
-            if one.automation_id not in seen:
-                seen.add(one.automation_id)
-                yield replace(one, through=through)
+    found = uses.namers(things, account_id, _naming(account_id), lambda one: one.automation_id)
+    return {thing: [replace(one, through=through) for one, through in named] for thing, named in found.items()}
 
 
 def _naming(account_id: int) -> dict[Thing, list[Use]]:

@@ -4,15 +4,16 @@ A page that asks before a deletion names these, and the API refuses to delete a 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from dripstone import grammar, words
 from dripstone.grammar import Thing
 from dripstone.sequences.models import Sequence, SequenceEmail
 from dripstone.subscribers.models import Segment
 
+Namer = TypeVar("Namer")
 Kind = Literal["segment", "exclusion", "filter"]
 
 
@@ -48,11 +49,29 @@ def of(thing: Thing, account_id: int) -> list[Use]:
     return of_each([thing], account_id)[thing]
 
 
-def ways(thing: Thing, found: Iterable[Use]) -> Iterator[tuple[Thing, tuple[int, ...]]]:
-    """Under which names something else than a condition may name the thing: its own, and the segments among its uses
-    that say something of it, each with the segments through which."""
-    yield thing, ()
-    yield from ((("segment", use.pk), (*use.through, use.pk)) for use in found if use.kind == "segment")
+def namers(
+    things: Iterable[Thing], account_id: int, naming: Mapping[Thing, list[Namer]], key: Callable[[Namer], int]
+) -> dict[Thing, list[tuple[Namer, tuple[int, ...]]]]:
+    """What else than a condition names each: rules, automations. Itself, or through segments that say something of it,
+    whose ids stand beside it. Each once, those that name it themselves first.
+
+    naming   what names a thing itself
+    """
+    asked = list(things)
+    found = of_each(asked, account_id) if naming else {}
+    return {thing: list(_namers(thing, found.get(thing, ()), naming, key)) for thing in asked}
+
+
+def _namers(
+    thing: Thing, found: Iterable[Use], naming: Mapping[Thing, list[Namer]], key: Callable[[Namer], int]
+) -> Iterator[tuple[Namer, tuple[int, ...]]]:
+    seen: set[int] = set()
+    segments = ((("segment", use.pk), (*use.through, use.pk)) for use in found if use.kind == "segment")
+    for named, through in ((thing, ()), *segments):
+        for one in naming.get(named, ()):
+            if key(one) not in seen:
+                seen.add(key(one))
+                yield one, through
 
 
 def of_each(things: Iterable[Thing], account_id: int) -> dict[Thing, list[Use]]:

@@ -120,9 +120,8 @@ class _Checks:
         for node in self.graph.living:
             yield from (replace(one, node=node.key) for one in self._node(node))
         yield from self._same_steps()
-        if circle := self.world.edges.sentence(("automation", self.automation.pk)):
-            mend_by = "Take away what sets it off again, or let nobody enter a second time."
-            yield Finding("circle", WARNING, circle, mend_by=mend_by)
+        mend_by = "Take away what sets it off again, or let nobody enter a second time."
+        yield from trigger_checks.of_circle(("automation", self.automation.pk), self.world, mend_by)
         yield from self._lately()
 
     # How people come in
@@ -255,7 +254,9 @@ class _Checks:
 
     def _set_off_by(self, node: GraphNode) -> list[Rule]:
         effects = circles.effects_of(node)
-        actors = {actor for one in effects if not one.is_later for actor in self.world.edges.hearing(one)}
+        actors = {
+            actor for one in effects if one.pace == circles.Pace.AT_ONCE for actor in self.world.edges.hearing(one)
+        }
         return [rule for pk, rule in sorted(self.world.working_rules.items()) if ("rule", pk) in actors]
 
     def _unseen(self, node: GraphNode, asked: GraphNode, rule: Rule) -> Finding | None:

@@ -7,6 +7,7 @@ edges.circle(("rule", 7))   the shortest way back to it
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Literal, NamedTuple
 
 from dripstone import words
@@ -24,13 +25,22 @@ MOST_NAMED = 4  # of a circle
 Actor = tuple[Literal["rule", "automation"], int]
 
 
+class Pace(IntEnum):
+    """How soon one thing sets off the next: in the same chain; behind a wait, or the end of a sequence; when the date
+    in a field comes."""
+
+    AT_ONCE = 0
+    LATER = 1
+    BY_DATE = 2
+
+
 class Effect(NamedTuple):
-    """An event that an act brings about. value: of a field; None: it depends. is_later: not in the same chain"""
+    """An event that an act brings about. value: of a field; None: it depends"""
 
     type: str
     subject: int | None
     value: str | None = None
-    is_later: bool = False
+    pace: Pace = Pace.AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +60,10 @@ class Acting:
 
 @dataclass(frozen=True, slots=True)
 class Circle:
-    """From an actor back to it. between: those on the way; is_later: time passes on it"""
+    """From an actor back to it. between: those on the way; pace: of its slowest part"""
 
     between: list[Actor]
-    is_later: bool
+    pace: Pace
 
 
 _DATE = "date of a field"  # no event: it is reached
@@ -68,7 +78,7 @@ def of_automation(automation: Automation, graph: Graph) -> Acting:
     """What happens behind a wait begins a chain of its own."""
     at_once = _at_once(graph)
     effects = (
-        effect._replace(is_later=effect.is_later or node.key not in at_once)
+        effect if node.key in at_once else effect._replace(pace=max(effect.pace, Pace.LATER))
         for node in graph.living
         for effect in effects_of(node)
     )
@@ -136,32 +146,29 @@ class Edges:
                 if trigger is None or _may_meet(trigger, effect):
                     yield actor
 
-    def after(self, actor: Actor) -> Iterator[tuple[Actor, bool]]:
-        """Those whom this one sets off, and whether that is later."""
+    def after(self, actor: Actor) -> Iterator[tuple[Actor, Pace]]:
+        """Those whom this one sets off, and how soon."""
         for one in self._effects.get(actor, ()):
-            yield from ((other, one.is_later) for other in self.hearing(one))
+            yield from ((other, one.pace) for other in self.hearing(one))
 
     def circle(self, actor: Actor) -> Circle | None:
         """The shortest."""
-        came_from: dict[Actor, tuple[Actor, bool]] = {}
+        came_from: dict[Actor, tuple[Actor, Pace]] = {}
         level = [actor]
         while level:
             further = []
             for here in level:
-                for there, is_later in self.after(here):
+                for there, pace in self.after(here):
                     if there == actor:
-                        return _way_back(here, actor, came_from, is_later=is_later)
+                        return _way_back(here, actor, came_from, pace)
                     if there not in came_from:
-                        came_from[there] = (here, is_later)
+                        came_from[there] = (here, pace)
                         further.append(there)
             level = further
         return None
 
-    def sentence(self, actor: Actor) -> str:
-        """`It goes in a circle: what it does sets off the rule “B”, which sets this one off again.`; "" if not."""
-        way = self.circle(actor)
-        if way is None:
-            return ""
+    def sentence(self, way: Circle) -> str:
+        """`It goes in a circle: what it does sets off the rule “B”, which sets this one off again. …`"""
         others = [f"the {kind} {words.title(self.actors[kind, pk].name)}" for kind, pk in way.between[:MOST_NAMED]]
         more = len(way.between) - len(others)
         if not others:
@@ -170,19 +177,23 @@ class Edges:
             chain = ", which sets off ".join(others)
             chain += f", which leads over {more} more" if more > 0 else ""
             said = f"It goes in a circle: what it does sets off {chain}, which sets this one off again."
-        end = "Each round takes a while; a person is taken at most ten times within 24 hours."
-        if not way.is_later:
-            end = "Before it acts twice in one chain it is stopped, and the log says so."
-        return f"{said} {end}"
+        return f"{said} {_ENDS[way.pace]}"
 
 
-def _way_back(last: Actor, first: Actor, came_from: Mapping[Actor, tuple[Actor, bool]], *, is_later: bool) -> Circle:
+_ENDS: Mapping[Pace, str] = {
+    Pace.AT_ONCE: "Before it acts twice in one chain it is stopped, and the log says so.",
+    Pace.LATER: "Each round takes a while; a person is taken at most ten times within 24 hours.",
+    Pace.BY_DATE: "Each round waits for a date that this writes into a field.",
+}
+
+
+def _way_back(last: Actor, first: Actor, came_from: Mapping[Actor, tuple[Actor, Pace]], pace: Pace) -> Circle:
     way: list[Actor] = []
     while last != first:
         way.insert(0, last)
-        last, later = came_from[last]
-        is_later = is_later or later
-    return Circle(way, is_later)
+        last, before = came_from[last]
+        pace = max(pace, before)
+    return Circle(way, pace)
 
 
 def _effects(actions: Iterable[Action]) -> Iterator[Effect]:
@@ -196,10 +207,10 @@ def _effects(actions: Iterable[Action]) -> Iterator[Effect]:
                 text = action["value"] or ""
                 value = None if "{" in text else text
                 yield Effect(types.FIELD_VALUE_UPDATED, action["custom_field_id"], value)
-                yield Effect(_DATE, action["custom_field_id"], value, is_later=True)
+                yield Effect(_DATE, action["custom_field_id"], value, Pace.BY_DATE)
             case what.ENTER_SEQUENCE:
                 yield Effect(types.ADDED_TO_SEQUENCE, action["sequence_id"])
-                yield Effect(types.SEQUENCE_COMPLETED, action["sequence_id"], is_later=True)
+                yield Effect(types.SEQUENCE_COMPLETED, action["sequence_id"], pace=Pace.LATER)
             case what.LEAVE_SEQUENCE:
                 yield Effect(types.REMOVED_FROM_SEQUENCE, action["sequence_id"])
             case kinds.MOVE if action["way"] == kinds.IN:

@@ -24,7 +24,7 @@ from dripstone.explain.trigger_checks import World
 from dripstone.explain.walk_words import Line, lowered
 from dripstone.rules import already
 from dripstone.subscribers.models import State, Subscriber
-from dripstone.triggers import when
+from dripstone.triggers import dates, when
 from dripstone.triggers.turn import READER
 from dripstone.triggers.when import Key, Trigger
 
@@ -149,6 +149,8 @@ class _Asked:
 
     def _told(self, trigger: Trigger) -> str:
         """What is known of it; "" where the log has said what came of it."""
+        if trigger["trigger"] == when.FIELD_DATE:
+            return self._told_of_date(trigger)
         event = self._last(trigger)
         if event is None:
             is_so = f"that is so, but nothing that is kept says since when, and {_ONLY_LATER}"
@@ -165,6 +167,23 @@ class _Asked:
         if event.pk <= self._heard_after:
             return f"{happened}, before the automation was switched on, and {_ONLY_LATER}"
         return f"{happened}, before this entry was there, and {_ONLY_LATER}"
+
+    def _told_of_date(self, trigger: Trigger) -> str:
+        """A date comes by itself: no event says of it that it was reached."""
+        value, zone = self.person.fields.get(str(trigger["custom_field_id"])), self.account.time_zone
+        if not value:
+            return "there is nothing in the field"
+        day = dates.days([value], zone)[value]
+        if day is None:
+            return f"{words.title(value)} in the field is no date"
+        asked = day, trigger["days"], trigger["hour"], zone, self.now
+        coming = dates.reached(*asked, yearly=trigger["yearly"])
+        if coming is not None:
+            return f"that comes {self.on(coming[1])}"
+        at = dates.instant_of(day, trigger["days"], trigger["hour"], zone)
+        if any(line.row.event_id is None and line.at >= at for line in self.lately):
+            return ""
+        return f"that was {self.on(at)}, before the automation was switched on or the value was there"
 
     def _is_so(self, trigger: Trigger) -> bool:
         state = already.left_behind(trigger, self.account, self.now)

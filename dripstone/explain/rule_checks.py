@@ -77,8 +77,7 @@ class _Checks:
         for action in self.rule.actions:
             yield from self._action(action)
         yield from self._contradictions()
-        if circle := self.world.edges.sentence(("rule", self.rule.pk)):
-            yield Finding("circle", WARNING, circle)
+        yield from trigger_checks.of_circle(("rule", self.rule.pk), self.world)
         yield from self._lately()
 
     def _condition(self) -> Iterator[Finding]:

@@ -14,7 +14,7 @@ from dripstone.automations.models import Automation
 from dripstone.automations.trial import Called, Did, Happened, Life, Mailed, Walked
 from dripstone.conditions.words import Names
 from dripstone.content import subjects
-from dripstone.engine import reasons
+from dripstone.engine import audience, reasons
 from dripstone.explain import walk_words
 from dripstone.explain.walk_words import Passed
 from dripstone.triggers import when
@@ -70,35 +70,33 @@ def told(life: Life) -> Told:
 def _lines(one: Happened, life: Life, said: Mapping[int, walk_words.Line], names: Names) -> Iterator[Line]:
     match one:
         case Did():
-            yield Line(one.at, "did", _happening(one.what, names))
+            yield Line(one.at, "did", _happening(one.what, life.person.first_name or "The person", names))
         case Walked():
             line = said[one.step.pk]
             is_other = one.step.automation_id != life.automation.pk
             yield Line(one.at, "step", line.said, line.by, line.way, line.automation if is_other else None)
         case Mailed():
-            yield _mailed(one)
+            yield _mailed(one, life)
         case trial.Told():
             yield Line(one.at, "call", "The owners would be mailed", words.title(one.text))
         case Called():
             yield Line(one.at, "call", f"{one.url} would be called", _body(one.body))
 
 
-def _happening(what: Happening, names: Names) -> str:
+def _happening(what: Happening, who: str, names: Names) -> str:
     if what == imagining.CONFIRMS:
-        return "They confirm their address"
+        return f"{who} confirms the address"
     if what == imagining.UNSUBSCRIBES:
-        return "They unsubscribe"
+        return f"{who} unsubscribes"
     assert isinstance(what, dict)
-    said = when.words(what, names, "the person")
-    return f"{said[:1].upper()}{said[1:]}"
+    return when.words(what, names, who)
 
 
-def _mailed(one: Mailed) -> Line:
+def _mailed(one: Mailed, life: Life) -> Line:
     title, sequence = words.title(subjects.readable(one.email.subject)), words.title(one.sequence.name)
     if one.why_not:
-        return Line(
-            one.at, "mail", f"{title} of {sequence} would be skipped", f"because {reasons.because(one.why_not)}"
-        )
+        why = reasons.because(one.why_not, audience.names_of([one.why_not], life.account.pk))
+        return Line(one.at, "mail", f"{title} of {sequence} would be skipped", f"because {why}")
     return Line(one.at, "mail", f"{title} of {sequence} would be sent")
 
 
@@ -112,7 +110,10 @@ def _body(body: bytes) -> str:
 def _end(life: Life, names: Names) -> str:
     if life.cut:
         return CUT[life.cut]
-    paused = "".join(f" {words.title(one.name)} is paused, and sends nothing." for one in life.paused)
+    paused = "".join(
+        f" {words.title(one.name)} is paused, and sends nothing."
+        for one in {one.pk: one for one in life.paused}.values()
+    )
     if life.stands is None:
         return _ENDS + paused
     return f"They wait for ever: {words_of_place(life.graph, life.stands.node, names)}.{paused}"

@@ -169,6 +169,16 @@ def number(thing: Thing) -> str:
     return f"the {kinds.noun(thing[0])} number {thing[1]}"
 
 
+# --- In a circle --------------------------------------------------------------------------------------------------
+
+
+def of_circle(actor: Actor, world: World, mend_by: str = "") -> Iterator[Finding]:
+    """A date in a field comes once a day at most, and is how some begin anew: worth knowing, and no more."""
+    if (circle := world.edges.circle(actor)) is not None:
+        severity = NOTICE if circle.pace == circles.Pace.BY_DATE else WARNING
+        yield Finding("circle", severity, world.edges.sentence(circle), mend_by=mend_by)
+
+
 # --- What a log says ----------------------------------------------------------------------------------------------
 
 

@@ -5,8 +5,8 @@ nobody (A14). So whoever deletes it is told first.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from dripstone import grammar, words
 from dripstone.conditions import uses
@@ -40,19 +40,8 @@ def of(thing: Thing, account_id: int) -> list[Use]:
 
 def of_each(things: Iterable[Thing], account_id: int) -> dict[Thing, list[Use]]:
     """The same for many things: a query for the rules, and three for what stands in segments."""
-    asked = list(things)
-    naming = _naming(account_id)
-    found = uses.of_each(asked, account_id) if naming else {}
-    return {thing: list(_reached(thing, found.get(thing, ()), naming)) for thing in asked}
-
-
-def _reached(thing: Thing, conditions: Iterable[uses.Use], naming: dict[Thing, list[Use]]) -> Iterator[Use]:
-    seen: set[int] = set()
-    for named, through in uses.ways(thing, conditions):
-        for one in naming.get(named, ()):
-            if one.rule_id not in seen:
-                seen.add(one.rule_id)
-                yield Use(one.rule_id, one.name, one.is_on, one.parts, through)
+    found = uses.namers(things, account_id, _naming(account_id), lambda one: one.rule_id)
+    return {thing: [replace(one, through=through) for one, through in named] for thing, named in found.items()}
 
 
 def _naming(account_id: int) -> dict[Thing, list[Use]]:

@@ -77,6 +77,7 @@ class AutomationImpactShape(TypedDict):
     unconfirmed        would go on at once, too, and will when they have confirmed
     leave_as_overdue   of those whose time is over
     take_next_slot     whose wait for a weekday and hour is over
+    mailed_at_once     whose place in a sequence stood still, and who get its next email at once
     places             in sequences that it put people into and they stand at
     """
 
@@ -90,6 +91,7 @@ class AutomationImpactShape(TypedDict):
     unconfirmed: int
     leave_as_overdue: int
     take_next_slot: int
+    mailed_at_once: int
     places: int
 
 
@@ -232,6 +234,7 @@ def impact(told: AutomationImpact, of: Automation, sequences: Sequences | None =
         unconfirmed=found["unconfirmed"],
         leave_as_overdue=found["leave_as_overdue"],
         take_next_slot=found["take_next_slot"],
+        mailed_at_once=found["mailed_at_once"],
         places=found["places"],
     )
 

@@ -169,9 +169,9 @@ def event_keys(trigger: Trigger) -> frozenset[Key]:
 
     Empty for what comes to be by time, or not yet.
     """
-    kinds, member = _EVENTS.get(trigger["trigger"], ((), ""))
+    by, member = _EVENTS.get(trigger["trigger"], ((), ""))
     subject = trigger.get(member) if member else None
-    return frozenset((kind, subject) for kind in kinds)
+    return frozenset((kind, subject) for kind in by)
 
 
 def keys_of(event: Event) -> tuple[Key, Key]:

@@ -1,7 +1,7 @@
 """An automation as a picture: SVG made here and in automations/_graph.html, laid out by graph_layout.py.
 
-It is for eyes and pointers alone; its list of steps says the same to everybody, so none of its links is in the way of
-who moves by keys.
+It is for eyes and pointers alone: a press leads on where there are scripts. The list of steps says the same to
+everybody, and has the links.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping

@@ -48,29 +48,45 @@ class Line:
 
 def lines(graph: Graph, told: Sequence[Told], names: Names) -> list[Line]:
     """told   the rows of this graph, of which none was taken out"""
-    shifts = _shifts(graph, [one.row for one in told])
+    rows = [one.row for one in told]
     numbers = {one.key: one.row.number for one in told if one.what == STEP}
-    return [_line(graph, one, numbers, shifts, names) for one in told]
+    found = _Lines(graph, numbers, shifts(graph, rows), _followed(graph), names)
+    return [found.line(one) for one in told]
 
 
-def _line(graph: Graph, told: Told, numbers: dict[str, int], shifts: dict[str, Shift], names: Names) -> Line:
-    node = told.row.node
-    if node is None:
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """followed   the steps that something may be put behind"""
+
+    graph: Graph
+    numbers: dict[str, int]
+    moves: dict[str, Shift]
+    followed: set[str]
+    names: Names
+
+    def line(self, told: Told) -> Line:
+        node = told.row.node
+        if node is None:
+            return Line(told)
+        called = f"step {self.numbers[node.key]}, {automation_faces.of(node, self.names).title}"
+        match told.what:
+            case automation_steps.STEP:
+                leads = Place(node.key, NEXT) if NEXT in node.exits else None
+                is_asked = automation_form.kind_of(node).asks
+                may_be_copied = node.key in self.followed
+                return Line(told, None, called, *self.moves[node.key], leads, may_be_copied, is_asked)
+            case automation_steps.DONE if node.key in self.followed:
+                return Line(told, Spot(Place(node.key, AFTER), f"after {called}"))
+            case automation_steps.WAY:
+                place = Place(node.key, told.row.exit)
+                way = f"way {int(place.exit) + 1}, " if place.exit.isdigit() else ""
+                return Line(told, Spot(place, f"under {called}, {way}{told.said}"), leads=place)
         return Line(told)
-    called = f"step {numbers[node.key]}, {automation_faces.of(node, names).title}"
-    match told.what:
-        case automation_steps.STEP:
-            leads = Place(node.key, NEXT) if NEXT in node.exits else None
-            may_be_copied = bool(editing.ends_of_block(graph, node.key))
-            is_asked = automation_form.kind_of(node).asks
-            return Line(told, None, called, *shifts[node.key], leads, may_be_copied, is_asked)
-        case automation_steps.DONE:
-            place = Place(node.key, AFTER)
-            return Line(told, Spot(place, f"after {called}") if editing.ends(graph, place) else None)
-        case automation_steps.WAY:
-            place = Place(node.key, told.row.exit)
-            return Line(told, Spot(place, f"under {called}, {told.said}"), leads=place)
-    return Line(told)
+
+
+def _followed(graph: Graph) -> set[str]:
+    meets = editing.joins(graph)
+    return {key for key in graph.nodes if editing.may_follow(graph, key, meets)}
 
 
 def spots(lines: Sequence[Line]) -> list[Spot]:
@@ -94,14 +110,15 @@ class _Chain:
     keys: list[str] = field(default_factory=list)
 
 
-def _shifts(graph: Graph, rows: Sequence[Row]) -> dict[str, Shift]:
+def shifts(graph: Graph, rows: Sequence[Row]) -> dict[str, Shift]:
     """Of each step the place before the one above it and the place behind the one below; at the ends of a way, before
     and behind the fork."""
     found: dict[str, Shift] = {}
     for chain in _chains(rows):
         for number, key in enumerate(chain.keys):
             found[key] = (_above(chain, number), _below(chain, number))
-    return {key: (_if_there(graph, up), _if_there(graph, down)) for key, (up, down) in found.items()}
+    followed = _followed(graph)
+    return {key: (_if_there(followed, up), _if_there(followed, down)) for key, (up, down) in found.items()}
 
 
 def _chains(rows: Sequence[Row]) -> Iterator[_Chain]:
@@ -141,8 +158,8 @@ def _below(chain: _Chain, number: int) -> Place | None:
     return Place(outer.keys[fork], AFTER)
 
 
-def _if_there(graph: Graph, place: Place | None) -> Place | None:
-    return place if place is not None and editing.ends(graph, place) else None
+def _if_there(followed: set[str], place: Place | None) -> Place | None:
+    return None if place is None or (place.exit == AFTER and place.key not in followed) else place
 
 
 # --- Steps to go on at --------------------------------------------------------------------------------------------
@@ -154,5 +171,5 @@ def targets(graph: Graph, edge: Place, lines: Sequence[Line]) -> list[tuple[str,
     return [
         (line.told.key, line.called)
         for line in steps
-        if edge == START or edge.key not in editing.reached(graph, [line.told.key])
+        if edge == START or edge.key not in {line.told.key, *graph.ahead(line.told.key)}
     ]

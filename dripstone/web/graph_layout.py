@@ -121,7 +121,10 @@ def _merged(edges: Iterable[Edge[K]]) -> list[Edge[K]]:
 
 @dataclass(slots=True)
 class _Spot:
-    """A place in a row: of a vertex, of words on a line, or of a line that passes."""
+    """A place in a row: of a vertex, of words on a line, or of a line that passes.
+
+    hangs_from   what it stands below: of `ups` those that the first vertex leads to, if there are any
+    """
 
     row: int
     half: float
@@ -130,6 +133,7 @@ class _Spot:
     is_words: bool = False
     ups: list["_Spot"] = field(default_factory=list)
     downs: list["_Spot"] = field(default_factory=list)
+    hangs_from: list["_Spot"] = field(default_factory=list)
     position: int = 0
     x: float = 0  # of its middle
 
@@ -152,6 +156,7 @@ class _Grid(Generic[K]):
         self.words: list[_Spot | None] = []
         self.chains = [self._chain(edge) for edge in edges]
         self.rows = self._rows(n_rows)
+        self._hang()
 
     def _chain(self, edge: Edge[K]) -> list[_Spot]:
         source, target = self.spots[edge.source], self.spots[edge.target]
@@ -178,6 +183,19 @@ class _Grid(Generic[K]):
                 rows[spot.row].append(spot)
                 waiting.extend(reversed(spot.downs))
         return rows
+
+    def _hang(self) -> None:
+        """What nothing leads to must not draw the rest aside."""
+        waiting = list(self.spots.values())[:1]
+        seen = {id(spot) for spot in waiting}
+        while waiting:
+            for below in waiting.pop().downs:
+                if id(below) not in seen:
+                    seen.add(id(below))
+                    waiting.append(below)
+        for row in self.rows:
+            for spot in row:
+                spot.hangs_from = [one for one in spot.ups if id(one) in seen] or spot.ups
 
 
 def _ranks(vertices: Sequence[Vertex[K]], edges: Iterable[Edge[K]]) -> dict[K, int]:
@@ -265,18 +283,18 @@ def _spread(grid: _Grid[Any]) -> None:
         _settle(row, offsets, [0.0] * len(row))
     for _ in range(ROUNDS):
         for row, offsets in rows[1:]:
-            _settle(row, offsets, [_middle(spot, spot.ups) for spot in row])
+            _settle(row, offsets, [_middle(spot, spot.hangs_from) for spot in row])
         for row, offsets in reversed(rows[:-1]):
             _settle(row, offsets, [_middle(spot, spot.downs) for spot in row])
     for row, offsets in rows[1:]:
-        _settle(row, offsets, [_middle(spot, spot.ups) for spot in row])
+        _settle(row, offsets, [_middle(spot, spot.hangs_from) for spot in row])
     for row in grid.rows:
         for spot in row:
             spot.x = round(spot.x)
     for row in reversed(grid.rows):  # words stand over what they lead to, not below where they come from
         _straighten(row, "downs", [spot for spot in row if spot.is_words], math.inf)
     for row in grid.rows[1:]:
-        _straighten(row, "ups", row, NEAR)
+        _straighten(row, "hangs_from", row, NEAR)
     for row in reversed(grid.rows):
         _straighten(row, "downs", row, NEAR)
 

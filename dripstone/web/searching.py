@@ -9,6 +9,7 @@ from django.urls import NoReverseMatch, reverse
 
 from dripstone import words
 from dripstone.accounts.models import Account
+from dripstone.automations.models import Automation
 from dripstone.content import subjects
 from dripstone.content.models import EmailTemplate, Snippet
 from dripstone.postgresql import folded
@@ -74,6 +75,10 @@ KINDS = (
     Kind(
         "Rules", lambda pk: Rule.objects.filter(account=pk).order_by("-is_on", "name", "pk"), "name", "rule", str,
         lambda row: "" if row.is_on else "Off",
+    ),
+    Kind(
+        "Automations", lambda pk: Automation.objects.filter(account=pk).order_by("status", "name", "pk"), "name",
+        "automation", str, lambda row: {"active": "", "paused": "Paused"}.get(row.status, "Off"),
     ),
     Kind("Segments", lambda pk: Segment.objects.filter(account=pk).order_by("name", "pk"), "name", "segment", str),
     Kind(

@@ -48,6 +48,7 @@ BODIES: list[tuple[str, str, list[str]]] = [
     ("post", "/ext/v1/forms", ["name", "type", "format"]),
     ("post", "/ext/v1/segments", ["name", "filter"]),
     ("post", "/ext/v1/subscribers/count", ["filter"]),
+    ("post", "/ext/v1/automations", ["name", "reenter", "entries", "start", "nodes"]),
     ("post", "/ext/v1/email_templates", ["name", "html", "is_default"]),
     ("post", "/ext/v1/clock/advance", ["seconds", "to"]),
 ]

@@ -139,8 +139,8 @@ class Walking(Places):
             path.append((key, what, why))
             if exit_ is None:
                 return path
-            if exit_ == "unsubscribed":
-                self._out(walk, "unsubscribed")
+            if exit_ in ("unsubscribed", "moved_on"):
+                self._out(walk, exit_)
                 return path
             key = graph.exits(key)[exit_]
         self._out(walk, "end")
@@ -324,6 +324,8 @@ class Walking(Places):
         if node["automation_id"] not in self.automations:
             return "next", "passed", "thing_gone"
         self.happens(pk, f"sent_{node['way']}", node["automation_id"], chain)
+        if node.get("and_leave") and node["way"] == "out":
+            return "moved_on", "acted", ""
         if node.get("and_leave"):
             walk.asked = self.serial
             return None, "waits", ""

@@ -14,7 +14,7 @@ from dripstone.automations import graph as graphs
 from dripstone.automations import kinds, reading, words
 from dripstone.automations.graph import Graph
 from dripstone.automations.models import Automation
-from dripstone.errors import Invalid
+from dripstone.errors import Invalid, Problem
 from dripstone.events import causes
 from dripstone.purchases.models import Product
 from dripstone.sequences.models import Sequence
@@ -416,6 +416,46 @@ def test_another_account_has_nothing_of_it(alice: Account, things: Things) -> No
     found = refused(mallory, *nodes, entries=entries)
     assert len(found) == 7
     assert all("does not exist" in sentence or "unknown" in sentence for sentence in found.values())
+
+
+# --- Anything -----------------------------------------------------------------------------------------------------
+
+MEMBERS = (
+    *("id", "kind", "next", "yes", "no", "otherwise", "branches", "percent", "if", "within", "for", "until", "at"),
+    *("days", "hour", "weekdays", "trigger", "tag_id", "custom_field_id", "value", "already", "wait", "way", "type"),
+    *("automation_id", "sequence_id", "ids", "all", "url", "body", "text", "and_leave", "yearly", "minutes"),
+)
+plain = st.one_of(
+    *(st.none(), st.booleans(), st.integers(-3, 2**65), st.floats(), st.text(max_size=3)),
+    st.sampled_from([*kinds.ALL, "a", "b", "tags", "tag_added", "date", "field_date", "in", "9999-12-31T23:59Z"]),
+)
+anything: st.SearchStrategy[Any] = st.recursive(
+    plain,
+    lambda inside: st.one_of(
+        st.lists(inside, max_size=3), st.dictionaries(st.sampled_from(MEMBERS), inside, max_size=5)
+    ),
+    max_leaves=12,
+)
+odd_nodes = st.fixed_dictionaries(
+    {"id": st.sampled_from([*"abc", 7]), "kind": st.sampled_from([*kinds.ALL, None])},
+    optional=dict.fromkeys(MEMBERS[2:], anything),
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(nodes=st.one_of(anything, st.lists(odd_nodes, max_size=3)), entries=anything, start=anything)
+def test_whatever_is_given_is_kept_or_refused_in_words(alice: Account, nodes: Any, entries: Any, start: Any) -> None:
+    problems: list[Problem] = []
+    graph = None
+    try:
+        graph = read(alice, {"nodes": nodes, "entries": entries, "start": start})
+    except Invalid as refused:
+        problems = refused.problems
+    assert (graph is None) == bool(problems)
+    assert all(isinstance(member, str) and sentence for member, sentence in problems)
+    if graph is not None:
+        named = reading.all_things(graph)
+        assert reading.read(graphs.as_json(graph), alice, known={}, may_be_gone=named) == graph
 
 
 # --- There and back -----------------------------------------------------------------------------------------------

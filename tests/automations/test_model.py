@@ -71,9 +71,11 @@ said_nodes = st.one_of(
     st.tuples(st.just("move"), st.tuples(numbers, st.sampled_from(["in", "in", "out"]), st.booleans())),
     st.tuples(st.sampled_from(["mail_owner", "unsubscribe", "form"]), st.none()),
 )  # fmt: skip
-steps = st.tuples(said_nodes, st.lists(st.integers(0, 3), min_size=2, max_size=2))  # where it leads: so many further
+further = st.sampled_from([1, 1, 1, 2, 3, 0])
+steps = st.tuples(said_nodes, st.tuples(further, further))  # where it leads: so many nodes further, 0 is out
+later = st.sampled_from([0, 0, 1, 3, 25])  # hours
 said_graphs = st.tuples(
-    st.lists(triggers, min_size=1, max_size=2, unique=True), st.lists(steps, min_size=1, max_size=7), st.booleans()
+    st.lists(triggers, min_size=1, max_size=2, unique=True), st.lists(steps, min_size=4, max_size=9), st.booleans()
 )
 DATES_OF = {"wait": ("for", "until"), "condition": ("within",), "event": ("within",)}
 TRACELESS = ("tag_removed", "field_changed", "became_active")
@@ -99,7 +101,7 @@ class Story(RuleBasedStateMachine):
         zone=st.sampled_from(["UTC", "Europe/Berlin"]),
         hours=st.sampled_from([None, None, 1, 7]),
         states=st.lists(st.sampled_from(["active", "active", "inactive"]), min_size=N_PEOPLE, max_size=N_PEOPLE),
-        said=st.lists(said_graphs, min_size=1, max_size=2),
+        said=st.lists(said_graphs, min_size=2, max_size=2),
         feeds=st.sampled_from([None, "tag", "move"]),
     )
     def begin(self, zone: str, hours: int | None, states: list[str], said: Any, feeds: str | None) -> None:
@@ -115,6 +117,9 @@ class Story(RuleBasedStateMachine):
             sends = {"kind": "move", "automation_id": first, "way": "in"}
             adds = {"kind": "tag", "tag_id": self.stage.tag("b")}
             self.stage.rule(nodes.tagged(self.stage.tag("a")), sends if feeds == "move" else adds)
+        for automation in list(self.stage.world.automations):
+            for person in self.people:
+                self.stage.add(automation, person)
 
     # --- Picking -----------------------------------------------------------------------------------------------------
 
@@ -313,12 +318,13 @@ class Story(RuleBasedStateMachine):
 
     # --- What happens ------------------------------------------------------------------------------------------------
 
-    @rule(who=numbers, name=tags, cause=outside, quiet=st.sampled_from([True, False, False]))
-    def put_tag(self, who: int, name: str, cause: causes.Cause, quiet: bool) -> None:
+    @rule(who=numbers, name=tags, cause=outside, quiet=st.sampled_from([True, False, False]), hours=later)
+    def put_tag(self, who: int, name: str, cause: causes.Cause, quiet: bool, hours: int) -> None:
         self.stage.put_tag(self.person(who), name, cause, quiet=quiet)
+        self.stage.passes(hours=hours)
 
-    @rule(number=numbers, node=numbers)
-    def provoke(self, number: int, node: int) -> None:
+    @rule(number=numbers, node=numbers, hours=later)
+    def provoke(self, number: int, node: int, hours: int) -> None:
         """What somebody who is inside waits for, or what would pull them."""
         found = self.inside(number)
         if found is None:
@@ -330,6 +336,7 @@ class Story(RuleBasedStateMachine):
         events = [one for one in map(graph.nodes.__getitem__, near) if one["kind"] == "event"]
         if events:
             self._happens(person, events[node % len(events)])
+            self.stage.passes(hours=hours)
 
     def _happens(self, person: int, trigger: dict[str, Any]) -> None:
         names = {pk: name for name, pk in self.stage.tags.items()}
@@ -347,13 +354,13 @@ class Story(RuleBasedStateMachine):
                 self.stage.enroll(person, course)
                 self.stage.take_out(person, course)
 
-    @rule(name=tags)
-    def put_tag_on_everybody(self, name: str) -> None:
+    @rule(name=tags, hours=later)
+    def put_tag_on_everybody(self, name: str, hours: int) -> None:
         was_hasty, self.stage.is_hasty = self.stage.is_hasty, True
         for person in self.people:
             self.stage.put_tag(person, name)
         self.stage.is_hasty = was_hasty
-        self.stage.after()
+        self.stage.passes(hours=hours)
 
     @rule(who=numbers, name=tags)
     def take_tag(self, who: int, name: str) -> None:

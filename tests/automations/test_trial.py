@@ -1,24 +1,29 @@
 """A test run: an imagined person walks through as anybody would, and nothing of it stays."""
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.db.models import Model
 
 from dripstone.accounts.models import Account
-from dripstone.automations import beginnings, graph, kinds, templates, trial, verbs
+from dripstone.automations import beginnings, graph, kinds, run, switching, templates, trial, verbs
 from dripstone.automations.graph import Graph
 from dripstone.automations.imagining import CONFIRMS, UNSUBSCRIBES, Imagined
 from dripstone.automations.models import Automation, Node, Step, Walk
 from dripstone.automations.trial import Called, Did, Happened, Life, Mailed, Planned, Told, Walked
 from dripstone.calls.models import Call
 from dripstone.engine.models import Delivery, Enrollment
+from dripstone.events import causes
 from dripstone.events.models import Event
 from dripstone.purchases.models import Product, Purchase
+from dripstone.rules import verbs as rules
 from dripstone.rules.models import Firing, Rule
 from dripstone.sequences.models import Sequence
+from dripstone.subscribers import tags
 from dripstone.subscribers.models import CustomField, Subscriber, Tag, Tagging
 from tests import factories
 from tests.factories import MONDAY_9, make_purchase, make_sequence, make_tag
@@ -227,8 +232,6 @@ def test_calls_and_mail_to_the_owners_are_listed_and_not_made(account: Account) 
 
 
 def test_rules_fire_on_what_it_does(account: Account) -> None:
-    from dripstone.rules import verbs as rules
-
     tag, then = make_tag(account, name="A"), make_tag(account, name="B")
     given = {
         "name": "Rule",
@@ -249,8 +252,6 @@ def test_rules_fire_on_what_it_does(account: Account) -> None:
 
 
 def test_the_automation_itself_does_not_take_them_in_beside_its_copy(account: Account) -> None:
-    from dripstone.automations import switching
-
     tag = make_tag(account)
     entries = [{"id": "a", "trigger": "tag_added", "tag_id": tag.pk}]
     automation = make(account, {"id": "pause", "kind": "wait", "for": {"days": 1}}, entries=entries)
@@ -376,3 +377,34 @@ def test_nobody_on_file_has_the_address_or_is_touched(account: Account) -> None:
     assert life.person.pk != taken.pk
     assert life.person.email_address == "imagined2@dripstone.example"
     assert not Step.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_while_it_goes_on_real_people_enter_and_walk(account: Account) -> None:
+    sequence = make_sequence(account, {"subject": "one", "delay_value": 0})
+    tag = make_tag(account)
+    entries = [{"id": "a", "trigger": "tag_added", "tag_id": tag.pk}]
+    automation = make(
+        account, {"id": "course", "kind": "sequence", "sequence_id": sequence.pk}, entries=entries
+    )  # fmt: skip
+    switching.activate(automation, MONDAY_9)
+    real = factories.make_subscriber(account)
+
+    def enter() -> set[str]:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '3s'")
+            tags.add(tag, real, MONDAY_9, cause=causes.API)
+            run.until_idle(lambda: MONDAY_9)
+            return set(Walk.objects.filter(subscriber_id=real.pk).values_list("node", flat=True))
+        finally:
+            connection.close()
+
+    with (
+        ThreadPoolExecutor(1) as others,
+        trial.lived(automation, verbs.published(automation), Imagined(), begins_at=MONDAY_9, entry="a") as life,
+    ):
+        assert mails(life)
+        assert others.submit(enter).result(timeout=30) == {"course"}
+    assert Walk.objects.count() == 1
+    assert Subscriber.objects.get().pk == real.pk

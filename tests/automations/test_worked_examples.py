@@ -507,7 +507,7 @@ def test_a_split_by_shares_is_a_hash_of_automation_person_run_and_node(stage: St
 # --- A9: time -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("minutes", [None, 97, 480])
+@pytest.mark.parametrize("minutes", [None, 331, 960])
 def test_a_leap_does_what_small_steps_do(stage: Stage, minutes: int | None) -> None:
     """The model goes from instant to instant; the engine leaps, or is moved in steps, some of them too long."""
     course = stage.course(0, 7)

@@ -147,7 +147,12 @@ def _sequences(person: Person, condition: Condition, world: World) -> bool:
 
 
 def _automations(person: Person, condition: Condition, world: World) -> bool:
-    ends = {"inside": [None], "completed": ["completed"], "left": ["left"], "ever": [None, "completed", "left"]}
+    ends: dict[str, list[str | None]] = {
+        "inside": [None],
+        "completed": ["completed"],
+        "left": ["left"],
+        "ever": [None, "completed", "left"],
+    }
     wanted = ends[condition["place"]]
     return any(run.automation in condition["ids"] and run.end in wanted for run in person.runs)
 

@@ -4,6 +4,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account
 from dripstone.engine import audience, follow, life, plan, reasons
@@ -142,6 +144,16 @@ def test_nobody_is_at_the_end_of_what_completes_or_has_sent_them_nothing(alice: 
         place.refresh_from_db()
     assert [place.status for place in places] == ["completed", "active"]
     assert ends_reached(completing) == ends_reached(empty) == []
+
+
+def test_to_be_told_of_the_end_costs_no_statement_more_than_completing(alice: Account, engine: Engine) -> None:
+    n_statements = {}
+    for hold in (True, False, True, False):  # what is done for the first time alone is not counted
+        place_of(make_sequence(alice, WELCOME, hold=hold), engine)
+        with CaptureQueriesContext(connection) as captured:
+            engine.run()
+        n_statements[hold] = len(captured)
+    assert n_statements[True] == n_statements[False]
 
 
 def test_deleting_the_last_email_brings_those_who_wait_for_it_to_the_end(alice: Account, engine: Engine) -> None:

@@ -8,13 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from dripstone.accounts.models import Account, SendingAddress
+from dripstone.automations import beginnings, templates, verbs
 from dripstone.automations import graph as graphs
-from dripstone.automations import verbs
 from dripstone.automations.models import Automation
+from dripstone.automations.templates import Template
 from dripstone.conditions import segments
 from dripstone.events import causes
 from dripstone.explain import automation_checks, rule_checks
 from dripstone.explain.findings import ERROR, NOTICE, WARNING, Finding
+from dripstone.sequences.models import Sequence
 from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Tag
 from tests.automations.drawing import (
@@ -29,7 +31,7 @@ from tests.automations.drawing import (
     wait,
 )  # fmt: skip
 from tests.factories import MONDAY_9 as NOW
-from tests.factories import make_sequence, make_subscriber, make_tag
+from tests.factories import make_email, make_sequence, make_subscriber, make_tag
 from tests.rules.making import has, rule, tag, tag_added
 
 pytestmark = pytest.mark.django_db
@@ -259,3 +261,16 @@ def test_it_asks_no_more_of_many_automations_than_of_one(alice: Account, a: Tag,
     for _ in range(10):
         automation(alice, *nodes, when=tag_added(a))
     assert n_queries() == few
+
+
+@pytest.mark.parametrize("template", templates.ALL, ids=lambda one: one.key)
+def test_nothing_is_wrong_with_a_template_whose_sequences_have_emails(alice: Account, template: Template) -> None:
+    given = {one.name: int(one.usual) if one.kind == "days" else one.usual for one in template.questions}
+    given |= {"day": "2026-12-01", "day_hour": 10} if "day" in given else {}
+    one = beginnings.create(alice, template.key, given, NOW).automation
+    for sequence in Sequence.objects.filter(account=alice):
+        make_email(sequence, position=100)
+        sequence.active = True
+        sequence.save()
+    grave = [finding for finding in automation_checks.of([one], alice, NOW)[one.pk] if finding.severity != NOTICE]
+    assert grave == []

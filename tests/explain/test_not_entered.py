@@ -10,7 +10,7 @@ from dripstone.automations.models import Automation, Walk
 from dripstone.events import causes, reading
 from dripstone.events.models import Event, Number, Reader
 from dripstone.explain import not_entered
-from dripstone.subscribers import tags
+from dripstone.subscribers import fields, tags
 from dripstone.subscribers.models import Subscriber, Tag
 from dripstone.triggers.turn import READER
 from tests.automations.drawing import automation, logged, stands, tagging, wait
@@ -109,6 +109,24 @@ def test_what_keeps_them_out_is_said(one: Automation, noor: Subscriber) -> None:
     )
     Walk.objects.filter(pk=walk.pk).update(node="", is_completed=False, left_because="by_hand")
     assert "Nobody enters it a second time, and they have been through it." not in told(one, noor)
+
+
+def test_a_date_is_said_to_be_missing_to_come_or_over(alice: Account, noor: Subscriber) -> None:
+    field, _ = fields.create(alice.pk, {"label": "Birthday"}, NOW, cause=causes.OWNER)
+    trigger = {"trigger": "field_date", "custom_field_id": field.pk, "days": 0, "hour": 9}
+    one = automation(alice, wait("w"), when=trigger)
+
+    def of(value: str) -> str:
+        Subscriber.objects.filter(pk=noor.pk).update(fields={str(field.pk): value} if value else {})
+        [sentence] = told(one, noor)
+        return sentence.partition(", at 9:00: ")[2]
+
+    assert of("") == "there is nothing in the field."
+    assert of("soon") == "“soon” in the field is no date."
+    assert of("2026-12-01") == "that comes on Tue 1 Dec, 09:00."
+    assert of("2026-11-20") == (
+        "that was on Fri 20 Nov, 09:00, before the automation was switched on or the value was there."
+    )
 
 
 def test_who_is_inside_is_said_to_be(one: Automation, noor: Subscriber) -> None:

@@ -140,16 +140,26 @@ def test_the_course_is_what_the_documentation_says(loaded: demo.DemoResult) -> N
 ALL_LETTERS = [letter for series in letters.ALL for letter in series.letters]
 
 
-@pytest.mark.parametrize("letter", ALL_LETTERS, ids=lambda letter: str(letter.file))
 @pytest.mark.parametrize("fields", [{}, {"newsletter": "Slow Kitchen", "goal": "readers"}], ids=["bare", "full"])
 def test_every_letter_renders_without_a_gap(
-    loaded: demo.DemoResult, now: datetime, letter: letters.Letter, fields: dict[str, str | None]
+    loaded: demo.DemoResult, now: datetime, fields: dict[str, str | None]
 ) -> None:
     account = loaded.account
     snippets = {
         snippet.key: SnippetSource(snippet.snippet_type, snippet.value_html or snippet.content)
         for snippet in Snippet.objects.filter(account=account)
     }
+    for letter in ALL_LETTERS:
+        _renders_without_a_gap(letter, snippets, account, fields, now)
+
+
+def _renders_without_a_gap(
+    letter: letters.Letter,
+    snippets: dict[str, SnippetSource],
+    account: Account,
+    fields: dict[str, str | None],
+    now: datetime,
+) -> None:
     source = EmailSource(
         letter.subject,
         "Robin",
@@ -164,7 +174,7 @@ def test_every_letter_renders_without_a_gap(
     first_name = "Rita" if fields else None
     envelope = Envelope("1@example.com", now, "https://drip.example.com/u/1")
     rendered = compile_email(source).render(Person(1, "rita@example.org", first_name, known), envelope)
-    assert rendered.warnings == ()
+    assert rendered.warnings == (), letter.file
     assert fields or "You told us" not in rendered.text
     assert "{{" not in rendered.html + rendered.text + rendered.subject
     for part in (rendered.html, rendered.text):

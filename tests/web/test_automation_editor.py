@@ -116,7 +116,8 @@ def test_the_menu_has_groups_and_a_search(alice: Client, one: Automation) -> Non
     found = text_of(alice.get(f"{page(one)}/steps", {"place": "pause:after", "q": "random a/b"}))
     assert "Several ways, by chance" in found and "Add a tag" not in found
     assert "There is no such step" in text_of(alice.get(f"{page(one)}/steps", {"place": "if:yes", "q": "nothing"}))
-    assert alice.get(f"{page(one)}/steps", {"place": "gone:after"}).status_code == 404
+    gone = alice.get(f"{page(one)}/steps", {"place": "gone:after"}, follow=True)
+    assert "That place is not there any more" in text_of(gone)
 
 
 def test_in_its_place_the_menu_is_no_page(alice: Client, one: Automation) -> None:
@@ -318,7 +319,8 @@ def test_a_deletion_says_what_goes_with_it_and_who_stands_there(
     standing(one, make_subscriber(account), "mark")
     asked = text_of(alice.get(f"{page(one)}/steps/if/deletion"))
     assert "Which way stays?" in asked and "Take the tag “Buyer” away" in asked
-    assert "1 person stands at “Take the tag “Buyer” away” now" in asked and "Delete 2 steps" in asked
+    assert "which is deleted, and leave the automation" in asked and "Delete 2 steps" in asked
+    assert "Nothing happens to the people there until you publish" in asked
     assert "Mail the owners" in text_of(alice.get(f"{page(one)}/steps/if/deletion", {"way": "yes"}))
     send(alice, one, "steps/if/deletion", way="no")
     assert set(draft(one)) == {"pause", "later"} and draft(one)["pause"]["next"] == "later"
@@ -342,6 +344,19 @@ def test_a_stale_tab_is_refused_and_loses_nothing_that_was_typed(alice: Client, 
         assert "Nothing was done" in text_of(refused)
     part = alice.post(f"{page(one)}/steps/mark/copy", {"revision": seen}, headers=PART)
     assert part.status_code == 409 and part["HX-Retarget"] == "#flow" and "mail_owner" in part.content.decode()
+
+
+def test_what_was_typed_into_a_step_that_is_gone_can_be_added_as_a_new_one(alice: Client, one: Automation) -> None:
+    shown = alice.get(f"{page(one)}/steps/later")
+    send(alice, one, "steps/later/deletion")
+    members = {name: values[-1] for name, values in hidden_members(shown).items()}
+    stale = alice.post(f"{page(one)}/steps/later", members | {"step-text": "My long text"})
+    assert stale.status_code == 409 and "Somebody has deleted this step meanwhile" in text_of(stale)
+    assert "My long text" in stale.content.decode() and "Where it comes" in text_of(stale)
+    again = {name: values[-1] for name, values in hidden_members(stale).items()}
+    done = alice.post(f"{page(one)}/steps", again | {"place": "mark:after", "step-text": "My long text"}, follow=True)
+    assert "Added to the draft" in text_of(done)
+    assert [node["text"] for node in draft(one).values() if node["kind"] == "mail_owner"] == ["My long text"]
 
 
 def test_a_place_that_is_gone_is_chosen_anew(alice: Client, one: Automation) -> None:
@@ -376,7 +391,7 @@ def test_entries_are_rows_and_keep_their_ids(alice: Client, account: Account, on
     ]
     send(alice, one, "entries", **{"triggers-0-kind": "became_active"})
     one.refresh_from_db()
-    assert [entry["id"] for entry in one.draft["entries"]] == ["e1"]  # type: ignore[index]
+    assert [entry["id"] for entry in one.draft["entries"]] == ["e1"]
 
 
 def test_the_name_and_entering_again_hold_at_once(alice: Client, one: Automation) -> None:

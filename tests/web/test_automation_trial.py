@@ -61,7 +61,7 @@ def test_every_step_has_its_time_and_its_reason(alice: Client, automation: Autom
     assert page.status_code == 200
     text = text_of(page)
     assert "What becomes of Noor" in text
-    assert "The person gets the tag “Course”" in text
+    assert "Noor gets the tag “Course”" in text
     assert "“Day one” of “Write better emails” would be sent" in text
     assert "The owners would be mailed" in text
     assert "“Noor did not buy”" in text
@@ -77,7 +77,7 @@ def test_every_step_has_its_time_and_its_reason(alice: Client, automation: Autom
 def test_what_happens_and_which_way_they_go_is_said(alice: Client, automation: Automation) -> None:
     asked = {"go": "1", "entry": "a", "day": "2026-11-24", "hour": "10"}
     buying = text_of(alice.get(url(automation, **asked, **{"after-buys": "90", "unit-buys": "minutes"})))
-    assert "11:30 The person gets the tag “Customer”" in buying
+    assert "11:30 Ann gets the tag “Customer”" in buying
     assert "The owners would be mailed" not in buying
     other = text_of(alice.get(url(automation, **asked, **{"way-ask": "yes"})))
     assert "by “yes”" in other

@@ -11,9 +11,10 @@ from django.test import Client
 from dripstone.accounts.models import Account
 from dripstone.automations import reasons, verbs
 from dripstone.automations.models import Automation, Node
+from dripstone.engine import enroll
 from dripstone.subscribers.models import Subscriber
 from tests.conftest import VirtualClock
-from tests.factories import MONDAY_9, make_subscriber
+from tests.factories import MONDAY_9, make_sequence, make_subscriber
 from tests.web.reading import text_of
 from tests.web.walks import make_automation, make_step, make_walk, make_way, passed, switch_on
 
@@ -82,6 +83,12 @@ def test_the_list_is_searched_and_filtered(alice: Client, account: Account, auto
     assert "After the course" in text_of(alice.get("/automations", {"status": "active"}))
     assert "Win back" not in text_of(alice.get("/automations", {"status": "active"}))
     assert "No automation is like that" in text_of(alice.get("/automations", {"status": "paused"}))
+
+
+def test_it_is_found_by_its_name(alice: Client, automation: Automation, mallory: Client) -> None:
+    link = f'href="/automations/{automation.pk}"'
+    assert link in alice.get("/search", {"q": "after the"}).content.decode()
+    assert link not in mallory.get("/search", {"q": "after the"}).content.decode()
 
 
 # --- One ----------------------------------------------------------------------------------------------------------
@@ -317,3 +324,14 @@ def test_nobody_elses_automation_is_there(
         assert mallory.get(f"/automations/{automation.pk}{path}").status_code == 404
     stranger = make_subscriber(Account.objects.get(name="Mallory"))
     assert alice.get(f"/automations/{automation.pk}/people/{stranger.pk}").status_code == 404
+
+
+def test_a_door_leads_to_its_automation(alice: Client, account: Account, automation: Automation) -> None:
+    sequence = make_sequence(account, {"delay_value": 0})
+    gone = (f"automation {automation.pk + 99}",)
+    for cause in ((f"automation {automation.pk}",), gone):
+        enroll.add(sequence, [make_subscriber(account).pk], "automation", MONDAY_9, cause=cause)
+    for path in (f"/sequences/{sequence.pk}", f"/sequences/{sequence.pk}/report"):
+        page = alice.get(path).content.decode()
+        assert re.search(rf'<a href="/automations/{automation.pk}">[Bb]y the automation “After the course”</a>', page)
+        assert f"/automations/{automation.pk + 99}" not in page

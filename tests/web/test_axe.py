@@ -20,6 +20,8 @@ from dripstone import clock, signing
 from dripstone.accounts import invitations, members, sending_addresses, verbs
 from dripstone.accounts.models import Account
 from dripstone.automations import run
+from dripstone.automations import verbs as automations
+from dripstone.automations.people import add as put_in
 from dripstone.content import snippets
 from dripstone.engine.acts import letting_in
 from dripstone.engine.models import Delivery
@@ -33,6 +35,7 @@ from tests.factories import MONDAY_9, make_account, make_enrollment, make_sequen
 from tests.oauth.flow import App
 from tests.web.letters import link_in, sent
 from tests.web.routes import WITH_IDS, WITHOUT_IDS, path_to
+from tests.web.walks import make_automation, switch_on
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -131,6 +134,21 @@ def test_every_page_of_an_account_with_nothing_in_it(page: "Page", account: Acco
     assert_none(visited(page, everywhere))
     sequence = make_sequence(account)
     assert_none(visited(page, [f"/sequences/{sequence.pk}{part}" for part in ("", "/people", "/checks", "/week")]))
+
+
+def test_an_automation_with_people_inside(page: "Page", account: Account) -> None:
+    automation, person = make_automation(account), make_subscriber(account)
+    switch_on(automation)
+    put_in(automation, [person.pk], clock.now(), cause=causes.OWNER)
+    of_it = f"/automations/{automation.pk}"
+    them = f"{of_it}/people/{person.pk}"
+    tried = [f"{of_it}/trial?go=1", "/automations/new?template=launch", "/automations/new?template=after-a-course"]
+    pages = [of_it, f"{of_it}/log", f"{of_it}/people", them, f"/people/{person.pk}/automations", *tried]
+    assert_none(visited(page, pages))
+    page.goto(them)
+    page.get_by_role("button", name="Take out…").click()
+    page.get_by_role("dialog").wait_for()
+    assert_none(faults(page, "#ask"))
 
 
 def test_the_pages_that_ask_about_an_app(page: "Page", account: Account) -> None:
@@ -240,6 +258,27 @@ def test_the_pages_of_a_rule_with_every_kind_of_row(page: "Page", account: Accou
     page.get_by_label("Name", exact=True).fill("Nothing")
     page.get_by_role("button", name="Save", exact=True).click()
     page.get_by_role("alert").wait_for()
+    assert_none(faults(page))
+
+
+def test_the_pages_on_which_an_automation_is_edited(page: "Page", account: Account) -> None:
+    ids = owned.one_of_each(account)
+    given = owned.automation_about(ids["tags"])
+    one = automations.create(account, given, clock.now())
+    fork = {"id": "if", "kind": "condition", "if": {"type": "tags", "ids": [ids["tags"]]}, "yes": "a", "no": None}
+    shares = {"id": "ab", "kind": "split", "branches": [{"percent": 40, "next": "if"}, {"percent": 60, "next": None}]}
+    automations.save_draft(one, given | {"start": "ab", "nodes": [shares, fork, *given["nodes"]]}, clock.now())
+    edit = f"/automations/{one.pk}/edit"
+    steps = [f"{edit}/steps/{path}" for path in ("a", "if", "ab", "a/moving", "if/deletion")]
+    new = [f"{edit}/steps?place=ab:0&step={kind}" for kind in ("wait_weekday", "condition", "event_field_date")]
+    whole = ("publication", "switching?status=active", "deletion", "settings")
+    acts = [f"/automations/{one.pk}/{act}" for act in whole]
+    others = [f"{edit}/leading?place=ab:0", f"{edit}/entries", f"{edit}/steps?place=ab:0"]
+    assert_none(visited(page, [edit, *steps, *new, *others, *acts]))
+    page.set_viewport_size(LOOKS[0][0])
+    page.goto(edit)
+    page.get_by_role("link", name="Add a step at the beginning").click()
+    page.locator(".opened .step-menu").wait_for()
     assert_none(faults(page))
 
 

@@ -9,6 +9,7 @@ from dripstone.accounts.models import Account
 from dripstone.bulk import operations, runner
 from dripstone.bulk.models import BulkAction
 from dripstone.subscribers.models import Subscriber, Tag
+from tests.automations.making import automation, wait
 from tests.factories import MONDAY_9, make_account, make_subscriber, make_tag
 from tests.web.reading import hidden_members
 
@@ -59,6 +60,16 @@ def test_people_who_match_are_counted_acted_on_and_reported(alice: Client, accou
     assert "hx-trigger" not in done
     assert "1 person done." in done
     assert "Add the tag “Course”" in text(alice.get("/bulk_actions"))
+
+
+def test_they_are_moved_into_an_automation_and_out_of_it(alice: Client, account: Account, tag: Tag) -> None:
+    assert "Move into an automation" not in text(alice.get("/people/bulk"))
+    course = automation(account, wait("pause"), name="Course", now=MONDAY_9)
+    assert "Move into an automation" in text(alice.get("/people/bulk"))
+    question = text(ask(alice, "/people/bulk?q=bob", move_in=course.pk))
+    assert "enters the automation “Course”" in question
+    told(alice, "/people/bulk?q=bob", move_in=course.pk, move_out="")
+    assert BulkAction.objects.get().actions == [{"kind": "move", "automation_id": course.pk, "way": "in"}]
 
 
 def test_those_ticked(alice: Client, account: Account, tag: Tag) -> None:

@@ -13,9 +13,12 @@ from dripstone.engine.models import Delivery
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Tagging
 from dripstone.web.pages import forecast
+from tests.automations.drawing import automation, stands, wait
+from tests.automations.drawing import course as walked
 from tests.conftest import VirtualClock
 from tests.driving import Engine
 from tests.factories import make_account, make_enrollment, make_sequence, make_subscriber, make_tag
+from tests.web.reading import text_of
 
 NOON = timedelta(hours=3)
 
@@ -174,3 +177,17 @@ def test_what_is_on_its_way_goes_now(alice: Client, account: Account, clock: Vir
     make_enrollment(sequence, make_subscriber(account), clock.now())
     [batch] = alice.get("/forecast/2026-11-23").context["batches"]
     assert batch.at == "now"
+
+
+def test_whom_automations_bring_is_counted_and_not_named(alice: Client, account: Account, engine: Engine) -> None:
+    sequence = make_sequence(account, {"subject": "Hello", "delay_value": 0})
+    one = automation(account, wait("w", "go"), walked("go", sequence))
+    for _ in range(2):
+        stands(one, make_subscriber(account), "w", ends_at=engine.clock.now() + timedelta(days=1))
+    assert numbers(alice.get("/forecast")) == {"2026-11-24": 2}
+    day = alice.get("/forecast/2026-11-24")
+    [batch] = day.context["batches"]
+    assert (batch.n, batch.n_coming, batch.more, batch.people) == (2, 2, 0, [])
+    assert "2 whom an automation brings there" in text_of(day)
+    everybody = text_of(alice.get(batch.everybody_url))
+    assert "2 of them are not in the sequence yet" in everybody and "Nobody gets it on that day" not in everybody

@@ -146,6 +146,12 @@ def test_what_nothing_leads_to_stands_right_above_what_it_leads_to() -> None:
     assert places[0].y < places[1].y
 
 
+def test_what_nothing_leads_to_does_not_draw_the_rest_aside() -> None:
+    edges = [Edge(0, 1), Edge(1, 2), Edge(2, 3), Edge(4, 3), Edge(5, 2)]
+    places = graph_layout.of(boxes(6), edges).places
+    assert len({places[key].middle for key in range(4)}) == 1
+
+
 def test_corners_are_round() -> None:
     picture = graph_layout.of(boxes(3), [Edge(0, 1), Edge(0, 2)])
     path = picture.lines[0].path

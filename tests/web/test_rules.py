@@ -13,6 +13,7 @@ from dripstone.events.models import Event
 from dripstone.rules.models import Rule
 from dripstone.subscribers import tags
 from dripstone.subscribers.models import Subscriber, Tag
+from tests.automations.making import automation
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_sequence, make_subscriber, make_tag
 from tests.rules.making import has, rule, tag, tag_added, tags_of, untag, work_off
@@ -209,6 +210,8 @@ def test_every_kind_comes_back_from_the_form_as_it_was_kept(alice: Client, accou
     field = account.custom_fields.create(label="City", key="city", created_at=MONDAY_9)
     triggers = [one | ({"custom_field_id": field.pk} if "custom_field_id" in one else {}) for one in KEPT]
     actions = [one | ({"custom_field_id": field.pk} if "custom_field_id" in one else {}) for one in DONE]
+    moves = [{"kind": "move", "automation_id": automation(account).pk, "way": way} for way in ("in", "out")]
+    actions = [*moves, *actions]
     one = rule(account, *actions, when=triggers, now=MONDAY_9)
     page = alice.get(f"/rules/{one.pk}/editing")
     form = page.context["page"].form.values
@@ -217,7 +220,7 @@ def test_every_kind_comes_back_from_the_form_as_it_was_kept(alice: Client, accou
     after = Rule.objects.get(pk=one.pk)
     assert (after.name, after.triggers) == ("Renamed", one.triggers)
     assert [{**each, "body": None} for each in after.actions] == [{**each, "body": None} for each in one.actions]
-    assert "subscriber.id" in str(after.actions[4]["body"])
+    assert "subscriber.id" in str(after.actions[6]["body"])
 
 
 def test_what_is_gone_is_shown_and_may_stay(alice: Client, account: Account, course: Tag, reader: Tag) -> None:

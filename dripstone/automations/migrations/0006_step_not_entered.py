@@ -10,7 +10,10 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="step",
             index=models.Index(
-                condition=models.Q(("what", "not_entered")), fields=["automation_id", "at"], name="step_not_entered"
+                models.F("automation_id"),
+                models.F("at"),
+                condition=models.Q(("what", "not_entered")),
+                name="step_not_entered",
             ),
         ),
     ]

@@ -21,8 +21,8 @@ from dripstone.accounts.models import Account
 from dripstone.automations import matching, publishing, removal, switching, verbs
 from dripstone.automations import words as automation_words
 from dripstone.automations.models import Automation
+from dripstone.automations.steps import Sequences
 from dripstone.automations.switching import Overdue
-from dripstone.automations.walk import Sequences
 from dripstone.errors import Invalid, Unseen
 from dripstone.explain import automation_checks, automation_impact_words
 from dripstone.explain.automation_impact_words import Effect
@@ -249,7 +249,7 @@ def _told(impact: AutomationImpact, account: Account, automation: Automation, bu
         is_silent=impact.is_silent,
         button=f"{button}, mail {n_mailed:,} now" if n_mailed else button,
         lines=lines,
-        rest=_match_already(automation, account)[0] if impact.act == automation_impact.ACTIVATE else "",
+        rest=_match_already(automation, account) if impact.act == automation_impact.ACTIVATE else "",
     )
 
 
@@ -259,21 +259,19 @@ def _line(effect: Effect) -> Line:
     return Line(effect.n, effect.phrase, words.listed(shown))
 
 
-def _match_already(automation: Automation, account: Account) -> tuple[str, str]:
-    """A sentence about those who match already, and the address of their list; "" for none."""
+def _match_already(automation: Automation, account: Account) -> str:
+    """A sentence about those who match already; "" for none."""
     now = clock.now()
     try:
-        whom = matching.whom(automation, now)
+        n = conditions.matching(matching.whom(automation, now), account, now).count()
     except Invalid:
-        return "", ""
-    n = conditions.matching(whom, account, now).count()
+        return ""
     if not n:
-        return "", ""
-    said = (
+        return ""
+    return (
         f"What lets people in is so already for {words.people(n)} who {words.agree(n, 'is', 'are')} not inside. Nobody "
-        "of them enters by this; they can be put in afterwards, from the list of people."
+        "of them enters by this; they can be put in afterwards."
     )
-    return said, sorting.people_with(whom)
 
 
 def _activation(request: HttpRequest, account: Account, automation: Automation, sent: QueryDict) -> HttpResponse:
@@ -300,15 +298,13 @@ def _activation(request: HttpRequest, account: Account, automation: Automation, 
             return redirect(back)
     impact = automation_impact.of_switch(automation, Status.ACTIVE, clock.now(), overdue, older_than)
     told = _told(impact, account, automation, "Switch it on")
-    sentence, people = _match_already(automation, account)
     context = about(automation) | {
         "impact": impact,
         "told": told,
         "form": Form({"overdue": overdue, "older_than": "" if days is None else days}),
         "overdue": _OVERDUE,
         "has_overdue": _has_overdue(automation),
-        "match_already": sentence,
-        "people_url": people,
+        "match_already": _match_already(automation, account),
         "part": PART,
     }
     return _answer(request, account, "activation", context, is_again=is_again)

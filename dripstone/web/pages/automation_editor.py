@@ -6,7 +6,7 @@ draft it was made for; if somebody has changed that meanwhile, nothing is done, 
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.contrib import messages
@@ -27,8 +27,10 @@ from dripstone.automations.graph import BRANCHES, Graph, GraphNode
 from dripstone.automations.models import Automation
 from dripstone.automations.verbs import Overtaken
 from dripstone.errors import Invalid
-from dripstone.explain import automation_checks
+from dripstone.explain import automation_checks, automation_impact_words
+from dripstone.explain.automation_impact_words import Effect
 from dripstone.explain.findings import NOTICE
+from dripstone.foresight import automation_impact
 from dripstone.web import automation_form, automation_outline, automation_view, forms
 from dripstone.web.automation_form import KINDS, Kind, Step
 from dripstone.web.automation_graph import Shown
@@ -41,6 +43,8 @@ FLOW = "flow"  # the id of the part that htmx swaps: the list and the picture
 REVISION = "revision"  # of the draft that a form was made for
 STALE = "Somebody has changed this automation meanwhile. Nothing was done: this is how it is now."
 GONE = "That place is not there any more: somebody has changed the automation. Choose another one"
+
+DELETED = "Somebody has deleted this step meanwhile. What you typed is still here: it can be added as a new one."
 
 Edit = Callable[[Graph], Graph]
 
@@ -162,11 +166,21 @@ def part_of(
     """A page of one thing, or for htmx that thing alone: `automations/edit/_step.html` in `…/step.html`."""
     is_part = bool(request.headers.get("HX-Request"))
     name = f"_{part}" if is_part else part
-    context = {"action": request.path, "is_part": is_part} | context
+    context = {"action": request.path, "is_part": is_part, "heading": _HEADINGS[part].format(**context)} | context
     response = show(request, f"automations/edit/{name}.html", account, context, status)
     response["Vary"] = "HX-Request, Cookie"
     return response
 
+
+_HEADINGS: Mapping[str, str] = {
+    "menu": "Add a step {where}",
+    "step": "{called}",
+    "sentence": "{called}",
+    "ways": "{called}",
+    "moving": "Move {called}",
+    "deletion": "Delete: {called}",
+    "leading": "Where it leads, {where}",
+}
 
 # --- A new step ---------------------------------------------------------------------------------------------------
 
@@ -198,7 +212,7 @@ def _menu(request: HttpRequest, account: Account, automation: Automation) -> Htt
     graph, q = graph_of(automation), request.GET.get("q", "").strip()
     place = Place.of(request.GET.get("place", ""), graph)
     if place is None:
-        raise Http404
+        return _not_done(request, account, automation, f"{GONE}.")
     spots = automation_outline.spots(_lines(automation, graph))
     context = about(automation) | {
         "place": place,
@@ -237,9 +251,12 @@ def _is_typed(kind: Kind, sent: QueryDict) -> bool:
 def step(request: HttpRequest, account: Account, automation_id: int, key: str) -> HttpResponse:
     """Its form. `as` another kind that makes the same kind of node; `branch` of a split by conditions."""
     found = automation_of(account, automation_id)
-    node = _node(graph_of(found), key)
-    kind = automation_form.kind_of(node)
     sent = request.POST if request.method == "POST" else request.GET
+    graph = graph_of(found)
+    if request.method == "POST" and key not in graph.nodes and (was := KINDS.get(sent.get("step", ""))):
+        return _form(request, account, found, Step.sent(was, request.POST), refused=Overtaken(DELETED))
+    node = _node(graph, key)
+    kind = automation_form.kind_of(node)
     other = KINDS.get(sent.get("as", ""))
     if other in automation_form.relatives(kind):
         kind = other
@@ -303,6 +320,7 @@ def _form(
         "as": sent.get("as", ""),
         "revision": revision(graph),
         "is_stale": isinstance(refused, Overtaken),
+        "why_stale": str(refused) if isinstance(refused, Overtaken) and str(refused) == DELETED else "",
         "action": action,
     }
     if step.kind.asks:
@@ -412,7 +430,7 @@ def _shift_ways(request: HttpRequest, account: Account, automation: Automation, 
     verb, _, number = request.POST.get("do", "").partition("-")
     at = int(number) if number.isdigit() and int(number) < len(places) else None
     if at is None or verb not in ("up", "remove") or (verb == "up" and not at):
-        raise Http404
+        return _not_done(request, account, automation, STALE)
     place = places.pop(at)
     if verb == "up":
         places.insert(at - 1, place)
@@ -476,7 +494,6 @@ def deletion(request: HttpRequest, account: Account, automation_id: int, key: st
         return _pressed(request, account, found, lambda now: editing.remove(now, key, way), said)
     names = automation_words.names_of([graph], account.pk)
     goes = [key, *editing.goes_with(graph, key, way)]
-    counts = who.by_node(found.pk)
     context = about(found) | {
         "node": node,
         "called": automation_words.node(node, names),
@@ -486,10 +503,17 @@ def deletion(request: HttpRequest, account: Account, automation_id: int, key: st
         else [],
         "goes": [automation_words.node(graph.nodes[one], names) for one in goes[1:]],
         "goes_in_all": len(goes),
-        "standing": [(automation_words.node(graph.nodes[one], names), counts[one]) for one in goes if counts[one]],
+        "standing": _standing(found, editing.remove(graph, key, way), goes),
         "revision": revision(graph),
     }
     return part_of(request, account, "deletion", context)
+
+
+def _standing(automation: Automation, left: Graph, goes: list[str]) -> list[Effect]:
+    """What becomes of those who stand at nodes that are taken out, if that is published as it stands."""
+    impact = automation_impact.of_publish(automation, left, clock.now())
+    names = automation_words.names_of([impact.graph], automation.account_id)
+    return [one for one in automation_impact_words.effects(impact, names) if one.n and one.node in goes]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -501,7 +525,7 @@ def leading(request: HttpRequest, account: Account, automation_id: int) -> HttpR
     sent = request.POST if request.method == "POST" else request.GET
     edge = Place.of(sent.get("place", ""), graph)
     if edge is None or edge.exit == editing.AFTER:
-        raise Http404
+        return _not_done(request, account, found, f"{GONE}.")
     if request.method == "POST":
         to = request.POST.get("to", "") or None
         if to is not None and to not in graph.nodes:

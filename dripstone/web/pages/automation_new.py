@@ -1,6 +1,8 @@
 """/automations/new: an empty automation, or one from a template that asks what it needs."""
 
+from datetime import timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
@@ -52,8 +54,12 @@ def _template(request: HttpRequest) -> Template | None:
 
 
 def _usual(template: Template, account: Account) -> dict[str, Any]:
-    hours = {f"{one.name}{HOUR}": account.send_hour for one in template.questions if one.kind == "instant"}
-    return {"name": template.name, **{one.name: one.usual for one in template.questions}, **hours}
+    values: dict[str, Any] = {"name": template.name, **{one.name: one.usual for one in template.questions}}
+    in_two_weeks = clock.now().astimezone(ZoneInfo(account.time_zone)).date() + timedelta(weeks=2)
+    for one in template.questions:
+        if one.kind == "instant":
+            values |= {one.name: in_two_weeks.isoformat(), f"{one.name}{HOUR}": account.send_hour}
+    return values
 
 
 def _problem(problem: Problem, template: Template | None) -> Problem:

@@ -21,7 +21,7 @@ from dripstone.accounts.models import Account
 from dripstone.automations import imagining, kinds, reading, trial, verbs
 from dripstone.automations import words as node_words
 from dripstone.automations.graph import Graph, GraphNode
-from dripstone.automations.imagining import Imagined
+from dripstone.automations.imagining import CONFIRMS, UNSUBSCRIBES, Imagined
 from dripstone.automations.models import Automation
 from dripstone.automations.trial import Planned
 from dripstone.conditions.words import Names
@@ -62,15 +62,16 @@ def automation_trial(request: HttpRequest, account: Account, automation_id: int)
             log.warning("trial_given_up", automation_id=row.pk, exc_info=error)
             problems = [(None, BUSY)]
     names = node_words.names_of([graph], account.pk)
+    form = Form(asked.values(), problems)
     context = {
         "section": "automations",
         "current": "true",
         "automation": row,
         "is_draft": is_draft,
-        "form": Form(asked.values(), problems),
+        "form": form,
         "told": told,
         "days": _days(told, account),
-        **asked.controls(names),
+        **asked.controls(names, form),
     }
     return show(request, "automations/trial.html", account, context, 422 if problems else 200)
 
@@ -121,12 +122,15 @@ class Fork:
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class Happening:
     """name   of the control that says after how long; unit: of the one beside it"""
 
     name: str
     unit: str
     said: str
+    value: str
+    unit_value: str
+    problem: str
 
 
 class _Asked:
@@ -159,21 +163,23 @@ class _Asked:
             "entry": next((entry["id"] for entry in self._graph.entries), ""),
             "day": self._begins.date().isoformat(),
             "hour": self._begins.hour,
-            "confirms": "1",
-            **{f"unit-{node.key}": "days" for node in self._events},
-            "unit-unsubscribes": "days",
+            CONFIRMS: "1",
+            **{f"unit-{key}": "days" for key in (UNSUBSCRIBES, *(node.key for node in self._events))},
         }
         given: dict[str, Any] = {name: self._get[name] for name in self._get}
         return {**usual, **given, **{name: self._get.getlist(name) for name in ("tags", "forms", "products")}}
 
-    def controls(self, names: Names) -> dict[str, Any]:
+    def controls(self, names: Names, form: Form) -> dict[str, Any]:
         things = {kind: [(pk, names[kind, pk]) for pk in self._ids(kind) if (kind, pk) in names] for kind in _THINGS}
         entries = [("", "By hand"), *((key, said) for key, said in node_words.entries(self._graph.entries, names))]
         forks = [
             Fork(f"way-{node.key}", node_words.node(node, names), [("", AS_IT_IS), *_ways(node, names)])
             for node in self._forks
         ]
-        events = [Event(f"after-{one.key}", f"unit-{one.key}", node_words.node(one, names)) for one in self._events]
+        events = [
+            self._happening(form, f"after-{one.key}", f"unit-{one.key}", node_words.node(one, names))
+            for one in self._events
+        ]
         fields = [(f"field-{pk}", label) for pk, label in things["custom_field"]]
         return {
             "entries": entries,
@@ -183,8 +189,13 @@ class _Asked:
             "forks": forks,
             "events": events,
             "units": UNITS,
+            "unsubscribing": self._happening(form, UNSUBSCRIBES, f"unit-{UNSUBSCRIBES}", "They unsubscribe"),
             "states": [("", "Has confirmed their address"), ("unconfirmed", "Has not confirmed it yet")],
         }
+
+    @staticmethod
+    def _happening(form: Form, name: str, unit: str, said: str) -> Happening:
+        return Happening(name, unit, said, form.values.get(name, ""), form.values[unit], form.problem(name))
 
     # For the run
 
@@ -227,17 +238,15 @@ class _Asked:
         for node in self._events:
             if (after := self._after(read, node.key)) is not None:
                 yield Planned(after, node.trigger)
-        if (
-            self._get.get("state") == "unconfirmed"
-            and (after := self._after(read, "confirms", unit="days")) is not None
-        ):
-            yield Planned(after, imagining.CONFIRMS)
-        if (after := self._after(read, "unsubscribes")) is not None:
-            yield Planned(after, imagining.UNSUBSCRIBES)
+        is_unconfirmed = self._get.get("state") == "unconfirmed"
+        if is_unconfirmed and (after := self._after(read, CONFIRMS, unit="days")) is not None:
+            yield Planned(after, CONFIRMS)
+        if (after := self._after(read, UNSUBSCRIBES)) is not None:
+            yield Planned(after, UNSUBSCRIBES)
 
     def _after(self, read: Checked, key: str, unit: str = "") -> timedelta | None:
         """None: it does not happen."""
-        name = key if key in ("confirms", "unsubscribes") else f"after-{key}"
+        name = key if key in (CONFIRMS, UNSUBSCRIBES) else f"after-{key}"
         if not self._get.get(name, "").strip():
             return None
         read.whole_number(name, 0, MOST)

@@ -6,6 +6,9 @@ import pytest
 
 from dripstone.sequences.models import Sequence
 from tests.api.caller import Caller
+from tests.automations.drawing import automation, stands, wait
+from tests.automations.drawing import course as walked
+from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_enrollment, make_sequence, make_subscriber
 
 pytestmark = pytest.mark.django_db
@@ -95,3 +98,15 @@ def test_when_nothing_goes_out_it_says_why(alice: Caller, course: Sequence) -> N
     assert sentence() == "Nothing goes out while it is paused (inactive); everybody keeps their place."
     course.enrollments.all().delete()
     assert sentence() == "Nothing goes out: nobody is inside."
+
+
+def test_whom_automations_bring_is_counted(alice: Caller, clock: VirtualClock) -> None:
+    sequence = make_sequence(alice.account, {"subject": "Hello", "delay_value": 0})
+    one = automation(alice.account, wait("w", "go"), walked("go", sequence))
+    stands(one, make_subscriber(alice.account), "w", ends_at=MONDAY_9 + timedelta(days=1))
+    for path in (f"/ext/v1/sequences/{sequence.pk}/forecast", "/ext/v1/forecast"):
+        _, answer = alice.get(path)
+        assert (answer["forecast"]["total"], answer["forecast"]["people"]) == (1, 0)
+        assert answer["forecast"]["sentence"] == (
+            "1 email to people whom automations bring there, all on Tuesday, 24 November."
+        )

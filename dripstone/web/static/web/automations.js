@@ -1,4 +1,5 @@
-// The picture of an automation: smaller, larger, whole; moved by dragging. Without scripts it is scrolled.
+// The picture of an automation: smaller, larger, whole; moved by dragging; a box leads to its step, a number to the people.
+// Without scripts it is scrolled, and the list beside it has the links.
 
 const STEP = 1.25, SMALLEST = 0.2, LARGEST = 2;
 
@@ -42,9 +43,15 @@ function begin(graph) {
     if (box) view.scrollTop = y - view.clientHeight / 2;
   }
 
+  graph.classList.add("is-led");
+  view.addEventListener("click", (event) => {
+    const to = event.target.closest("[data-to]");
+    if (to) location.href = to.dataset.to;
+  });
+
   let from = null;
   view.addEventListener("pointerdown", (event) => {
-    if (event.pointerType !== "mouse" || event.button !== 0 || event.target.closest("a")) return;
+    if (event.pointerType !== "mouse" || event.button !== 0 || event.target.closest("[data-to]")) return;
     from = { x: event.clientX + view.scrollLeft, y: event.clientY + view.scrollTop };
     view.setPointerCapture(event.pointerId);
     view.classList.add("is-dragged");
