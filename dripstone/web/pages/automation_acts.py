@@ -153,6 +153,7 @@ def _nodes(impact: AutomationImpact, told: list[Effect], names: Any) -> Iterator
 
 _LABELS: Mapping[str, str] = {
     "sequence": "Whoever is in its sequence",
+    "wait": "Whoever waits there",
     "branch": "Whoever comes to it",
     "dates": "Whoever waits there",
 }
