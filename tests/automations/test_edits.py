@@ -227,7 +227,7 @@ def choices(draw: st.DrawFn, before: Graph, after: Graph) -> dict[str, dict[str,
     return {key: {name: draw(st.sampled_from(of)) for name, of in offers.items()} for key, offers in offered.items()}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(st.data(), st.lists(graphs(), min_size=2, max_size=6))
 def test_nobody_is_ever_without_a_node(data: st.DataObject, drafts: list[Graph]) -> None:
     """Edit after edit, whoever stands at any node that ever was has a node, whose ways lead to nodes in the graph."""

@@ -411,7 +411,7 @@ def drafts(draw: st.DrawFn) -> list[tuple[str, str | None, int]]:
     ]
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(drafts(), min_size=2, max_size=4), st.data())
 def test_through_any_edits_everybody_inside_has_a_node_and_gets_to_the_end(
     alice: Account, histories: list[list[tuple[str, str | None, int]]], data: st.DataObject

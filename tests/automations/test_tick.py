@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from dripstone import leap
 from dripstone.accounts.models import Account
 from dripstone.automations import log as automations_log
-from dripstone.automations import removal, run, standing, tick
+from dripstone.automations import removal, run, standing, tick, walk
 from dripstone.automations.book import Book
 from dripstone.automations.models import Automation, Step, Walk
 from dripstone.errors import Unseen
@@ -138,6 +138,31 @@ def test_who_is_held_by_somebody_else_is_passed_over_and_has_their_turn_later(al
         other.close()
     assert (stands(one, held), stands(one, free)) == ("w", "v")
     assert one_batch() == 1 and stands(one, held) == "v"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_who_edits_it_keeps_walkers_out_and_they_wait_for_nobody(alice: Account) -> None:
+    one = automation(alice, wait("w", "v"), wait("v"))
+    other = automation(alice, wait("w", "v"), wait("v"), name="Other")
+    first, second = make_subscriber(alice), make_subscriber(alice)
+    add(one, first)
+    add(other, second)
+    editor = connection.copy()
+    try:
+        with editor.cursor() as cursor:
+            cursor.execute("BEGIN")
+            cursor.execute("SELECT FROM automations_automation WHERE id = %s FOR UPDATE", [one.pk])
+            assert one_batch() == 1 and (stands(one, first), stands(other, second)) == ("w", "v")
+            cursor.execute("ROLLBACK")
+        with transaction.atomic():
+            walk.hold([one.pk], [first.pk])
+            with editor.cursor() as cursor:
+                cursor.execute("SET lock_timeout = '50ms'")
+            with editor.cursor() as cursor, pytest.raises(OperationalError):
+                cursor.execute("SELECT FROM automations_automation WHERE id = %s FOR UPDATE", [one.pk])
+    finally:
+        editor.close()
+    assert one_batch() == 1 and stands(one, first) == "v"
 
 
 # --- The virtual clock ----------------------------------------------------------------------------------------------

@@ -67,7 +67,7 @@ def test_publishing_says_where_each_goes_and_does_it_to_those_alone(
     shown = alice.get(path)
     said = text_of(shown)
     assert "1 person is inside" in said and "Noor" in said
-    assert "“Wait 3 days”, which is deleted" in said and "“Add the tag" in said
+    assert "Waits on at “Wait 3 days”, which is deleted, as they would have, and then goes on to “Add the tag" in said
     making.add(one, make_subscriber(account, first_name="Bo"), now=MONDAY_9)
     making.work_off(MONDAY_9)
     again = alice.post(path, {"seen": token(shown)})
