@@ -88,7 +88,8 @@ class World(Walking):
             walk.over = self._is_over(pk, walk)
         if walk.over is None:
             return False
-        self.wake(pk, walk, happening.cause)
+        if not self.wake(pk, walk, happening.cause):
+            walk.due = self.now  # overdue from now on
         return True
 
     def _pulls(self, pk: int, walk: Walk, happening: Happening) -> bool:
@@ -105,7 +106,10 @@ class World(Walking):
         walk.node, walk.due, walk.over, walk.asked, walk.is_to_arrive = key, None, ("next", "happened"), None, False
         walk.arrived_at = self.now
         walk.acted.add(key)
-        path = self._go(pk, walk, cause) if self.may_walk(pk, walk) else [(key, "waits", "")]
+        if self.may_walk(pk, walk):
+            path = self._go(pk, walk, cause)
+        else:
+            walk.due, path = self.now, [(key, "waits", "")]
         self._note(pk, walk, "pulled", "happened", path)
 
     def _look(self, pk: int, walk: Walk, happening: Happening) -> None:
@@ -132,7 +136,8 @@ class World(Walking):
                 self._leave(pk, walk, "moved_on")
             else:
                 walk.over = "next", "not_let_in"
-                self.wake(pk, walk, happening.cause)
+                if not self.wake(pk, walk, happening.cause):
+                    walk.due = self.now
 
     # --- Time -----------------------------------------------------------------------------------------------------
 

@@ -98,8 +98,8 @@ class Walking(Places):
                 return "no", "within_over"
             case "event" if self._is_gone(node):
                 return "next", "thing_gone"
-            case "event" if is_late:
-                return "otherwise", "within_over"
+            case "event" if is_late:  # an edit may have taken the limit away: the date stays
+                return "otherwise" if "within" in node else "next", "within_over"
             case "sequence" if why := self._sequence_is_over(pk, walk, node):
                 return "next", why
         return None

@@ -279,7 +279,9 @@ class Story(RuleBasedStateMachine):
     @rule(number=numbers, overdue=st.sampled_from(["walk", "walk", "leave"]))
     def switch_on(self, number: int, overdue: Any) -> None:
         if (automation := self.automation(number)) and not self.stage.world.automations[automation].runs:
-            self.stage.activate(automation, overdue=overdue)
+            inside = [one for _, one in self.stage.world.everybody() if one.inside(automation)]
+            would_walk = all(one.state == "active" for one in inside)  # whoever is unconfirmed is not overdue
+            self.stage.activate(automation, overdue=overdue if would_walk else "walk")
 
     @rule(number=numbers, status=st.sampled_from(["paused", "inactive"]), hours=st.sampled_from([0, 6, 30]))
     def switch_off(self, number: int, status: str, hours: int) -> None:
