@@ -61,13 +61,22 @@ def revision(one: Automation) -> str:
     return automation_editor.revision(automation_editor.graph_of(one))
 
 
-def send(client: Client, one: Automation, path: str, follow: bool = True, **members: Any) -> Any:
-    return client.post(f"{page(one)}/{path}", {"revision": revision(one)} | members, follow=follow)
+def post(client: Client, one: Automation, path: str, **members: Any) -> Any:
+    return client.post(f"{page(one)}/{path}", {"revision": revision(one)} | members)
 
 
-def add(client: Client, one: Automation, place: str, step: str, follow: bool = True, **members: Any) -> Any:
-    typed = {f"step-{name}": value for name, value in members.items()}
-    return send(client, one, "steps", follow, place=place, step=step, **typed)
+def send(client: Client, one: Automation, path: str, **members: Any) -> Any:
+    """And see the page it leads to."""
+    answer = post(client, one, path, **members)
+    return client.get(answer["Location"]) if answer.status_code == 302 else answer
+
+
+def as_typed(values: dict[str, Any]) -> dict[str, Any]:
+    return {f"step-{name}": value for name, value in values.items()}
+
+
+def add(client: Client, one: Automation, place: str, step: str, **values: Any) -> Any:
+    return send(client, one, "steps", place=place, step=step, **as_typed(values))
 
 
 def draft(one: Automation) -> dict[str, Any]:
@@ -176,7 +185,7 @@ def test_each_kind_of_step_is_made_by_its_form_and_shown_by_it_again(
     ]  # fmt: skip
     for step, typed, kept in forms:
         before = set(verbs.published(one).nodes)
-        answer = add(alice, one, "pause:after", step, follow=False, **typed)
+        answer = post(alice, one, "steps", place="pause:after", step=step, **as_typed(typed))
         assert answer.status_code == 302, (step, text_of(answer)[:600])
         [key] = set(draft(one)) - before
         assert {name: draft(one)[key].get(name) for name in kept} == kept, step
@@ -185,11 +194,10 @@ def test_each_kind_of_step_is_made_by_its_form_and_shown_by_it_again(
         again = _typed(shown, typed)
         assert again == {name: value for name, value in typed.items() if name in again}, step
         saved = draft(one)
-        typed_again = {f"step-{name}": value for name, value in _all(shown).items()}
-        answer = send(alice, one, f"steps/{key}", follow=False, **typed_again)
+        answer = post(alice, one, f"steps/{key}", **as_typed(_all(shown)))
         assert answer.status_code == 302, (step, text_of(answer)[:600])
         assert draft(one) == saved, step
-        send(alice, one, f"steps/{key}/deletion", follow=False)
+        post(alice, one, f"steps/{key}/deletion")
 
 
 def _typed(shown: Any, typed: dict[str, Any]) -> dict[str, Any]:
