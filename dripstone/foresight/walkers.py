@@ -30,6 +30,7 @@ from dripstone.engine import filters
 from dripstone.foresight import crowds
 from dripstone.foresight.timetable import Itinerary
 from dripstone.sequences.models import Sequence
+from dripstone.triggers import when
 
 MOST_WAYS = 200  # from one wait: splits behind splits multiply
 
@@ -82,6 +83,7 @@ class Way:
     waits    settings of those between
     shares   what decides at splits
     before   sequences that they enter on it: whoever is in one already does not enter again
+    dates    of events ahead, which take people there when they come (A6)
     """
 
     automation: Automation
@@ -90,6 +92,11 @@ class Way:
     waits: tuple[Mapping[str, Any], ...] = ()
     shares: tuple[Share, ...] = ()
     before: tuple[int, ...] = ()
+    dates: tuple[datetime, ...] = ()
+
+    def is_cut(self, now: datetime, at: datetime) -> bool:
+        """Whether a date comes before they do."""
+        return any(now < one <= at for one in self.dates)
 
     def arrival(self, ends_at: datetime) -> datetime:
         """When somebody whose wait ends then comes to the sequence."""
@@ -133,7 +140,9 @@ def _of_graph(automation: Automation, graph: Graph) -> Iterator[Way]:
     """From deleted waits, too: people may still stand there."""
     for node in graph.nodes.values():
         if node.kind == kinds.WAIT:
-            start = Way(automation, node.key)
+            triggers = [one.trigger for one in graph.events_ahead(node.key)]
+            dates = [datetime.fromisoformat(one["at"]) for one in triggers if one["trigger"] == when.DATE]
+            start = Way(automation, node.key, dates=tuple(dates))
             yield from _onward(graph, dict(node.ways).get(NEXT), start, [MOST_WAYS])
 
 
@@ -212,7 +221,7 @@ def _by(way: Way, sequence: Sequence, itinerary: Itinerary, now: datetime, until
         rows = cursor.fetchall()
     for ends_at, status, is_excluded, not_met, had, n_people in rows:
         at, email_id = max(way.arrival(ends_at), now), _first(status, had or (), sequence, itinerary)
-        if not is_excluded and email_id is not None and at <= until:
+        if not is_excluded and email_id is not None and at <= until and not way.is_cut(now, at):
             yield Coming(at, email_id, frozenset(not_met), n_people)
 
 

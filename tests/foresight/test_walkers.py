@@ -19,7 +19,7 @@ from dripstone.engine.models import Delivery
 from dripstone.foresight import forecast, walkers, whom
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber
-from tests.automations.drawing import asking, automation, course, shares, stands, tagging, until, wait
+from tests.automations.drawing import asking, automation, course, event, shares, stands, tagging, until, wait
 from tests.driving import Engine
 from tests.factories import make_sequence, make_subscriber, make_tag
 from tests.rules.making import has
@@ -101,6 +101,9 @@ def test_what_depends_on_something_is_not_counted(alice: Account, engine: Engine
     Automation.objects.filter(pk=paused.pk).update(status="paused")
     behind = automation(alice, wait("w", "a"), course("a", make_sequence(alice, {}), "go"), course("go", sequence))
     waits(behind, 1, engine)
+    dated = event("d", {"trigger": "date", "at": "2026-11-23T12:00:00+00:00"})
+    pulled = automation(alice, wait("w", "go"), course("go", sequence, "d"), dated)
+    waits(pulled, 1, engine)
     assert foreseen(sequence, engine.clock.now()) == {}
 
 
