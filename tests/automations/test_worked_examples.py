@@ -692,6 +692,28 @@ def test_who_stands_at_a_sequence_that_is_changed_finishes_the_old_one(stage: St
     assert stage.stands(one, ann) == stage.stands(one, bob) == "w"
 
 
+def test_an_event_whose_limit_is_edited_away_keeps_the_date_and_goes_on_by_the_way_that_is_left(stage: Stage) -> None:
+    bought = tagged(stage.tag("buyer"))
+    rest = wait("w", days=1), wait("v", days=1)
+    one = stage.automation(event("e", bought, "w", otherwise="v", hours=5), *rest, on=tagged(stage.tag("in")))
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.publish(one, event("e", bought, "w"), *rest)
+    stage.passes(hours=5)
+    assert stage.stands(one, ann) == "w"
+
+
+def test_what_happened_while_it_was_paused_is_overdue_when_it_runs_again(stage: Stage) -> None:
+    one = stage.automation(event("e", tagged(stage.tag("buyer")), "w"), wait("w", days=9), on=tagged(stage.tag("in")))
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.stop(one, "paused")
+    stage.put_tag(ann, "buyer")
+    stage.passes(hours=5)
+    stage.activate(one, overdue="leave", older_than=timedelta(hours=5))
+    assert stage.log(one, ann)[-1] == ("left", "", "overdue")
+
+
 def test_another_start_holds_for_whoever_is_still_at_the_entry(stage: Stage) -> None:
     both = wait("w", days=1), wait("v", days=1)
     one = stage.automation(*both, on=tagged(stage.tag("in")), status="paused")
@@ -815,6 +837,16 @@ def test_who_is_moved_into_another_leaves_if_that_lets_them_in(stage: Stage, sta
     else:
         assert (stage.stands(one, ann), stage.stands(other, ann)) == ("v", None)
         assert stage.log(other, ann) == [("not_entered", "", "not_running")]
+
+
+def test_who_is_moved_out_of_another_and_leaves_waits_for_no_answer(stage: Stage) -> None:
+    other = stage.automation(wait("w", days=1), on=tagged(stage.tag("other")))
+    one = stage.automation(move("m", other, "out", "v", and_leave=True), wait("v", days=1), on=tagged(stage.tag("in")))
+    ann = stage.person()
+    stage.put_tag(ann, "other")
+    stage.put_tag(ann, "in")
+    assert stage.log(other, ann)[-1] == ("left", "", "by_move")
+    assert stage.log(one, ann) == [("entered", "", "moved_on")]
 
 
 def test_unsubscribing_ends_the_run(stage: Stage) -> None:
