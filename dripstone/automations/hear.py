@@ -239,12 +239,19 @@ class _At:
         to: dict[str, list[Walker]] = defaultdict(list)
         for one, walker in left:
             met = self._met_by(steps, one)
-            nearest = next((key for key in steps.route.ahead.get(steps.walk(walker).node, ()) if key in met), None)
+            nearest = next((key for key in self._before_them(steps, walker) if key in met), None)
             if nearest is not None:
                 to[nearest].append(walker)
         for key, some in to.items():
             nodes.pull(steps, some, key)
         return _without(left, {walker.subscriber_id for some in to.values() for walker in some})
+
+    def _before_them(self, steps: Steps, walker: Walker) -> list[str]:
+        """Event nodes ahead, the nearest first. Who was put at one and has not walked yet stands before it."""
+        here, ahead = steps.walk(walker), steps.route.ahead.get(steps.walk(walker).node, [])
+        node = steps.route.graph.nodes.get(here.node)
+        is_before = node is not None and not here.is_begun and not node.is_deleted
+        return [here.node, *ahead] if is_before else ahead
 
     def _met_by(self, steps: Steps, one: Happening) -> set[str]:
         """Event nodes for which it is what they wait for. What a run has done itself is not (A16)."""

@@ -94,7 +94,8 @@ class World(Walking):
 
     def _pulls(self, pk: int, walk: Walk, happening: Happening) -> bool:
         graph = self.automations[walk.automation].graph
-        ahead = (graph.nodes[key] for key in graph.ahead(walk.node) if key not in graph.behind)
+        keys = [walk.node] if walk.is_to_arrive else []  # who was put there and has not walked yet stands before it
+        ahead = (graph.nodes[key] for key in [*keys, *graph.ahead(walk.node)] if key not in graph.behind)
         target = next((node for node in ahead if node["kind"] == "event" and _is(node, happening)), None)
         if target is None:
             return False

@@ -714,6 +714,20 @@ def test_what_happened_while_it_was_paused_is_overdue_when_it_runs_again(stage: 
     assert stage.log(one, ann)[-1] == ("left", "", "overdue")
 
 
+def test_who_was_put_at_an_event_and_has_not_walked_yet_stands_before_it(stage: Stage) -> None:
+    one = stage.automation(
+        wait("v", "e", days=1), event("e", tagged(stage.tag("buyer")), "w", already=False), wait("w", days=9),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.stop(one, "inactive")
+    stage.move(one, ann, "e")
+    stage.put_tag(ann, "buyer")
+    stage.activate(one)
+    assert stage.stands(one, ann) == "w"
+
+
 def test_another_start_holds_for_whoever_is_still_at_the_entry(stage: Stage) -> None:
     both = wait("w", days=1), wait("v", days=1)
     one = stage.automation(*both, on=tagged(stage.tag("in")), status="paused")
