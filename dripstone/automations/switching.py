@@ -22,6 +22,7 @@ from dripstone.automations import dates, inside, kinds, reasons, schedule, verbs
 from dripstone.automations.models import Automation, Walk
 from dripstone.events import causes, reading
 from dripstone.rules import wake
+from dripstone.subscribers.models import State, Subscriber
 from dripstone.triggers.turn import READER
 
 Status = Automation.Status
@@ -118,9 +119,11 @@ def _conditions(automation: Automation) -> list[str]:
 
 
 def overdue(automation: Automation, before: datetime) -> QuerySet[Walk]:
-    """What whoever waited for had come by then; without those who wait for a weekday and hour."""
+    """What whoever waited for had come by then; without those who wait for a weekday and hour, and without the
+    unconfirmed, who are late for nothing (A2)."""
     late = Walk.objects.filter(automation=automation.pk, left_at=None, ends_at__lte=before, due_at__lte=before)
-    return late.exclude(node__in=slots(automation))
+    confirmed = Subscriber.objects.filter(account=automation.account_id, state=State.ACTIVE)
+    return late.exclude(node__in=slots(automation)).filter(subscriber_id__in=confirmed.values("pk"))
 
 
 def slots(automation: Automation) -> list[str]:

@@ -225,6 +225,17 @@ def test_all_the_overdue_leave_where_no_age_is_given(alice: Account) -> None:
     assert counts(one) == {}
 
 
+def test_nobody_unconfirmed_is_overdue(alice: Account) -> None:
+    """They wait to be confirmed, whether a tick has met them or not (A2)."""
+    one, first, second = two_overdue(alice)
+    Subscriber.objects.filter(pk=first.pk).update(state="inactive")
+    impact = told(one, "active", LATER, overdue="leave")
+    assert impact.n_let_go == 1
+    switch(one, "active", LATER, overdue="leave")
+    work_off(LATER)
+    assert (stands(one, first), stands(one, second)) == ("w", None)
+
+
 def test_waits_for_a_weekday_and_hour_take_their_next_slot(alice: Account) -> None:
     one, person = automation(alice, wait("w", until={"weekdays": ["tuesday"], "hour": 9})), make_subscriber(alice)
     add(one, person)
