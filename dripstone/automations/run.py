@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
-from dripstone.automations import dates, errands, read, tick
+from dripstone.automations import dates, doers, errands, read, tick
 from dripstone.automations.book import Book
 from dripstone.triggers import dates as dated
 from dripstone.triggers import owner_mail
@@ -33,7 +33,7 @@ def until_idle(now: Now) -> int:
         )
         n_done += passed.n_done
         if not passed.is_more:
-            owner_mail.send_due(now())
+            owner_mail.send_due(now(), doers.names)
             return n_done
 
 
@@ -66,7 +66,7 @@ def _round(now: Now) -> Passed:
     with turn() as is_ours:
         done = [read.events(now()), _by_date(now())] if is_ours else []
         if is_ours:
-            owner_mail.send_due(now())
+            owner_mail.send_due(now(), doers.names)
     done += [errands.some(now()), _ticked(now())]
     return Passed(sum(one.n_done for one in done), any(one.is_more for one in done))
 

@@ -124,7 +124,7 @@ def verification(address: SendingAddress, now: datetime) -> Delivery:
 def owner_mail(account: Account, address: str, place: str, text: str, n_people: int, now: datetime) -> Delivery:
     """To an owner, what a rule or an automation has to tell. From the account's default sending address.
 
-    place   "rule 7"
+    place   who tells it: "the rule “Course page”", "rule 7" of one that is gone
     text    as it is for the first of so many people; "" where that one was deleted meanwhile
     """
     lines = [line for line in text.splitlines() if line.strip()]

@@ -5,6 +5,7 @@ Leaves      a notice to each owner, once a minute has passed since the place's l
 A crash here means it is still to be said: a mail is planned in the transaction that takes it from its place.
 """
 
+from collections.abc import Callable, Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -47,34 +48,43 @@ def ask(account_id: int, place: str, n_people: int, text: str, subscriber_id: in
         cursor.execute(_ASK, values | {"person": subscriber_id, "now": now, "minute": A_MINUTE})
 
 
-def send_due(now: datetime) -> int:
+Named = Callable[[Collection[str]], Mapping[str, str]]
+"""What rules and automations are called: {"rule 7": "the rule “Course page”"}; who is gone is not there."""
+
+
+def send_due(now: datetime, named: Named = lambda doers: {}) -> int:
     """Plan the mails whose minute is over. Returns how many places spoke. Places that another process has just taken,
     or that are being told more, have their turn at the next call."""
     n_spoken = 0
-    while n := _send_some(now):
+    while n := _send_some(now, named):
         n_spoken += n
     return n_spoken
 
 
 @transaction.atomic
-def _send_some(now: datetime) -> int:
+def _send_some(now: datetime, named: Named) -> int:
     """By owner_mail_due: it holds only what waits."""
     due = OwnerMail.objects.select_for_update(skip_locked=True).filter(due_at__lte=now).order_by("due_at", "pk")
     rows = list(due[:AT_ONCE])
     accounts = Account.objects.in_bulk({row.account_id for row in rows})
+    names = named({_doer(row) for row in rows}) if rows else {}
     for row in rows:
-        _speak(row, accounts[row.account_id], now)
+        _speak(row, accounts[row.account_id], names.get(_doer(row), _doer(row)), now)
         row.n_waiting, row.text, row.subscriber_id, row.due_at, row.sent_at = 0, "", None, None, now
     OwnerMail.objects.bulk_update(rows, ["n_waiting", "text", "subscriber_id", "due_at", "sent_at"])
     return len(rows)
 
 
-def _speak(row: OwnerMail, account: Account, now: datetime) -> None:
-    place = row.place.rpartition(" ")[0]
+def _doer(row: OwnerMail) -> str:
+    """The rule or automation of the place: "rule 7"."""
+    return row.place.rpartition(" ")[0]
+
+
+def _speak(row: OwnerMail, account: Account, name: str, now: datetime) -> None:
     for address in members.addresses_of_owners(account):
         try:
             with transaction.atomic():
-                notices.owner_mail(account, address, place, row.text, row.n_waiting, now)
+                notices.owner_mail(account, address, name, row.text, row.n_waiting, now)
         except Invalid as problem:  # an address that no mail server takes: the others are told all the same
             log.warning("owner_not_told", account_id=account.pk, place=row.place, problem=str(problem))
 

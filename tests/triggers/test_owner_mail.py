@@ -1,5 +1,7 @@
 """Owners are told at most once a minute by each place of a rule, and of how many people."""
 
+import email
+import email.policy
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -7,14 +9,17 @@ import pytest
 from django.db import transaction
 
 from dripstone.accounts.models import Account
+from dripstone.automations import doers
+from dripstone.automations import verbs as automations
 from dripstone.engine.acts import forget
 from dripstone.engine.models import Delivery, Notice
 from dripstone.events import causes
+from dripstone.rules import verbs as rules
 from dripstone.subscribers.models import Subscriber, locked_all
 from dripstone.triggers import owner_mail, reasons, what
 from dripstone.triggers.models import OwnerMail
 from dripstone.triggers.what import Done
-from tests import factories
+from tests import factories, owned
 from tests.driving import Engine
 from tests.factories import MONDAY_9, make_subscriber, make_user
 
@@ -69,6 +74,23 @@ def test_the_first_goes_at_once_and_the_rest_of_the_minute_together(account: Acc
     assert (row.place, row.text, row.n_waiting, row.subscriber_id) == ("rule 7 1", "", 0, None)
     tell(account, seconds(3_600), ann)
     assert owner_mail.send_due(seconds(3_600)) == 1
+
+
+def test_it_says_what_the_rule_or_the_automation_is_called(account: Account) -> None:
+    tag = factories.make_tag(account, name="Course")
+    rule = rules.create(account, owned.rule_about(tag.pk) | {"name": "Course page"}, MONDAY_9)
+    automation = automations.create(account, owned.automation_about(tag.pk) | {"name": "After it"}, MONDAY_9)
+    asked = [f"rule {rule.pk}", f"automation {automation.pk}", "rule 0"]
+    assert doers.names(asked) == {
+        f"rule {rule.pk}": "the rule “Course page”",
+        f"automation {automation.pk}": "the automation “After it”",
+    }
+    tell(account, seconds(0), make_subscriber(account), rule=rule.pk)
+    owner_mail.send_due(seconds(0), doers.names)
+    message = email.message_from_bytes(bytes(Notice.objects.all()[0].message), policy=email.policy.default)
+    body = message.get_body(("plain",))
+    assert body is not None
+    assert "what the rule “Course page” of Alice has to tell you" in body.get_content()
 
 
 def test_places_and_accounts_do_not_wait_for_one_another(account: Account) -> None:
