@@ -244,7 +244,7 @@ def test_the_editor_in_both_its_ways(page: "Page", account: Account) -> None:
 def test_the_pages_of_a_rule_with_every_kind_of_row(page: "Page", account: Account) -> None:
     ids = owned.one_of_each(account)
     things = {"tag_id": ids["tags"], "form_id": ids["forms"], "sequence_id": ids["sequences"]}
-    things |= {"product_id": ids["products"], "custom_field_id": ids["fields"]}
+    things |= {"product_id": ids["products"], "custom_field_id": ids["fields"], "automation_id": ids["automations"]}
     triggers = [{"trigger": kind, **named(one, things)} for kind, one in rule_form.TRIGGERS.items()]
     actions = [{"kind": kind, **named(one, things)} for kind, one in rule_form.ACTIONS.items()]
     given = {"name": "All of it", "triggers": triggers, "actions": actions, "active": True}
@@ -284,7 +284,7 @@ def test_the_pages_on_which_an_automation_is_edited(page: "Page", account: Accou
 
 def named(kind: rule_form.Kind, things: dict[str, int]) -> dict[str, Any]:
     """The members that a kind needs."""
-    texts = {"url": "https://example.com/in", "text": "Hello"}
+    texts = {"url": "https://example.com/in", "text": "Hello", "way": "in"}
     known = {**things, **texts}
     return {control.name: known[control.name] for control in kind.controls if control.name in known}
 

@@ -469,8 +469,8 @@ def moving(request: HttpRequest, account: Account, automation_id: int, key: str)
     return part_of(request, account, "moving", context)
 
 
-@require_POST
 @member
+@require_POST
 def copying(request: HttpRequest, account: Account, automation_id: int, key: str) -> HttpResponse:
     found = automation_of(account, automation_id)
     _node(graph_of(found), key)
@@ -543,8 +543,8 @@ def leading(request: HttpRequest, account: Account, automation_id: int) -> HttpR
     return part_of(request, account, "leading", context)
 
 
-@require_POST
 @member
+@require_POST
 def discarding(request: HttpRequest, account: Account, automation_id: int) -> HttpResponse:
     """Throws away what is not published."""
     found = automation_of(account, automation_id)
