@@ -81,6 +81,7 @@ def modules() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 
 
+@cache
 def relative(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
 
@@ -95,9 +96,14 @@ def tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(), str(path))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(tree(path)))
+
+
 def imported(path: Path) -> Iterator[str]:
     """Dotted names of every import, also those inside functions and under TYPE_CHECKING."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -169,7 +175,7 @@ def test_schedule_is_pure() -> None:
 def test_only_the_clock_asks_for_the_time(path: Path) -> None:
     if relative(path) in CLOCK_FILES:
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             assert dotted(node.func) not in CLOCK_CALLS, f"{relative(path)}:{node.lineno} {dotted(node.func)}"
             assert dotted(node.func) != "functions.Now", f"{relative(path)}:{node.lineno} asks the database"
@@ -208,7 +214,7 @@ WRITING_SQL = re.compile(r"\b(INSERT|DELETE|(?<!FOR )(?<!FOR NO KEY )UPDATE)\b")
 
 @pytest.mark.parametrize("path", READERS, ids=relative)
 def test_foresight_and_explanation_only_read(path: Path) -> None:
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         where = f"{relative(path)}:{getattr(node, 'lineno', 0)}"
         match node:
             case ast.Call(func=ast.Attribute(attr=name)):
@@ -241,11 +247,11 @@ def _answering(path: Path, kind: str) -> Iterator[str]:
 def _used(path: Path) -> Iterator[str]:
     """Dotted names of what is imported, and of what is taken from an imported module."""
     names: dict[str, str] = {}
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ImportFrom):
             names |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
     yield from names.values()
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in names:
             yield f"{names[node.value.id]}.{node.attr}"
 
@@ -260,7 +266,7 @@ def test_reasons_are_constants(path: Path) -> None:
     """No text is given as a reason, assigned to one, compared with one or looked for in one. "" is none."""
     if relative(path) in REASON_FILES:
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         where = f"{relative(path)}:{getattr(node, 'lineno', 0)}"
         for value in _given_as_reason(node):
             assert not _is_text(value), f"{where}: {ast.unparse(value)} is given as a reason"
@@ -305,7 +311,7 @@ def test_only_transitions_write_a_state(path: Path) -> None:
     """No `x.status = …`, no `.update(status=…)` on these models, no SQL that sets them, anywhere else."""
     if relative(path) in STATE_FILES:
         return
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         where = f"{relative(path)}:{getattr(node, 'lineno', 0)}"
         for target in _targets(node):
             assert target.attr not in STATE_FIELDS or _is_self(target), f"{where} assigns {ast.unparse(target)}"
