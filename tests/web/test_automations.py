@@ -94,6 +94,14 @@ def test_it_is_found_by_its_name(alice: Client, automation: Automation, mallory:
 # --- One ----------------------------------------------------------------------------------------------------------
 
 
+def test_its_head_tells_of_those_who_did_not_enter_only_if_there_are_any(
+    alice: Client, automation: Automation, noor: Subscriber
+) -> None:
+    assert "did not enter" not in text_of(alice.get(f"/automations/{automation.pk}"))
+    make_step(automation, noor, "not_entered", reason=reasons.INSIDE_ALREADY)
+    assert "1 time this week somebody did not enter, why?" in text_of(alice.get(f"/automations/{automation.pk}"))
+
+
 def test_picture_and_sentences_say_the_same(alice: Client, account: Account, automation: Automation) -> None:
     answer = alice.get(f"/automations/{automation.pk}")
     said = text_of(answer)
