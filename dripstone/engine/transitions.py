@@ -329,23 +329,16 @@ def treat_as_sent(rows: Series[Delivery]) -> None:
 
 def skipped_delivery(row: Enrollment, email: SequenceEmail, reason: str, now: datetime) -> Delivery:
     """An unsaved row for an email that somebody decided not to send."""
-    return Delivery(
-        account_id=row.account_id,
-        sequence_id=row.sequence_id,
-        subscriber_id=row.subscriber_id,
-        enrollment=row,
-        run=row.run,
-        email=email,
-        status=Delivery.Status.SKIPPED,
-        reason=reason,
-        planned_at=now,
-        ended_at=now,
-    )
+    return _ended_delivery(row, email, now, status=Delivery.Status.SKIPPED, reason=reason)
 
 
 def sent_delivery(row: Enrollment, email: SequenceEmail, now: datetime) -> Delivery:
     """An unsaved row for an email that is taken for sent: of a person who is only imagined, in a transaction that is
     rolled back (automations/trial.py)."""
+    return _ended_delivery(row, email, now, status=Delivery.Status.SENT, attempt=1, sent_at=now)
+
+
+def _ended_delivery(row: Enrollment, email: SequenceEmail, now: datetime, **how: Any) -> Delivery:
     return Delivery(
         account_id=row.account_id,
         sequence_id=row.sequence_id,
@@ -353,11 +346,9 @@ def sent_delivery(row: Enrollment, email: SequenceEmail, now: datetime) -> Deliv
         enrollment=row,
         run=row.run,
         email=email,
-        status=Delivery.Status.SENT,
-        attempt=1,
         planned_at=now,
-        sent_at=now,
         ended_at=now,
+        **how,
     )
 
 

@@ -10,18 +10,17 @@ and to half a megabyte. Where nobody listens, events are stepped over without be
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
-from django.db import connection
 from django.db.models import QuerySet
 
 from dripstone.calls import queue
 from dripstone.calls.models import Call, Receiver
 from dripstone.events import reading
 from dripstone.events.models import Event
+from dripstone.postgresql import turns
 from dripstone.webhooks import kinds, payloads
 from dripstone.webhooks.models import Endpoint, Webhook
 
@@ -33,23 +32,8 @@ LONGEST = 512_000  # bytes of a body, unless one event alone is longer
 
 def new_events(now: datetime) -> bool:
     """Queue calls about the next events. False: there are no more, or another process is reading them just now."""
-    with _turn() as is_ours:
+    with turns.turn(TURN) as is_ours:  # the others have calls to make
         return is_ours and _read(now)
-
-
-@contextmanager
-def _turn() -> Iterator[bool]:
-    """One process reads at a time; the others have calls to make. Of the connection, not of a transaction: reading has
-    several, and none of them longer than it must be."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [TURN])
-        (is_ours,) = cursor.fetchone()
-    try:
-        yield is_ours
-    finally:
-        if is_ours:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [TURN])
 
 
 def _read(now: datetime) -> bool:
