@@ -129,6 +129,7 @@ def test_with_people_inside_a_change_is_foretold_and_published(
     page.get_by_text("Unpublished changes").wait_for()
     page.wait_for_function("document.activeElement.id === 'step-pause'")
     page.get_by_role("link", name="Publish changes…").press("Enter")
+    page.wait_for_url("**/publication")  # and until its scripts have begun
     page.get_by_text("Keeps the date that they have").wait_for()
     page.get_by_label("Whoever waits there").select_option("anew")
     page.get_by_text("Gets a new date").wait_for()
