@@ -142,11 +142,22 @@ def test_only_what_asks_for_it_is_prepared() -> None:
     statement = "SELECT %(n)s::int + 1"
     assert [prepared.rows(statement, {"n": n}) for n in (1, 2)] == [[(2,)], [(3,)]]
     Subscriber.objects.count()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement FROM pg_prepared_statements")
-        kept = [row[0] for row in cursor.fetchall()]
+    kept = _prepared_statements()
     assert kept.count("SELECT $1::int + 1") == 1
     assert not any("count" in one.lower() for one in kept)
+
+
+@pytest.mark.django_db
+def test_a_compiled_queryset_is_planned_once_per_connection() -> None:
+    people = [make_subscriber(make_account(), state="active") for _ in range(2)]
+    assert [PEOPLE.all(ids=[one.pk]) for one in people] == [[one] for one in people]
+    assert sum('FROM "subscribers_subscriber"' in one for one in _prepared_statements()) == 1
+
+
+def _prepared_statements() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement FROM pg_prepared_statements")
+        return [statement for (statement,) in cursor.fetchall()]
 
 
 def _address() -> str:

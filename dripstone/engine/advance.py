@@ -158,18 +158,12 @@ def write(standings: Series[Standing], places: Series[Place], now: datetime, cau
     """Save places and tell who completed."""
     if not places:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            queries.SET_PLACES,
-            {
-                "places": queries.rows(
-                    ("id", "next_email_id", "due_at", "completed_at"),
-                    [(one.enrollment_id, one.next_email_id, one.due_at, one.completed_at) for one in places],
-                ),
-                "held": queries.ids(_held(standings, places)),
-            },
-        )
-        written = dict(cursor.fetchall())  # without people who were taken out meanwhile
+    rows = [(one.enrollment_id, one.next_email_id, one.due_at, one.completed_at) for one in places]
+    values = {
+        "places": queries.rows(("id", "next_email_id", "due_at", "completed_at"), rows),
+        "held": queries.ids(_held(standings, places)),
+    }
+    written = dict(prepared.rows(queries.SET_PLACES, values))  # without people who were taken out meanwhile
     _count([pair for pair in zip(standings, places, strict=True) if pair[1].enrollment_id in written], written)
     record(_ends(standings, places, written, now, cause))
 

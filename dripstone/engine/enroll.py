@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from dripstone.engine import advance, queries, transitions, wake
 from dripstone.engine.models import Enrollment
@@ -19,6 +19,7 @@ from dripstone.errors import NotFound
 from dripstone.events import causes, types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
+from dripstone.postgresql import prepared
 from dripstone.postgresql.compiled import Among, Compiled, Parameter, insert
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import State, Subscriber
@@ -116,10 +117,8 @@ def change_for(status: str, repeat: bool, source: Source) -> Change:
 
 def _hold(sequence: Sequence) -> None:
     """Locks the sequence. A deletion at the same moment would leave people in a sequence that is gone."""
-    with connection.cursor() as cursor:
-        cursor.execute(queries.HOLD_SEQUENCE, {"sequence": sequence.pk})
-        if cursor.fetchone() is None:
-            raise NotFound
+    if not prepared.rows(queries.HOLD_SEQUENCE, {"sequence": sequence.pk}):
+        raise NotFound
 
 
 def _lock_people(account_id: int, subscriber_ids: Iterable[int]) -> dict[int, Subscriber]:

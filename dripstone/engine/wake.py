@@ -8,6 +8,7 @@ from procrastinate.contrib.django import app
 
 from dripstone.engine import queries
 from dripstone.engine.advance import Place
+from dripstone.postgresql import prepared
 
 CLAIM_BATCH = 500  # deliveries of one batch
 TICK = timedelta(seconds=5)  # the periodic one of tasks.py
@@ -26,9 +27,7 @@ def engine() -> None:
 
 
 def _tick() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(queries.IS_TICK_QUEUED)
-        (is_queued,) = cursor.fetchone()
+    ((is_queued,),) = prepared.rows(queries.IS_TICK_QUEUED)
     if not is_queued:
         _defer("tick")
 

@@ -12,13 +12,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import Model, QuerySet, lookups
 from django.db.models.expressions import Col
 from django.db.models.fields import related_lookups, tuple_lookups
 from django.db.models.sql import Query
 from django.db.models.sql.where import WhereNode
 
-from dripstone.postgresql.compiled import Plan, fetched, planned
+from dripstone.postgresql.compiled import Plan, as_models, planned
 
 M = TypeVar("M", bound=Model)
 
@@ -59,7 +60,11 @@ def rows(asked: QuerySet[M], make: Callable[[], QuerySet[M]], *more: Hashable) -
     if form not in _plans:
         _plans[form] = _plan(make(), values)
     plan = _plans[form]
-    return list(make()) if plan is None else fetched(plan, values)
+    if plan is None:
+        return list(make())
+    with connection.cursor() as cursor:
+        cursor.execute(plan.sql, values)
+        return as_models(plan, cursor.fetchall())
 
 
 def _plan(queryset: QuerySet[M], values: Sequence[Any]) -> Plan[M] | None:

@@ -7,6 +7,8 @@ parameters where their values go:
     _BY_ID = Compiled(lambda: Tag.objects.filter(account=Parameter("account"), pk=Parameter("pk")))
     _BY_ID.first(account=1, pk=2)
 
+PostgreSQL keeps their plan, too (prepared.py), so it must be good for all values: rows by their keys.
+
 Models and related ones come out as they would of the queryset. What belongs to it alone does not: prefetches, and the
 parent that `account.tags` gives its rows.
 """
@@ -19,6 +21,8 @@ from typing import Any, Generic, TypeVar
 from django.db import connection
 from django.db.models import BooleanField, Expression, Func, Model, QuerySet
 from django.db.models.query import get_related_populators
+
+from dripstone.postgresql import prepared
 
 M = TypeVar("M", bound=Model)
 
@@ -68,7 +72,8 @@ class Compiled(Generic[M]):
     def all(self, **values: Any) -> list[M]:
         """The rows, with a value for every Parameter."""
         plan = self._plan
-        return fetched(plan, [values[one.name] if isinstance(one, Parameter) else one for one in plan.parameters])
+        given = [values[one.name] if isinstance(one, Parameter) else one for one in plan.parameters]
+        return as_models(plan, prepared.rows(plan.sql, given))
 
     def first(self, **values: Any) -> M | None:
         """The first row, for a queryset that has one at most or an order of its own."""
@@ -97,11 +102,8 @@ def planned(queryset: QuerySet[M]) -> Plan[M]:
     )
 
 
-def fetched(plan: Plan[M], values: Iterable[Any]) -> list[M]:
-    """The rows, with these values for its parameters, in their order."""
-    with connection.cursor() as cursor:
-        cursor.execute(plan.sql, list(values))
-        rows = cursor.fetchall()
+def as_models(plan: Plan[M], rows: list[tuple[Any, ...]]) -> list[M]:
+    """The rows as models, in their order."""
     if plan.converters:
         rows = plan.compiler.apply_converters(rows, plan.converters)
     alias, make, names, columns = connection.alias, plan.model.from_db, plan.names, plan.columns

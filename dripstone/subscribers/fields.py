@@ -13,6 +13,7 @@ from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.record import event, record
 from dripstone.given import Checked, Given
+from dripstone.postgresql import prepared
 from dripstone.subscribers.models import CustomField
 
 # Purpose: the fields that every answer about people names. Index on account_id, a row per field; a queryset would cost
@@ -46,9 +47,7 @@ FOR KEY SHARE OF f
 
 def keys_of(account_id: int) -> dict[str, str]:
     """{id as text: key} of all the account's fields, oldest first."""
-    with connection.cursor() as cursor:
-        cursor.execute(_KEYS, [account_id])
-        return {str(pk): key for pk, key in cursor.fetchall()}
+    return {str(pk): key for pk, key in prepared.rows(_KEYS, [account_id])}
 
 
 def known(account_id: int, ids: Iterable[int]) -> set[int]:

@@ -3,12 +3,14 @@
 All of it may run at any time, on any machine, and beside itself, since counting only adds rows.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from dripstone.postgresql import prepared
 from dripstone.tallies.models import Kind
 from dripstone.tallies.truth import LEDGER, TRUTH
 
@@ -18,7 +20,10 @@ Counts = Counter[tuple[int, str]]
 _LOCK = 0x7461_6C6C  # the advisory lock of the fold: "tall"
 
 # Purpose: count. Three rows take 0.2 ms, once per batch of 500 messages.
-_ADD = "INSERT INTO tallies_tally (kind, subject_id, label, n) VALUES "
+_ADD = """
+INSERT INTO tallies_tally (kind, subject_id, label, n) SELECT kind, subject_id, label, n
+FROM json_to_recordset(%s) AS change (kind text, subject_id bigint, label text, n bigint)
+"""
 
 # Purpose: the counts of some objects. From tally_of_subject alone; by the ORM it takes 0.5 ms more, in every call.
 _OF = """
@@ -72,10 +77,13 @@ class Difference(NamedTuple):
 
 def add(changes: Mapping[tuple[Kind, int, str], int]) -> None:
     """Count, in the transaction that makes the change: (kind, subject id, label) → how many more."""
-    rows = [(kind.value, subject_id, label, n) for (kind, subject_id, label), n in changes.items() if n]
+    rows = [
+        {"kind": kind.value, "subject_id": subject_id, "label": label, "n": n}
+        for (kind, subject_id, label), n in changes.items()
+        if n
+    ]
     if rows:
-        with connection.cursor() as cursor:
-            cursor.execute(_ADD + ", ".join(["(%s, %s, %s, %s)"] * len(rows)), [value for row in rows for value in row])
+        prepared.put(_ADD, [json.dumps(rows)])
 
 
 def of(kind: Kind, subject_ids: Iterable[int], *, from_label: str = "") -> Counts:
