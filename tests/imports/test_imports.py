@@ -322,6 +322,16 @@ def test_what_is_cancelled_half_way_keeps_what_it_did_and_can_be_undone(alice: A
     assert alice.subscribers.count() == 0
 
 
+def test_what_is_undone_at_once_after_it_was_cancelled_leaves_nothing_of_its_file(alice: Account) -> None:
+    import_ = chosen(alice, "email\n" + "".join(f"p{n}@example.org\n" for n in range(5)))
+    verbs.run(import_, MONDAY_9)
+    running.step(Import.objects.get(pk=import_.pk), MONDAY_9, most=2)
+    verbs.cancel(import_, MONDAY_9)
+    undone(import_)
+    assert (import_.state, import_.is_staged, Row.objects.count(), Piece.objects.count()) == ("undone", False, 0, 0)
+    assert (alice.subscribers.count(), files.staged(alice.pk)) == (0, 0)
+
+
 def test_accounts_take_turns(alice: Account) -> None:
     others = [alice, make_account()]
     for account in (alice, alice, others[1]):
