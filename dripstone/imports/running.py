@@ -194,12 +194,14 @@ _KEEP = """
 WITH got AS (
     SELECT subscriber_id, array_agg(subject_id) FILTER (WHERE kind = 'tag') AS tag_ids,
            array_agg(subject_id) FILTER (WHERE kind = 'form') AS form_ids,
-           array_agg(subject_id) FILTER (WHERE kind = 'place') AS place_ids
+           array_agg(subject_id) FILTER (WHERE kind = 'place') AS place_ids,
+           array_agg(subject_id) FILTER (WHERE kind = 'back') AS back_ids
     FROM imports_got GROUP BY 1),
 kept AS (
-    INSERT INTO imports_touched (of_import_id, subscriber_id, is_new, at, tag_ids, form_ids, place_ids, before, after)
+    INSERT INTO imports_touched (of_import_id, subscriber_id, is_new, at, tag_ids, form_ids, place_ids, back_ids,
+                                 before, after)
     SELECT %(import)s, d.subscriber_id, d.is_new, %(now)s, COALESCE(got.tag_ids, '{}'), COALESCE(got.form_ids, '{}'),
-           COALESCE(got.place_ids, '{}'),
+           COALESCE(got.place_ids, '{}'), COALESCE(got.back_ids, '{}'),
            CASE WHEN d.is_changed THEN jsonb_build_object('first_name', d.old_name, 'fields', d.old_fields) END,
            CASE WHEN d.is_changed THEN jsonb_build_object('first_name', d.new_name, 'fields', d.new_fields) END
     FROM imports_doing d LEFT JOIN got USING (subscriber_id)
@@ -408,6 +410,10 @@ def _enroll(import_: Import, sequences: list[Sequence], now: datetime) -> None:
         after = {pk: entry.enrollment for pk, entry in entries.items()}
         moved = [(pk, place.pk) for pk, place in after.items() if before.get(pk) != [place.run, place.status]]
         _keep_got("place", moved)
+        _keep_got("back", [(pk, place) for pk, place in moved if pk in before and before[pk][1] in _ENDED])
+
+
+_ENDED = (Enrollment.Status.COMPLETED, Enrollment.Status.REMOVED)
 
 
 def _keep_got(kind: str, got: list[tuple[int, int]]) -> None:

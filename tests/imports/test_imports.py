@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
+from dripstone.engine import reasons as reasons_of_engine
+from dripstone.engine import transitions
+from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery
 from dripstone.errors import Conflict, Invalid, TooLarge
 from dripstone.events import causes
@@ -17,7 +20,14 @@ from dripstone.imports.models import Import, Piece, Rejected, Row, Touched
 from dripstone.subscribers import forms, remembered, subscribe
 from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber
 from dripstone.tallies import verbs as tallies
-from tests.factories import MONDAY_9, make_account, make_sequence, make_subscriber, make_tag
+from tests.factories import (
+    MONDAY_9,
+    make_account,
+    make_enrollment,
+    make_sequence,
+    make_subscriber,
+    make_tag,
+)
 from tests.imports.files import chosen, imported, now, reasons, undone, uploaded
 
 pytestmark = pytest.mark.django_db
@@ -247,6 +257,31 @@ def test_values_that_were_changed_since_stay(alice: Account) -> None:
     undone(done)
     rita.refresh_from_db()
     assert (rita.first_name, rita.fields) == ("Zo", {})
+
+
+def test_undoing_takes_out_whoever_came_back_into_a_sequence_and_leaves_who_was_on_the_way(alice: Account) -> None:
+    sequence = make_sequence(alice, {}, repeat=True, hold=False)
+    finished, out, under_way = (
+        make_enrollment(sequence, make_subscriber(alice, email_address=f"{name}@example.org"))
+        for name in ("finished", "out", "way")
+    )
+    places.skip(finished.pk, "owner", "", MONDAY_9)
+    transitions.remove([out.pk], reasons_of_engine.REMOVED_BY_OWNER, MONDAY_9)
+    assert set(sequence.enrollments.values_list("run", "status")) == {
+        *((1, "completed"), (1, "removed"), (1, "active"))
+    }
+    done = imported(
+        alice, "email\nfinished@example.org\nout@example.org\nway@example.org\n", sequence_ids=[sequence.pk]
+    )
+    assert (done.n_entered, done.n_changed) == (3, 3)
+    assert set(sequence.enrollments.values_list("run", "status")) == {(2, "active")}
+    undone(done)
+    assert dict(sequence.enrollments.values_list("pk", "status")) == {
+        finished.pk: "removed",
+        out.pk: "removed",
+        under_way.pk: "active",
+    }
+    assert tallies.differences() == []
 
 
 def test_nothing_is_undone_once_somebody_was_mailed_because_of_it(alice: Account) -> None:
