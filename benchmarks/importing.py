@@ -3,13 +3,15 @@
 A file of new people with a name, three fields and a tag, as a shop exports it: uploaded in pieces of a megabyte, read
 and counted, and run, in one process and without mail due; a tenth of it first. Beside it a plain COPY of the same
 people into the same table and of nothing else. Then the same file again, which changes nothing; undone; and a tenth of
-it with a sequence besides. Memory is this process's highest.
+it with a sequence besides. Then both by two `dripstone worker` processes. Memory is the highest of a process.
 
 There are no figures unless everybody is there exactly once.
 
     python -m benchmarks.importing [--small] [--people N] [--json FILE]
 """
 
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -45,6 +47,7 @@ def main() -> None:
         report.table("One process", [*small, *large])
         report.table("Ten times as many people", [growth(small[0], large[0]), growth(small[2], large[2])])
         report.table("With a sequence", [with_sequence(n_people // 10)])
+        report.table("Two workers", [by_workers(n_people), by_workers(n_people // 10, has_sequence=True)])
     report.save(options.json)
 
 
@@ -132,19 +135,31 @@ def copy_bare(account: "Account", n_people: int) -> None:
 
 
 def read(import_: "Import", **given: Any) -> None:
+    choose(import_, **given)
+    work()
+
+
+def choose(import_: "Import", **given: Any) -> None:
     from dripstone.imports import verbs
     from dripstone.subscribers import tags
 
     tag, _ = tags.create(import_.account_id, {"name": "Shop"}, now(), cause=("owner",))
     verbs.choose(import_, {"consent": True, "tag_ids": [tag.pk], **given}, now())
-    work()
 
 
 def run(import_: "Import", n_new: int) -> None:
+    start(import_)
+    work()
+    check(import_, n_new)
+
+
+def start(import_: "Import") -> None:
     from dripstone.imports import verbs
 
     verbs.run(import_, now())
-    work()
+
+
+def check(import_: "Import", n_new: int) -> None:
     import_.refresh_from_db()
     assert (import_.state, import_.n_made) == ("done", n_new), (import_.state, import_.why, import_.n_made)
     values = {"account": import_.account_id}
@@ -182,6 +197,41 @@ def with_sequence(n_people: int) -> dict[str, Any]:
 def enter(import_: "Import", sequence_id: int, n_people: int) -> None:
     read(import_, sequence_ids=[sequence_id])
     run(import_, n_people)
+
+
+def by_workers(n_people: int, *, has_sequence: bool = False) -> dict[str, Any]:
+    """Choosing and starting it is all that is done here."""
+    common.empty()
+    account = common.make_account()
+    given = {"sequence_ids": [common.make_sequence(account, "Welcome", active=False).pk]} if has_sequence else {}
+    import_ = upload(account, n_people)
+    common.settle()
+    processes = [subprocess.Popen([sys.executable, "-m", "dripstone", "worker"]) for _ in range(2)]
+    with common.stopping(processes):
+        common.until(lambda: common.n_listening() >= len(processes))
+        before = [common.process_cpu_seconds(process.pid) for process in processes]
+        with common.measured() as cost:
+            choose(import_, **given)
+            common.until(lambda: state_of(import_) == "ready")
+            start(import_)
+            common.until(lambda: state_of(import_) != "running")
+        python = [common.process_cpu_seconds(process.pid) for process in processes]
+        peak_mb = max(common.peak_memory_mb_of(process.pid) for process in processes)
+    check(import_, n_people)
+    return {
+        "what": f"an import, all in all{', with a sequence' if has_sequence else ''}",
+        "people": n_people,
+        "seconds": round(cost.wall, 3),
+        "µs each": round(cost.wall / n_people * 1e6, 1),
+        "µs Python": round((sum(python) - sum(before)) / n_people * 1e6, 1),
+        "µs PostgreSQL": round(cost.server / n_people * 1e6, 1),
+        "peak MB": round(peak_mb),
+    }
+
+
+def state_of(import_: "Import") -> str:
+    import_.refresh_from_db(fields=["state"])
+    return import_.state
 
 
 def work() -> None:

@@ -206,6 +206,7 @@ class Touched(models.Model):
     tag_ids = ArrayField(models.BigIntegerField())  # that they got by it, like the others
     form_ids = ArrayField(models.BigIntegerField())
     place_ids = ArrayField(models.BigIntegerField())  # enrollments
+    back_ids = ArrayField(models.BigIntegerField(), default=list, db_default=Value("{}"))  # of them, that had ended
     before = models.JSONField(null=True)  # `first_name`, `fields`: what changed; null: it was not there
     after = models.JSONField(null=True)
 

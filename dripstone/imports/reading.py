@@ -60,9 +60,11 @@ WHERE r.of_import_id = %(import)s AND r.number >= %(first)s
                   WHERE s.account_id = %(account)s AND s.email_address = r.email_address)
 """
 _N_REMEMBERED = "SELECT count(*) FROM subscribers_remembered WHERE account_id = %s AND digest = ANY(%s)"
+# Passes over rows in the hands of a batch that does not know yet that its import was stopped: it may wait for the
+# import, which the caller has locked.
 _CLEAR = """
 DELETE FROM {table} WHERE of_import_id = %(import)s AND number IN (
-    SELECT number FROM {table} WHERE of_import_id = %(import)s ORDER BY number LIMIT %(most)s)
+    SELECT number FROM {table} WHERE of_import_id = %(import)s ORDER BY number LIMIT %(most)s FOR UPDATE SKIP LOCKED)
 """
 
 

@@ -8,7 +8,12 @@ A crash here means the batch at hand was not done: its rows are still there, and
 A batch is moved into a table of its own, and every statement works on it as a whole: what it
 costs is in docs/decisions/imports.md.
 
-Locks in the order of all (CONTRIBUTING.md): the sequences it adds, the people by id, tags and forms, places.
+Several processes may do batches of one import beside each other: each takes rows that no other has taken, and a row is
+all that the file says of a person. None locks the import before it counts what it did, at its end; if the import does
+not run any more by then, nothing of the batch was done.
+
+Locks: rows of the import; then in the order of all (CONTRIBUTING.md): the sequences it adds, the people by id, tags and
+forms, places; at last the import.
 """
 
 import json
@@ -17,6 +22,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Exists, F
 
 from dripstone.engine import enroll, queries
 from dripstone.engine.acts import sign_ups
@@ -24,7 +30,7 @@ from dripstone.engine.models import Enrollment
 from dripstone.events import causes
 from dripstone.events.causes import Cause
 from dripstone.imports.columns import Target, value_columns
-from dripstone.imports.models import Import, Rejected
+from dripstone.imports.models import Import, Rejected, Row
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers import remembered, tags
 from dripstone.subscribers.fields import keys_of
@@ -36,7 +42,7 @@ BATCH = 4_000  # people
 
 _TABLES = """
 CREATE TEMPORARY TABLE IF NOT EXISTS imports_doing (
-    number bigint PRIMARY KEY, email_address text, first_name text, values text[], tags text[], created_at timestamptz,
+    number bigint, email_address text, first_name text, values text[], tags text[], created_at timestamptz,
     fields jsonb, subscriber_id bigint, as_what text, is_new boolean DEFAULT false, digest bytea,
     remembered_as text, is_changed boolean DEFAULT false, old_name text, old_fields jsonb, new_name text,
     new_fields jsonb
@@ -47,27 +53,26 @@ CREATE TEMPORARY TABLE IF NOT EXISTS imports_got (
 DELETE FROM imports_doing;
 DELETE FROM imports_got;
 """
-# Purpose: take the next rows out of those that wait. Primary key.
+# Purpose: take the next rows out of those that wait and that nobody else has taken. Primary key; then by their places,
+# since the planner, which knows little of a table that has just been filled, else reads all that wait.
 _TAKE = """
-WITH next AS (
-    SELECT number FROM imports_row WHERE of_import_id = %(import)s ORDER BY number LIMIT %(most)s),
-taken AS (
-    DELETE FROM imports_row r USING next WHERE r.of_import_id = %(import)s AND r.number = next.number RETURNING r.*)
+WITH taken AS (
+    DELETE FROM imports_row WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM imports_row WHERE of_import_id = %(import)s ORDER BY number LIMIT %(most)s
+        FOR UPDATE {others}))
+    RETURNING *)
 INSERT INTO imports_doing (number, email_address, first_name, values, tags, created_at, fields)
 SELECT number, email_address, first_name, values, tags, created_at,
        jsonb_strip_nulls(jsonb_object(%(keys)s::text[], values)) - %(gone)s::text[]
 FROM taken
 """
-# Purpose: lock those who are on file, and then see them as they are. By subscriber_address_of_account.
-_LOCK = """
-SELECT count(*) FROM (
-    SELECT s.id FROM subscribers_subscriber s JOIN imports_doing d ON s.email_address = d.email_address
-    WHERE s.account_id = %(account)s AND d.subscriber_id IS NULL ORDER BY s.id FOR NO KEY UPDATE OF s) people
-"""
+# Purpose: lock those who are on file, and see them as they are then. By subscriber_address_of_account.
 _MATCH = """
-UPDATE imports_doing d SET subscriber_id = s.id, as_what = s.state
-FROM subscribers_subscriber s
-WHERE s.account_id = %(account)s AND s.email_address = d.email_address AND d.subscriber_id IS NULL
+WITH there AS (
+    SELECT d.number, s.id, s.state
+    FROM subscribers_subscriber s JOIN imports_doing d ON s.email_address = d.email_address
+    WHERE s.account_id = %(account)s AND d.subscriber_id IS NULL ORDER BY s.id FOR NO KEY UPDATE OF s)
+UPDATE imports_doing d SET subscriber_id = there.id, as_what = there.state FROM there WHERE d.number = there.number
 """
 _UNMATCHED = "SELECT email_address FROM imports_doing WHERE subscriber_id IS NULL"
 _DIGESTS = """
@@ -173,7 +178,11 @@ INSERT INTO events_event (account_id, type, subscriber_id, subject_id, cause, da
 SELECT %(account)s, 'subscriber.tag_added', subscriber_id, tag_id, %(cause)s, '{}', %(now)s
 FROM made JOIN wanted USING (subscriber_id, tag_id) ORDER BY number, place
 """
-_NAMES = "SELECT DISTINCT name FROM imports_doing CROSS JOIN LATERAL unnest(tags) name ORDER BY name"
+# In one order for all batches, whatever the case: those beside this one may make the same tags.
+_NAMES = """
+SELECT name FROM (SELECT DISTINCT name FROM imports_doing CROSS JOIN LATERAL unnest(tags) name) named
+ORDER BY lower(name), name
+"""
 _PEOPLE = "SELECT subscriber_id FROM imports_doing ORDER BY number"
 _MAILABLE = "SELECT subscriber_id FROM imports_doing WHERE as_what IN ('active', 'inactive') ORDER BY number"
 _GOT = """
@@ -185,12 +194,14 @@ _KEEP = """
 WITH got AS (
     SELECT subscriber_id, array_agg(subject_id) FILTER (WHERE kind = 'tag') AS tag_ids,
            array_agg(subject_id) FILTER (WHERE kind = 'form') AS form_ids,
-           array_agg(subject_id) FILTER (WHERE kind = 'place') AS place_ids
+           array_agg(subject_id) FILTER (WHERE kind = 'place') AS place_ids,
+           array_agg(subject_id) FILTER (WHERE kind = 'back') AS back_ids
     FROM imports_got GROUP BY 1),
 kept AS (
-    INSERT INTO imports_touched (of_import_id, subscriber_id, is_new, at, tag_ids, form_ids, place_ids, before, after)
+    INSERT INTO imports_touched (of_import_id, subscriber_id, is_new, at, tag_ids, form_ids, place_ids, back_ids,
+                                 before, after)
     SELECT %(import)s, d.subscriber_id, d.is_new, %(now)s, COALESCE(got.tag_ids, '{}'), COALESCE(got.form_ids, '{}'),
-           COALESCE(got.place_ids, '{}'),
+           COALESCE(got.place_ids, '{}'), COALESCE(got.back_ids, '{}'),
            CASE WHEN d.is_changed THEN jsonb_build_object('first_name', d.old_name, 'fields', d.old_fields) END,
            CASE WHEN d.is_changed THEN jsonb_build_object('first_name', d.new_name, 'fields', d.new_fields) END
     FROM imports_doing d LEFT JOIN got USING (subscriber_id)
@@ -203,14 +214,21 @@ FROM kept
 """
 
 
+class StoppedError(Exception):
+    """The import was cancelled, or has failed, while this batch was at hand: it must be rolled back."""
+
+
 def cause_of(import_: Import) -> Cause:
     cause = causes.imported(import_.pk)
     return cause if import_.fire_rules else causes.quietly(cause)
 
 
-def step(import_: Import, now: datetime, most: int = BATCH) -> None:
-    """The next batch; when there is none, it is done. The caller has locked the import."""
-    sequences = _held_sequences(import_)
+def step(import_: Import, now: datetime, most: int = BATCH, *, is_patient: bool = False) -> bool:
+    """The next batch; when no row is left, the import is done.
+
+    False: the rows that are left are at hand elsewhere, or it does not run any more. `is_patient` waits for them.
+    Raises StoppedError.
+    """
     targets = [Target.of(one) for one in import_.columns]
     keys = [str(targets[n].field_id) for n in value_columns(targets)]
     gone = list(set(keys) - keys_of(import_.account_id).keys())
@@ -225,36 +243,62 @@ def step(import_: Import, now: datetime, most: int = BATCH) -> None:
         "clears": import_.blanks == Import.Blanks.CLEAR,
         "clears_name": import_.blanks == Import.Blanks.CLEAR and any(one.kind == "first_name" for one in targets),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_TABLES)
-        cursor.execute(_TAKE, values)
-        n_taken = cursor.rowcount
-        # Without it the planner takes the table for a few rows, and compares each with each: 4 ms a person.
-        cursor.execute("ANALYZE imports_doing")
+    n_taken = _take(values, is_patient)
     if n_taken == 0:
-        import_.state, import_.ended_at = Import.State.DONE, now
-        import_.save(update_fields=["state", "ended_at"])
-        return
-    _bring_in(import_, values)
+        return _end(import_, now)
+    sequences = _held_sequences(import_)
+    _bring_in(import_, n_taken, values)
+    n_rejected = 0
     if import_.existing == Import.Existing.SKIP:
         _run(_SKIP_EXISTING, values)
     elif import_.existing == Import.Existing.UPDATE:
         _run(_CHANGE, values)
-        _reject_too_many(import_, targets)
+        n_rejected = _reject_too_many(import_, targets)
         _run(_SAVE, values)
     _run(_TELL, values)
     _tag(import_, now, values)
     _put_on_forms(import_, now)
     _enroll(import_, sequences, now)
+    _count(import_, n_taken, n_rejected, values)
+    return True
+
+
+def _take(values: Mapping[str, Any], is_patient: bool) -> int:
+    """How many rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TABLES)
+        cursor.execute(_TAKE.format(others="" if is_patient else "SKIP LOCKED"), values)
+        n_taken: int = cursor.rowcount
+        # Without it the planner takes the table for a few rows, and compares each with each: 4 ms a person.
+        cursor.execute("ANALYZE imports_doing (number, email_address)")
+    return n_taken
+
+
+def _end(import_: Import, now: datetime) -> bool:
+    """It is done, unless rows are left in the hands of others."""
+    is_left = Exists(Row.objects.filter(of_import_id=import_.pk))
+    running = Import.objects.filter(~is_left, pk=import_.pk, state=Import.State.RUNNING)
+    return bool(running.update(state=Import.State.DONE, ended_at=now))
+
+
+def _count(import_: Import, n_taken: int, n_rejected: int, values: Mapping[str, Any]) -> None:
+    """Keep what undoing needs, and add what was done to the import. Raises StoppedError."""
     with connection.cursor() as cursor:
         cursor.execute(_KEEP, values)
         n_made, n_changed, n_stayed_out, n_entered = cursor.fetchone()
-    import_.n_done += n_taken
-    import_.n_made += n_made
-    import_.n_changed += n_changed
-    import_.n_stayed_out += n_stayed_out
-    import_.n_entered += n_entered
-    import_.save(update_fields=["n_done", "n_made", "n_changed", "n_stayed_out", "n_entered", "n_rejected"])
+        # What is checked at a commit is checked now: from here to the commit the batches beside this one wait.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    running = Import.objects.filter(pk=import_.pk, state=Import.State.RUNNING)
+    is_counted = running.update(
+        n_done=F("n_done") + n_taken,
+        n_made=F("n_made") + n_made,
+        n_changed=F("n_changed") + n_changed,
+        n_stayed_out=F("n_stayed_out") + n_stayed_out,
+        n_entered=F("n_entered") + n_entered,
+        n_rejected=F("n_rejected") + n_rejected,
+    )
+    if not is_counted:
+        raise StoppedError
 
 
 def _held_sequences(import_: Import) -> list[Sequence]:
@@ -271,26 +315,25 @@ def _held_sequences(import_: Import) -> list[Sequence]:
 # --- People -------------------------------------------------------------------------------------------------------
 
 
-def _bring_in(import_: Import, values: Mapping[str, Any]) -> None:
+def _bring_in(import_: Import, n_people: int, values: Mapping[str, Any]) -> None:
     """Everybody of the batch is on file, and locked."""
-    account_id = import_.account_id
-    while True:  # once, unless others add some of them meanwhile
-        _run(_LOCK, values)
-        _run(_MATCH, values)
-        missing = _column(_UNMATCHED)
-        if not missing:
+    account_id, n_missing = import_.account_id, n_people
+    while n_missing:  # once, unless others add some of them meanwhile
+        n_missing -= _run(_MATCH, values)
+        if not n_missing:
             return
         has_remembered = Remembered.objects.filter(account_id=account_id).exists()
         if has_remembered:
+            missing = _column(_UNMATCHED)
             digests = [remembered.digest_of(account_id, address) for address in missing]
             _run(_DIGESTS, {"addresses": missing, "digests": digests})
-        _run(_ADD, values)
+        n_missing -= _run(_ADD, values)
         if has_remembered:
             _run(_LIFT, values)
 
 
-def _reject_too_many(import_: Import, targets: list[Target]) -> None:
-    """Whose values would be more than anybody may have: nothing of their row is done."""
+def _reject_too_many(import_: Import, targets: list[Target]) -> int:
+    """Whose values would be more than anybody may have: nothing of their row is done. How many they are."""
     with connection.cursor() as cursor:
         cursor.execute(_TOO_MANY, {"most": MAX_VALUES})
         rows = cursor.fetchall()
@@ -305,7 +348,7 @@ def _reject_too_many(import_: Import, targets: list[Target]) -> None:
         )
         for number, *row in rows
     )
-    import_.n_rejected += len(rows)
+    return len(rows)
 
 
 def _cells(
@@ -367,15 +410,21 @@ def _enroll(import_: Import, sequences: list[Sequence], now: datetime) -> None:
         after = {pk: entry.enrollment for pk, entry in entries.items()}
         moved = [(pk, place.pk) for pk, place in after.items() if before.get(pk) != [place.run, place.status]]
         _keep_got("place", moved)
+        _keep_got("back", [(pk, place) for pk, place in moved if pk in before and before[pk][1] in _ENDED])
+
+
+_ENDED = (Enrollment.Status.COMPLETED, Enrollment.Status.REMOVED)
 
 
 def _keep_got(kind: str, got: list[tuple[int, int]]) -> None:
     _run(_GOT, {"kind": kind, "people": [pk for pk, _ in got], "subjects": [subject for _, subject in got]})
 
 
-def _run(statement: str, values: Mapping[str, Any]) -> None:
+def _run(statement: str, values: Mapping[str, Any]) -> int:
+    """How many rows it is about."""
     with connection.cursor() as cursor:
         cursor.execute(statement, values)
+        return int(cursor.rowcount)
 
 
 def _column(statement: str) -> list[Any]:

@@ -10,8 +10,10 @@ from dripstone.imports import work as imports
 
 SECONDS = 2.0  # of one run: then others have the thread, and a worker that is told to stop stops
 
-# One run in a process, since the threads of its queue are the ticks' as well.
+# One run in a process, since the threads of its queue are the ticks' as well. A job that comes meanwhile makes it
+# another run longer: as a rule the one process took it by chance, and it is what the other would go on with.
 _running = threading.Lock()
+_is_asked = threading.Event()
 
 
 @app.periodic(cron="* * * * * */10")  # every 10 seconds (the last field)
@@ -25,16 +27,20 @@ def work_periodic(timestamp: int) -> None:
 
 @app.task(name=wake.TASK, queue="engine")
 def work() -> None:
-    """Somebody has just asked for something."""
+    """Somebody has just asked for something, or for help."""
     _work()
 
 
 def _work() -> None:
-    if not _running.acquire(blocking=False):
-        return  # whoever runs sees all that waits, now or in ten seconds
-    try:
-        has_more = imports.work(clock.now, SECONDS)
-    finally:
-        _running.release()
-    if has_more:
-        wake.worker()
+    _is_asked.set()
+    while _is_asked.is_set() and _running.acquire(blocking=False):
+        try:
+            _is_asked.clear()
+            has_more = imports.work(clock.now, 0)
+            if has_more:
+                wake.worker()  # another process may do batches beside ours
+                has_more = imports.work(clock.now, SECONDS)
+        finally:
+            _running.release()
+        if has_more:
+            wake.worker()

@@ -8,11 +8,12 @@ A crash here means the batch at hand was not undone: what is left to undo is sti
 Locks in the order of all (CONTRIBUTING.md): the people by id, their places.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
 from django.db import connection
+from django.db.models import Q
 
 from dripstone.accounts.models import Account
 from dripstone.engine import reasons, transitions
@@ -123,10 +124,12 @@ def _take_back(import_: Import, rows: Mapping[int, Touched], people: Mapping[int
     subscribe.put_back(_changes(rows, people), now, cause=cause)
 
 
-def _leave(rows: Iterable[Touched], now: datetime, cause: Cause) -> None:
-    """The places they got by it; who was only started again stays."""
+def _leave(rows: Collection[Touched], now: datetime, cause: Cause) -> None:
+    """The places they got by it, or came back to; who was on the way and was only started again stays."""
     at = {place_id: row.at for row in rows for place_id in row.place_ids}
-    found = Enrollment.objects.filter(pk__in=at, run=1, source="import").exclude(status="removed")
+    back = [place_id for row in rows for place_id in row.back_ids]
+    places = Enrollment.objects.filter(pk__in=at, source="import").exclude(status="removed")
+    found = places.filter(Q(run=1) | Q(pk__in=back))
     leaving = [pk for pk, entered_at in found.values_list("pk", "entered_at") if entered_at == at[pk]]
     if leaving:
         transitions.remove(leaving, reasons.REMOVED_BY_OWNER, now, cause=cause)

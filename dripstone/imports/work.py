@@ -6,7 +6,8 @@ A crash here means that the batch at hand was not done: it begins again. What it
 are one transaction.
 
 The accounts that wait take turns, a batch each; an account's imports are worked off one after the other, in the order
-in which they were begun. Several processes may do this beside each other, each for other accounts.
+in which they were begun. Several processes may do this beside each other: an import that runs is worked off by all of
+them (running.py), what else is to be done by one at a time, which locks the import.
 """
 
 import time
@@ -20,7 +21,7 @@ from django.db import OperationalError, connection, transaction
 from dripstone.engine import process, queries, virtual
 from dripstone.engine.models import Delivery
 from dripstone.imports import reading, running, undoing
-from dripstone.imports.models import Import, Piece
+from dripstone.imports.models import Import, Piece, Row
 from dripstone.postgresql.deadlocks import is_deadlock
 
 log = structlog.get_logger(__name__)
@@ -89,14 +90,12 @@ def take_turn() -> tuple[int, int] | None:
 
 
 def step(import_id: int, now: Now, *, is_patient: bool = False) -> bool:
-    """The next batch of it. False: another process is at it, or it waits no more; `is_patient` waits for that."""
+    """The next batch of it. False: other processes are at it, or it waits no more; `is_patient` waits for that."""
     try:
         with virtual.turn(), transaction.atomic():
-            rows = Import.objects.select_for_update(skip_locked=not is_patient, no_key=True)
-            import_ = rows.filter(pk=import_id).first()
-            if import_ is None:
-                return False
-            _step(import_, now())
+            return _step(import_id, now(), is_patient)
+    except running.StoppedError:
+        log.info("import_batch_stopped", import_id=import_id)
     except OperationalError as error:
         if not is_deadlock(error):
             raise
@@ -107,28 +106,37 @@ def step(import_id: int, now: Now, *, is_patient: bool = False) -> bool:
     return True
 
 
-def _step(import_: Import, now: datetime) -> None:
+def _step(import_id: int, now: datetime, is_patient: bool) -> bool:
+    if import_ := Import.objects.filter(pk=import_id, state=Import.State.RUNNING).first():
+        return running.step(import_, now, is_patient=is_patient)
+    rows = Import.objects.select_for_update(skip_locked=not is_patient, no_key=True)
+    import_ = rows.filter(pk=import_id).first()
+    if import_ is None:
+        return False
     match import_.state:
         case Import.State.READING:
             reading.step(import_, now)
-        case Import.State.RUNNING:
-            running.step(import_, now)
-        case Import.State.UNDOING:
+        case Import.State.UNDOING if not import_.is_staged:
             undoing.step(import_, now)
-        case Import.State.DONE | Import.State.CANCELLED | Import.State.FAILED:
-            _sweep(import_)
+        case Import.State.UNDOING | Import.State.DONE | Import.State.CANCELLED | Import.State.FAILED:
+            return _sweep(import_)
+    return True
 
 
-def _sweep(import_: Import) -> None:
-    """Some of what an import that has ended needs no more: rows that were not done, then bytes."""
+def _sweep(import_: Import) -> bool:
+    """Some of what an import that has ended needs no more: rows that were not done, then bytes. False: the rows that
+    are left are in the hands of batches that will find it stopped."""
     if reading.clear_rows(import_):
-        return
+        return True
+    if Row.objects.filter(of_import_id=import_.pk).exists():
+        return False
     numbers = Piece.objects.filter(of_import_id=import_.pk).order_by("number").values_list("number", flat=True)[:PIECES]
     n_gone, _ = Piece.objects.filter(of_import_id=import_.pk, number__in=list(numbers)).delete()
     if n_gone < PIECES:
         import_.is_staged = False
         import_.save(update_fields=["is_staged"])
         log.info("import_ended", import_id=import_.pk, state=import_.state, n_made=import_.n_made)
+    return True
 
 
 def _stumble(import_id: int, now: datetime) -> None:

@@ -73,6 +73,8 @@ class Firing(models.Model):
         ]
         indexes: ClassVar = [
             models.Index("rule", "id", name="firing_of_rule"),
+            # The log of one outcome: without it, ten that did not fire are looked for among all that did.
+            models.Index("rule", "outcome", "id", name="firing_of_outcome"),
             models.Index("subscriber_id", "id", name="firing_of_person"),
             # How often a rule took a person by anything but an act of outside.
             models.Index(

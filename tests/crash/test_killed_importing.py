@@ -10,16 +10,17 @@ from django.db import connection
 
 from dripstone import clock
 from dripstone.accounts.models import Account
-from dripstone.events.models import Event
 from dripstone.imports import files, verbs, work
-from dripstone.imports.models import Import, Piece, Rejected, Row, Touched
-from dripstone.subscribers.models import Tagging
+from dripstone.imports.models import Import
 from dripstone.tallies import verbs as tallies
 from tests.crash import doomed
 from tests.crash.doomed import Place
 from tests.factories import make_account, make_sequence, make_subscriber, make_tag
+from tests.imports.files import left
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+NEVER = 1_000_000  # statements
 
 FILE = b"""email,first name,town,tags
 old@example.org,Olga,Bath,VIP
@@ -57,21 +58,6 @@ def undo(import_: Import) -> None:
     verbs.undo(import_, clock.now())
 
 
-def seen(account: Account) -> list[Any]:
-    """All that an import may leave."""
-    of_account = {"of_import__account": account}
-    import_ = Import.objects.get(account=account)
-    people = account.subscribers.order_by("email_address")
-    return [
-        [(one.email_address, one.first_name, sorted(one.fields.values()), one.state) for one in people],
-        sorted(Tagging.objects.filter(tag__account=account).values_list("subscriber__email_address", "tag__name")),
-        sorted(Event.objects.filter(account_id=account.pk).values_list("type", flat=True)),
-        [import_.state, import_.n_rows, import_.n_rejected, import_.n_twice, import_.n_new, import_.n_existing],
-        [import_.n_done, import_.n_made, import_.n_changed, import_.n_entered, import_.n_undone, import_.n_left_alone],
-        [model.objects.filter(**of_account).count() for model in (Piece, Row, Rejected, Touched)],
-    ]
-
-
 @pytest.mark.parametrize("prepare", [lambda import_: None, run, undo], ids=["reading", "running", "undoing"])
 def test_a_worker_is_killed_before_any_statement(place: Place, prepare: Callable[[Import], None]) -> None:
     """The steps grow, and differ with what is done: the statements of a later batch are those of the batch before."""
@@ -85,8 +71,8 @@ def test_a_worker_is_killed_before_any_statement(place: Place, prepare: Callable
             worker.join(60)
             was_killed = worker.exitcode == -9
         work.until_idle(clock.now)
-        expected = expected or seen(account)
-        assert seen(account) == expected
+        expected = expected or left(account)
+        assert left(account) == expected
         if not was_killed:
             break
         n_statements, step = n_statements + step, 1 + n_statements // 12
@@ -99,3 +85,27 @@ def test_a_worker_is_killed_before_any_statement(place: Place, prepare: Callable
     if prepare is undo:
         assert [name for name, *_ in expected[0]] == ["old@example.org"]
         assert (expected[0][0][1:3], expected[1]) == (("Old", []), [])
+
+
+def test_one_of_two_workers_at_an_import_is_killed_before_any_statement(place: Place) -> None:
+    """The other goes on, with what the one has not done as well."""
+    account = make_account()
+    run(begun(account))
+    work.until_idle(clock.now)
+    expected = left(account)
+    n_statements = 1
+    while n_statements < 150:
+        account = make_account()
+        run(begun(account))
+        connection.close()
+        with (
+            doomed.worker(doomed.import_and_die_at, place, n_statements) as one,
+            doomed.worker(doomed.import_and_die_at, place, NEVER) as other,
+        ):
+            one.join(60)
+            other.join(60)
+            assert other.exitcode == 0
+        work.until_idle(clock.now)
+        assert left(account) == expected
+        n_statements += 1 + n_statements // 8
+    assert tallies.differences() == []

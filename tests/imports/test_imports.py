@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from dripstone.accounts.models import Account
+from dripstone.engine import reasons as reasons_of_engine
+from dripstone.engine import transitions
+from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery
 from dripstone.errors import Conflict, Invalid, TooLarge
 from dripstone.events import causes
@@ -17,7 +20,14 @@ from dripstone.imports.models import Import, Piece, Rejected, Row, Touched
 from dripstone.subscribers import forms, remembered, subscribe
 from dripstone.subscribers.models import CustomField, FormSubscription, Subscriber
 from dripstone.tallies import verbs as tallies
-from tests.factories import MONDAY_9, make_account, make_sequence, make_subscriber, make_tag
+from tests.factories import (
+    MONDAY_9,
+    make_account,
+    make_enrollment,
+    make_sequence,
+    make_subscriber,
+    make_tag,
+)
 from tests.imports.files import chosen, imported, now, reasons, undone, uploaded
 
 pytestmark = pytest.mark.django_db
@@ -249,6 +259,31 @@ def test_values_that_were_changed_since_stay(alice: Account) -> None:
     assert (rita.first_name, rita.fields) == ("Zo", {})
 
 
+def test_undoing_takes_out_whoever_came_back_into_a_sequence_and_leaves_who_was_on_the_way(alice: Account) -> None:
+    sequence = make_sequence(alice, {}, repeat=True, hold=False)
+    finished, out, under_way = (
+        make_enrollment(sequence, make_subscriber(alice, email_address=f"{name}@example.org"))
+        for name in ("finished", "out", "way")
+    )
+    places.skip(finished.pk, "owner", "", MONDAY_9)
+    transitions.remove([out.pk], reasons_of_engine.REMOVED_BY_OWNER, MONDAY_9)
+    assert set(sequence.enrollments.values_list("run", "status")) == {
+        *((1, "completed"), (1, "removed"), (1, "active"))
+    }
+    done = imported(
+        alice, "email\nfinished@example.org\nout@example.org\nway@example.org\n", sequence_ids=[sequence.pk]
+    )
+    assert (done.n_entered, done.n_changed) == (3, 3)
+    assert set(sequence.enrollments.values_list("run", "status")) == {(2, "active")}
+    undone(done)
+    assert dict(sequence.enrollments.values_list("pk", "status")) == {
+        finished.pk: "removed",
+        out.pk: "removed",
+        under_way.pk: "active",
+    }
+    assert tallies.differences() == []
+
+
 def test_nothing_is_undone_once_somebody_was_mailed_because_of_it(alice: Account) -> None:
     sequence = make_sequence(alice, {})
     done = imported(alice, "email\na@example.org\n", sequence_ids=[sequence.pk])
@@ -320,6 +355,16 @@ def test_what_is_cancelled_half_way_keeps_what_it_did_and_can_be_undone(alice: A
     assert alice.subscribers.count() == 2
     undone(import_)
     assert alice.subscribers.count() == 0
+
+
+def test_what_is_undone_at_once_after_it_was_cancelled_leaves_nothing_of_its_file(alice: Account) -> None:
+    import_ = chosen(alice, "email\n" + "".join(f"p{n}@example.org\n" for n in range(5)))
+    verbs.run(import_, MONDAY_9)
+    running.step(Import.objects.get(pk=import_.pk), MONDAY_9, most=2)
+    verbs.cancel(import_, MONDAY_9)
+    undone(import_)
+    assert (import_.state, import_.is_staged, Row.objects.count(), Piece.objects.count()) == ("undone", False, 0, 0)
+    assert (alice.subscribers.count(), files.staged(alice.pk)) == (0, 0)
 
 
 def test_accounts_take_turns(alice: Account) -> None:

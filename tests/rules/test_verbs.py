@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from dripstone.accounts.models import Account
 from dripstone.automations import run
@@ -106,6 +107,17 @@ def test_the_log_is_kept_for_a_year(alice: Account) -> None:
     work_off(NOW + timedelta(days=2))
     prune.everything(NOW + timedelta(days=366))
     assert [row.at for row in log.of_rule(one)] == [NOW + timedelta(days=2)]
+
+
+@pytest.mark.parametrize("outcome", Firing.Outcome.values)
+def test_the_log_of_one_outcome_is_a_range_of_an_index(alice: Account, outcome: str) -> None:
+    """Else a rare one is looked for among a year of the other."""
+    one = rule(alice, tag(make_tag(alice)), when=tag_added(make_tag(alice)))
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+    plan = log.of_rule(one).filter(outcome=outcome).reverse()[:50].explain()
+    assert "firing_of_outcome" in plan
+    assert "Filter" not in plan
 
 
 def test_dates_are_waited_for_while_it_is_on(alice: Account) -> None:

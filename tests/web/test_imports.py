@@ -188,6 +188,14 @@ def test_it_is_done_and_told_and_undone(alice: Client, account: Account, row: Im
     )
 
 
+def test_undoing_says_before_what_it_cannot_take_back(alice: Client, account: Account, row: Import) -> None:
+    counted(alice, row)
+    Import.objects.update(sequence_ids=[make_sequence(account, {}, repeat=True).pk])
+    alice.post(f"/imports/{row.pk}/start")
+    work.until_idle(clock.now)
+    assert "stays at its beginning" in alice.post(f"/imports/{row.pk}/undoing").content.decode()
+
+
 def test_rows_that_were_not_taken_come_as_a_file_with_the_reason(alice: Client, viewer: Client, row: Import) -> None:
     counted(alice, row)
     answer = alice.post(f"/imports/{row.pk}/rejected")

@@ -22,6 +22,7 @@ from dripstone.given import FromText
 from dripstone.imports import arriving, columns, files, import_words, look, verbs
 from dripstone.imports.columns import Target
 from dripstone.imports.models import Import
+from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import CustomField, Form, Tag
 from dripstone.web import asking, forms, paging
 from dripstone.web.asking import Line, Question, Told
@@ -353,6 +354,8 @@ def undoing(request: HttpRequest, account: Account, import_id: int) -> HttpRespo
         if not lines:
             lines.append(Line(0, "It changed nobody"))
         rest = "Whoever was changed by anything else meanwhile stays as they are."
+        if Sequence.objects.filter(pk__in=row.sequence_ids, repeat=True).exists():
+            rest += " Whoever was on the way in a sequence, and was started again by it, stays at its beginning."
         return Told("undo", is_silent=False, button="Undo the import", lines=lines, rest=rest)
 
     try:
