@@ -50,12 +50,14 @@ class Expanded:
     """A condition with those of the segments inside it in their place.
 
     is_too_large   it has more leaves than are asked for; then it is broken too
+    asks_for_values   of custom fields
     """
 
     condition: Condition
     missing: list[Thing] = field(default_factory=list)
     unrecorded: list[str] = field(default_factory=list)
     is_too_large: bool = False
+    asks_for_values: bool = False
 
     @property
     def is_broken(self) -> bool:
@@ -78,6 +80,7 @@ def expanded(condition: Condition, account_id: int) -> Expanded:
     segments = _segments(plain, account_id)
     expansion = _Expansion(segments)
     found = Expanded(expansion.of(plain, ()), is_too_large=expansion.n_leaves > MAX_EXPANDED)
+    found.asks_for_values = any(kind == "custom_field" for kind, _ in expansion.things)
     found.unrecorded = sorted(expansion.unrecorded)
     found.missing = sorted(expansion.missing | _gone(expansion.things, account_id))
     return found
