@@ -17,6 +17,7 @@ from dripstone import grammar
 from dripstone.accounts.models import Account
 from dripstone.conditions import sql
 from dripstone.grammar import Condition, Thing, kinds
+from dripstone.postgresql.arrays import bigints
 from dripstone.sequences.known import known
 from dripstone.subscribers.models import Segment, Subscriber
 
@@ -66,7 +67,7 @@ class Expanded:
     def people(self, account: Account, now: datetime, among: Collection[int] | None = None) -> QuerySet[Subscriber]:
         people = Subscriber.objects.filter(account_id=account.pk)
         if among is not None:
-            people = people.filter(sql.Truth("{id} = ANY(%s::bigint[])", [sql.array(among)]))
+            people = people.filter(sql.Truth("{id} = ANY(%s::bigint[])", [bigints(among)]))
         if self.is_broken:
             return people.none()
         if self.condition == EVERYBODY:

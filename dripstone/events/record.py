@@ -9,6 +9,7 @@ from django.db import connection
 
 from dripstone.events.causes import Cause
 from dripstone.events.models import Event
+from dripstone.postgresql.arrays import bigints
 
 # As JSON, which C code writes: 25 µs of Python per event where `bulk_create` takes 140. The ids follow the order given.
 _RECORD = """
@@ -61,4 +62,4 @@ def record_same(fact: Event, pairs: Collection[tuple[int, int]]) -> None:
         subjects, people = zip(*pairs, strict=True)
         values = {name: getattr(fact, name) for name in _COLUMNS} | {"data": json.dumps(fact.data)}
         with connection.cursor() as cursor:
-            cursor.execute(_RECORD_SAME, values | {"subjects": list(subjects), "people": list(people)})
+            cursor.execute(_RECORD_SAME, values | {"subjects": bigints(subjects), "people": bigints(people)})

@@ -15,6 +15,7 @@ from dripstone.events.causes import Cause
 from dripstone.events.models import Event
 from dripstone.events.record import event, record, record_same
 from dripstone.given import Checked, Given
+from dripstone.postgresql.arrays import bigints
 from dripstone.subscribers.models import Subscriber, Tag, Tagging, lock_person
 
 # Purpose: before a tag goes from everybody who has it. Others lock a person first and their tagging then, so people
@@ -211,7 +212,8 @@ def remove_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: 
 
 def _rows(query: str, pairs: list[Pair], now: datetime) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(query, {"tags": [tag for tag, _ in pairs], "people": [one for _, one in pairs], "now": now})
+        tags, people = bigints(tag for tag, _ in pairs), bigints(one for _, one in pairs)
+        cursor.execute(query, {"tags": tags, "people": people, "now": now})
         return list(cursor.fetchall())
 
 
