@@ -38,19 +38,21 @@ _LAST_EVENT = "SELECT last_value FROM events_event_id_seq"
 
 def arrive(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> None:
     """chain   of what the node does"""
-    fresh = []
-    for one in ones:
-        if node.is_deleted:  # put there as it went
-            steps.on(one, node, reasons.PASSED, reasons.NODE_GONE)
-        elif node.kind not in _EVERY_TIME and node.key in steps.walk(one).acted:
-            steps.on(one, node, reasons.PASSED, reasons.ACTED_BEFORE)
-        else:
-            fresh.append(one)
-    if node.kind not in _EVERY_TIME:
-        for one in fresh:
-            steps.act(one, node.key)
+    if node.is_deleted:  # they were put there as it went
+        steps.on(ones, node, reasons.PASSED, reasons.NODE_GONE)
+        return
+    fresh = ones if node.kind in _EVERY_TIME else _for_the_first_time(steps, node, ones)
     if fresh:
         _ARRIVE[node.kind](steps, node, fresh, chain)
+
+
+def _for_the_first_time(steps: Steps, node: GraphNode, ones: list[Walker]) -> list[Walker]:
+    """In this run. The others pass."""
+    before = {one for one in ones if node.key in steps.walk(one).acted}
+    steps.on(before, node, reasons.PASSED, reasons.ACTED_BEFORE)
+    fresh = [one for one in ones if one not in before]
+    steps.act(fresh, node.key)
+    return fresh
 
 
 def resume(steps: Steps, ones: Iterable[Walker]) -> None:
@@ -67,13 +69,13 @@ def resume(steps: Steps, ones: Iterable[Walker]) -> None:
         elif walk.node == AT_ENTRY:
             one.is_noted = True
             one.reason = one.reason or (reasons.STARTED if one.what == Step.What.WALKED else "")
-            steps.go(one, steps.route.graph.start)
+            steps.go([one], steps.route.graph.start)
         elif walk.node not in steps.route.graph.nodes:
             leave(steps, [one], reasons.REMOVED_BY_EDIT)
         elif not walk.is_begun:
             one.is_noted = True
             one.reason = one.reason or reasons.GOES_ON
-            steps.go(one, walk.node)
+            steps.go([one], walk.node)
         else:
             at[walk.node].append(one)
     for key, some in at.items():
@@ -84,7 +86,7 @@ def resume(steps: Steps, ones: Iterable[Walker]) -> None:
 def over(steps: Steps, one: Walker, node: GraphNode, reason: str, exit: str = NEXT) -> None:
     """What they waited for there has come to its end: they go on, or (who may not walk) will."""
     one.reason, one.is_noted = reason, True
-    steps.on(one, node, reasons.OVER, reason, exit)
+    steps.on([one], node, reasons.OVER, reason, exit)
 
 
 def stays(steps: Steps, one: Walker, at: datetime | None) -> None:
@@ -102,9 +104,9 @@ def pull(steps: Steps, ones: Series[Walker], to: str) -> None:
         one.what, one.reason, one.is_noted = Step.What.PULLED, reasons.HAPPENED, True
         one.path.append({"node": walk.node, "what": reasons.LEFT_BEHIND, "reason": reasons.HAPPENED})
         if to not in walk.acted:
-            steps.act(one, to)
+            steps.act([one], to)
         if steps.may_walk(one):
-            steps.on(one, node, reasons.OVER, reasons.HAPPENED)
+            steps.on([one], node, reasons.OVER, reasons.HAPPENED)
         else:
             steps.stand(one, to, is_begun=True, due_at=steps.now, ends_at=steps.now)
             one.path.append({"node": to, "what": reasons.WAITS, "reason": ""})
@@ -125,9 +127,9 @@ def _wait(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> No
     for one in ones:
         ends_at = ends[one.subscriber_id]
         if ends_at is None:
-            steps.on(one, node, reasons.PASSED, reasons.NO_DATE, _without_date(node))
+            steps.on([one], node, reasons.PASSED, reasons.NO_DATE, _without_date(node))
         elif ends_at <= steps.now:
-            steps.on(one, node, reasons.PASSED, reasons.IN_THE_PAST)
+            steps.on([one], node, reasons.PASSED, reasons.IN_THE_PAST)
         else:
             steps.wait(one, node, due_at=ends_at, ends_at=ends_at)
 
@@ -164,16 +166,15 @@ def _look_at_wait(steps: Steps, node: GraphNode, ones: list[Walker]) -> None:
 def _act(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> None:
     people = {one.subscriber_id: steps.person(one) for one in ones}
     held = steps.held.things[steps.automation_id]
-    done = what.perform(steps.route.acts[node.key], held, people, steps.now, cause=chain, source="automation")
-    for one in ones:
-        reason = done.passed.get(one.subscriber_id)
-        if node.kind == kinds.UNSUBSCRIBE:
-            one.path.append(_entry(node, reason))
+    about: Any = {"cause": chain, "source": "automation", "shared": steps.shared}
+    done = what.perform(steps.route.acts[node.key], held, people, steps.now, **about)
+    if node.kind == kinds.UNSUBSCRIBE:
+        for one in ones:
+            one.path.append(_entry(node, done.passed.get(one.subscriber_id)))
             steps.leave(one, reasons.UNSUBSCRIBED)
-        elif reason is None:
-            steps.on(one, node, reasons.ACTED)
-        else:
-            steps.on(one, node, reasons.PASSED, reason)
+        return
+    for reason, some in _parted(ones, lambda one: done.passed.get(one.subscriber_id, "")):
+        steps.on(some, node, reasons.PASSED if reason else reasons.ACTED, reason)
 
 
 def _entry(node: GraphNode, reason: str | None) -> dict[str, Any]:
@@ -185,14 +186,14 @@ def _entry(node: GraphNode, reason: str | None) -> dict[str, Any]:
 
 def _condition(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> None:
     met = steps.met(node.key, node.settings["if"], ones)
-    for one in ones:
-        if one.subscriber_id in met:
-            steps.on(one, node, reasons.WENT, exit=YES)
-        elif within := node.settings.get("within"):
-            ends_at = schedule.after(steps.now, within, steps.zone)
+    steps.on([one for one in ones if one.subscriber_id in met], node, reasons.WENT, exit=YES)
+    others = [one for one in ones if one.subscriber_id not in met]
+    if within := node.settings.get("within"):
+        ends_at = schedule.after(steps.now, within, steps.zone)
+        for one in others:
             steps.wait(one, node, due_at=steps.next_look(node, ends_at), ends_at=ends_at)
-        else:
-            steps.on(one, node, reasons.WENT, exit=NO)
+    else:
+        steps.on(others, node, reasons.WENT, exit=NO)
 
 
 def _look_at_condition(steps: Steps, node: GraphNode, ones: list[Walker]) -> None:
@@ -210,20 +211,23 @@ def _look_at_condition(steps: Steps, node: GraphNode, ones: list[Walker]) -> Non
 def _split(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> None:
     branches = node.settings[BRANCHES]
     if branches and "percent" in branches[0]:
-        for one in ones:
-            steps.on(
-                one, node, reasons.WENT, exit=share(steps.automation_id, one.subscriber_id, steps.walk(one).run, node)
-            )
+        of = steps.automation_id
+        for exit, some in _parted(ones, lambda one: share(of, one.subscriber_id, steps.walk(one).run, node)):
+            steps.on(some, node, reasons.WENT, exit=exit)
         return
     left = ones
     for place, branch in enumerate(branches):
         met = steps.met(f"{node.key} {place}", branch["if"], left)
-        for one in left:
-            if one.subscriber_id in met:
-                steps.on(one, node, reasons.WENT, exit=str(place))
+        steps.on([one for one in left if one.subscriber_id in met], node, reasons.WENT, exit=str(place))
         left = [one for one in left if one.subscriber_id not in met]
-    for one in left:
-        steps.on(one, node, reasons.WENT, exit=OTHERWISE)
+    steps.on(left, node, reasons.WENT, exit=OTHERWISE)
+
+
+def _parted(ones: Iterable[Walker], by: Callable[[Walker], str]) -> Iterable[tuple[str, list[Walker]]]:
+    found: dict[str, list[Walker]] = defaultdict(list)
+    for one in ones:
+        found[by(one)].append(one)
+    return found.items()
 
 
 def share(automation_id: int, subscriber_id: int, run: int, node: GraphNode) -> str:
@@ -244,13 +248,12 @@ def share(automation_id: int, subscriber_id: int, run: int, node: GraphNode) -> 
 def _event(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> None:
     """Who walks up to it waits for it, unless what it leaves behind is so already."""
     if is_gone(steps, node):
-        for one in ones:
-            steps.on(one, node, reasons.PASSED, reasons.THING_GONE)
+        steps.on(ones, node, reasons.PASSED, reasons.THING_GONE)
         return
     there = _there_already(steps, node, ones) if node.settings.get("already") else set()
     for one in ones:
         if one.subscriber_id in there:
-            steps.on(one, node, reasons.PASSED, reasons.MET_ALREADY)
+            steps.on([one], node, reasons.PASSED, reasons.MET_ALREADY)
         else:
             ends_at = end_of_event(steps, node, steps.now)
             steps.wait(one, node, due_at=ends_at, ends_at=ends_at)
@@ -306,9 +309,9 @@ def _sequence(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -
     """A4. Whoever is in it already waits with it; with `repeat` they start again."""
     sequence = steps.held.things[steps.automation_id].sequences.get(node.settings["sequence_id"])
     if sequence is None:
-        for one in ones:
-            steps.on(one, node, reasons.PASSED, reasons.THING_GONE)
+        steps.on(ones, node, reasons.PASSED, reasons.THING_GONE)
         return
+    steps.save()  # for the conditions of emails
     [(after_event,)] = fetch(_LAST_EVENT)
     ids = [one.subscriber_id for one in ones]
     entries = enroll.add(sequence, ids, "automation", steps.now, cause=chain)
@@ -316,19 +319,19 @@ def _sequence(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -
     for one in ones:
         entry = entries[one.subscriber_id]
         if entry.enrollment.status == Enrollment.Status.COMPLETED:
-            steps.on(one, node, reasons.PASSED, reasons.COMPLETED_BEFORE)
+            steps.on([one], node, reasons.PASSED, reasons.COMPLETED_BEFORE)
         elif entry.enrollment.status == Enrollment.Status.REMOVED:
-            steps.on(one, node, reasons.PASSED, why.NOT_MAILABLE)
+            steps.on([one], node, reasons.PASSED, why.NOT_MAILABLE)
         elif node.settings["wait"]:
             waiting.append((one, entry))
         elif entry.moved:
-            steps.on(one, node, reasons.ACTED)
+            steps.on([one], node, reasons.ACTED)
         else:
-            steps.on(one, node, reasons.PASSED, why.ALREADY_SO)
+            steps.on([one], node, reasons.PASSED, why.ALREADY_SO)
     at_end = _at_end([entry.enrollment.pk for _, entry in waiting]) if _is_over_at_end(node) else set()
     for one, entry in waiting:
         if entry.enrollment.pk in at_end:
-            steps.on(one, node, reasons.PASSED, reasons.SEQUENCE_END_REACHED)
+            steps.on([one], node, reasons.PASSED, reasons.SEQUENCE_END_REACHED)
         else:
             _wait_with(steps, one, node, entry, after_event)
 
@@ -406,8 +409,7 @@ def _move(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> No
     admits them waits for its answer."""
     target, way = node.settings["automation_id"], node.settings["way"]
     if not known(steps.account.pk)("automation", [target]):
-        for one in ones:
-            steps.on(one, node, reasons.PASSED, reasons.THING_GONE)
+        steps.on(ones, node, reasons.PASSED, reasons.THING_GONE)
         return
     kind = types.SENT_INTO_AUTOMATION if way == kinds.IN else types.SENT_OUT_OF_AUTOMATION
     and_leave = node.settings.get("and_leave", False)
@@ -431,7 +433,7 @@ def _move(steps: Steps, node: GraphNode, ones: list[Walker], chain: Cause) -> No
             one.path.append({"node": node.key, "what": reasons.ACTED, "reason": ""})
             steps.leave(one, reasons.MOVED_ON)
         else:
-            steps.on(one, node, reasons.ACTED)
+            steps.on([one], node, reasons.ACTED)
 
 
 def answered(steps: Steps, one: Walker, *, is_let_in: bool) -> None:

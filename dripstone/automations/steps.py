@@ -141,14 +141,17 @@ class Steps:
     moved: set[int] = field(default_factory=set)  # people who entered or left
     counts: Counter[str] = field(default_factory=Counter)
     waiting: dict[str, list[Walker]] = field(default_factory=lambda: defaultdict(list))
+    shared: what.Shared = field(default_factory=what.Shared)  # by what nodes do to people
+    route: Route = field(init=False)
+    walks: dict[int, Walk] = field(init=False)  # of who is inside, by person
+
+    def __post_init__(self) -> None:
+        self.route = self.held.routes[self.automation_id]
+        self.walks = self.held.walks.setdefault(self.automation_id, {})
 
     @property
     def automation(self) -> Automation:
         return self.held.automations[self.automation_id]
-
-    @property
-    def route(self) -> Route:
-        return self.held.routes[self.automation_id]
 
     @property
     def account(self) -> Account:
@@ -157,10 +160,6 @@ class Steps:
     @property
     def zone(self) -> ZoneInfo:
         return ZoneInfo(self.account.time_zone)
-
-    @property
-    def walks(self) -> dict[int, Walk]:
-        return self.held.walks.setdefault(self.automation_id, {})
 
     def walk(self, one: Walker) -> Walk:
         return self.walks[one.subscriber_id]
@@ -224,22 +223,26 @@ class Steps:
 
     # Going
 
-    def go(self, one: Walker, key: str | None) -> None:
+    def go(self, ones: Iterable[Walker], key: str | None) -> None:
         """To a node, or out."""
         if key is None or key not in self.route.graph.nodes:
-            self.leave(one, reasons.END)
-        elif one.n_nodes >= MOST_NODES:
-            self.stand(one, key, is_begun=False, due_at=self.now + A_MOMENT)
-            one.path.append({"node": key, "what": reasons.PUT_OFF, "reason": ""})
-        else:
-            one.n_nodes += 1
-            self.waiting[key].append(one)
+            for one in ones:
+                self.leave(one, reasons.END)
+            return
+        for one in ones:
+            if one.n_nodes >= MOST_NODES:
+                self.stand(one, key, is_begun=False, due_at=self.now + A_MOMENT)
+                one.path.append({"node": key, "what": reasons.PUT_OFF, "reason": ""})
+            else:
+                one.n_nodes += 1
+                self.waiting[key].append(one)
 
-    def on(self, one: Walker, node: GraphNode, kind: str, reason: str = "", exit: str = NEXT) -> None:
+    def on(self, ones: Collection[Walker], node: GraphNode, kind: str, reason: str = "", exit: str = NEXT) -> None:
         """They are done with a node, and go on by an exit."""
-        entry = {"node": node.key, "what": kind, "reason": reason}
-        one.path.append(entry if exit == NEXT else entry | {"exit": exit})
-        self.go(one, self.route.exit(node, exit))
+        entry = {"node": node.key, "what": kind, "reason": reason} | ({} if exit == NEXT else {"exit": exit})
+        for one in ones:
+            one.path.append(entry)
+        self.go(ones, self.route.exit(node, exit))
 
     def run(self) -> None:
         """Until everybody stands somewhere, or has left."""
@@ -248,11 +251,17 @@ class Steps:
             ones = self.waiting.pop(key)
             for cause, some in by_cause(ones):
                 self.arrive(self, self.node(key), some, causes.automation(cause, self.automation_id))
+        self.save()
 
-    def act(self, one: Walker, key: str) -> None:
+    def save(self) -> None:
+        """What nodes have made of people's values: before anybody asks the database for these."""
+        self.shared.save(self.now)
+
+    def act(self, ones: Iterable[Walker], key: str) -> None:
         """The node has acted in this run."""
-        self.walk(one).acted.append(key)
-        self.changed.add(one.subscriber_id)
+        for one in ones:
+            self.walk(one).acted.append(key)
+            self.changed.add(one.subscriber_id)
 
     def wait(self, one: Walker, node: GraphNode, *, due_at: datetime | None, ends_at: datetime | None = None) -> None:
         """Here they stand."""
@@ -297,8 +306,10 @@ class Steps:
         ids = [one.subscriber_id for one in ones]
         if not ids:
             return set()
-        rows = self.expanded(key, condition).people(self.account, self.now, ids)
-        return set(rows.values_list("pk", flat=True))
+        expanded = self.expanded(key, condition)
+        if expanded.asks_for_values:
+            self.save()
+        return set(expanded.people(self.account, self.now, ids).values_list("pk", flat=True))
 
     def expanded(self, key: str, condition: Condition) -> Expanded:
         place = self.automation_id, key

@@ -230,7 +230,7 @@ def let_in(steps: Steps, asked: Collection[Asked]) -> dict[int, str]:
             entering.append(Entering(one.subscriber_id, before.last_run + 1, one.entry, one.cause, one.event_id))
     for walker in steps.enter(entering):
         if steps.may_walk(walker):
-            steps.go(walker, steps.route.graph.start)
+            steps.go([walker], steps.route.graph.start)
         elif steps.person(walker).state != State.ACTIVE:
             steps.due(walker, None)  # until they confirm
     return found

@@ -17,6 +17,7 @@ from dripstone import grammar
 from dripstone.accounts.models import Account
 from dripstone.conditions import sql
 from dripstone.grammar import Condition, Thing, kinds
+from dripstone.postgresql.arrays import bigints
 from dripstone.sequences.known import known
 from dripstone.subscribers.models import Segment, Subscriber
 
@@ -50,12 +51,14 @@ class Expanded:
     """A condition with those of the segments inside it in their place.
 
     is_too_large   it has more leaves than are asked for; then it is broken too
+    asks_for_values   of custom fields
     """
 
     condition: Condition
     missing: list[Thing] = field(default_factory=list)
     unrecorded: list[str] = field(default_factory=list)
     is_too_large: bool = False
+    asks_for_values: bool = False
 
     @property
     def is_broken(self) -> bool:
@@ -64,7 +67,7 @@ class Expanded:
     def people(self, account: Account, now: datetime, among: Collection[int] | None = None) -> QuerySet[Subscriber]:
         people = Subscriber.objects.filter(account_id=account.pk)
         if among is not None:
-            people = people.filter(sql.Truth("{id} = ANY(%s::bigint[])", [sql.array(among)]))
+            people = people.filter(sql.Truth("{id} = ANY(%s::bigint[])", [bigints(among)]))
         if self.is_broken:
             return people.none()
         if self.condition == EVERYBODY:
@@ -78,6 +81,7 @@ def expanded(condition: Condition, account_id: int) -> Expanded:
     segments = _segments(plain, account_id)
     expansion = _Expansion(segments)
     found = Expanded(expansion.of(plain, ()), is_too_large=expansion.n_leaves > MAX_EXPANDED)
+    found.asks_for_values = any(kind == "custom_field" for kind, _ in expansion.things)
     found.unrecorded = sorted(expansion.unrecorded)
     found.missing = sorted(expansion.missing | _gone(expansion.things, account_id))
     return found

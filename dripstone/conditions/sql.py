@@ -175,11 +175,6 @@ def of_leaf(leaf: Mapping[str, Any], asked: Asked) -> Truth | Rows:
     return _LEAVES[leaf["type"]](leaf, asked)
 
 
-def array(ids: Iterable[int]) -> str:
-    """For `= ANY(%s::bigint[])`, which takes thousands in no time."""
-    return f"{{{','.join(map(str, ids))}}}"
-
-
 def _in(column: str, items: Collection[Any]) -> str:
     return f"{column} IN ({', '.join(['%s'] * len(items))})"
 

@@ -39,6 +39,7 @@ def _too_much(source: str, part: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=512)
 def is_liquid(source: str) -> bool:
     """Whether it may come out differently for different people."""
     return any(piece.is_liquid for piece in liquid.pieces(source))

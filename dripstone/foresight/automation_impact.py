@@ -219,13 +219,15 @@ def of_switch(
     act = {"active": ACTIVATE, "paused": PAUSE, "inactive": DEACTIVATE}[status]
     before = now - (older_than or timedelta(0)) if overdue == "leave" else None
     late = _Late(now, before, switching.slots(automation))
-    impact = _of_everybody(act, switching.token_of(automation, status), automation, late)
+    token, graph = switching.token_of(automation, status), verbs.published(automation)
+    people = _everybody(automation, graph, late)
+    impact = _of_everybody(act, token, automation, graph, people)
     if automation.status == status or Automation.Status.ACTIVE not in (automation.status, status):
         return replace(impact, n_places=0, n_let_go=0, n_slots=0)
     if status != Automation.Status.ACTIVE:
         return replace(impact, n_let_go=0, n_slots=0)
     told = replace(impact, n_mailed=_n_mailed(automation, now))
-    return _with_going(told, automation, _waiting_to_go(automation, impact.graph, late), now)
+    return _with_going(told, automation, _waiting_to_go(graph, people, late), now)
 
 
 class _Late(NamedTuple):
@@ -238,25 +240,53 @@ class _Late(NamedTuple):
     slots: list[str]
 
 
-# Purpose: who waits for it to run again, by what the ticks do with them then. Without those who leave instead; a slot
-# of a weekday that has passed is not over but another one.
-# By walk_at_node; 1 µs a walk.
-_WAITING = """
+# Purpose: everybody inside, by what the ticks do with them when it runs again (_Alike). A slot of a weekday that has
+# passed is not over but another one. By walk_at_node, and every person of the account: 0.7 µs a walk.
+_INSIDE = """
 SELECT w.node, w.called_to, w.is_begun,
-       coalesce(w.ends_at <= %(now)s AND NOT (w.node = ANY(%(slots)s) AND w.ends_at < %(now)s), false),
-       coalesce(w.node = ANY(%(events)s) AND w.ends_at = w.arrived_at, false), p.state, count(*)
-FROM automations_walk w JOIN subscribers_subscriber p ON p.id = w.subscriber_id
-WHERE w.automation_id = %(automation)s AND w.left_at IS NULL
-  AND NOT (coalesce(w.ends_at <= %(before)s AND w.due_at <= %(before)s, false) AND NOT w.node = ANY(%(slots)s))
-GROUP BY 1, 2, 3, 4, 5, 6
+       coalesce(w.ends_at <= %(now)s AND NOT (w.is_slot AND w.ends_at < %(now)s), false),
+       coalesce(w.node = ANY(%(events)s) AND w.ends_at = w.arrived_at, false),
+       coalesce(w.ends_at <= %(before)s AND w.due_at <= %(before)s, false) AND NOT w.is_slot, p.state,
+       count(*), count(*) FILTER (WHERE w.is_late AND p.state = 'active'),
+       count(*) FILTER (WHERE w.is_late AND p.state = 'active' AND w.ends_at <= %(before)s),
+       count(*) FILTER (WHERE w.is_slot AND w.ends_at < %(now)s),
+       count(*) FILTER (WHERE w.is_ours AND w.enrollment_id IS NOT NULL)
+FROM (SELECT *, node = ANY(%(slots)s) AS is_slot,
+             ends_at <= %(now)s AND due_at <= %(now)s AND NOT node = ANY(%(slots)s) AS is_late
+      FROM automations_walk WHERE automation_id = %(automation)s AND left_at IS NULL) w
+JOIN subscribers_subscriber p ON p.id = w.subscriber_id
+GROUP BY 1, 2, 3, 4, 5, 6, 7
 """
 
 
-def _waiting_to_go(automation: Automation, graph: Graph, late: _Late) -> Iterator[_Moved]:
-    """Whom the ticks find when it runs again."""
+class _Alike(NamedTuple):
+    """Of walks: where they stand, called where to, whether the node is begun, the wait over, the event waited for has
+    happened, and whether they leave as overdue; the state of the person. How many there are, and of them the overdue,
+    those who leave as overdue, those whose slot has passed, and those in a sequence into which the automation put them.
+    """
+
+    key: str
+    called_to: str
+    is_begun: bool
+    is_over: bool
+    has_happened: bool
+    leaves: bool
+    state: str
+    n: int
+    n_late: int
+    n_let_go: int
+    n_slots: int
+    n_places: int
+
+
+def _waiting_to_go(graph: Graph, people: Iterable[_Alike], late: _Late) -> Iterator[_Moved]:
+    """Whom the ticks find when it runs again, without those who leave instead."""
     stay = _leaves(late)
-    events = [node.key for node in graph.nodes.values() if node.kind == kinds.EVENT]
-    for kind, by_state in _waiting(automation, late, events).items():
+    kinds_of: dict[tuple[str, str, bool, bool, bool], Counter[str]] = defaultdict(Counter)
+    for one in people:
+        if not one.leaves:
+            kinds_of[one[:5]][one.state] += one.n
+    for kind, by_state in kinds_of.items():
         key, called_to, is_begun, is_over, has_happened = kind
         who = Q(node=key, called_to=called_to, is_begun=is_begun) & ~stay
         who &= Q(ends_at__lte=late.now) if is_over else Q(ends_at=None) | Q(ends_at__gt=late.now)
@@ -277,19 +307,7 @@ def _waiting_to_go(automation: Automation, graph: Graph, late: _Late) -> Iterato
             yield _Moved(key, who, by_state, is_asked=True)
 
 
-_Kind = tuple[str, str, bool, bool, bool]
-"""Of a walk: where, called where to, whether the node is begun, the wait over, the event waited for has happened."""
-
 _HAS_HAPPENED = Q(ends_at__isnull=False, ends_at=F("arrived_at"))  # nodes.has_happened
-
-
-def _waiting(automation: Automation, late: _Late, events: list[str]) -> dict[_Kind, Counter[str]]:
-    found: dict[_Kind, Counter[str]] = defaultdict(Counter)
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING, {"automation": automation.pk, "events": events, **late._asdict()})
-        for key, called_to, is_begun, is_over, has_happened, state, n in cursor.fetchall():
-            found[key, called_to, is_begun, is_over, has_happened][state] += n
-    return found
 
 
 def _leaves(late: _Late) -> Q:
@@ -316,40 +334,43 @@ def _n_mailed(automation: Automation, now: datetime) -> int:
 
 
 def of_removal(automation: Automation, now: datetime, sequences: Sequences) -> AutomationImpact:
-    return _of_everybody(DELETE, removal.token_of(automation, sequences), automation, _Late(now, None, []))
+    token, graph = removal.token_of(automation, sequences), verbs.published(automation)
+    return _of_everybody(DELETE, token, automation, graph, _everybody(automation, graph, _Late(now, None, [])))
 
 
 # --- All of them --------------------------------------------------------------------------------------------------
 
-# Purpose: how many stand at each node; of them the overdue, those who leave as overdue, those whose slot has passed,
-# and those in a sequence into which the automation put them. By walk_at_node, 0.7 µs a walk; the state of those who
-# are late by the primary key.
-_STANDING = """
-SELECT node, count(*), count(*) FILTER (WHERE is_late), count(*) FILTER (WHERE is_late AND ends_at <= %(before)s),
-       count(*) FILTER (WHERE ends_at < %(now)s AND node = ANY(%(slots)s)),
-       count(*) FILTER (WHERE is_ours AND enrollment_id IS NOT NULL)
-FROM (SELECT *, ends_at <= %(now)s AND due_at <= %(now)s AND NOT node = ANY(%(slots)s)
-                AND (SELECT state FROM subscribers_subscriber WHERE id = subscriber_id) = 'active' AS is_late
-      FROM automations_walk WHERE automation_id = %(automation)s AND left_at IS NULL) inside
-GROUP BY node
-"""
 
-
-def _of_everybody(act: str, token: str, automation: Automation, late: _Late) -> AutomationImpact:
-    """Where they stand."""
-    graph = verbs.published(automation)
+def _everybody(automation: Automation, graph: Graph, late: _Late) -> list[_Alike]:
+    events = [node.key for node in graph.nodes.values() if node.kind == kinds.EVENT]
     with connection.cursor() as cursor:
-        cursor.execute(_STANDING, {"automation": automation.pk, **late._asdict()})
-        rows = {key: counts for key, *counts in cursor.fetchall()}
-    names = inside.names(automation.pk, rows)
+        cursor.execute(_INSIDE, {"automation": automation.pk, "events": events, **late._asdict()})
+        return [_Alike(*row) for row in cursor.fetchall()]
+
+
+def _of_everybody(act: str, token: str, automation: Automation, graph: Graph, people: list[_Alike]) -> AutomationImpact:
+    """Where they stand."""
+    counts: Counter[str] = Counter()
+    late: Counter[str] = Counter()
+    for one in people:
+        counts[one.key] += one.n
+        late[one.key] += one.n_late
+    names = inside.names(automation.pk, counts)
     nodes = [
-        AtNode(key, _kind(graph, key), rows[key][0], names.get(key, []), n_late=rows[key][1])
+        AtNode(key, _kind(graph, key), counts[key], names.get(key, []), n_late=late[key])
         for key in [AT_ENTRY, *graph.nodes]
-        if key in rows
+        if key in counts
     ]
-    n_inside, _, n_let_go, n_slots, n_places = map(sum, zip(*rows.values(), strict=True)) if rows else (0,) * 5
-    impact = AutomationImpact(act, token, n_inside, graph, nodes)
-    return replace(impact, n_let_go=n_let_go, n_slots=n_slots, n_places=n_places)
+    return AutomationImpact(
+        act,
+        token,
+        counts.total(),
+        graph,
+        nodes,
+        n_let_go=sum(one.n_let_go for one in people),
+        n_slots=sum(one.n_slots for one in people),
+        n_places=sum(one.n_places for one in people),
+    )
 
 
 def _inside(automation: Automation) -> QuerySet[Walk]:

@@ -183,8 +183,8 @@ class _Walking:
         return [*found, rest._replace(key=ways[OTHERWISE])]
 
     def _shared_out(self, node: GraphNode, crowd: Crowd) -> list[Crowd]:
-        """Of few people each is reckoned; of many it is said by the shares."""
-        ways, branches, below = dict(node.ways), node.settings["branches"], 0
+        """Of few people each is reckoned, the others take the last branch; of many it is said by the shares."""
+        ways, branches, below, left = dict(node.ways), node.settings["branches"], 0, crowd.n
         is_rough = crowd.n > MOST_RECKONED or crowd.scale < 1
         self.going.is_about |= is_rough
         found = []
@@ -194,8 +194,11 @@ class _Walking:
                 one = crowd._replace(n=round(crowd.n * share), scale=crowd.scale * share)
             else:
                 values = [below, below + branch["percent"], str(self.automation_id), node.key, self.automation_id]
-                one, _ = self._cut(crowd, Q(sql.Truth(_SHARE, values)))
+                people = crowd.people.filter(sql.Truth(_SHARE, values))
+                is_last = place == len(branches) - 1
+                one = crowd._replace(people=people, n=left if is_last else people.count())
             below += branch["percent"]
+            left -= one.n
             found.append(self._by(one, ways[str(place)]))
         return found
 

@@ -13,7 +13,7 @@ from dripstone.errors import Invalid
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.models import Event
-from dripstone.events.record import event, record
+from dripstone.events.record import event, record, record_same
 from dripstone.given import MAX_NAME, Checked, Given, plain_address
 from dripstone.postgresql import prepared
 from dripstone.postgresql.compiled import Among, Compiled, Parameter
@@ -202,10 +202,14 @@ def locked_by_address(account_id: int, address: str) -> Subscriber | None:
 
 
 def _check_size(after: Mapping[str, str], before: Mapping[str, str]) -> None:
+    if _is_too_large(after, before):
+        raise Invalid.member("fields", f"fields can't hold more than {MAX_VALUES // 1024} KB for a person")
+
+
+def _is_too_large(after: Mapping[str, str], before: Mapping[str, str]) -> bool:
     """Whoever has more than the limit from an earlier version keeps it, and can only get less."""
     size = _n_bytes(after)
-    if size > MAX_VALUES and size > _n_bytes(before):
-        raise Invalid.member("fields", f"fields can't hold more than {MAX_VALUES // 1024} KB for a person")
+    return size > MAX_VALUES and size > _n_bytes(before)
 
 
 def _n_bytes(values: Mapping[str, str]) -> int:
@@ -320,7 +324,7 @@ def upsert_all(account_id: int, given: Iterable[Given], now: datetime, *, cause:
             if isinstance(written, Written):
                 people[address] = changed[address] = written.subscriber
                 events += _value_events(written.subscriber, before.fields, now, cause)
-    _save_all(changed.values(), now)
+    save_all(changed.values(), now)
     record(events)
     return results
 
@@ -442,9 +446,44 @@ def write_values(
         after[subscriber_id] = person
         events += _value_events(person, before.fields, now, cause)
         problems.append(None)
-    _save_all([person for pk, person in after.items() if person is not people[pk]], now)
+    save_all([person for pk, person in after.items() if person is not people[pk]], now)
     record(events)
     return problems
+
+
+def put_values(
+    account_id: int,
+    people: Mapping[int, Subscriber],
+    field_id: int,
+    values: Mapping[int, str | None],
+    now: datetime,
+    *,
+    cause: Cause,
+) -> set[int]:
+    """Values of one field, on the rows of people who are locked, with the events. It does not save the rows: the caller
+    may have more for them (`save_all`). Returns who has no room for theirs.
+
+    values   by person, other than what is there; None takes it away
+    """
+    written: dict[int, str | None] = {}
+    for pk, value in values.items():
+        before = people[pk].fields
+        after = {**before, str(field_id): value}
+        if value is None:
+            del after[str(field_id)]
+        if not _is_too_large(after, before):
+            people[pk].fields = after
+            written[pk] = value
+    about: Any = {"cause": cause, "subject_id": field_id}
+    if len(set(written.values())) == 1:  # the usual: a text without Liquid
+        fact = event(types.FIELD_VALUE_UPDATED, account_id, now, **about, value=next(iter(written.values())))
+        record_same(fact, [(field_id, pk) for pk in written])
+    else:
+        record(
+            event(types.FIELD_VALUE_UPDATED, account_id, now, **about, subscriber_id=pk, value=value)
+            for pk, value in written.items()
+        )
+    return values.keys() - written.keys()
 
 
 def put_back(changes: Iterable[tuple[Subscriber, Mapping[str, Any]]], now: datetime, *, cause: Cause) -> None:
@@ -455,11 +494,11 @@ def put_back(changes: Iterable[tuple[Subscriber, Mapping[str, Any]]], now: datet
         one.first_name, one.fields = values.get("first_name", one.first_name), values.get("fields", one.fields)
         after.append(one)
         events += list(_value_events(one, person.fields, now, cause))
-    _save_all(after, now)
+    save_all(after, now)
     record(events)
 
 
-def _save_all(people: Iterable[Subscriber], now: datetime) -> None:
+def save_all(people: Iterable[Subscriber], now: datetime) -> None:
     saved = [{"id": person.pk, "first_name": person.first_name, "fields": person.fields} for person in people]
     if saved:
         with connection.cursor() as cursor:

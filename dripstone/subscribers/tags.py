@@ -13,8 +13,9 @@ from dripstone.errors import Invalid, NotFound
 from dripstone.events import types
 from dripstone.events.causes import Cause
 from dripstone.events.models import Event
-from dripstone.events.record import event, record
+from dripstone.events.record import event, record, record_same
 from dripstone.given import Checked, Given
+from dripstone.postgresql.arrays import bigints
 from dripstone.subscribers.models import Subscriber, Tag, Tagging, lock_person
 
 # Purpose: before a tag goes from everybody who has it. Others lock a person first and their tagging then, so people
@@ -197,7 +198,7 @@ def put_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: Cau
     """The same, and which of them are new."""
     pairs = list(dict.fromkeys(pairs))
     made = set(_rows(_ADD_ALL, pairs, now))
-    record(_pair_event(types.TAG_ADDED, account_id, pair, now, cause) for pair in pairs if pair in made)
+    record_same(event(types.TAG_ADDED, account_id, now, cause=cause), [pair for pair in pairs if pair in made])
     return made
 
 
@@ -205,23 +206,19 @@ def remove_all(account_id: int, pairs: Iterable[Pair], now: datetime, *, cause: 
     """In a transaction that has locked the people, all the account's, as the tags are. Returns what was there."""
     pairs = list(dict.fromkeys(pairs))
     gone = set(_rows(_REMOVE_ALL, pairs, now))
-    record(_pair_event(types.TAG_REMOVED, account_id, pair, now, cause) for pair in pairs if pair in gone)
+    record_same(event(types.TAG_REMOVED, account_id, now, cause=cause), [pair for pair in pairs if pair in gone])
     return gone
 
 
 def _rows(query: str, pairs: list[Pair], now: datetime) -> list[Any]:
     with connection.cursor() as cursor:
-        cursor.execute(query, {"tags": [tag for tag, _ in pairs], "people": [one for _, one in pairs], "now": now})
+        tags, people = bigints(tag for tag, _ in pairs), bigints(one for _, one in pairs)
+        cursor.execute(query, {"tags": tags, "people": people, "now": now})
         return list(cursor.fetchall())
 
 
-def _pair_event(kind: str, account_id: int, pair: Pair, now: datetime, cause: Cause) -> Event:
-    tag_id, subscriber_id = pair
-    return event(kind, account_id, now, cause=cause, subscriber_id=subscriber_id, subject_id=tag_id)
-
-
 def _event(kind: str, tag: Tag, person: Subscriber, now: datetime, cause: Cause) -> Event:
-    return _pair_event(kind, tag.account_id, (tag.pk, person.pk), now, cause)
+    return event(kind, tag.account_id, now, cause=cause, subscriber_id=person.pk, subject_id=tag.pk)
 
 
 def _named(account_id: int, name: str) -> Tag | None:

@@ -272,6 +272,31 @@ class Done:
     before: dict[int, str | None] = field(default_factory=dict)
 
 
+_Named = Tag | Form | CustomField
+_MEMBERS: Mapping[type[_Named], str] = {Tag: "tag_id", Form: "form_id", CustomField: "custom_field_id"}
+
+
+@dataclass(slots=True)
+class Shared:
+    """What the actions of one transaction (or savepoint) share, one after the other: what they name is held once, and
+    people's new values are saved once. Whoever reads these from the database has to `save` first."""
+
+    there: dict[type[_Named], set[int]] = field(default_factory=dict)
+    unsaved: dict[int, Subscriber] = field(default_factory=dict)
+
+    def has(self, held: Held, kind: type[_Named], pk: int) -> bool:
+        """Whether it is there, and stays until the transaction ends; all that the actions name is held with it."""
+        if kind not in self.there:
+            member = _MEMBERS[kind]
+            ids = [action[member] for action in held.actions if member in action]
+            self.there[kind] = held_rows(kind, held.account.pk, ids)
+        return pk in self.there[kind]
+
+    def save(self, now: datetime) -> None:
+        subscribe.save_all(self.unsaved.values(), now)
+        self.unsaved = {}
+
+
 @dataclass(frozen=True, slots=True)
 class _Act:
     action: Action
@@ -280,6 +305,7 @@ class _Act:
     now: datetime
     cause: Cause
     source: Source
+    shared: Shared
 
     @property
     def account_id(self) -> int:
@@ -288,6 +314,9 @@ class _Act:
     @property
     def local_now(self) -> datetime:
         return self.now.astimezone(self.held.zone)
+
+    def has(self, kind: type[_Named], pk: int) -> bool:
+        return self.shared.has(self.held, kind, pk)
 
     def done(self, changed: Collection[int], why: Mapping[int, str] | None = None) -> Done:
         """why   it passed somebody by, where it was not so already"""
@@ -299,7 +328,14 @@ class _Act:
 
 
 def perform(
-    action: Action, held: Held, people: Mapping[int, Subscriber], now: datetime, *, cause: Cause, source: Source
+    action: Action,
+    held: Held,
+    people: Mapping[int, Subscriber],
+    now: datetime,
+    *,
+    cause: Cause,
+    source: Source,
+    shared: Shared | None = None,
 ) -> Done:
     """Does it for all of them, in a number of statements that does not grow with theirs, but for those who are asked
     to confirm.
@@ -308,9 +344,18 @@ def perform(
              up to date, so that the next action sees what this one made of them
     cause    ends with who acts: ("api", "rule 7")
     source   the door through which people enter a sequence
+    shared   with other actions of the transaction, whose caller saves it at the end; None: this one is by itself
     """
+    if not people:
+        return Done()
     ordered = {pk: people[pk] for pk in sorted(people)}
-    return _PERFORM[action["kind"]](_Act(action, held, ordered, now, cause, source)) if ordered else Done()
+    ours = shared or Shared()
+    if action["kind"] not in _READ_NO_VALUES:
+        ours.save(now)
+    done = _PERFORM[action["kind"]](_Act(action, held, ordered, now, cause, source, ours))
+    if shared is None:
+        ours.save(now)
+    return done
 
 
 def _tag(act: _Act) -> Done:
@@ -323,7 +368,7 @@ def _untag(act: _Act) -> Done:
 
 def _with_tag(act: _Act, verb: Callable[..., set[tags.Pair]]) -> Done:
     tag_id = act.action["tag_id"]
-    if not held_rows(Tag, act.account_id, [tag_id]):
+    if not act.has(Tag, tag_id):
         return act.passed(reasons.THING_GONE)
     found = verb(act.account_id, [(tag_id, pk) for pk in act.people], act.now, cause=act.cause)
     return act.done({pk for _, pk in found})
@@ -331,8 +376,9 @@ def _with_tag(act: _Act, verb: Callable[..., set[tags.Pair]]) -> Done:
 
 def _set_field(act: _Act) -> Done:
     field_id = act.action["custom_field_id"]
-    if not held_rows(CustomField, act.account_id, [field_id]):
+    if not act.has(CustomField, field_id):
         return act.passed(reasons.THING_GONE)
+    key = str(field_id)
     values: dict[int, str | None] = {}
     why: dict[int, str] = {}
     for pk, person in act.people.items():
@@ -341,23 +387,16 @@ def _set_field(act: _Act) -> Done:
         except OverBudget:
             why[pk] = reasons.NOT_RENDERED
             continue
-        if value != person.fields.get(str(field_id), ""):
+        if value != person.fields.get(key, ""):
             values[pk] = value or None
-    asked = [(pk, field_id, value) for pk, value in values.items()]
-    problems = subscribe.write_values(act.people, asked, act.now, cause=act.cause)
-    why |= {pk: reasons.NO_ROOM for pk, problem in zip(values, problems, strict=True) if problem}
-    done = act.done(values.keys() - why.keys(), why)
+    before = {pk: act.people[pk].fields.get(key) or None for pk in values}
+    full = subscribe.put_values(act.account_id, act.people, field_id, values, act.now, cause=act.cause)
+    why |= dict.fromkeys(full, reasons.NO_ROOM)
+    done = act.done(values.keys() - full, why)
     for pk in done.changed:
-        done.before[pk] = _put(act.people[pk], str(field_id), values[pk])
+        done.before[pk] = before[pk]
+        act.shared.unsaved[pk] = act.people[pk]
     return done
-
-
-def _put(person: Subscriber, field_id: str, value: str | None) -> str | None:
-    """On the caller's row, which is saved already. Returns what was there."""
-    before: str | None = person.fields.pop(field_id, None)
-    if value is not None:
-        person.fields[field_id] = value
-    return before or None
 
 
 def _text_for(act: _Act, source: str, person: Subscriber) -> str:
@@ -370,7 +409,7 @@ def _text_for(act: _Act, source: str, person: Subscriber) -> str:
 def _join_form(act: _Act) -> Done:
     """With double opt-in, who is unconfirmed is asked to confirm, once."""
     form_id = act.action["form_id"]
-    if not held_rows(Form, act.account_id, [form_id]):
+    if not act.has(Form, form_id):
         return act.passed(reasons.THING_GONE)
     asked = {(form_id, pk): Origin() for pk in act.people}
     try:
@@ -383,7 +422,7 @@ def _join_form(act: _Act) -> Done:
 
 def _leave_form(act: _Act) -> Done:
     form_id = act.action["form_id"]
-    if not held_rows(Form, act.account_id, [form_id]):
+    if not act.has(Form, form_id):
         return act.passed(reasons.THING_GONE)
     return act.done(forms.leave_all(form_id, act.people.keys()))
 
@@ -491,3 +530,4 @@ _PERFORM: Mapping[str, Callable[[_Act], Done]] = {
     UNSUBSCRIBE: _unsubscribe,
     DELETE: _delete,
 }
+_READ_NO_VALUES = (TAG, UNTAG, FIELD, CALL, MAIL_OWNER)  # from the database

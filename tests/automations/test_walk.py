@@ -271,6 +271,32 @@ def test_a_condition_asks_on_arrival(alice: Account, person: Subscriber, named: 
     assert (exits["what"], exits["exit"]) == ("went", "no")
 
 
+def test_a_condition_sees_a_value_that_was_set_in_the_same_step(
+    alice: Account, person: Subscriber, named: Any, city: CustomField
+) -> None:
+    is_bonn = {"type": "custom_field", "subscriber_custom_field_id": city.pk, "comparison": "is", "value": "Bonn"}
+    bonn = {"id": "city", "kind": "field", "custom_field_id": city.pk, "value": "Bonn", "next": "c"}
+    asked = {"id": "c", "kind": "condition", "if": {"not": {"not": is_bonn}}, "yes": "t", "no": None}
+    one = automation(alice, bonn, asked, tag("t", named("a"), "w"), wait("w"))
+    add(one, person)
+    assert stands(one, person) == "w" and tags_of(person) == {"a"}
+
+
+def test_a_step_saves_people_once_however_many_fields_it_sets(alice: Account, named: Any) -> None:
+    ids = [fields.create(alice.pk, {"label": name}, NOW, cause=causes.OWNER)[0].pk for name in "ABC"]
+    nodes = [
+        {"id": f"f{n}", "kind": "field", "custom_field_id": pk, "value": f"{n}", "next": f"f{n + 1}"}
+        for n, pk in enumerate(ids)
+    ]
+    one = automation(alice, wait("w", "f0"), *nodes, ask("f3", named("a"), "v", "v"), wait("v"))
+    people = [make_subscriber(alice) for _ in range(3)]
+    add(one, *people)
+    with CaptureQueriesContext(connection) as captured:
+        work_off(NOW + 3 * DAY)
+    assert sum(each["sql"].strip().startswith("UPDATE subscribers_subscriber") for each in captured) == 1
+    assert Subscriber.objects.filter(fields={str(pk): f"{n}" for n, pk in enumerate(ids)}).count() == 3
+
+
 def test_within_it_waits_until_it_is_met_or_the_time_is_over(alice: Account, named: Any) -> None:
     a, b = named("a"), named("b")
     one = automation(

@@ -200,7 +200,7 @@ def everything_of(account: Account) -> list[Any]:
     ]
 
 
-def told(story: list[str], chosen: list[str], *, together: bool) -> list[Any]:
+def told(story: list[str], chosen: list[str], *, together: bool, shared: what.Shared | None = None) -> list[Any]:
     """What each of them met with, and what is there afterwards; nothing stays."""
     with transaction.atomic():
         account, things, people = a_world()
@@ -211,7 +211,8 @@ def told(story: list[str], chosen: list[str], *, together: bool) -> list[Any]:
         by_id = {pk: one.email_address for pk, one in everybody.items()}
         for action in actions:
             groups = [everybody] if together else [{pk: everybody[pk]} for pk in sorted(everybody)]
-            done = [what.perform(action, held, group, LATER, cause=CAUSE, source="rule") for group in groups]
+            how: dict[str, Any] = {"cause": CAUSE, "source": "rule", "shared": shared}
+            done = [what.perform(action, held, group, LATER, **how) for group in groups]
             met.append(
                 [
                     sorted(by_id[pk] for one in done for pk in one.changed),
@@ -219,6 +220,8 @@ def told(story: list[str], chosen: list[str], *, together: bool) -> list[Any]:
                     sorted((by_id[pk], value) for one in done for pk, value in one.before.items()),
                 ]
             )
+        if shared is not None:
+            shared.save(LATER)
         states = sorted((one.email_address, one.state, sorted(one.fields.values())) for one in everybody.values())
         seen = [met, states, *everything_of(account)]
         transaction.set_rollback(True)
@@ -238,7 +241,9 @@ STORIES = st.builds(
 )
 @hypothesis.given(STORIES, st.lists(st.sampled_from(NAMES), unique=True, min_size=1))
 def test_many_at_once_are_done_as_one_after_the_other(story: list[str], chosen: list[str]) -> None:
-    assert told(story, chosen, together=True) == told(story, chosen, together=False)
+    one_by_one = told(story, chosen, together=False)
+    assert told(story, chosen, together=True) == one_by_one
+    assert told(story, chosen, together=True, shared=what.Shared()) == one_by_one
 
 
 def test_it_takes_as_many_statements_for_many_as_for_few() -> None:
@@ -299,6 +304,20 @@ def test_a_value_is_rendered_for_each_and_the_next_action_sees_it(
     bea.refresh_from_db()
     assert ann.fields == {str(city.pk): "ANN", str(nick.pk): "from ANN at 11"}  # 10:00 UTC, in the account's zone
     assert bea.fields == {str(nick.pk): "from  at 11"}
+
+
+def test_actions_that_share_save_each_person_once(account: Account, ann: Subscriber, bea: Subscriber) -> None:
+    ids = [fields.create(account.pk, {"label": n}, MONDAY_9, cause=causes.OWNER)[0].pk for n in "ABC"]
+    actions: list[Action] = [{"kind": "field", "custom_field_id": pk, "value": f"of {pk}"} for pk in ids]
+    shared = what.Shared()
+    with CaptureQueriesContext(connection) as captured:
+        do(account, actions, [ann, bea], shared=shared)
+        shared.save(LATER)
+    assert sum(one["sql"].strip().startswith("UPDATE subscribers_subscriber") for one in captured) == 1
+    assert sum("FROM subscribers_customfield" in one["sql"] for one in captured) == 1
+    for one in (ann, bea):
+        one.refresh_from_db()
+        assert one.fields == {str(pk): f"of {pk}" for pk in ids} and one.updated_at == LATER
 
 
 def test_a_field_is_emptied_and_what_was_there_is_told(account: Account, ann: Subscriber, city: CustomField) -> None:
