@@ -660,6 +660,19 @@ def test_a_changed_wait_leaves_dates_as_they_are_unless_asked(stage: Stage) -> N
     assert stage.stands(kept, ann) is None
 
 
+def test_who_waits_keeps_the_date_when_the_wait_becomes_one_for_a_field_in_which_they_have_none(stage: Stage) -> None:
+    dated = until("w", "v", "o", custom_field_id=stage.day, days=0, hour=8)
+    one = stage.automation(wait("w", "v", days=5), wait("v", days=99), wait("o", days=99), on=tagged(stage.tag("in")))
+    ann, bob = stage.person(), stage.person()
+    for person in (ann, bob):
+        stage.put_tag(person, "in")
+    stage.publish(one, dated, wait("v", days=99), wait("o", days=99))
+    stage.fill(bob, stage.day, "soon")
+    assert (stage.stands(one, ann), stage.stands(one, bob)) == ("w", "o"), "a changed field moves the date, as always"
+    stage.passes(days=5)
+    assert stage.stands(one, ann) == "v"
+
+
 def test_another_condition_is_asked_at_once_and_another_event_counts_from_now(stage: Stage) -> None:
     asks = stage.automation(
         ask("a", has(stage.tag("x")), "w", "v", days=5),
