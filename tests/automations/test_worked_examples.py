@@ -934,6 +934,38 @@ def test_a_date_pulls_whoever_stands_before_it_and_a_past_one_nobody(stage: Stag
     assert stage.stands(one, late) == "z", "it is past already"
 
 
+def test_who_moves_on_by_what_a_date_has_caused_elsewhere_is_pulled_by_the_same_date_all_the_same(stage: Stage) -> None:
+    launch = nodes.on_date("2026-12-01T09:00:00+00:00")
+    stage.automation(
+        wait("w", "e", days=90), event("e", launch, "t"), tag("t", stage.tag("x"), "z"), wait("z", days=90),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    two = stage.automation(
+        event("x", tagged(stage.tag("x")), "w"), wait("w", "e", days=90), event("e", launch, "z"), wait("z", days=90),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.until("2026-12-01T09:00:00+00:00")
+    assert stage.stands(two, ann) == "z"
+    assert stage.log(two, ann)[1:] == [("walked", "w", "happened"), ("pulled", "z", "happened")]
+
+
+def test_a_date_pulls_whom_the_same_date_has_let_in_elsewhere(stage: Stage) -> None:
+    launch = nodes.on_date("2026-12-01T09:00:00+00:00")
+    stage.automation(
+        wait("w", "e", days=90), event("e", launch, "t"), tag("t", stage.tag("x"), "z"), wait("z", days=90),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    two = stage.automation(
+        wait("w", "e", days=90), event("e", launch, "z"), wait("z", days=90), on=tagged(stage.tag("x"))
+    )
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.until("2026-12-01T09:00:00+00:00")
+    assert stage.stands(two, ann) == "z"
+
+
 def test_losing_a_tag_buying_and_joining_a_form_let_people_in(stage: Stage) -> None:
     product, form = stage.product(), stage.form()
     ways = [untagged(stage.tag("x")), {"trigger": "purchased", "product_id": product}, {"trigger": "form_joined"}]
