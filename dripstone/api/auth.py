@@ -51,7 +51,7 @@ READING = re.compile(
     r"|/ext/v1/subscribers/count$"
     r"|/ext/v1/bulk_actions/count$"
     r"|/ext/v1/(sequences|enrollments|rules|automations)/\d+/impact$"
-    r"|/ext/v1/automations/\d+/apply/impact$"
+    r"|/ext/v1/automations/\d+/(apply/impact|test_run)$"
     r"|/ext/v1/sequences/\d+/emails/\d+/preview$"
     r"|/mcp$"
 )

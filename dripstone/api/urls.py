@@ -14,6 +14,7 @@ from dripstone.api.auth import ApiKeyAuth
 from dripstone.api.body import Asked, JsonParser
 from dripstone.api.ext import (
     automation_people,
+    automation_test_runs,
     automations,
     bulk_actions,
     bulk_jobs,
@@ -107,6 +108,7 @@ OURS = (
     rules,
     automations,
     automation_people,
+    automation_test_runs,
 )
 
 

@@ -1,8 +1,8 @@
 """Works off events, dates and waits for rules and automations, and sends what owners are to be told, until nothing is
 due: what the job does, and the virtual clock on its way.
 
-At one instant come events, then dates, then waits that are over, of each person one at a time; what one of them causes
-comes before the next.
+At one instant come events, then whom a date has called, then dates, then waits that are over, of each person one at a
+time; what one of them causes comes before the next.
 """
 
 import time
@@ -27,10 +27,9 @@ def until_idle(now: Now) -> int:
     """Everything that is due at this instant; what an act or a date causes is worked off before the next date. Returns
     how many firings and steps there were, those that came to nothing among them."""
     n_done = 0
+    each = errands.some, read.events, _called, _by_date, _ticked
     while True:
-        passed = next(
-            (found for one in (errands.some, read.events, _by_date, _ticked) if (found := one(now())).is_more), NOTHING
-        )
+        passed = next((found for one in each if (found := one(now())).is_more), NOTHING)
         n_done += passed.n_done
         if not passed.is_more:
             owner_mail.send_due(now(), doers.names)
@@ -76,6 +75,11 @@ def _by_date(now: datetime) -> Passed:
     passed = read.next_dates(now)
     has_more = dates.call(now, _book) or dates.catch_up(now, _book) or has_more
     return Passed(passed.n_done, has_more or passed.is_more)
+
+
+def _called(now: datetime) -> Passed:
+    """In a round (_round) they come with the others who are due."""
+    return tick.some(now, _book, with_waits=False)
 
 
 def _ticked(now: datetime) -> Passed:

@@ -273,15 +273,18 @@ class Steps:
     ) -> Walk:
         walk = self.walk(one)
         walk.node, walk.arrived_at, walk.is_begun = key, self.now, is_begun
-        walk.due_at, walk.ends_at, walk.called_to = due_at, ends_at, ""
+        if walk.called_to != key and walk.called_to not in self.route.ahead.get(key, ()):
+            walk.called_to = ""  # it is not before them any more
+        walk.due_at, walk.ends_at = self.now if walk.called_to else due_at, ends_at
         walk.enrollment_id = walk.enrollment_run = walk.stilled_at = None
         walk.is_ours, walk.after_event = False, 0
         self.changed.add(one.subscriber_id)
         return walk
 
     def due(self, one: Walker, at: datetime | None) -> None:
-        """They stay where they are, to be looked at then."""
-        self.walk(one).due_at = at
+        """They stay where they are, to be looked at then; who is called to a date, at once."""
+        walk = self.walk(one)
+        walk.due_at = self.now if walk.called_to else at
         self.changed.add(one.subscriber_id)
 
     def leave(self, one: Walker, reason: str) -> None:

@@ -39,11 +39,12 @@ SELECT id FROM (
     FROM automations_automation a
     CROSS JOIN LATERAL (
         (SELECT w.due_at AS at FROM automations_walk w
-         WHERE a.status = 'active' AND w.automation_id = a.id AND w.left_at IS NULL AND w.due_at <= %(now)s
+         WHERE %(with_waits)s AND a.status = 'active' AND w.automation_id = a.id AND w.left_at IS NULL
+           AND w.due_at <= %(now)s
          ORDER BY w.due_at, w.id LIMIT 1)
         UNION ALL
         (SELECT w.due_at FROM automations_walk w
-         WHERE w.automation_id = a.id AND w.left_at IS NULL AND w.called_to <> '' LIMIT 1)
+         WHERE w.automation_id = a.id AND w.left_at IS NULL AND w.called_to <> '' AND w.due_at <= %(now)s LIMIT 1)
         LIMIT 1) due) found
 ORDER BY place, at, id LIMIT %(limit)s
 """
@@ -52,13 +53,14 @@ _TAKE = """
 SELECT w.* FROM unnest(%(automations)s::bigint[], %(active)s::boolean[]) AS a (id, is_active)
 CROSS JOIN LATERAL (
     SELECT * FROM automations_walk w
-    WHERE w.automation_id = a.id AND w.left_at IS NULL AND a.is_active AND w.due_at <= %(now)s
+    WHERE %(with_waits)s AND w.automation_id = a.id AND w.left_at IS NULL AND a.is_active AND w.due_at <= %(now)s
     ORDER BY w.due_at, w.id LIMIT (SELECT %(limit)s::bigint) FOR NO KEY UPDATE SKIP LOCKED) w
 UNION ALL
 SELECT w.* FROM unnest(%(automations)s::bigint[], %(active)s::boolean[]) AS a (id, is_active)
 CROSS JOIN LATERAL (
     SELECT * FROM automations_walk w
-    WHERE w.automation_id = a.id AND w.left_at IS NULL AND NOT a.is_active AND w.called_to <> ''
+    WHERE w.automation_id = a.id AND w.left_at IS NULL AND w.called_to <> '' AND w.due_at <= %(now)s
+      AND NOT (%(with_waits)s AND a.is_active)
     ORDER BY w.id LIMIT (SELECT %(limit)s::bigint) FOR NO KEY UPDATE SKIP LOCKED) w
 """
 _NEXT = """
@@ -104,11 +106,11 @@ class Pace:
 _pace = Pace(LEAST)
 
 
-def some(now: datetime, book: Book) -> Passed:
-    """Work off one batch."""
+def some(now: datetime, book: Book, *, with_waits: bool = True) -> Passed:
+    """Work off one batch. Without waits: of those who are called."""
     try:
         with _pace.kept() as limit, transaction.atomic():
-            return _some(now, limit, book)
+            return _some(now, limit, book, with_waits=with_waits)
     except OperationalError as error:
         if not is_deadlock(error):
             raise
@@ -116,13 +118,13 @@ def some(now: datetime, book: Book) -> Passed:
         return Passed(0, True)
 
 
-def _some(now: datetime, limit: int, book: Book) -> Passed:
-    ids = [pk for (pk,) in fetch(_DUE, now=now, limit=AUTOMATIONS)]
+def _some(now: datetime, limit: int, book: Book, *, with_waits: bool = True) -> Passed:
+    ids = [pk for (pk,) in fetch(_DUE, now=now, limit=AUTOMATIONS, with_waits=with_waits)]
     automations = walk.locked(ids, skip_locked=True) if ids else []
     if not automations:
         return NOTHING
     held = walk.of(automations, book)
-    _take(held, now, max(1, limit // len(automations)))
+    _take(held, now, max(1, limit // len(automations)), with_waits=with_waits)
     is_more = any(held.walks.values())
     go_on(held, now)
     return Passed(held.n_steps, is_more)
@@ -135,12 +137,12 @@ def go_on(held: Held, now: datetime) -> None:
     walk.keep_counts(held)
 
 
-def _take(held: Held, now: datetime, limit: int) -> None:
+def _take(held: Held, now: datetime, limit: int, *, with_waits: bool) -> None:
     """Of each person the walk that is first; who is called comes before whose wait is over."""
     automations = list(held.automations.values())
     active = [one.status == Automation.Status.ACTIVE for one in automations]
     values = {"automations": [one.pk for one in automations], "active": active, "now": now, "limit": limit}
-    found = list(Walk.objects.raw(_TAKE, values))
+    found = list(Walk.objects.raw(_TAKE, {**values, "with_waits": with_waits}))
     found.sort(key=lambda one: (one.called_to == "", one.due_at or now, one.pk))
     held.people = {one.pk: one for one in _PEOPLE.all(ids=list({one.subscriber_id for one in found}))}
     taken: set[int] = set()

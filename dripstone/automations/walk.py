@@ -176,7 +176,8 @@ class _WithPerson(Protocol):
 def put_off(steps: Steps, subscriber_id: int, event_id: int | None = None) -> None:
     """Somebody for whom we fail stays where they are, and is tried again an hour later."""
     walker = steps.add(subscriber_id, Step.What.WALKED, reasons.OUR_MISTAKE, event_id=event_id)
-    steps.due(walker, steps.now + schedule.AN_HOUR)
+    steps.walk(walker).due_at = steps.now + schedule.AN_HOUR
+    steps.changed.add(subscriber_id)
 
 
 # --- Letting in ---------------------------------------------------------------------------------------------------
@@ -397,8 +398,8 @@ def next_slots(automation_id: int, now: datetime) -> int:
     for node in one_step.route.graph.nodes.values():
         if node.kind == kinds.WAIT and schedule.is_for_weekday(node.settings):
             slot = schedule.end_of_wait(node.settings, now, one_step.zone)
-            overdue = Walk.objects.filter(automation=automation_id, node=node.key, left_at=None, is_begun=True)
-            n += overdue.filter(ends_at__lt=now).update(ends_at=slot, due_at=slot)
+            waiting = Walk.objects.filter(automation=automation_id, node=node.key, left_at=None, is_begun=True)
+            n += waiting.filter(ends_at__lt=now, called_to="").update(ends_at=slot, due_at=slot)
     return n
 
 

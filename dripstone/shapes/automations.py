@@ -302,11 +302,11 @@ def _line(one: Line) -> LineShape:
         node=row.node or None,
         reason=row.reason or None,
         sentence=one.sentence,
-        way=[_passed(part) for part in one.way],
+        way=[passed(part) for part in one.way],
         event_id=row.event_id,
         cause=list(row.cause),
     )
 
 
-def _passed(one: Passed) -> PassedShape:
+def passed(one: Passed) -> PassedShape:
     return PassedShape(node=one.node or None, sentence=one.said, outcome=one.what, outcome_text=one.outcome)

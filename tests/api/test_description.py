@@ -38,7 +38,7 @@ def test_every_operation_takes_a_key_or_a_token_with_the_scope_it_needs(path: st
         (key, token) = call["security"]
         assert next(iter(key)) in ("ApiKeyAuth", "FullAccess"), name
         (scope,) = token["OAuth2"]
-        reads = method == "get" or name.endswith(("/impact", "/preview", "/count", "/subscribers/filter"))
+        reads = method == "get" or name.endswith(("/impact", "/preview", "/count", "/test_run", "/subscribers/filter"))
         assert scope == ("read" if reads else "write"), f"{method} {name}"
 
 

@@ -147,6 +147,7 @@ NAMED: dict[str, list[Making]] = {
     ],
     "form_ids": [lambda of: {"form_ids": [of["forms"]]}],
     "field_ids": [lambda of: {"field_ids": [of["custom_fields"]]}],
+    "product_ids": [lambda of: {"product_ids": [of["products"]]}],
     "sequence_ids": [lambda of: {"sequence_ids": [of["sequences"]]}],
     "tag_ids": [lambda of: {"tag_ids": [of["tags"]]}],
     "replacement_id": [lambda of: {"replacement_id": of["email_templates"]}],

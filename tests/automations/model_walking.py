@@ -86,9 +86,7 @@ class Walking(Places):
         is_late = walk.due is not None and walk.due <= self.now
         is_late = is_late or (node["kind"] == "condition" and "within" not in node)  # an edit has taken it away
         match node["kind"]:
-            case "wait" if (
-                "custom_field_id" in node.get("until", {}) and self._end_of_wait(pk, node, self.now)[1] is None
-            ):
+            case "wait" if walk.due is None:
                 return "otherwise", "no_date"
             case "wait" if is_late:
                 return "next", "wait_over"

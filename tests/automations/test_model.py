@@ -56,6 +56,8 @@ triggers = st.one_of(
     st.tuples(st.just("field_date"), st.sampled_from([(-1, 7), (0, 8), (1, 6)])),
 )
 limits = st.none() | times
+# All or nobody: who is drawn follows ids, which are others whenever a story is played again (test_worked_examples.py).
+shares = st.tuples(st.just("shares"), st.sampled_from([0, 100]))
 said_nodes = st.one_of(
     st.tuples(st.sampled_from(["tag", "untag"]), tags),
     st.tuples(st.just("field"), st.sampled_from(CITIES)),
@@ -64,7 +66,7 @@ said_nodes = st.one_of(
     st.tuples(st.just("wait"), st.tuples(st.just("field"), st.sampled_from([(0, 9), (-1, 13)]))),
     st.tuples(st.just("wait"), st.tuples(st.just("at"), st.integers(-3, 90))),
     st.tuples(st.just("condition"), st.tuples(conditions, limits)),
-    st.tuples(st.just("split"), st.none() | conditions),
+    st.tuples(st.just("split"), shares | conditions),
     st.tuples(st.just("event"), st.tuples(triggers, st.sampled_from([None, None, False]), limits)),
     st.tuples(st.just("event"), st.tuples(st.tuples(st.just("date"), st.integers(2, 90)), st.none(), limits)),
     st.tuples(st.just("sequence"), st.tuples(numbers, st.sampled_from(["completed", "last_email", False]))),
@@ -175,8 +177,8 @@ class Story(RuleBasedStateMachine):
                 return nodes.wait(key, first, **{unit: n})
             case "condition", (condition, limit):
                 return nodes.ask(key, self._condition(condition), first, second, **_limit(limit))
-            case "split", None:
-                return nodes.shares(key, (50, first), (50, second))
+            case "split", ("shares", percent):
+                return nodes.shares(key, (percent, first), (100 - percent, second))
             case "split", condition:
                 return nodes.sort(key, (self._condition(condition), first), otherwise=second)
             case "event", (trigger, already, limit):

@@ -660,6 +660,19 @@ def test_a_changed_wait_leaves_dates_as_they_are_unless_asked(stage: Stage) -> N
     assert stage.stands(kept, ann) is None
 
 
+def test_who_waits_keeps_the_date_when_the_wait_becomes_one_for_a_field_in_which_they_have_none(stage: Stage) -> None:
+    dated = until("w", "v", "o", custom_field_id=stage.day, days=0, hour=8)
+    one = stage.automation(wait("w", "v", days=5), wait("v", days=99), wait("o", days=99), on=tagged(stage.tag("in")))
+    ann, bob = stage.person(), stage.person()
+    for person in (ann, bob):
+        stage.put_tag(person, "in")
+    stage.publish(one, dated, wait("v", days=99), wait("o", days=99))
+    stage.fill(bob, stage.day, "soon")
+    assert (stage.stands(one, ann), stage.stands(one, bob)) == ("w", "o"), "a changed field moves the date, as always"
+    stage.passes(days=5)
+    assert stage.stands(one, ann) == "v"
+
+
 def test_another_condition_is_asked_at_once_and_another_event_counts_from_now(stage: Stage) -> None:
     asks = stage.automation(
         ask("a", has(stage.tag("x")), "w", "v", days=5),
@@ -919,6 +932,38 @@ def test_a_date_pulls_whoever_stands_before_it_and_a_past_one_nobody(stage: Stag
     assert stage.stands(one, late) == "w"
     stage.move(one, late, "e")
     assert stage.stands(one, late) == "z", "it is past already"
+
+
+def test_who_moves_on_by_what_a_date_has_caused_elsewhere_is_pulled_by_the_same_date_all_the_same(stage: Stage) -> None:
+    launch = nodes.on_date("2026-12-01T09:00:00+00:00")
+    stage.automation(
+        wait("w", "e", days=90), event("e", launch, "t"), tag("t", stage.tag("x"), "z"), wait("z", days=90),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    two = stage.automation(
+        event("x", tagged(stage.tag("x")), "w"), wait("w", "e", days=90), event("e", launch, "z"), wait("z", days=90),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.until("2026-12-01T09:00:00+00:00")
+    assert stage.stands(two, ann) == "z"
+    assert stage.log(two, ann)[1:] == [("walked", "w", "happened"), ("pulled", "z", "happened")]
+
+
+def test_a_date_pulls_whom_the_same_date_has_let_in_elsewhere(stage: Stage) -> None:
+    launch = nodes.on_date("2026-12-01T09:00:00+00:00")
+    stage.automation(
+        wait("w", "e", days=90), event("e", launch, "t"), tag("t", stage.tag("x"), "z"), wait("z", days=90),
+        on=tagged(stage.tag("in")),
+    )  # fmt: skip
+    two = stage.automation(
+        wait("w", "e", days=90), event("e", launch, "z"), wait("z", days=90), on=tagged(stage.tag("x"))
+    )
+    ann = stage.person()
+    stage.put_tag(ann, "in")
+    stage.until("2026-12-01T09:00:00+00:00")
+    assert stage.stands(two, ann) == "z"
 
 
 def test_losing_a_tag_buying_and_joining_a_form_let_people_in(stage: Stage) -> None:

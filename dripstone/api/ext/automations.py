@@ -41,8 +41,8 @@ _KEY = {"type": "string", "pattern": "^[A-Za-z0-9_-]{1,40}$"}
 _KEY_OR_NULL = {"type": ["string", "null"], "pattern": "^[A-Za-z0-9_-]{1,40}$"}
 _DAYS = {"type": ["integer", "null"], "minimum": -when.MOST_DAYS, "maximum": when.MOST_DAYS}
 _HOUR = {"type": ["integer", "null"], "minimum": 0, "maximum": 23}
-_INSTANT = {"type": "string", "description": "A day, or an ISO 8601 timestamp; in the account's zone."}
-_SPAN = {
+INSTANT = {"type": "string", "description": "A day, or an ISO 8601 timestamp; in the account's zone."}
+SPAN = {
     "type": ["object", "null"],
     "description": "One of its members.",
     "properties": {unit: {"type": "integer", "minimum": 1, "maximum": reading.MOST_OF[unit]} for unit in kinds.UNITS},
@@ -51,7 +51,7 @@ _UNTIL = {
     "type": ["object", "null"],
     "description": "`at`; or `weekdays` and `hour`; or `custom_field_id`, `days` and `hour`.",
     "properties": {
-        "at": _INSTANT,
+        "at": INSTANT,
         "weekdays": {"type": "array", "items": {"type": "string", "enum": list(WEEKDAYS)}, "minItems": 1},
         "custom_field_id": _ID,
         "days": _DAYS,
@@ -101,13 +101,13 @@ _NODE = {
         "kind": {"type": "string", "enum": list(kinds.ALL)},
         "trigger": {"type": "string", "enum": [kind for kind in when.KINDS if kind != when.CANCELLED]},
         **_OF_TRIGGERS,
-        "at": _INSTANT,
+        "at": INSTANT,
         "already": {"type": ["boolean", "null"]},
         "wait": {"enum": [*kinds.SEQUENCE_WAITS, None]},
-        "for": _SPAN,
+        "for": SPAN,
         "until": _UNTIL,
         "if": CONDITION,
-        "within": _SPAN,
+        "within": SPAN,
         "branches": {"type": "array", "items": _BRANCH, "minItems": 1, "maxItems": reading.MOST_BRANCHES},
         "automation_id": _ID,
         "way": {"type": "string", "enum": list(kinds.WAYS)},
@@ -131,7 +131,7 @@ Entries = Annotated[Any, _listed(_ENTRY, reading.MOST_ENTRIES)]
 Nodes = Annotated[Any, _listed(_NODE, reading.MOST_NODES)]
 Start = Annotated[Any, WithJsonSchema(_KEY_OR_NULL)]
 Reenter = Annotated[Any, one_of_or_null(*Automation.Reenter.values)]
-Span = Annotated[Any, WithJsonSchema(_SPAN)]
+Span = Annotated[Any, WithJsonSchema(SPAN)]
 Choices = Annotated[Any, WithJsonSchema({"type": ["object", "null"], "properties": {"nodes": {"type": "object"}}})]
 GRAPH = ("entries", "start", "nodes")
 

@@ -18,12 +18,13 @@ from django.views.decorators.http import require_safe
 
 from dripstone import clock, words
 from dripstone.accounts.models import Account
-from dripstone.automations import imagining, kinds, reading, trial, verbs
+from dripstone.automations import imagining, reading, trial, trial_reading, verbs
 from dripstone.automations import words as node_words
 from dripstone.automations.graph import Graph, GraphNode
 from dripstone.automations.imagining import CONFIRMS, UNSUBSCRIBES, Imagined
 from dripstone.automations.models import Automation
 from dripstone.automations.trial import Planned
+from dripstone.automations.trial_reading import Run
 from dripstone.conditions.words import Names
 from dripstone.engine import schedule
 from dripstone.errors import Invalid
@@ -104,15 +105,6 @@ def _days(told: Told | None, account: Account) -> list[tuple[str, list[Timed]]]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    person: Imagined
-    begins_at: datetime
-    entry: str
-    planned: tuple[Planned, ...]
-    ways: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
 class Fork:
     """name   of its control; choices: exits in words"""
 
@@ -142,15 +134,7 @@ class _Asked:
         self._zone = ZoneInfo(row.account.time_zone)
         self._begins = (now + timedelta(hours=1)).astimezone(self._zone)
         self._things = sorted(reading.all_things(graph))
-
-    @property
-    def _forks(self) -> list[GraphNode]:
-        return [node for node in self._graph.living if node.kind in (kinds.CONDITION, kinds.SPLIT)]
-
-    @property
-    def _events(self) -> list[GraphNode]:
-        events = (node for node in self._graph.living if node.kind == kinds.EVENT)
-        return [node for node in events if imagining.may_happen(node.trigger)]
+        self._forks, self._events = trial_reading.forks(graph), trial_reading.events(graph)
 
     def _ids(self, kind: str) -> list[int]:
         return [pk for of_kind, pk in self._things if of_kind == kind]
@@ -199,7 +183,7 @@ class _Asked:
 
     # For the run
 
-    def run(self) -> _Run:
+    def run(self) -> Run:
         """Raises Invalid with every problem."""
         read = Checked(FromText({name: self._get[name] for name in self._get}))
         planned = list(self._planned(read))
@@ -209,7 +193,7 @@ class _Asked:
         entries = {entry["id"] for entry in self._graph.entries}
         entry = str(values["entry"])
         ways = {node.key: way for node in self._forks if (way := self._get.get(f"way-{node.key}", ""))}
-        return _Run(self._person(values), begins_at, entry if entry in entries else "", tuple(planned), ways)
+        return Run(self._person(values), begins_at, entry if entry in entries else "", tuple(planned), ways)
 
     def _person(self, values: dict[str, Any]) -> Imagined:
         return Imagined(
