@@ -68,6 +68,7 @@ def _hasten_settings() -> None:
     # Threads of a test that keep a connection would keep the test database from being dropped.
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
     _find_static_files_once()
+    _empty_tables_faster()
 
 
 def _find_static_files_once() -> None:
@@ -84,6 +85,15 @@ def _find_static_files_once() -> None:
         middleware.files.update(found)
 
     WhiteNoiseMiddleware.add_files_from_finders = add
+
+
+def _empty_tables_faster() -> None:
+    from django.test import TransactionTestCase
+
+    from tests.emptying import empty_all_tables
+
+    case: Any = TransactionTestCase
+    case._fixture_teardown = empty_all_tables
 
 
 @pytest.fixture(scope="session")
