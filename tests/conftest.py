@@ -118,6 +118,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
         )
 
 
+@pytest.fixture(scope="module")
+def made_once(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """For fixtures of a module that make rows: every test of the module then finds these as they were made, since it
+    has a savepoint of its own within one transaction. Not for a module with tests that commit."""
+    from django.test import TestCase
+
+    case: Any = TestCase
+    with django_db_blocker.unblock():
+        atomics = case._enter_atomics()
+        yield
+        case._rollback_atomics(atomics)
+
+
 @pytest.fixture
 def now() -> datetime:
     """A fixed, unremarkable instant: a Monday morning, far from any clock change."""
