@@ -68,6 +68,7 @@ def _hasten_settings() -> None:
     # Threads of a test that keep a connection would keep the test database from being dropped.
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
     _find_static_files_once()
+    _empty_tables_faster()
 
 
 def _find_static_files_once() -> None:
@@ -84,6 +85,15 @@ def _find_static_files_once() -> None:
         middleware.files.update(found)
 
     WhiteNoiseMiddleware.add_files_from_finders = add
+
+
+def _empty_tables_faster() -> None:
+    from django.test import TransactionTestCase
+
+    from tests.emptying import empty_all_tables
+
+    case: Any = TransactionTestCase
+    case._fixture_teardown = empty_all_tables
 
 
 @pytest.fixture(scope="session")
@@ -106,6 +116,19 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.fixture(scope="module")
+def made_once(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """For fixtures of a module that make rows: every test of the module then finds these as they were made, since it
+    has a savepoint of its own within one transaction. Not for a module with tests that commit."""
+    from django.test import TestCase
+
+    case: Any = TestCase
+    with django_db_blocker.unblock():
+        atomics = case._enter_atomics()
+        yield
+        case._rollback_atomics(atomics)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -80,6 +81,13 @@ class Caller:
         elif not is_slim:
             _hold_to_contract(method, urlsplit(path).path, response.status_code, document)
         return response.status_code, document
+
+
+@dataclass
+class Settled(Caller):
+    """One whose account has a row of every kind."""
+
+    ids: Mapping[str, Any]  # by noun: tests/owned.py
 
 
 def _hold_to_contract(method: str, path: str, status: int, document: Any) -> None:

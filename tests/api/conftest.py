@@ -18,6 +18,16 @@ def mallory(clock: Any) -> Any:
     return _caller("Mallory", "UTC")
 
 
+@pytest.fixture(scope="module")
+def settled_alice(made_once: None) -> Any:
+    return _settled("Alice")
+
+
+@pytest.fixture(scope="module")
+def settled_mallory(made_once: None) -> Any:
+    return _settled("Mallory")
+
+
 @pytest.fixture
 def unlimited(settings: Any) -> None:
     """As many requests as one likes: --deep makes thousands."""
@@ -30,3 +40,12 @@ def _caller(name: str, time_zone: str) -> Any:
 
     account = factories.make_account(name, time_zone=time_zone)
     return Caller(account, factories.make_key(account)[1])
+
+
+def _settled(name: str) -> Any:
+    """Made once for all tests of a module: it takes longer than what most of them ask."""
+    from tests import owned
+    from tests.api.caller import Settled
+
+    caller = _caller(name, "UTC")
+    return Settled(caller.account, caller.key, owned.one_of_each(caller.account))

@@ -18,8 +18,10 @@ from django.db import connection
 
 from dripstone.engine.models import Figure
 from tests import factories, owned
-from tests.api.caller import Caller
+from tests.api.caller import Caller, Settled
 from tests.api.routes import ROUTES, Route
+
+pytestmark = pytest.mark.usefixtures("clock")
 
 NOT_FOUND = (404, {"errors": ["Not Found"]})
 UNKNOWN: Any = 2**62  # the id of no row
@@ -269,11 +271,10 @@ def required(route: Route, of: Ids) -> Members:
 
 
 @pytest.mark.parametrize("route", [one for one in ROUTES if one.nouns and str(one) not in OPEN], ids=str)
-def test_it_finds_nothing_of_another_account(route: Route, alice: Caller, mallory: Caller) -> None:
+def test_it_finds_nothing_of_another_account(route: Route, settled_alice: Settled, settled_mallory: Settled) -> None:
     """Her own ids beside Alice's in one path included. And nothing changes."""
-    of_alice = owned.one_of_each(alice.account)
-    of_mallory = owned.one_of_each(mallory.account) if len(route.nouns) > 1 else {}
-    callers, members = both_ways(mallory), required(route, of_alice)
+    alice, of_alice, of_mallory = settled_alice, settled_alice.ids, settled_mallory.ids
+    callers, members = both_ways(settled_mallory), required(route, of_alice)
     before = everything()
     for owners in list(itertools.product((of_alice, of_mallory), repeat=len(route.nouns)))[:-1]:
         path = route.with_ids(of[noun] for of, noun in zip(owners, route.nouns, strict=True))
@@ -322,11 +323,11 @@ def named() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("route", "member", "making"), list(named()))
 def test_it_knows_no_row_that_a_member_names(
-    route: Route, member: str, making: Making | None, alice: Caller, mallory: Caller
+    route: Route, member: str, making: Making | None, settled_alice: Settled, settled_mallory: Settled
 ) -> None:
     """Alice's id is answered as an unknown one is, and Mallory's own is not."""
     assert making is not None, f"say in NAMED what {member} names, or in NO_ROW why it names none"
-    of_alice, of_mallory = owned.one_of_each(alice.account), owned.one_of_each(mallory.account)
+    mallory, of_alice, of_mallory = settled_mallory, settled_alice.ids, settled_mallory.ids
     unknown: Ids = defaultdict(lambda: UNKNOWN, NO_ADDRESSES)
     path = route.with_ids(of_mallory[noun] for noun in route.nouns)
 
@@ -346,8 +347,8 @@ def test_it_knows_no_row_that_a_member_names(
 
 
 @pytest.mark.parametrize("route", [one for one in ROUTES if one.method == "GET" and not one.nouns], ids=str)
-def test_her_lists_are_empty(route: Route, alice: Caller, mallory: Caller) -> None:
-    members = required(route, owned.one_of_each(alice.account))
+def test_her_lists_are_empty(route: Route, settled_alice: Settled, mallory: Caller) -> None:
+    alice, members = settled_alice, required(route, settled_alice.ids)
     (status, answer), by_token = (call(caller, route, route.path, members) for caller in both_ways(mallory))
     assert by_token == (status, answer)
     if str(route) in NONE_AT_ALL:

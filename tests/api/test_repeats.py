@@ -16,10 +16,8 @@ from dripstone.content.models import Snippet
 from dripstone.ops import prune
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber, Tag
-from tests import factories, owned
+from tests import factories
 from tests.api.caller import Caller
-from tests.api.routes import Route, chosen
-from tests.api.test_isolation import everything, required
 from tests.racing import together
 
 TAG = {"name": "VIP"}
@@ -65,22 +63,6 @@ def test_another_key_is_another_call(alice: Caller) -> None:
 def test_without_it_nothing_is_kept(alice: Caller) -> None:
     assert alice.post("/v4/tags", TAG)[0] == 201
     assert not KeptAnswer.objects.exists()
-
-
-@pytest.mark.parametrize("route", chosen(lambda route: route.method == "POST"), ids=str)
-def test_every_post_is_carried_out_once(route: Route, alice: Caller) -> None:
-    of = owned.one_of_each(alice.account)
-    path, body = route.with_ids(of[noun] for noun in route.nouns), required(route, of)
-    first = send(alice.key, path, body)
-    before = everything()
-    again = send(alice.key, path, body)
-    assert everything() == before
-    if first.status < 400:
-        assert again == (first.status, first.document, True)
-        assert KeptAnswer.objects.get().key == "a"
-    else:
-        assert again == first
-        assert not KeptAnswer.objects.exists()
 
 
 # --- Another call with the same key -----------------------------------------------------------------------------

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 import pytest
-from django.core.management import call_command
-from django.db import connection
 from django.test import Client
 
 from tests.kit import contract
@@ -69,21 +67,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("demo")]
 
 
 @pytest.fixture(scope="module")
-def demo(django_db_setup: None, django_db_blocker: Any) -> "Iterator[DemoResult]":
-    """Loaded once for all examples, each of which is rolled back; emptied in the end."""
+def demo(made_once: None) -> "DemoResult":
     contract.skip_if_absent()
     from dripstone import clock
     from dripstone.ops.demo import load
 
-    with django_db_blocker.unblock():
-        loaded = load(clock.now())
+    loaded = load(clock.now())
     assert loaded is not None
-    yield loaded
-    with django_db_blocker.unblock(), connection.cursor() as cursor:
-        call_command("flush", verbosity=0, interactive=False)
-        # Tables without a model of ours: flush leaves them.
-        cursor.execute("DELETE FROM procrastinate_jobs; DELETE FROM credential_windows")
-        connection.close()
+    return loaded
 
 
 def call(

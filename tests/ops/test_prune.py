@@ -178,7 +178,6 @@ def test_numbers_go_with_their_events(alice: Account) -> None:
 
 def test_jobs_that_failed_long_ago_go() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM procrastinate_jobs")  # of tests that commit
         for hours in (1, 24 * 8):
             app.configure_task("dripstone.engine.tasks.tick").defer()
             cursor.execute("UPDATE procrastinate_jobs SET status = 'failed' WHERE status = 'todo' RETURNING id")

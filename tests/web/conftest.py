@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from django.conf import settings
@@ -37,6 +37,23 @@ def alice(account: "Account", client: Client) -> Client:
     from tests.factories import make_user
 
     return signed_in(make_user(account, "alice@example.com"), client)
+
+
+class Settled(NamedTuple):
+    account: "Account"
+    owner: "User"
+    ids: dict[str, Any]  # by noun: tests/owned.py
+
+
+@pytest.fixture(scope="module")
+def settled(made_once: None) -> Settled:
+    """Alice, who has one of everything. Made once for all tests of a module: it takes longer than a page."""
+    from tests.factories import make_account, make_user
+    from tests.owned import one_of_each
+
+    account = make_account("Alice", "America/New_York")
+    owner = make_user(account, "alice@example.com")
+    return Settled(account, owner, one_of_each(account))
 
 
 @pytest.fixture

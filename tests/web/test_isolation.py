@@ -6,14 +6,18 @@ The pages come from web/urls.py, so a new one is tried as soon as it exists.
 import pytest
 from django.test import Client
 
-from dripstone.accounts.models import Account
-from tests import owned
+from tests.web.conftest import Settled, signed_in
 from tests.web.routes import OPEN, PAGES, WITH_IDS, WITHOUT_IDS, path_to
 
 
+@pytest.fixture
+def alice(settled: Settled, db: None, client: Client) -> Client:
+    return signed_in(settled.owner, client)
+
+
 @pytest.mark.parametrize("route", WITH_IDS)
-def test_it_finds_nothing_of_another_account(route: str, alice: Client, account: Account, mallory: Client) -> None:
-    path = path_to(route, owned.one_of_each(account))
+def test_it_finds_nothing_of_another_account(route: str, alice: Client, settled: Settled, mallory: Client) -> None:
+    path = path_to(route, settled.ids)
     assert 404 in answers(mallory, path) <= {404, 405}
     assert 404 not in answers(alice, path)
 
@@ -23,11 +27,10 @@ def answers(browser: Client, path: str) -> set[int]:
 
 
 @pytest.mark.parametrize("route", WITHOUT_IDS)
-def test_it_shows_nothing_of_another_account(route: str, account: Account, mallory: Client) -> None:
-    ids = owned.one_of_each(account)
+def test_it_shows_nothing_of_another_account(route: str, settled: Settled, mallory: Client) -> None:
     page = mallory.get(f"/{route}", follow=True).content.decode()
-    assert ids["email_addresses"] not in page
-    assert account.primary_email_address not in page
+    assert settled.ids["email_addresses"] not in page
+    assert settled.account.primary_email_address not in page
 
 
 def test_exceptions_are_of_pages_that_exist() -> None:

@@ -9,8 +9,8 @@ from django.urls import resolve
 
 from dripstone.accounts import members
 from dripstone.accounts.models import Account, Membership, User
-from tests import owned
 from tests.factories import MONDAY_9, make_account
+from tests.web.conftest import Settled, signed_in
 from tests.web.routes import PAGES
 
 # Who may open a page is said by frame.member, .owner or .own. These are open to whoever comes.
@@ -48,6 +48,16 @@ OWN = {
 }
 
 
+@pytest.fixture
+def account(settled: Settled, db: None) -> Account:
+    return settled.account
+
+
+@pytest.fixture
+def alice(settled: Settled, db: None, client: Client) -> Client:
+    return signed_in(settled.owner, client)
+
+
 def path_of(route: str, ids: dict[str, Any]) -> str:
     return re.sub(r"(\w+)/<[^>]+>", lambda found: f"{found[1]}/{ids[found[1]]}", f"/{route}")
 
@@ -71,32 +81,32 @@ def test_every_page_says_who_may_open_it() -> None:
 
 
 @pytest.mark.parametrize("name", having("member"))
-def test_a_viewer_changes_nothing(name: str, viewer: Client, account: Account) -> None:
-    path = path_of(ROUTES[name], owned.one_of_each(account))
+def test_a_viewer_changes_nothing(name: str, viewer: Client, settled: Settled) -> None:
+    path = path_of(ROUTES[name], settled.ids)
     assert viewer.delete(path).status_code in {403, 405}
     assert viewer.post(path).status_code in {403, 405}  # 405: nobody can
     assert viewer.get(path).status_code in {200, 302, 404, 405}
 
 
 @pytest.mark.parametrize("name", having("member"))
-def test_what_a_viewer_may_not_do_is_said(name: str, viewer: Client, editor: Client, account: Account) -> None:
-    path = path_of(ROUTES[name], owned.one_of_each(account))
+def test_what_a_viewer_may_not_do_is_said(name: str, viewer: Client, editor: Client, settled: Settled) -> None:
+    path = path_of(ROUTES[name], settled.ids)
     refused = viewer.post(path)
     assert (refused.status_code == 405) == (editor.post(path).status_code == 405)
     assert refused.status_code == 405 or "You are a viewer in" in refused.content.decode()
 
 
 @pytest.mark.parametrize("name", having("member"))
-def test_an_editor_may_open_every_page_of_work(name: str, editor: Client, account: Account) -> None:
-    path = path_of(ROUTES[name], owned.one_of_each(account))
+def test_an_editor_may_open_every_page_of_work(name: str, editor: Client, settled: Settled) -> None:
+    path = path_of(ROUTES[name], settled.ids)
     assert 403 not in {editor.get(path).status_code, editor.post(path).status_code}
 
 
 @pytest.mark.parametrize("name", having("owner"))
 def test_pages_of_owners_are_for_owners(
-    name: str, alice: Client, editor: Client, viewer: Client, account: Account
+    name: str, alice: Client, editor: Client, viewer: Client, settled: Settled
 ) -> None:
-    path = path_of(ROUTES[name], owned.one_of_each(account))
+    path = path_of(ROUTES[name], settled.ids)
     for browser in (editor, viewer):
         assert 403 in {browser.get(path).status_code, browser.post(path).status_code} <= {403, 405}
     assert alice.get(path).status_code in {200, 302, 405}

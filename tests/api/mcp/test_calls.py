@@ -1,6 +1,7 @@
 """Tools do what their calls do, for the same caller, and refuse with the same sentences."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ from dripstone.api.mcp import kit_tools, our_tools
 from dripstone.api.mcp.tools import Tool
 from dripstone.engine.models import Enrollment
 from dripstone.subscribers.models import Tag
-from tests import factories, owned
-from tests.api.caller import Caller
+from tests import factories
+from tests.api.caller import Caller, Settled
 from tests.api.mcp.agent import Agent
 from tests.factories import MONDAY_9
 
@@ -187,15 +188,14 @@ def test_every_edit_takes_the_token_of_its_impact(alice: Caller, agent: Agent, t
     agent.did(tool, **edit, impact_token=token)
 
 
-def _ids(account: Any) -> dict[str, Any]:
-    """One of each of the account's, by the name that a parameter has for it."""
-    nouns = owned.one_of_each(account)
+def _ids(nouns: Mapping[str, Any]) -> dict[str, Any]:
+    """One of each, by the name that a parameter has for it."""
     return {f"{noun.removesuffix('s')}_id": pk for noun, pk in nouns.items()} | {"delivery_id": nouns["deliveries"]}
 
 
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.in_path], ids=lambda tool: tool.name)
-def test_another_account_finds_nothing(alice: Caller, mallory: Caller, tool: Tool) -> None:
-    agent, hers = Agent(mallory.key), _ids(alice.account)
+def test_another_account_finds_nothing(settled_alice: Settled, mallory: Caller, tool: Tool) -> None:
+    agent, hers = Agent(mallory.key), _ids(settled_alice.ids)
     if tool.name not in agent.tools():
         pytest.skip("its call is not there")
     assert agent.refused(tool.name, **_about(tool, hers)) == "Not Found"
