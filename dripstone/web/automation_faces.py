@@ -24,8 +24,13 @@ class Face(NamedTuple):
 
 
 def of(node: GraphNode, names: Names) -> Face:
-    title, sub = _FACES[node.kind](node, names)
-    return Face(cut(title, TITLE), cut(sub, SUB))
+    face = _FACES[node.kind](node, names)
+    return Face(cut(face.title, TITLE), cut(face.sub, SUB))
+
+
+def title(node: GraphNode, names: Names, room: int) -> str:
+    """The first line alone, for lists that have more room than a box."""
+    return cut(_FACES[node.kind](node, names).title, room)
 
 
 def of_entry(graph: Graph, names: Names) -> Face:
