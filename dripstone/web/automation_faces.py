@@ -16,6 +16,7 @@ from dripstone.grammar import Thing
 from dripstone.triggers import when
 
 TITLE, SUB, WAY = 23, 27, 22  # how many letters have room
+LINE = 50  # outside of the picture
 
 
 class Face(NamedTuple):
@@ -28,9 +29,9 @@ def of(node: GraphNode, names: Names) -> Face:
     return Face(cut(face.title, TITLE), cut(face.sub, SUB))
 
 
-def title(node: GraphNode, names: Names, room: int) -> str:
-    """The first line alone, for lists that have more room than a box."""
-    return cut(_FACES[node.kind](node, names).title, room)
+def title(node: GraphNode, names: Names) -> str:
+    """The first line alone, for sentences and lists, which have more room than a box."""
+    return cut(_FACES[node.kind](node, names).title, LINE)
 
 
 def of_entry(graph: Graph, names: Names) -> Face:

@@ -11,7 +11,6 @@ from dripstone.conditions.words import Names
 from dripstone.web import automation_faces, automation_steps
 
 ENTRY = "."
-CALLED = 50  # letters of what a step is called
 
 
 def in_address(key: str | None) -> str:
@@ -41,4 +40,4 @@ def called(graph: Graph, key: str, names: Names) -> str:
     """In a few words: `Wait 3 days`, `Write better emails`."""
     if key == AT_ENTRY:
         return "The entry"
-    return automation_faces.title(graph.nodes[key], names, CALLED) if key in graph.nodes else "A step that is gone"
+    return automation_faces.title(graph.nodes[key], names) if key in graph.nodes else "A step that is gone"

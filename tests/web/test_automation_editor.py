@@ -319,7 +319,8 @@ def test_steps_move_are_copied_and_led_elsewhere(alice: Client, one: Automation)
     send(alice, one, "steps/pause/copy")
     assert draft(one)["pause"]["next"] == "wait" and draft(one)["wait"]["for"] == {"days": 3}
     where = text_of(alice.get(f"{page(one)}/leading", {"place": "mark:next"}))
-    assert "They leave" in where and "Step 4, Wait 3 days" in where.replace("step 4", "Step 4")
+    assert "Where does it lead, after step 2, Take away “Buyer”?" in where
+    assert "They leave" in where and "step 4, Wait 3 days" in where
     send(alice, one, "leading", place="mark:next", to="wait")
     assert draft(one)["mark"]["next"] == "wait"
     assert "circle" in text_of(send(alice, one, "leading", place="wait:next", to="if"))

@@ -97,4 +97,4 @@ def test_a_list_has_room_for_the_whole_name() -> None:
     node = GraphNode("welcome", kinds.SEQUENCE, {"sequence_id": 7, "wait": "completed"}, {})
     names = {("sequence", 7): "From the welcome to the course"}
     assert faces.of(node, names).title == "From the welcome to the…"
-    assert faces.title(node, names, 50) == "From the welcome to the course"
+    assert faces.title(node, names) == "From the welcome to the course"

@@ -547,12 +547,19 @@ def leading(request: HttpRequest, account: Account, automation_id: int) -> HttpR
     lines = _lines(found, graph)
     context = about(found) | {
         "place": edge,
-        "where": next((spot.label for spot in automation_outline.spots(lines) if spot.place == edge), ""),
+        "where": _where(lines, edge),
         "form": forms.Form({"to": editing.target(graph, edge) or ""}),
         "targets": [("", "They leave"), *automation_outline.targets(graph, edge, lines)],
         "revision": revision(graph),
     }
     return part_of(request, account, "leading", context)
+
+
+def _where(lines: list[Line], edge: Place) -> str:
+    """Of a way as its plus says it, else after which step."""
+    ways = {spot.place: spot.label for spot in automation_outline.spots(lines)}
+    steps = {line.leads: f"after {line.called}" for line in lines if line.leads and line.called}
+    return ways.get(edge) or steps.get(edge, "")
 
 
 @member
