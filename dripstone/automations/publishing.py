@@ -46,8 +46,9 @@ class Plan:
         return edits.published(self.before, self.draft, self.choices)
 
     def token(self) -> str:
-        """Changes with the graphs, the choices, and with who stands where something changes."""
-        said: Any = [graphs.as_json(self.draft), {key: dict(one) for key, one in sorted(self.choices.items())}]
+        """Changes with the graphs, with what is chosen, said or not, and with who stands where something changes."""
+        chosen = {key: dict(change.chosen) for key, change in sorted(self.changes.items())}
+        said: Any = [graphs.as_json(self.draft), chosen]
         nodes = set(self.changes)
         if self.before.start != self.draft.start:
             nodes.add(graphs.AT_ENTRY)

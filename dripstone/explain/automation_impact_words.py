@@ -146,10 +146,19 @@ def _changed(graph: Graph, one: AtNode, change: Change, names: Names) -> str:
             finish = words.agree(one.n, "finishes", "finish")
             return f"{finish} the sequence that they are in: {here} is another one for those who come to it"
         case "asked":
-            return f"{words.agree(one.n, 'is', 'are')} looked at again at once at {here}"
+            looked_at = f"{words.agree(one.n, 'is', 'are')} looked at again at once at {here}"
+            return f"{looked_at}{_until(one.n, change)}"
         case "wait_anew":
             return f"{words.agree(one.n, 'waits', 'wait')} at {here} for what happens from now on"
     return f"{words.agree(one.n, 'stands', 'stand')} at {here}, which is changed, and will meet it as it is then"
+
+
+def _until(n: int, change: Change) -> str:
+    """How long whoever is looked at again waits on, where that can be chosen."""
+    if edits.DATES not in change.offers:
+        return ""
+    date = "a new date, counted from when they came there" if change.gives_dates_anew else "the date that they have"
+    return f", and {words.agree(n, 'waits', 'wait')} on until {date}"
 
 
 def _rerouted(graph: Graph, one: AtNode, change: Change, names: Names) -> str:

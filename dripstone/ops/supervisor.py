@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connections
+from django.db import DatabaseError, connections
 
 from dripstone import clock, embedded
 from dripstone.accounts.models import Account
@@ -99,7 +99,7 @@ def _wait_until_ready(children: list[Child], stopping: threading.Event, tell: Te
     give_up_at, findings = time.monotonic() + READY_SECONDS, ""
     while not stopping.wait(0.1):
         _restart_ended(children)
-        status, findings = _healthz()
+        status, findings = _readiness()
         # What is told on its own, and nothing to wait for, is no reason to wait.
         if status == 200 or any(one in findings for one in (readiness.NOT_SENDING, readiness.NO_ROOM)):
             return True
@@ -107,6 +107,17 @@ def _wait_until_ready(children: list[Child], stopping: threading.Event, tell: Te
             tell(f"Not ready after {READY_SECONDS} s, still trying. {findings}")
             give_up_at = float("inf")
     return False
+
+
+def _readiness() -> tuple[int, str]:
+    """What /healthz says, asked in this process first: a request answered with 503 stands in the log as an error."""
+    try:
+        status, findings = readiness.report()
+    except DatabaseError as error:
+        return 0, str(error)
+    finally:
+        connections.close_all()  # a child forked later must not inherit one
+    return (0, " ".join(findings)) if status == readiness.NOT_READY else _healthz()
 
 
 def _healthz() -> tuple[int, str]:

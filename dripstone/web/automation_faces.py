@@ -16,6 +16,7 @@ from dripstone.grammar import Thing
 from dripstone.triggers import when
 
 TITLE, SUB, WAY = 23, 27, 22  # how many letters have room
+LINE = 50  # outside of the picture
 
 
 class Face(NamedTuple):
@@ -24,8 +25,13 @@ class Face(NamedTuple):
 
 
 def of(node: GraphNode, names: Names) -> Face:
-    title, sub = _FACES[node.kind](node, names)
-    return Face(cut(title, TITLE), cut(sub, SUB))
+    face = _FACES[node.kind](node, names)
+    return Face(cut(face.title, TITLE), cut(face.sub, SUB))
+
+
+def title(node: GraphNode, names: Names) -> str:
+    """The first line alone, for sentences and lists, which have more room than a box."""
+    return cut(_FACES[node.kind](node, names).title, LINE)
 
 
 def of_entry(graph: Graph, names: Names) -> Face:

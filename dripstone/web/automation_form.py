@@ -131,10 +131,11 @@ KINDS: Mapping[str, Kind] = {
         Kind("sequence", kinds.SEQUENCE, DO, "Put them into a sequence",
              (SEQUENCE,
               Control("wait", "They wait here", "select", choices=(
-                  ("", "as suits the sequence: until they are through it, or had its last email where it keeps people"),
+                  ("", "as suits the sequence"),
                   (kinds.COMPLETED, "until they have completed it"),
                   (kinds.LAST_EMAIL, "until they have had its last email"),
-                  ("false", "not at all: they go on at once")))),
+                  ("false", "not at all: they go on at once")),
+                  hint="What suits it: until they are through it or, where it keeps people, had its last email.")),
              also="send emails course drip"),
         *(_act(key) for key in (what.TAG, what.UNTAG, what.FIELD, what.FORM)),
         Kind("move_in", kinds.MOVE, DO, "Put them into another automation", (_AUTOMATION, _AND_LEAVE),

@@ -68,7 +68,7 @@ class _Lines:
         node = told.row.node
         if node is None:
             return Line(told)
-        called = f"step {self.numbers[node.key]}, {automation_faces.of(node, self.names).title}"
+        called = f"step {self.numbers[node.key]}, {automation_faces.title(node, self.names)}"
         match told.what:
             case automation_steps.STEP:
                 leads = Place(node.key, NEXT) if NEXT in node.exits else None

@@ -40,4 +40,4 @@ def called(graph: Graph, key: str, names: Names) -> str:
     """In a few words: `Wait 3 days`, `Write better emails`."""
     if key == AT_ENTRY:
         return "The entry"
-    return automation_faces.of(graph.nodes[key], names).title if key in graph.nodes else "A step that is gone"
+    return automation_faces.title(graph.nodes[key], names) if key in graph.nodes else "A step that is gone"

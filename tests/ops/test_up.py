@@ -130,6 +130,7 @@ def test_it_starts_stops_and_survives_being_killed(machine: Machine) -> None:
     first = machine.up()
     said = wait_until_ready(first)
     assert f"http://127.0.0.1:{machine.port}" in said
+    assert '"level": "error"' not in said  # waiting until it is ready is no fault
     assert machine.health() == 200
     family = psutil.Process(first.pid).children(recursive=True)
     assert len(family) >= 3  # web, its server, one worker

@@ -7,12 +7,13 @@ import pytest
 from django.test import Client
 
 from dripstone.accounts.models import Account
-from dripstone.automations import verbs
+from dripstone.automations import people, verbs
 from dripstone.automations.models import Automation
+from dripstone.events import causes
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber, Tag
 from tests.automations import making
-from tests.automations.making import counts, sequence, stands, tag, wait
+from tests.automations.making import ask, counts, sequence, stands, tag, wait
 from tests.conftest import VirtualClock
 from tests.factories import MONDAY_9, make_sequence, make_subscriber, make_tag
 from tests.web.reading import hidden_members, text_of
@@ -96,6 +97,40 @@ def test_choices_are_shown_with_what_they_do_before_they_are_made(
     assert "Published" in text_of(done)
     making.work_off(MONDAY_9 + timedelta(minutes=2))
     assert stands(one, noor) is None, "the minute is over"
+
+
+def test_with_the_choices_as_they_are_offered_it_is_published_at_once(
+    alice: Client, one: Automation, reader: Tag, noor: Subscriber
+) -> None:
+    path = f"/automations/{one.pk}/publication"
+    making.draft(one, wait("pause", "mark", days=5), tag("mark", reader), now=MONDAY_9)
+    shown = alice.get(path)
+    assert "Whoever waits there" in text_of(shown)
+    done = alice.post(path, {"seen": token(shown), "choice:pause:dates": "keep"}, follow=True)
+    assert "Published." in text_of(done)
+    assert stands(one, noor) == "pause"
+
+
+def test_of_a_changed_limit_it_says_until_which_date_they_wait(
+    alice: Client, account: Account, reader: Tag, noor: Subscriber
+) -> None:
+    made = making.automation(account, ask("ask", reader, within={"days": 1}), now=MONDAY_9)
+    making.add(made, noor, now=MONDAY_9)
+    making.work_off(MONDAY_9)
+    making.draft(made, ask("ask", reader, within={"days": 3}), now=MONDAY_9)
+    path = f"/automations/{made.pk}/publication"
+    assert "is looked at again at once" in (said := text_of(alice.get(path)).lower())
+    assert "and waits on until the date that they have" in said
+    looked = alice.post(path, {"look": "1", "choice:ask:dates": "anew"})
+    assert "and waits on until a new date, counted from when they came there" in text_of(looked)
+
+
+def test_where_nobody_stands_nothing_is_to_be_chosen(
+    alice: Client, account: Account, one: Automation, reader: Tag, noor: Subscriber
+) -> None:
+    people.remove(one, noor.pk, MONDAY_9, cause=causes.OWNER)
+    making.draft(one, wait("pause", "mark", days=5), tag("mark", reader), now=MONDAY_9)
+    assert "Whoever waits there" not in text_of(alice.get(f"/automations/{one.pk}/publication"))
 
 
 def test_where_nobody_is_inside_a_draft_is_just_published(alice: Client, account: Account, reader: Tag) -> None:

@@ -246,6 +246,22 @@ def test_a_condition_is_written_as_a_sentence_and_keeps_its_place_and_limit(
     assert (made["yes"], made["no"], draft(one)["later"]["next"]) == (None, None, "condition")
 
 
+def test_a_blank_pressed_on_a_page_of_its_own_keeps_what_was_typed_beside_it(alice: Client, one: Automation) -> None:
+    typed = {
+        "step": "condition",
+        "place": "later:after",
+        "step-within": "2",
+        "step-within_unit": "hours",
+        "at": "top:and",
+    }
+    opened = send(alice, one, "steps", **typed)
+    one.refresh_from_db()
+    assert "What about them?" in text_of(opened) and one.draft is None
+    values = opened.context["page"].form.values
+    assert (values["step-within"], values["step-within_unit"]) == ("2", "hours")
+    assert hidden_members(opened)["place"][-1] == "later:after"
+
+
 def test_ways_by_conditions_are_added_put_in_order_and_removed(alice: Client, one: Automation, buyer: Tag) -> None:
     given = json.dumps({"type": "tags", "ids": [buyer.pk]})
     other = json.dumps({"not": {"type": "tags", "ids": [buyer.pk]}})
@@ -303,7 +319,8 @@ def test_steps_move_are_copied_and_led_elsewhere(alice: Client, one: Automation)
     send(alice, one, "steps/pause/copy")
     assert draft(one)["pause"]["next"] == "wait" and draft(one)["wait"]["for"] == {"days": 3}
     where = text_of(alice.get(f"{page(one)}/leading", {"place": "mark:next"}))
-    assert "They leave" in where and "Step 4, Wait 3 days" in where.replace("step 4", "Step 4")
+    assert "Where does it lead, after step 2, Take away “Buyer”?" in where
+    assert "They leave" in where and "step 4, Wait 3 days" in where
     send(alice, one, "leading", place="mark:next", to="wait")
     assert draft(one)["mark"]["next"] == "wait"
     assert "circle" in text_of(send(alice, one, "leading", place="wait:next", to="if"))

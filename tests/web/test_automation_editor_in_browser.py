@@ -64,12 +64,12 @@ def test_an_automation_is_built_from_its_sketch_by_keyboard(
 
     page.get_by_role("link", name="Add a step after step 1").press("Enter")
     page.get_by_role("link", name="Yes or no, by a condition").press("Enter")
+    page.get_by_label("At most", exact=True).fill("2")
     page.get_by_role("button", name="who …").press("Enter")
     page.get_by_role("button", name="bought something").press("Enter")
     page.get_by_label("The book").check()
     page.get_by_role("button", name="Add", exact=True).first.press("Enter")
     page.get_by_role("button", name="bought “The book”").wait_for()  # the sentence says it, on a page of its own
-    page.get_by_label("At most", exact=True).fill("2")
     page.locator("#step-form").get_by_role("button", name="Add", exact=True).press("Enter")
     page.locator(".is-step").nth(1).wait_for()
 

@@ -91,3 +91,10 @@ def test_what_is_cut_has_room(text: str, room: int) -> None:
 
 def test_wide_letters_take_two_places() -> None:
     assert faces.cut("鍾乳石の手紙", 9) == "鍾乳石…"
+
+
+def test_a_list_has_room_for_the_whole_name() -> None:
+    node = GraphNode("welcome", kinds.SEQUENCE, {"sequence_id": 7, "wait": "completed"}, {})
+    names = {("sequence", 7): "From the welcome to the course"}
+    assert faces.of(node, names).title == "From the welcome to the…"
+    assert faces.title(node, names) == "From the welcome to the course"

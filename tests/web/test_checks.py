@@ -102,3 +102,15 @@ def test_who_is_left_out_is_named(alice: Client, account: Account, sequence: Seq
     assert (
         "tags tag 0, tag 1, tag 2, tag 3, tag 4 and 2 more" in alice.get(f"/sequences/{sequence.pk}").content.decode()
     )
+
+
+def test_three_are_shown_at_first_and_how_many_more_there_are(
+    alice: Client, account: Account, clock: VirtualClock
+) -> None:
+    emails = [{"content": f"<p>{{{{ subscriber.field_{number} }}}}</p>"} for number in range(5)]
+    sequence = make_sequence(account, *emails)
+    page = alice.get(f"/sequences/{sequence.pk}/checks", headers={"HX-Request": "true", "HX-Target": "checks"})
+    shown, _, folded = page.content.decode().partition("<summary>")
+    n_folded = folded.partition("</details>")[0].count("<li>")
+    assert shown.count('class="mark') == 3
+    assert folded.startswith(f"{n_folded} more<") and n_folded >= 2

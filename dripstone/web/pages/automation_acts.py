@@ -54,7 +54,8 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class AtNode:
-    """What becomes of those who stand at a node, and what may be chosen there. effect: None where nobody stands"""
+    """What becomes of those who stand at a node, and what may be chosen there; where nobody stands (effect: None), of
+    those who come to it."""
 
     title: str
     effect: Effect | None
@@ -144,7 +145,8 @@ def _nodes(impact: AutomationImpact, told: list[Effect], names: Any) -> Iterator
     effects = {one.node: one for one in told if one.node is not None}
     offered: dict[str, list[Choice]] = {}
     for one, name, options in automation_impact_words.choices(impact, names):
-        offered.setdefault(one.key, []).append(Choice(f"choice:{one.key}:{name}", _LABELS[name], options))
+        if one.n or name == edits.BRANCH:
+            offered.setdefault(one.key, []).append(Choice(f"choice:{one.key}:{name}", _LABELS[name], options))
     for one in impact.nodes:
         if one.key in effects or one.key in offered:
             title = automation_impact_words.called(impact.graph, one.key, names)

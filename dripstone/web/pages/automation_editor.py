@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
@@ -200,6 +201,8 @@ def new_step(request: HttpRequest, account: Account, automation_id: int) -> Http
     step = Step.sent(kind, request.POST)
     if automation_form.is_edit(request.POST):
         return _form(request, account, found, step)
+    if "at" in request.POST:
+        return _blank(request, step)
     key = _fresh(found, kind.node)
     try:
         changed = save(request, found, lambda graph: _added(graph, request.POST, step, key))
@@ -270,6 +273,8 @@ def step(request: HttpRequest, account: Account, automation_id: int, key: str) -
     changed = Step.sent(kind, request.POST)
     if automation_form.is_edit(request.POST):
         return _form(request, account, found, changed, node)
+    if "at" in request.POST:
+        return _blank(request, changed)
     try:
         found = save(request, found, lambda graph: _changed(graph, request.POST, changed, key))
     except (Overtaken, Invalid) as refused:
@@ -348,6 +353,13 @@ def _kept(sent: QueryDict, step: Step) -> dict[str, str]:
     """What stays in the address while a condition is written: where the step comes, and its other controls."""
     names = [f"{automation_form.PREFIX}-{control.name}" for control in step.kind.controls]
     return {name: sent.get(name, "") for name in ("place", "step", "branch", *names)}
+
+
+def _blank(request: HttpRequest, step: Step) -> HttpResponse:
+    """Pressed on a page of its own: it opens, and what was typed beside it stays."""
+    kept = {name: value for name, value in _kept(request.POST, step).items() if value}
+    pressed = {name: request.POST.get(name, "") for name in (automation_form.FILTER, "at")}
+    return redirect(f"{request.path}?{urlencode(kept | pressed)}#blank")
 
 
 def _editor(request: HttpRequest, account: Account, here: str, saved: Any, keep: dict[str, str]) -> Editor:
@@ -535,12 +547,19 @@ def leading(request: HttpRequest, account: Account, automation_id: int) -> HttpR
     lines = _lines(found, graph)
     context = about(found) | {
         "place": edge,
-        "where": next((spot.label for spot in automation_outline.spots(lines) if spot.place == edge), ""),
+        "where": _where(lines, edge),
         "form": forms.Form({"to": editing.target(graph, edge) or ""}),
         "targets": [("", "They leave"), *automation_outline.targets(graph, edge, lines)],
         "revision": revision(graph),
     }
     return part_of(request, account, "leading", context)
+
+
+def _where(lines: list[Line], edge: Place) -> str:
+    """Of a way as its plus says it, else after which step."""
+    ways = {spot.place: spot.label for spot in automation_outline.spots(lines)}
+    steps = {line.leads: f"after {line.called}" for line in lines if line.leads and line.called}
+    return ways.get(edge) or steps.get(edge, "")
 
 
 @member

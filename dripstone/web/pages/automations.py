@@ -170,8 +170,8 @@ def _checks(findings: Collection[Finding], view: View, graph: Graph, names: Name
     numbers = {told.key: told.row.number for told in view.steps if told.what == "step"}
     for one in findings:
         if one.node in numbers:
-            face = automation_faces.of(graph.nodes[one.node], names)
-            yield Check(one, f"Step {numbers[one.node]}, {face.title}", f"#step-{one.node}")
+            called = automation_faces.title(graph.nodes[one.node], names)
+            yield Check(one, f"Step {numbers[one.node]}, {called}", f"#step-{one.node}")
         else:
             yield Check(one)
 

@@ -1,7 +1,7 @@
 """What was sent, one by one; and the owner's decision about an email that no mail server answered for: send it again,
 or treat it as sent."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from dripstone import clock
 from dripstone.accounts.models import Account
 from dripstone.content import subjects
-from dripstone.engine import notes
+from dripstone.engine import audience, notes, reasons
 from dripstone.engine.acts import undecided
 from dripstone.engine.models import Delivery
 from dripstone.errors import Invalid
@@ -45,6 +45,7 @@ def sendings(request: HttpRequest, account: Account) -> HttpResponse:
         rows = rows.filter(status=status)
     else:
         status = ""
+    found = page(request, rows)
     context = {
         "section": "engine",
         "current": "true",
@@ -53,9 +54,15 @@ def sendings(request: HttpRequest, account: Account) -> HttpResponse:
         "status": status,
         "is_unknown": status == Delivery.Status.UNKNOWN,
         "meaning": MEANINGS.get(status, ""),
-        "page": page(request, rows),
+        "page": found,
+        "names": names_in(found.rows, account),
     }
     return show(request, "deliveries/page.html", account, context)
+
+
+def names_in(rows: Iterable[Delivery], account: Account) -> reasons.Named:
+    """What deliveries/_list.html says in the reasons."""
+    return audience.names_of((row.reason for row in rows), account.pk)
 
 
 @member

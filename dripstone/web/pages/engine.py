@@ -24,7 +24,7 @@ from dripstone.stats.sending import Span
 from dripstone.web import charts
 from dripstone.web.charts import Column
 from dripstone.web.frame import member, show
-from dripstone.web.pages.deliveries import SHOWN
+from dripstone.web.pages.deliveries import SHOWN, names_in
 
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 UNDECIDED, FAILED, BULK_JOBS = 20, 5, 5  # that are shown
@@ -123,11 +123,13 @@ def _waiting(account: Account) -> dict[str, Any]:
     unknown = undecided.undecided(account.pk)
     n_unknown = unknown.values("pk")[: sending.MOST].count()
     failed = Delivery.objects.filter(account=account, status=Delivery.Status.FAILED).order_by("-pk")
+    last_failed = list(failed.select_related(*SHOWN).defer("notice__message")[:FAILED])
     return {
         "unknown": list(unknown.select_related(*SHOWN).defer("notice__message")[:UNDECIDED]),
         "n_unknown": n_unknown,
         "has_more_unknown": n_unknown == sending.MOST,
-        "last_failed": list(failed.select_related(*SHOWN).defer("notice__message")[:FAILED]),
+        "last_failed": last_failed,
+        "names": names_in(last_failed, account),
     }
 
 

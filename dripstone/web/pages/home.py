@@ -22,7 +22,7 @@ from dripstone.web import charts, first_steps
 from dripstone.web.charts import Spark
 from dripstone.web.frame import member, show
 from dripstone.web.pages import first_run
-from dripstone.web.pages.deliveries import SHOWN
+from dripstone.web.pages.deliveries import SHOWN, names_in
 from dripstone.web.paging import page
 
 WEEK = 7
@@ -172,11 +172,12 @@ def _facts(account: Account, sequence: Sequence, pause: SequenceEdit | None, now
 
 def _around(account: Account) -> dict[str, object]:
     now = clock.now()
-    week = _week(account, now)
+    week, recent = _week(account, now), _recent(account)
     return {
         "week": week,
         "totals": _totals(account, week, now),
-        "recent": _recent(account),
+        "recent": recent,
+        "names": names_in(recent, account),
         "unknown": undecided.undecided(account.pk).select_related(*SHOWN).defer("notice__message")[:MOST_UNKNOWN],
         "halted": overdue.why_halted(now, account.time_zone),
     }

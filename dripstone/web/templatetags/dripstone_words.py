@@ -66,9 +66,9 @@ def percent(rate: float | None) -> str:
 
 
 @register.filter
-def because(reason: str) -> str:
-    """A reason's code in words."""
-    return reasons.sentence(reason).rstrip(".")
+def because(reason: str, names: reasons.Named | None = None) -> str:
+    """A reason's code in words. names: of what excluded somebody (audience.names_of)."""
+    return reasons.sentence(reason, names).rstrip(".")
 
 
 @register.simple_tag
