@@ -21,8 +21,8 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from dripstone.engine import queries
-from dripstone.foresight import crowds, forecast, timetable, walkers
-from dripstone.foresight.forecast import Stop
+from dripstone.foresight import carrying, crowds, forecast, timetable, walkers
+from dripstone.foresight.carrying import Sends, Stop
 from dripstone.foresight.timetable import Itinerary
 from dripstone.foresight.walkers import Way
 from dripstone.sequences.models import Sequence
@@ -125,7 +125,7 @@ def _of(sequence: Sequence, span: Span, ways: Collection[Way]) -> Iterator[Going
     itinerary = timetable.itinerary(sequence, sequence.emails.all())
     counts: dict[Hour, Counter[datetime]] = defaultdict(Counter)
     stops: dict[Hour, list[Stop]] = defaultdict(list)
-    for stop in forecast.stops(sequence, itinerary, span.now, span.ends):
+    for stop in carrying.stops(sequence, itinerary, span.now, span.ends):
         for key, instants in _sends(itinerary, stop, span).items():
             counts[key] += instants
             stops[key].append(stop)
@@ -142,7 +142,7 @@ def _sends(itinerary: Itinerary, stop: Stop, span: Span) -> dict[Hour, Counter[d
     """What one crowd gets within the span."""
     if stop.at >= span.ends:
         return {}
-    return _by_hour(forecast.of_stops(itinerary, [stop], span.ends), span)
+    return _by_hour(carrying.of_stops(itinerary, [stop], span.ends), span)
 
 
 def _coming(
@@ -150,10 +150,10 @@ def _coming(
 ) -> dict[Hour, Counter[datetime]]:
     """What those get within the span who are not inside yet."""
     coming = walkers.into(sequence, itinerary, ways, span.now, span.ends)
-    return _by_hour(forecast.of_stops(itinerary, [], span.ends, coming), span)
+    return _by_hour(carrying.of_stops(itinerary, [], span.ends, coming), span)
 
 
-def _by_hour(sends: forecast.Sends, span: Span) -> dict[Hour, Counter[datetime]]:
+def _by_hour(sends: Sends, span: Span) -> dict[Hour, Counter[datetime]]:
     found: dict[Hour, Counter[datetime]] = defaultdict(Counter)
     for email_id, instants in sends.items():
         for at, n_people in instants.items():
@@ -209,7 +209,8 @@ class _Asked:
         new = [place_id for place_id in place_ids if place_id not in self.sends]
         self.sends |= {place_id: set() for place_id in new}
         span = self._span
-        for stop in forecast.stops(self._sequence, self._itinerary, span.now, span.ends, among=new) if new else ():
+        asked = self._sequence, self._itinerary, span.now, span.ends, new
+        for stop in carrying.stops(*asked, each=True) if new else ():
             self.sends[stop.crowd.enrollment_id] |= set(_sends(self._itinerary, stop, span))
 
 

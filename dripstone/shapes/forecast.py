@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from typing_extensions import TypedDict
 
 from dripstone import words
-from dripstone.foresight.forecast import Sends
+from dripstone.foresight.carrying import Sends
 from dripstone.sequences.models import SequenceEmail
 from dripstone.shapes.instants import instant
 

@@ -52,7 +52,7 @@ triggers = st.one_of(
     st.tuples(st.sampled_from(["tag_added", "tag_added", "tag_removed"]), tags),
     st.tuples(st.just("field_changed"), st.none() | st.sampled_from(CITIES[1:])),
     st.tuples(st.sampled_from(["sequence_completed", "sequence_left", "sequence_entered"]), numbers),
-    st.just(("became_active", None)),
+    st.sampled_from([("became_active", None), ("purchased", True), ("purchased", False)]),
     st.tuples(st.just("field_date"), st.sampled_from([(-1, 7), (0, 8), (1, 6)])),
 )
 limits = st.none() | times
@@ -109,7 +109,7 @@ class Story(RuleBasedStateMachine):
     def begin(self, zone: str, hours: int | None, states: list[str], said: Any, feeds: str | None) -> None:
         self.stage = Stage(self.clock, zone)
         self.stage.pace = timedelta(hours=hours) if hours else None
-        self.form = self.stage.form()
+        self.form, self.product = self.stage.form(), self.stage.product()
         self.courses = [self.stage.course(*hours, **how) for hours, how in COURSES]
         self.people = [self.stage.person(state) for state in states]
         for one in said:
@@ -207,6 +207,8 @@ class Story(RuleBasedStateMachine):
                 return nodes.on_date((NOW + timedelta(hours=hours, minutes=20)).isoformat())
             case ("became_active", _):
                 return dict(nodes.ACTIVE)
+            case ("purchased", is_any):
+                return {"trigger": "purchased"} | ({} if is_any else {"product_id": self.product})
             case (("tag_added" | "tag_removed") as kind, name):
                 return {"trigger": kind, "tag_id": self.stage.tag(name)}
         return {"trigger": said[0], "sequence_id": self.courses[said[1] % len(self.courses)]}
@@ -354,6 +356,8 @@ class Story(RuleBasedStateMachine):
             case {"trigger": "field_changed"}:
                 self.stage.fill(person, self.stage.city, "Köln")
                 self.stage.fill(person, self.stage.city, trigger.get("value", "Ulm"))
+            case {"trigger": "purchased"}:
+                self.stage.buy(person, self.product)
             case {"trigger": "sequence_left", "sequence_id": course}:
                 self.stage.enroll(person, course)
                 self.stage.take_out(person, course)
@@ -377,6 +381,10 @@ class Story(RuleBasedStateMachine):
     @rule(who=numbers, day=st.sampled_from([*DAYS, *DAYS, "", "soon"]))
     def change_day(self, who: int, day: str) -> None:
         self.stage.fill(self.person(who), self.stage.day, day)
+
+    @rule(who=numbers)
+    def buy(self, who: int) -> None:
+        self.stage.buy(self.person(who), self.product)
 
     @rule(who=numbers, number=numbers, source=st.sampled_from(["api", "rule"]))
     def enroll(self, who: int, number: int, source: Any) -> None:

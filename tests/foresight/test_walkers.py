@@ -11,11 +11,13 @@ from django.test.utils import CaptureQueriesContext
 from dripstone import leap
 from dripstone.accounts.models import Account
 from dripstone.automations import graph as graphs
-from dripstone.automations import nodes
+from dripstone.automations import nodes, run
+from dripstone.automations import people as by_hand
 from dripstone.automations.models import Automation
 from dripstone.engine import enroll
 from dripstone.engine.acts import places
 from dripstone.engine.models import Delivery
+from dripstone.events import causes
 from dripstone.foresight import forecast, walkers, whom
 from dripstone.sequences.models import Sequence
 from dripstone.subscribers.models import Subscriber
@@ -91,6 +93,48 @@ def test_shares_are_drawn_as_walking_draws_them(alice: Account, engine: Engine) 
     assert [happened(sequence, engine, days=3).total() for sequence in (left, right)] == foretold
 
 
+def test_the_end_of_one_sequence_leads_into_the_next(alice: Account, engine: Engine) -> None:
+    """For those who are in it, at different emails of it, and for those who come there first."""
+    first = make_sequence(alice, {"subject": "a", "delay_value": 0}, {"subject": "b"}, {"subject": "c"})
+    then = make_sequence(alice, {"subject": "first", "delay_value": 0}, {"subject": "second"})
+    one = automation(alice, wait("w", "a"), course("a", first, "w2"), wait("w2", "go", hours=5), course("go", then))
+    now = engine.clock.now()
+    put_in(one, make_subscriber(alice), "a", now)
+    leap.to(now + DAY + timedelta(hours=2), alice.pk)
+    put_in(one, make_subscriber(alice), "a", engine.clock.now())
+    waits(one, 3, engine)
+    engine.run()
+    foretold, before = foreseen(then, engine.clock.now()), sent(then)
+    assert foretold.total() == 10
+    assert happened(then, engine) - before == foretold
+
+
+def test_behind_a_sequence_that_holds_only_its_last_email_leads_on(alice: Account, engine: Engine) -> None:
+    first = make_sequence(alice, {"subject": "a", "delay_value": 0}, {"subject": "b"}, hold=True)
+    then = make_sequence(alice, {"subject": "first", "delay_value": 0})
+    for how in ("completed", "last_email"):
+        one = automation(alice, wait("w", "a"), course("a", first, "go", wait=how), course("go", then))
+        put_in(one, make_subscriber(alice), "a", engine.clock.now())
+        waits(one, 1, engine)
+    foretold = foreseen(then, engine.clock.now())
+    assert foretold.total() == 2 and happened(then, engine) == foretold
+
+
+def test_whoever_was_in_the_sequence_on_the_way_before_is_not_counted(alice: Account, engine: Engine) -> None:
+    first, then = (make_sequence(alice, {"subject": "first", "delay_value": 0}) for _ in range(2))
+    one = automation(alice, wait("w", "a"), course("a", first, "go"), course("go", then))
+    [person] = waits(one, 1, engine)
+    enroll.add(first, [person.pk], "api", engine.clock.now())
+    assert foreseen(then, engine.clock.now()) == {}
+
+
+def put_in(one: Automation, person: Subscriber, node: str, now: datetime) -> None:
+    """By hand, at that node."""
+    by_hand.add(one, [person.pk], now, cause=causes.OWNER)
+    by_hand.move(one, person.pk, node, now, cause=causes.OWNER)
+    run.until_idle(lambda: now)
+
+
 def test_what_depends_on_something_is_not_counted(alice: Account, engine: Engine) -> None:
     sequence = make_sequence(alice, {"subject": "first", "delay_value": 0})
     vip = make_tag(alice, name="VIP")
@@ -99,7 +143,8 @@ def test_what_depends_on_something_is_not_counted(alice: Account, engine: Engine
     paused = automation(alice, wait("w", "go"), course("go", sequence))
     waits(paused, 1, engine)
     Automation.objects.filter(pk=paused.pk).update(status="paused")
-    behind = automation(alice, wait("w", "a"), course("a", make_sequence(alice, {}), "go"), course("go", sequence))
+    still = make_sequence(alice, {}, active=False)
+    behind = automation(alice, wait("w", "a"), course("a", still, "go"), course("go", sequence))
     waits(behind, 1, engine)
     dated = event("d", {"trigger": "date", "at": "2026-11-23T12:00:00+00:00"})
     pulled = automation(alice, wait("w", "go"), course("go", sequence, "d"), dated)
