@@ -127,8 +127,12 @@ def _flip(key: str) -> str:
 def _by_queryset(
     found: QuerySet[M], edge: Sequence[Any], walk: Sequence[str], n: int, *, or_at: bool = False
 ) -> list[M]:
-    ahead = found.filter(_beyond(walk, edge, or_at=or_at)) if edge else found
-    return _rows(found, ahead.order_by(*walk)[:n], walk)
+    return _rows(found, ahead(found, edge, walk, or_at=or_at).order_by(*walk)[:n], walk)
+
+
+def ahead(found: QuerySet[M], edge: Sequence[Any], walk: Sequence[str], *, or_at: bool = False) -> QuerySet[M]:
+    """Those behind the edge of a page, as Beyond has it, in no order yet."""
+    return found.filter(_beyond(walk, edge, or_at=or_at)) if edge else found
 
 
 def _rows(found: QuerySet[M], on_page: QuerySet[M], walk: Sequence[str]) -> list[M]:

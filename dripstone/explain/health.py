@@ -63,7 +63,8 @@ CROSS JOIN LATERAL (SELECT e.next_email_id, e.due_at FROM engine_enrollment e
 WHERE s.id = ANY(%(sequences)s)
 """
 
-# The outcomes of the last deliveries of each sequence. Index delivery_by_sequence, a few hundred rows each.
+# The outcomes of the last deliveries of each sequence, found among the last of each of its emails. Index
+# delivery_by_email, a few hundred entries an email, and as many rows a sequence.
 _RECENT = """
 SELECT s.id, count(d.id), count(d.id) FILTER (WHERE d.failed), count(d.id) FILTER (WHERE d.retried),
        count(d.id) FILTER (WHERE d.status = 'planned' AND NOT d.retried AND d.ready_at <= %(late)s),
@@ -76,9 +77,13 @@ CROSS JOIN LATERAL (
     SELECT last.*, last.status = 'planned' AND last.attempt > 0 AND last.reason <> '' AS retried,
            last.status = 'failed' AND last.reason <> %(over_budget)s AS failed,
            last.status = 'failed' AND last.reason = %(over_budget)s AS over_budget
-    FROM (SELECT id, email_id, status, attempt, ready_at, reason, reply, planned_at FROM engine_delivery
-          WHERE sequence_id = s.id ORDER BY id DESC LIMIT %(limit)s) last
-    WHERE last.planned_at >= %(since)s OR last.status = 'planned') d
+    FROM engine_delivery last
+    WHERE last.id = ANY(ARRAY(
+              SELECT of_email.id FROM sequences_sequenceemail m
+              CROSS JOIN LATERAL (SELECT id FROM engine_delivery
+                                  WHERE email_id = m.id ORDER BY id DESC LIMIT %(limit)s) of_email
+              WHERE m.sequence_id = s.id ORDER BY of_email.id DESC LIMIT %(limit)s))
+      AND (last.planned_at >= %(since)s OR last.status = 'planned')) d
 WHERE s.id = ANY(%(sequences)s) GROUP BY s.id
 """
 

@@ -116,7 +116,7 @@ KINDS = (
         joins="JOIN sequences_emailversion v ON v.id = span.email_version_id"
         " JOIN sequences_sequenceemail m ON m.id = v.email_id JOIN sequences_sequence s ON s.id = m.sequence_id",
         is_old="s.deleted_at < %(cutoff)s"
-        " AND NOT EXISTS (SELECT 1 FROM engine_delivery d WHERE d.sequence_id = s.id AND d.edition_id = span.id)",
+        " AND NOT EXISTS (SELECT 1 FROM engine_delivery d WHERE d.email_id = m.id AND d.edition_id = span.id)",
     ),
     Kind(
         # That nobody was sent and that another has followed.

@@ -1,8 +1,10 @@
 """Deliveries: what was sent to whom, how it ended, and an owner's two decisions about one that may not have arrived."""
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from ninja import Query, Router
 from typing_extensions import TypedDict
@@ -13,11 +15,11 @@ from dripstone.api.auth import KitRequest
 from dripstone.api.body import QueryId
 from dripstone.api.ext.acting import NO_REASON, Act, Why
 from dripstone.api.ext.enrollments import PlaceFilters
-from dripstone.api.paging import Pagination, page
+from dripstone.api.paging import Pagination, ahead, page
 from dripstone.api.replies import reply
 from dripstone.engine import notes
 from dripstone.engine.acts import previews, undecided
-from dripstone.engine.models import Delivery, deliveries_of
+from dripstone.engine.models import Delivery, deliveries_of, first_of_sequence
 from dripstone.shapes import deliveries as shapes
 from dripstone.shapes import previews as previews_shapes
 from dripstone.stats import deliveries as stats
@@ -53,8 +55,30 @@ def list_deliveries(request: KitRequest, filters: Query[DeliveryFilters]) -> Htt
         rows = deliveries_of(account_id, filters.subscriber_id)
     rows = rows.filter(**narrowed)
     is_whole = not narrowed and filters.subscriber_id is None
-    found = page(rows, filters, "-id", count=partial(stats.of_account, account_id) if is_whole else None)
+    count = partial(stats.of_account, account_id) if is_whole else None
+    sequence_id = _whole_sequence(filters)
+    beyond = None if sequence_id is None else partial(_of_sequence, rows, sequence_id)
+    found = page(rows, filters, "-id", count=count, beyond=beyond)
     return reply(200, deliveries=shapes.deliveries(found.rows), pagination=found.pagination)
+
+
+def _whole_sequence(filters: DeliveryFilters) -> int | None:
+    """The sequence, if all of its deliveries are asked for, or those sent, which nearly all are. By whatever else is
+    asked for there is an index."""
+    others = (filters.email_id, filters.subscriber_id)
+    return filters.sequence_id if others == (None, None) and filters.status in (None, "sent") else None
+
+
+def _of_sequence(
+    rows: QuerySet[Delivery],
+    sequence_id: int,
+    edge: Sequence[Any],
+    walk: Sequence[str],
+    n: int,
+    *,
+    or_at: bool = False,
+) -> list[Delivery]:
+    return first_of_sequence(ahead(rows, edge, walk, or_at=or_at), sequence_id, n, *walk)
 
 
 @router.get("/deliveries/{int:id}", response=DeliveryAnswer, summary="Get a delivery")

@@ -32,7 +32,7 @@ def deliver(place: Enrollment, **values: Any) -> Delivery:
             "subscriber_id": place.subscriber_id,
             "enrollment": place,
             "run": place.run,
-            "email": place.sequence.emails.get(),
+            "email": place.sequence.emails.first(),
             "status": "sent",
             "attempt": 1,
             "planned_at": MONDAY_9,
@@ -141,6 +141,22 @@ def test_lists_come_in_pages(alice: Caller, sequence: Sequence) -> None:
     first = alice.get("/ext/v1/deliveries", per_page=2, include_total_count="true")[1]
     assert ([row["id"] for row in first["deliveries"]], first["pagination"]["total_count"]) == (made[:2], 3)
     assert ids(alice, "deliveries", per_page=2, after=first["pagination"]["end_cursor"]) == made[2:]
+
+
+def test_the_mail_of_a_sequence_comes_in_pages_whichever_of_its_emails_it_is(alice: Caller) -> None:
+    sequence = factories.make_sequence(alice.account, {"delay_value": 1}, {"delay_value": 2})
+    emails = list(sequence.emails.order_by("position"))
+    deliver(enter(factories.make_sequence(alice.account, {"delay_value": 1})))
+    made = [deliver(enter(sequence), email=emails[i % 2]).pk for i in range(5)][::-1]
+    query = {"sequence_id": sequence.pk, "per_page": 2}
+    first = alice.get("/ext/v1/deliveries", **query)[1]["pagination"]
+    second = alice.get("/ext/v1/deliveries", after=first["end_cursor"], **query)[1]["pagination"]
+    assert ids(alice, "deliveries", **query) == made[:2]
+    assert ids(alice, "deliveries", after=first["end_cursor"], **query) == made[2:4]
+    assert ids(alice, "deliveries", after=second["end_cursor"], **query) == made[4:]
+    assert ids(alice, "deliveries", before=second["start_cursor"], **query) == made[:2]
+    assert (first["has_previous_page"], first["has_next_page"]) == (False, True)
+    assert (second["has_previous_page"], second["has_next_page"]) == (True, True)
 
 
 @pytest.mark.parametrize(
