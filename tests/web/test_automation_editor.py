@@ -246,7 +246,7 @@ def test_a_condition_is_written_as_a_sentence_and_keeps_its_place_and_limit(
     assert (made["yes"], made["no"], draft(one)["later"]["next"]) == (None, None, "condition")
 
 
-def test_a_blank_pressed_on_a_page_of_its_own_keeps_what_was_typed_beside_it(alice: Client, one: Automation) -> None:
+def test_a_blank_pressed_without_scripts_keeps_what_was_typed_beside_it(alice: Client, one: Automation) -> None:
     typed = {
         "step": "condition",
         "place": "later:after",

@@ -356,7 +356,7 @@ def _kept(sent: QueryDict, step: Step) -> dict[str, str]:
 
 
 def _blank(request: HttpRequest, step: Step) -> HttpResponse:
-    """Pressed on a page of its own: it opens, and what was typed beside it stays."""
+    """Pressed without scripts: it opens, and what was typed beside it stays."""
     kept = {name: value for name, value in _kept(request.POST, step).items() if value}
     pressed = {name: request.POST.get(name, "") for name in (automation_form.FILTER, "at")}
     return redirect(f"{request.path}?{urlencode(kept | pressed)}#blank")
