@@ -1,7 +1,6 @@
 """Tools do what their calls do, for the same caller, and refuse with the same sentences."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -10,8 +9,8 @@ from dripstone.api.mcp import kit_tools, our_tools
 from dripstone.api.mcp.tools import Tool
 from dripstone.engine.models import Enrollment
 from dripstone.subscribers.models import Tag
-from tests import factories
-from tests.api.caller import Caller, Settled
+from tests import factories, owned
+from tests.api.caller import Caller
 from tests.api.mcp.agent import Agent
 from tests.factories import MONDAY_9
 
@@ -188,14 +187,15 @@ def test_every_edit_takes_the_token_of_its_impact(alice: Caller, agent: Agent, t
     agent.did(tool, **edit, impact_token=token)
 
 
-def _ids(nouns: Mapping[str, Any]) -> dict[str, Any]:
-    """One of each, by the name that a parameter has for it."""
+def _ids(account: Any) -> dict[str, Any]:
+    """One of each of the account's, by the name that a parameter has for it."""
+    nouns = owned.one_of_each(account)
     return {f"{noun.removesuffix('s')}_id": pk for noun, pk in nouns.items()} | {"delivery_id": nouns["deliveries"]}
 
 
 @pytest.mark.parametrize("tool", [tool for tool in TOOLS if tool.in_path], ids=lambda tool: tool.name)
-def test_another_account_finds_nothing(settled_alice: Settled, mallory: Caller, tool: Tool) -> None:
-    agent, hers = Agent(mallory.key), _ids(settled_alice.ids)
+def test_another_account_finds_nothing(alice: Caller, mallory: Caller, tool: Tool) -> None:
+    agent, hers = Agent(mallory.key), _ids(alice.account)
     if tool.name not in agent.tools():
         pytest.skip("its call is not there")
     assert agent.refused(tool.name, **_about(tool, hers)) == "Not Found"
