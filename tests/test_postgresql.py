@@ -154,6 +154,20 @@ def test_a_compiled_queryset_is_planned_once_per_connection() -> None:
     assert sum('FROM "subscribers_subscriber"' in one for one in _prepared_statements()) == 1
 
 
+@pytest.mark.django_db
+def test_who_watches_statements_sees_prepared_ones_too() -> None:
+    seen = []
+
+    def watch(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        seen.append(sql)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(watch):
+        assert prepared.rows("SELECT %(n)s::integer", {"n": 1}) == [(1,)]
+        prepared.put("SELECT 2", {})
+    assert seen == ["SELECT %(n)s::integer", "SELECT 2"]
+
+
 def _prepared_statements() -> list[str]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT statement FROM pg_prepared_statements")
