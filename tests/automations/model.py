@@ -48,8 +48,9 @@ class World(Walking):
     def _work_off(self, automation: Automation, pk: int, happening: Happening) -> None:
         person = self.one(pk)
         walk = person.inside(automation.pk)
+        has_walked = False  # by it: then nothing is said of their not entering
         if walk is not None and happening.kind == "became_active":
-            self.wake(pk, walk, happening.cause)
+            has_walked = self.wake(pk, walk, happening.cause)
         walk = person.inside(automation.pk)
         if walk is None:
             self._perhaps_enter(automation, pk, happening)
@@ -63,7 +64,8 @@ class World(Walking):
             self._leave(pk, walk, "by_move")
             return
         is_own = happening.cause[-1:] == (f"automation {automation.pk}",)
-        if not (self._ends_own(pk, walk, happening, is_own) or (not is_own and self._pulls(pk, walk, happening))):
+        is_moved = self._ends_own(pk, walk, happening, is_own) or (not is_own and self._pulls(pk, walk, happening))
+        if not (is_moved or has_walked):
             self._perhaps_enter(automation, pk, happening)
         self._look(pk, walk, happening)
 

@@ -104,6 +104,14 @@ def test_nobody_unconfirmed_walks_and_confirming_lets_them_walk_first(stage: Sta
     assert stage.stands(one, ann) == "w", "they walked to the event first, and then it counted"
 
 
+def test_of_a_confirmation_that_lets_them_walk_nobody_says_that_it_let_nobody_in(stage: Stage) -> None:
+    ann = stage.person("inactive")
+    one = stage.automation(nodes.wait("w", days=1), on=nodes.ACTIVE)
+    stage.add(one, ann)
+    stage.confirm(ann)
+    assert stage.log(one, ann) == [("entered", "", ""), ("walked", "w", "started")]
+
+
 def test_waits_of_unconfirmed_people_run_on(stage: Stage) -> None:
     one = stage.automation(
         event("e", tagged(stage.tag("go")), "w"), wait("w", "u", hours=3), wait("u", hours=1),
