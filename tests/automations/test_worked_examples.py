@@ -2,6 +2,7 @@
 one another, after each act, and with what is written here."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -942,12 +943,18 @@ def test_a_date_pulls_whoever_stands_before_it_and_a_past_one_nobody(stage: Stag
     assert stage.stands(one, late) == "z", "it is past already"
 
 
-def test_who_moves_on_by_what_a_date_has_caused_elsewhere_is_pulled_by_the_same_date_all_the_same(stage: Stage) -> None:
+def launch_that_tags(stage: Stage) -> dict[str, Any]:
+    """A date; another automation puts the tag x on its people when it comes."""
     launch = nodes.on_date("2026-12-01T09:00:00+00:00")
     stage.automation(
         wait("w", "e", days=90), event("e", launch, "t"), tag("t", stage.tag("x"), "z"), wait("z", days=90),
         on=tagged(stage.tag("in")),
     )  # fmt: skip
+    return launch
+
+
+def test_who_moves_on_by_what_a_date_has_caused_elsewhere_is_pulled_by_the_same_date_all_the_same(stage: Stage) -> None:
+    launch = launch_that_tags(stage)
     two = stage.automation(
         event("x", tagged(stage.tag("x")), "w"), wait("w", "e", days=90), event("e", launch, "z"), wait("z", days=90),
         on=tagged(stage.tag("in")),
@@ -960,11 +967,7 @@ def test_who_moves_on_by_what_a_date_has_caused_elsewhere_is_pulled_by_the_same_
 
 
 def test_a_date_pulls_whom_the_same_date_has_let_in_elsewhere(stage: Stage) -> None:
-    launch = nodes.on_date("2026-12-01T09:00:00+00:00")
-    stage.automation(
-        wait("w", "e", days=90), event("e", launch, "t"), tag("t", stage.tag("x"), "z"), wait("z", days=90),
-        on=tagged(stage.tag("in")),
-    )  # fmt: skip
+    launch = launch_that_tags(stage)
     two = stage.automation(
         wait("w", "e", days=90), event("e", launch, "z"), wait("z", days=90), on=tagged(stage.tag("x"))
     )
